@@ -1,0 +1,17 @@
+/* hone: text models on your own machine. This header brings in all of them:
+ *
+ *   status.h   status codes and error words
+ *   model.h    an immutable model: what it is, its tokenizer
+ *   session.h  a mutable timeline: prefill, step in batches, fork, rewind, score
+ *   request.h  messages in, streamed answer out
+ *
+ * The shortest use is in docs/example.c. */
+#ifndef HONE_HONE_H
+#define HONE_HONE_H
+
+#include "hone/model.h"
+#include "hone/request.h"
+#include "hone/session.h"
+#include "hone/status.h"
+
+#endif

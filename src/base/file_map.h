@@ -1,0 +1,20 @@
+/* A file mapped read-only. Parsers are pure functions over its bytes. */
+#ifndef BASE_FILE_MAP_H
+#define BASE_FILE_MAP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+
+typedef struct file_map {
+    const uint8_t *data; /* NULL when the file is empty */
+    size_t size;
+} file_map;
+
+/* Maps the whole of a regular file; the pages are shared with every other process that maps it.
+ * HONE_ERR_NOT_FOUND or HONE_ERR_IO name the path and the system's reason. */
+hone_status file_map_open(file_map *map, const char *path);
+void file_map_release(file_map *map);
+
+#endif

@@ -1,0 +1,65 @@
+/* What a model file says about its tokenizer: arrays and flags, whatever file they came from.
+ *
+ * `tokenizer_spec_from_gguf` reads tokenizer.ggml.*; `tokenizer_spec_from_folder` reads
+ * tokenizer.json, tokenizer_config.json, generation_config.json and chat_template.jinja of a Hugging
+ * Face folder. text/tokenizer.h makes a working tokenizer of it. */
+#ifndef FORMAT_TOKENIZER_SPEC_H
+#define FORMAT_TOKENIZER_SPEC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "format/gguf.h"
+
+typedef enum token_type { /* GGUF's numbers */
+    TOKEN_NORMAL = 1, TOKEN_UNKNOWN = 2, TOKEN_CONTROL = 3, TOKEN_USER_DEFINED = 4,
+    TOKEN_UNUSED = 5, TOKEN_BYTE = 6
+} token_type;
+
+typedef enum tokenizer_model {
+    TOKENIZER_BPE_BYTES,  /* byte-level BPE by merge ranks ("gpt2") */
+    TOKENIZER_SPM,        /* SentencePiece BPE by scores, byte fallback ("llama") */
+    TOKENIZER_BPE_CHARS   /* BPE by merge ranks over characters, ▁ for space, byte fallback */
+} tokenizer_model;
+
+/* The ways to split text before BPE, by name (docs/tokenizers.md has each pattern). */
+typedef enum tokenizer_split {
+    SPLIT_NONE, SPLIT_GPT2, SPLIT_QWEN2, SPLIT_LLAMA3, SPLIT_SMOLLM, SPLIT_DEEPSEEK_LLM,
+    SPLIT_DEEPSEEK_CODER, SPLIT_FALCON, SPLIT_QWEN35, SPLIT_NEWLINES
+} tokenizer_split;
+
+typedef struct token_entry {
+    const char *text; /* as stored: byte-level alphabet or ▁ form; literal text for added tokens */
+    uint32_t n;
+    float score;
+    uint8_t type;     /* token_type */
+} token_entry;
+
+typedef struct tokenizer_spec {
+    tokenizer_model model;
+    tokenizer_split split;
+    token_entry *tokens;
+    size_t n_tokens;
+    gguf_string *merges; /* "left right" */
+    size_t n_merges;
+    bool normalise_nfc, ignore_merges, add_prefix_space, byte_fallback;
+    bool add_bos, add_eos;
+    int32_t bos, eos, unk, pad; /* -1: none */
+    int32_t stops[16];          /* every id that ends a generation, eos included */
+    size_t n_stops;
+    char *chat_template; /* NUL-terminated, or NULL */
+    void *owned;         /* what the views point into, where the spec itself must keep it */
+} tokenizer_spec;
+
+/* The views point into `file`, which must outlive the spec. A file without tokenizer keys gives
+ * HONE_ERR_NOT_FOUND; an unknown model or pre-tokenizer is refused by name. */
+hone_status tokenizer_spec_from_gguf(tokenizer_spec *spec, const gguf *file, const char *name);
+
+/* What tokenizer.json asks for and hone does not have is refused by name. */
+hone_status tokenizer_spec_from_folder(tokenizer_spec *spec, const char *folder);
+
+void tokenizer_spec_release(tokenizer_spec *spec);
+
+#endif

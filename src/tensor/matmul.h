@@ -1,0 +1,32 @@
+/* Products with weights of any type, on one thread: a slice of the rows.
+ *
+ * Two arithmetics. *Float*: the row is decoded to floats and multiplied with float activations; the
+ * answer is that of the dequantised matrix. *Quantised* (block types only): 8-bit activations,
+ * integer products inside a block, float scales between blocks.
+ *
+ * In float arithmetic one output's order of summation depends neither on the number of tokens nor
+ * on the slice. In quantised arithmetic the same holds up to MATMUL_FEW_TOKENS tokens; beyond that
+ * another order may be used for speed (differences of float rounding only, since the integer parts
+ * are exact). */
+#ifndef TENSOR_MATMUL_H
+#define TENSOR_MATMUL_H
+
+#include "tensor/kernels.h"
+
+#define MATMUL_FEW_TOKENS 8
+
+/* Slices begin at multiples of this, except that the last may end anywhere. */
+#define MATMUL_ROW_STEP 16
+
+/* Whether quantised activations are of use for this matrix. */
+bool matmul_can_quantise(const tensor *w);
+
+/* Bytes of 64-byte aligned scratch that one thread needs for `w` and up to n_tokens tokens. */
+size_t matmul_scratch_bytes(const tensor *w, size_t n_tokens);
+
+/* y[t · y_stride + r] = Σ_k W[r, k] · x[t, k] for rows row_begin ≤ r < row_end and all tokens.
+ * Uses the quantised form when x->quantised and matmul_can_quantise(w). */
+void matmul_rows(const kernels *k, float *y, size_t y_stride, const tensor *w, size_t row_begin,
+                 size_t row_end, const activations *x, void *scratch);
+
+#endif
