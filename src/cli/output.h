@@ -52,6 +52,10 @@ void cli_progress_bytes(const char *label, uint64_t done, uint64_t total);
 void cli_progress_clear(void); /* leaves no trace of it */
 
 /* --- stdout --- */
+/* Writes and flushes, for text that is read while it grows. False when that fails; the reason is
+ * kept for cli_finish_output. */
+bool cli_write(const char *text, size_t n_bytes);
+
 /* Flushes. A failed write ends in a sentence and CLI_FAILED; a reader that has gone away
  * (`| head`) ends the program quietly, by SIGPIPE as every filter does. Returns an exit code. */
 int cli_finish_output(void);
