@@ -17,6 +17,7 @@ typedef struct engine_settings {
     int64_t n_draft;          /* CLI_UNSET = the library's default */
 } engine_settings;
 
+/* In the order of hone_kv_type. */
 #define ENGINE_KV_CHOICES "f16|f32|q8_0"
 #define ENGINE_SETTINGS_UNSET {CLI_UNSET, CLI_UNSET, -1, false, NULL, CLI_UNSET}
 

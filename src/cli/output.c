@@ -6,19 +6,22 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 #include <utf8proc.h>
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "base/system.h"
 #include "base/utf8.h"
 #include "cli/cli.h"
 
 enum { MAX_CELL = 4096, MAX_PRINTABLE = 1 << 20, PROGRESS_INTERVAL_MS = 100 };
 
 /* --- colours --- */
+
+bool cli_is_terminal(FILE *stream) {
+    return isatty(fileno(stream));
+}
 
 const char *cli_colour_code(FILE *stream, cli_colour colour) {
     static const char *const codes[] = {
@@ -27,7 +30,7 @@ const char *cli_colour_code(FILE *stream, cli_colour colour) {
     };
     const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
     if ((no_color && *no_color) || !term || !strcmp(term, "dumb")) return "";
-    return isatty(fileno(stream)) ? codes[colour] : "";
+    return cli_is_terminal(stream) ? codes[colour] : "";
 }
 
 /* --- quantities --- */
@@ -195,7 +198,7 @@ void cli_progress(const char *format, ...) {
 void cli_progress_bytes(const char *label, uint64_t done, uint64_t total) {
     static double start_ms;
     static uint64_t start_bytes;
-    double now = cli_now_ms();
+    double now = clock_ms();
     if (!progress_shown) start_ms = now, start_bytes = done;
     if (now - progress_drawn_ms < PROGRESS_INTERVAL_MS) return;
     progress_drawn_ms = now;
@@ -220,7 +223,7 @@ void cli_progress_clear(void) {
     progress_drawn_ms = -PROGRESS_INTERVAL_MS;
 }
 
-/* --- the process --- */
+/* --- stdout --- */
 
 static int write_errno;
 
@@ -244,27 +247,4 @@ int cli_finish_output(void) {
     if (!told) cli_error("cannot write to standard output: %s", strerror(write_errno));
     told = true;
     return CLI_FAILED;
-}
-
-double cli_now_ms(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
-}
-
-uint64_t cli_peak_memory(void) {
-    /* Linux's getrusage counts what ran before exec, too; VmHWM does not. */
-    unsigned long long kib = 0;
-    FILE *status = fopen("/proc/self/status", "r");
-    char line[256];
-    while (status && fgets(line, sizeof line, status)) {
-        if (sscanf(line, "VmHWM: %llu kB", &kib) == 1) break;
-    }
-    if (status) fclose(status);
-    if (kib) return kib * 1024;
-#ifdef __APPLE__
-    struct rusage usage;
-    if (getrusage(RUSAGE_SELF, &usage) == 0) return (uint64_t)usage.ru_maxrss;
-#endif
-    return 0;
 }
