@@ -62,7 +62,12 @@ $(BUILD)/tests/%: tests/tools/%.c $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) -Itests $(PKG_CFLAGS) $(ALL_CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(LIB) $(PKG_LIBS)
 
-tests: $(UNIT) $(TOOLS)
+GOLDEN_SRC := $(wildcard tests/golden/*.c)
+$(BUILD)/tests/golden: $(GOLDEN_SRC) $(wildcard tests/golden/*.h) tests/test.h $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -Itests $(PKG_CFLAGS) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $(GOLDEN_SRC) $(LIB) $(PKG_LIBS)
+
+tests: $(UNIT) $(TOOLS) $(BUILD)/tests/golden
 
 clean:
 	rm -rf $(BUILD)
