@@ -34,6 +34,15 @@ size_t utf8_decode(const char *text, size_t n, uint32_t *code) {
     return length;
 }
 
+size_t utf8_invalid_bytes(const char *text, size_t n) {
+    const uint8_t *s = (const uint8_t *)text;
+    size_t length = sequence_bytes(s[0]);
+    if (length < 2 || n < 2 || !second_fits(s[0], s[1])) return 1;
+    size_t i = 2;
+    while (i < length && i < n && (s[i] & 0xC0) == 0x80) i++;
+    return i;
+}
+
 size_t utf8_encode(char out[4], uint32_t code) {
     if (code < 0x80) {
         out[0] = (char)code;
