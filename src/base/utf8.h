@@ -27,8 +27,7 @@ bool utf8_is_valid(const char *text, size_t n);
  * complete. Invalid bytes count as complete. */
 size_t utf8_complete_prefix(const char *text, size_t n);
 
-/* Appends the text with U+FFFD for each maximal ill-formed part (Unicode 15, section 3.9), as
- * Python's errors="replace" does. */
+/* Appends the text with one U+FFFD for each utf8_invalid_bytes. */
 hone_status utf8_add_replaced(buf *out, const char *text, size_t n);
 
 #endif
