@@ -1,0 +1,22 @@
+/* SIGINT and SIGTERM.
+ *
+ * By default they end the program at once with exit code 130. Between interrupt_arm and
+ * interrupt_disarm the first one only asks: it sets the flag and cancels the session; the second
+ * one ends the program. A terminal in line-editing mode is put back by its owner, chat.c. */
+#ifndef CLI_INTERRUPT_H
+#define CLI_INTERRUPT_H
+
+#include <stdbool.h>
+
+#include "hone/session.h"
+
+/* Once, at the start of main; also makes SIGPIPE harmless (see cli_finish_output). */
+void interrupt_init(void);
+
+/* Clears the flag. `session` (may be NULL) is cancelled by the first signal. */
+void interrupt_arm(hone_session *session);
+/* Back to ending at once. The flag stays for interrupt_seen. */
+void interrupt_disarm(void);
+bool interrupt_seen(void);
+
+#endif
