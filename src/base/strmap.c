@@ -1,18 +1,13 @@
 #include "base/strmap.h"
 
 #include <string.h>
-#include <sys/random.h>
-#include <unistd.h>
 
 #include "base/mem.h"
+#include "base/system.h"
 
 static uint64_t process_seed(void) {
     static _Atomic uint64_t seed; /* racing threads may both draw one; either is fine */
-    if (!seed) {
-        uint64_t drawn = 0;
-        if (getentropy(&drawn, sizeof drawn) != 0) drawn = (uint64_t)(uintptr_t)&drawn;
-        seed = drawn | 1;
-    }
+    if (!seed) seed = system_random() | 1;
     return seed;
 }
 

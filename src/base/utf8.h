@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
+
 /* Decodes the character at `text`. Returns its length, 1 to 4; at an invalid byte returns 1 and
  * sets *code to UTF8_INVALID. `n` > 0 is the number of bytes that may be read. */
 #define UTF8_INVALID 0xFFFFFFFFu
@@ -19,5 +21,9 @@ bool utf8_is_valid(const char *text, size_t n);
 /* Length of the longest prefix that does not end inside a character that more bytes could still
  * complete. Invalid bytes count as complete. */
 size_t utf8_complete_prefix(const char *text, size_t n);
+
+/* Appends the text with U+FFFD for each maximal ill-formed part (Unicode 15, section 3.9), as
+ * Python's errors="replace" does. */
+hone_status utf8_add_replaced(buf *out, const char *text, size_t n);
 
 #endif

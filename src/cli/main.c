@@ -117,10 +117,7 @@ int main(int argc, char **argv) {
     const cli_command *command = name ? find_command(name) : NULL;
     if (command) {
         code = command->run(argc - 1, argv + 1);
-    } else if (!name) {
-        print_overview(stderr);
-        return CLI_USAGE;
-    } else if (!strcmp(name, "--help") || !strcmp(name, "-h")) {
+    } else if (!name || !strcmp(name, "--help") || !strcmp(name, "-h")) {
         print_overview(stdout);
         code = CLI_OK;
     } else if (!strcmp(name, "--version") || !strcmp(name, "-V")) {

@@ -100,9 +100,9 @@ int cli_parse(const cli_usage *usage, int argc, char **argv, cli_operands *opera
 int cli_wrong_use(const cli_usage *usage, const char *format, ...)
     __attribute__((format(printf, 2, 3), cold));
 
-/* Parses one number as an option's value would be ("--name" in the complaints, which go to stderr).
- * False when it is none or out of range. */
-bool cli_set_option(const cli_usage *usage, const cli_option *option, const char *text);
+/* For settings that change while the program runs (chat's /set): the row of that name, or NULL; and
+ * its value set from text, with the same complaints on stderr. */
 const cli_option *cli_find_option(const cli_option *options, const char *name);
+bool cli_set_option(const cli_option *option, const char *text);
 
 #endif

@@ -11,6 +11,7 @@
 /* --- colours: "" unless the stream is a terminal, NO_COLOR is unset or empty and TERM is not
  * "dumb" --- */
 typedef enum cli_colour { CLI_PLAIN, CLI_BOLD, CLI_DIM, CLI_RED, CLI_GREEN, CLI_CYAN } cli_colour;
+bool cli_is_terminal(FILE *stream);
 const char *cli_colour_code(FILE *stream, cli_colour colour);
 
 /* --- quantities as people read them; each fills and returns `text` --- */
@@ -52,14 +53,12 @@ void cli_progress_bytes(const char *label, uint64_t done, uint64_t total);
 void cli_progress_clear(void); /* leaves no trace of it */
 
 /* --- stdout --- */
+/* Writes and flushes, for text that is read while it grows. False when that fails; the reason is
+ * kept for cli_finish_output. */
+bool cli_write(const char *text, size_t n_bytes);
+
 /* Flushes. A failed write ends in a sentence and CLI_FAILED; a reader that has gone away
  * (`| head`) ends the program quietly, by SIGPIPE as every filter does. Returns an exit code. */
 int cli_finish_output(void);
-
-/* Monotonic clock. */
-double cli_now_ms(void);
-
-/* Most memory this process ever had in RAM, mapped weights included; 0 where unknown. */
-uint64_t cli_peak_memory(void);
 
 #endif

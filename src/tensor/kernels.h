@@ -44,6 +44,10 @@ typedef struct kernels {
 
     /* --- attention --- */
 
+    /* One key or value row into the cache: x[n] as F32, F16 (nearest even) or Q8_0 (scale = max|x| /
+     * 127, as quant_encode_row; n a multiple of 32). Bit-equal to the scalar version. */
+    void (*store_row)(dtype kv, void *row, const float *x, size_t n);
+
     /* scores[i] = scale · q · k_i for i < n; k holds n rows of `dim` elements back to back, of F32,
      * F16 or Q8_0 (blocks of 32 along the row, `dim` a multiple of 32 then). Each score's order of
      * summation is fixed by `dim`. */

@@ -1,0 +1,66 @@
+#include "base/system.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+double clock_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
+}
+
+/* The number a file begins with; `otherwise` when there is none ("max", or no such file). */
+static uint64_t number_in_file(const char *path, uint64_t otherwise) {
+    FILE *file = fopen(path, "r");
+    if (!file) return otherwise;
+    unsigned long long value;
+    int n = fscanf(file, "%llu", &value);
+    fclose(file);
+    return n == 1 ? value : otherwise;
+}
+
+uint64_t system_memory_bytes(void) {
+    uint64_t least = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+    uint64_t limits[] = {
+        number_in_file("/sys/fs/cgroup/memory.max", UINT64_MAX),
+        number_in_file("/sys/fs/cgroup/memory/memory.limit_in_bytes", UINT64_MAX),
+        UINT64_MAX,
+    };
+    struct rlimit space;
+    if (getrlimit(RLIMIT_AS, &space) == 0 && space.rlim_cur != RLIM_INFINITY)
+        limits[2] = space.rlim_cur;
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
+        if (limits[i] < least) least = limits[i];
+    return least;
+}
+
+/* A line "Key:  123 kB" of /proc/self/status, in bytes. */
+static uint64_t proc_status_bytes(const char *key) {
+    FILE *file = fopen("/proc/self/status", "r");
+    if (!file) return 0;
+    char line[256];
+    unsigned long long kilobytes = 0;
+    size_t n = strlen(key);
+    while (fgets(line, sizeof line, file))
+        if (strncmp(line, key, n) == 0 && line[n] == ':') {
+            kilobytes = strtoull(line + n + 1, NULL, 10);
+            break;
+        }
+    fclose(file);
+    return kilobytes * 1024;
+}
+
+uint64_t system_peak_resident_bytes(void) { return proc_status_bytes("VmHWM"); }
+uint64_t system_resident_bytes(void) { return proc_status_bytes("VmRSS"); }
+
+uint64_t system_random(void) {
+    uint64_t bits;
+    if (getentropy(&bits, sizeof bits) != 0) /* no entropy device: time is all there is */
+        bits = (uint64_t)time(NULL) * 0x9E3779B97F4A7C15u ^ (uint64_t)getpid();
+    return bits;
+}

@@ -1,0 +1,21 @@
+/* What this machine and this process have: time and memory. */
+#ifndef BASE_SYSTEM_H
+#define BASE_SYSTEM_H
+
+#include <stdint.h>
+
+/* Milliseconds of a clock that never steps. */
+double clock_ms(void);
+
+/* Bytes of memory that this process may use: the least of the physical memory, the container's
+ * limit (cgroup v2 and v1) and the address-space limit. */
+uint64_t system_memory_bytes(void);
+
+/* The most bytes this process has had resident so far, and those resident now. 0 = unknown. */
+uint64_t system_peak_resident_bytes(void);
+uint64_t system_resident_bytes(void);
+
+/* Random bits from the system. */
+uint64_t system_random(void);
+
+#endif

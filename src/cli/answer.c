@@ -1,0 +1,293 @@
+/* One question answered. */
+#include "cli/answer.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/system.h"
+#include "base/utf8.h"
+#include "cli/cli.h"
+#include "cli/interrupt.h"
+#include "cli/output.h"
+
+void answer_settings_init(answer_settings *s) {
+    *s = (answer_settings){
+        .temperature = NAN,
+        .top_p = NAN,
+        .min_p = NAN,
+        .typical_p = NAN,
+        .repeat_penalty = NAN,
+        .presence_penalty = NAN,
+        .frequency_penalty = NAN,
+        .top_k = CLI_UNSET,
+        .repeat_last_n = CLI_UNSET,
+        .seed = CLI_UNSET,
+        .max_tokens = CLI_UNSET,
+        .logprobs = CLI_UNSET,
+    };
+}
+
+static void override_real(float *value, double given) {
+    if (!isnan(given)) *value = (float)given;
+}
+
+static void override_integer(int32_t *value, int64_t given) {
+    if (given != CLI_UNSET) *value = (int32_t)given;
+}
+
+static hone_sampling make_sampling(const answer_settings *s, const hone_model *model) {
+    hone_sampling sampling = hone_sampling_default(model);
+    override_real(&sampling.temperature, s->temperature);
+    override_real(&sampling.top_p, s->top_p);
+    override_real(&sampling.min_p, s->min_p);
+    override_real(&sampling.typical_p, s->typical_p);
+    override_real(&sampling.repetition_penalty, s->repeat_penalty);
+    override_real(&sampling.presence_penalty, s->presence_penalty);
+    override_real(&sampling.frequency_penalty, s->frequency_penalty);
+    override_integer(&sampling.top_k, s->top_k);
+    override_integer(&sampling.repeat_last_n, s->repeat_last_n);
+    if (s->seed != CLI_UNSET) sampling.seed = (uint64_t)s->seed;
+    return sampling;
+}
+
+/* --- while it streams --- */
+
+typedef struct stream {
+    answer *answer;
+    bool print, keep_tokens, to_terminal, write_failed, memory_failed;
+} stream;
+
+/* To a terminal, without what would steer it: a model may write escape sequences. */
+static bool print_to_terminal(const char *text, size_t n) {
+    for (size_t at = 0; at < n;) {
+        size_t plain = at;
+        uint32_t code = ' ';
+        size_t length = 0;
+        while (plain < n) {
+            length = utf8_decode(text + plain, n - plain, &code);
+            bool control = code < 0x20 || (code >= 0x7f && code < 0xa0);
+            if (control && code != '\n' && code != '\t') break;
+            plain += length;
+        }
+        if (!cli_write(text + at, plain - at)) return false;
+        at = plain < n ? plain + length : n;
+    }
+    return true;
+}
+
+static bool keep_token(answer *a, const hone_piece *piece) {
+    if (a->n_tokens == a->tokens_capacity) {
+        size_t capacity = a->tokens_capacity ? 2 * a->tokens_capacity : 64;
+        answer_token *grown = mem_realloc(a->tokens, capacity, sizeof *grown);
+        if (!grown) return false;
+        a->tokens = grown;
+        a->tokens_capacity = capacity;
+    }
+    answer_token *t = &a->tokens[a->n_tokens];
+    *t = (answer_token){.id = piece->token, .logprob = piece->logprob, .n_top = piece->n_top};
+    t->top_ids = mem_calloc(piece->n_top, sizeof *t->top_ids);
+    t->top_logprobs = mem_calloc(piece->n_top, sizeof *t->top_logprobs);
+    a->n_tokens++;
+    if (!t->top_ids || !t->top_logprobs) return false;
+    if (piece->n_top) {
+        memcpy(t->top_ids, piece->top_ids, piece->n_top * sizeof *t->top_ids);
+        memcpy(t->top_logprobs, piece->top_logprobs, piece->n_top * sizeof *t->top_logprobs);
+    }
+    return true;
+}
+
+static int on_piece(void *user, const hone_piece *piece) {
+    stream *s = user;
+    if (interrupt_seen()) return 1;
+    cli_progress_clear();
+    if (s->keep_tokens && piece->token >= 0 && !keep_token(s->answer, piece)) {
+        s->memory_failed = true;
+        return 1;
+    }
+    if (!s->print || piece->n_bytes == 0) return 0;
+    s->write_failed = !(s->to_terminal ? print_to_terminal(piece->text, piece->n_bytes)
+                                       : cli_write(piece->text, piece->n_bytes));
+    return s->write_failed;
+}
+
+static void on_prefill(void *user, size_t done, size_t total) {
+    (void)user;
+    if (total >= 256) cli_progress("reading: %zu of %zu tokens", done, total);
+}
+
+hone_status answer_generate(answer *a, const engine *e, const answer_settings *settings,
+                            const hone_message *messages, size_t n_messages, const char *prompt,
+                            size_t prompt_bytes, bool print) {
+    *a = (answer){.n_tokens = 0};
+    stream state = {.answer = a,
+                    .print = print,
+                    .keep_tokens = settings->logprobs != CLI_UNSET,
+                    .to_terminal = cli_is_terminal(stdout)};
+    const hone_request request = {
+        .messages = messages,
+        .n_messages = n_messages,
+        .prompt = messages ? NULL : prompt,
+        .prompt_bytes = messages ? 0 : prompt_bytes,
+        .sampling = make_sampling(settings, e->model),
+        .max_tokens = settings->max_tokens == CLI_UNSET ? 0 : (size_t)settings->max_tokens,
+        .stop = settings->stop.items,
+        .n_stop = settings->stop.n,
+        .ignore_eos = settings->ignore_eos,
+        .n_top_logprobs = settings->logprobs == CLI_UNSET ? 0 : (size_t)settings->logprobs,
+        .draft_kind = e->draft_kind,
+        .draft = e->draft_session,
+        .n_draft = e->n_draft,
+        .on_piece = on_piece,
+        .on_prefill = on_prefill,
+        .user = &state,
+    };
+    hone_session_uncancel(e->session);
+    interrupt_arm(e->session);
+    hone_status status = hone_generate(e->session, &request, &a->result);
+    interrupt_disarm();
+    hone_session_uncancel(e->session);
+    cli_progress_clear();
+    if (status == HONE_OK && state.memory_failed) status = mem_fail("log-probabilities", 0);
+    if (status != HONE_OK) answer_release(a);
+    return status;
+}
+
+void answer_release(answer *a) {
+    for (size_t i = 0; i < a->n_tokens; i++) {
+        mem_free(a->tokens[i].top_ids);
+        mem_free(a->tokens[i].top_logprobs);
+    }
+    mem_free(a->tokens);
+    hone_result_release(&a->result);
+    *a = (answer){.n_tokens = 0};
+}
+
+/* --- afterwards --- */
+
+/* "Paris" for a token; the caller frees it. NULL when memory is short. */
+static char *token_text(const hone_model *model, int32_t id) {
+    char *text = NULL;
+    size_t n;
+    return hone_detokenize(model, &id, 1, true, &text, &n) == HONE_OK ? text : NULL;
+}
+
+static json_t *token_to_json(const hone_model *model, int32_t id, double logprob) {
+    char *text = token_text(model, id);
+    json_t *token = json_pack("{s:i, s:s, s:f}", "id", (int)id, "text", text ? text : "",
+                              "logprob", logprob);
+    hone_free(text);
+    return token;
+}
+
+static json_t *logprobs_to_json(const answer *a, const hone_model *model) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < a->n_tokens; i++) {
+        const answer_token *t = &a->tokens[i];
+        json_t *token = token_to_json(model, t->id, t->logprob), *top = json_array();
+        for (size_t k = 0; k < t->n_top; k++) {
+            json_array_append_new(top, token_to_json(model, t->top_ids[k], t->top_logprobs[k]));
+        }
+        json_object_set_new(token, "top", top);
+        json_array_append_new(list, token);
+    }
+    return list;
+}
+
+json_t *answer_to_json(const answer *a, const engine *e, const char *model_name, bool logprobs) {
+    const hone_result *r = &a->result;
+    json_t *root = json_pack(
+        "{s:s, s:s%, s:s, s:{s:I, s:I, s:I}, s:{s:f, s:f, s:f, s:f}, s:I, s:I}", "model",
+        model_name, "text", r->text ? r->text : "", r->n_bytes, "finish_reason",
+        hone_finish_name(r->finish), "usage", "prompt_tokens", (json_int_t)r->n_prompt_tokens,
+        "completion_tokens", (json_int_t)r->n_tokens, "cached_tokens",
+        (json_int_t)r->n_cached_tokens, "timings", "load_ms", e->load_ms, "prefill_ms",
+        r->prefill_ms, "ttft_ms", r->ttft_ms, "decode_ms", r->decode_ms, "memory_bytes",
+        (json_int_t)system_peak_resident_bytes(), "seed", (json_int_t)r->seed);
+    if (root && e->draft_kind != HONE_DRAFT_NONE) {
+        json_object_set_new(root, "speculation",
+                            json_pack("{s:I, s:I}", "drafted_tokens", (json_int_t)r->n_drafted,
+                                      "accepted_tokens", (json_int_t)r->n_accepted));
+    }
+    if (root && logprobs) json_object_set_new(root, "logprobs", logprobs_to_json(a, e->model));
+    return root;
+}
+
+int answer_print_logprobs(const answer *a, const engine *e) {
+    static const char *const headers[] = {"token", "text", "logprob", "probability",
+                                          "alternatives"};
+    cli_table table;
+    cli_table_init(&table, "rlrrl", headers);
+    for (size_t i = 0; i < a->n_tokens; i++) {
+        const answer_token *t = &a->tokens[i];
+        char *text = token_text(e->model, t->id);
+        cli_table_add(&table, "%d", (int)t->id);
+        cli_table_add(&table, "\"%s\"", text ? text : "");
+        cli_table_add(&table, "%.4f", t->logprob);
+        cli_table_add(&table, "%.4f", exp(t->logprob));
+        hone_free(text);
+        char alternatives[1024] = "";
+        size_t used = 0;
+        for (size_t k = 0; k < t->n_top && used < sizeof alternatives; k++) {
+            char *other = token_text(e->model, t->top_ids[k]);
+            int n = snprintf(alternatives + used, sizeof alternatives - used, "%s\"%s\" %.4f",
+                             k ? "  " : "", other ? other : "", exp(t->top_logprobs[k]));
+            used += n > 0 ? (size_t)n : 0;
+            hone_free(other);
+        }
+        cli_table_add(&table, "%s", alternatives);
+    }
+    return cli_table_print(&table);
+}
+
+/* --- what it cost --- */
+
+static double per_second(size_t n, double milliseconds) {
+    return milliseconds > 0 ? 1000 * (double)n / milliseconds : 0;
+}
+
+/* Of the prompt's tokens, those that were computed. */
+static double prefill_speed(const hone_result *r) {
+    return per_second(r->n_prompt_tokens - r->n_cached_tokens, r->prefill_ms);
+}
+
+/* The first token comes out of the prefill; decoding makes the others. */
+static double decode_speed(const hone_result *r) {
+    return r->n_tokens > 1 ? per_second(r->n_tokens - 1, r->decode_ms) : 0;
+}
+
+void answer_print_stats_line(FILE *out, const answer *a, const engine *e) {
+    const hone_result *r = &a->result;
+    cli_text first, load, memory;
+    fprintf(out, "%s[prompt %zu tokens", cli_colour_code(out, CLI_DIM), r->n_prompt_tokens);
+    if (r->n_cached_tokens) fprintf(out, ", %zu of them known", r->n_cached_tokens);
+    fprintf(out, ", %.0f tokens/s; answer %zu tokens, %.1f tokens/s; first token after %s; ",
+            prefill_speed(r), r->n_tokens, decode_speed(r), cli_format_ms(&first, r->ttft_ms));
+    if (e->draft_kind != HONE_DRAFT_NONE) {
+        fprintf(out, "%zu of %zu drafted tokens accepted; ", r->n_accepted, r->n_drafted);
+    }
+    fprintf(out, "loaded in %s; peak memory %s]%s\n", cli_format_ms(&load, e->load_ms),
+            cli_format_bytes(&memory, system_peak_resident_bytes()),
+            cli_colour_code(out, CLI_PLAIN));
+}
+
+void answer_print_stats_table(FILE *out, const answer *a, const engine *e, const char *model_name) {
+    const hone_result *r = &a->result;
+    const hone_model_info *info = hone_model_describe(e->model);
+    cli_text t;
+    fprintf(out, "\n%-24s%s\n", "model", model_name);
+    fprintf(out, "%-24s%s\n", "file size", cli_format_bytes(&t, info->file_bytes));
+    fprintf(out, "%-24s%s\n", "load time", cli_format_ms(&t, e->load_ms));
+    fprintf(out, "%-24s%.1f tokens/s (%zu tokens", "prefill", prefill_speed(r),
+            r->n_prompt_tokens - r->n_cached_tokens);
+    if (r->n_cached_tokens) fprintf(out, ", %zu more known", r->n_cached_tokens);
+    fprintf(out, ")\n%-24s%s\n", "time to first token", cli_format_ms(&t, r->ttft_ms));
+    fprintf(out, "%-24s%.1f tokens/s (%zu tokens)\n", "decode", decode_speed(r), r->n_tokens);
+    if (e->draft_kind != HONE_DRAFT_NONE) {
+        fprintf(out, "%-24s%zu of %zu tokens accepted\n", "speculation", r->n_accepted,
+                r->n_drafted);
+    }
+    fprintf(out, "%-24s%s\n", "peak memory",
+            cli_format_bytes(&t, system_peak_resident_bytes()));
+    fprintf(out, "%-24s%d, %s\n", "threads, kernels", info->n_threads, info->instruction_set);
+}

@@ -1,0 +1,105 @@
+/* Opening models and sessions for `run`, `show` and `bench`. */
+#include "cli/engine.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/system.h"
+#include "cli/cli.h"
+#include "cli/options.h"
+#include "weights/store.h"
+
+/* A flag beats the environment. `*threads` 0 = one for each usable core. */
+static int choose_threads(int64_t flag, int *threads) {
+    if (flag != CLI_UNSET) {
+        *threads = (int)flag;
+        return CLI_OK;
+    }
+    const char *text = getenv("HONE_THREADS");
+    *threads = 0;
+    if (!text || !*text) return CLI_OK;
+    char *end;
+    long number = strtol(text, &end, 10);
+    if (*end || number < 1 || number > 1024) {
+        cli_error("HONE_THREADS takes a number from 1 to 1024, not \"%s\"", text);
+        return CLI_USAGE;
+    }
+    *threads = (int)number;
+    return CLI_OK;
+}
+
+int engine_open_model(hone_model **model, const char *name, int64_t threads) {
+    hone_model_options options = {0};
+    int code = choose_threads(threads, &options.n_threads);
+    if (code != CLI_OK) return code;
+    char *path;
+    hone_status status = store_resolve(name, &path);
+    if (status != HONE_OK) return cli_fail(status);
+    status = hone_model_open(model, path, &options);
+    mem_free(path);
+    return status == HONE_OK ? CLI_OK : cli_fail(status);
+}
+
+hone_kv_type engine_kv_type(const engine_settings *settings) {
+    if (settings->exact) return HONE_KV_F32;
+    return settings->kv < 0 ? HONE_KV_F16 : (hone_kv_type)settings->kv;
+}
+
+const char *engine_kv_name(hone_kv_type type) {
+    switch (type) {
+    case HONE_KV_F16: return "f16";
+    case HONE_KV_F32: return "f32";
+    case HONE_KV_Q8_0: return "q8_0";
+    }
+    return "?";
+}
+
+static int open_session(hone_session **session, hone_model *model,
+                        const engine_settings *settings) {
+    const hone_session_options options = {
+        .n_context = settings->context == CLI_UNSET ? 0 : (size_t)settings->context,
+        .kv = engine_kv_type(settings),
+        .exact = settings->exact,
+    };
+    hone_status status = hone_session_open(session, model, &options);
+    return status == HONE_OK ? CLI_OK : cli_fail(status);
+}
+
+static int open_draft(engine *e, const engine_settings *settings) {
+    if (!settings->draft) return CLI_OK;
+    e->n_draft = settings->n_draft == CLI_UNSET ? 0 : (size_t)settings->n_draft;
+    if (!strcmp(settings->draft, "ngram")) {
+        e->draft_kind = HONE_DRAFT_NGRAM;
+        return CLI_OK;
+    }
+    e->draft_kind = HONE_DRAFT_MODEL;
+    int code = engine_open_model(&e->draft_model, settings->draft, settings->threads);
+    if (code != CLI_OK) return code;
+    engine_settings own = *settings;
+    own.context = CLI_UNSET;
+    return open_session(&e->draft_session, e->draft_model, &own);
+}
+
+int engine_open(engine *e, const char *name, const engine_settings *settings) {
+    if (settings->exact && settings->kv >= 0 && engine_kv_type(settings) != HONE_KV_F32) {
+        cli_error("--exact keeps an f32 cache; leave --kv away");
+        return CLI_USAGE;
+    }
+    *e = (engine){.n_draft = 0};
+    double start_ms = clock_ms();
+    int code = engine_open_model(&e->model, name, settings->threads);
+    if (code == CLI_OK) code = open_session(&e->session, e->model, settings);
+    e->load_ms = clock_ms() - start_ms;
+    if (code == CLI_OK) code = open_draft(e, settings);
+    if (code != CLI_OK) engine_release(e);
+    return code;
+}
+
+void engine_release(engine *e) {
+    hone_session_close(e->draft_session);
+    hone_model_close(e->draft_model);
+    hone_session_close(e->session);
+    hone_model_close(e->model);
+    *e = (engine){.n_draft = 0};
+}

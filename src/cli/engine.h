@@ -1,0 +1,59 @@
+/* What `run` and `bench` open before they work: a model by name, a session over it, and where asked
+ * for a second pair that drafts. */
+#ifndef CLI_ENGINE_H
+#define CLI_ENGINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "hone/hone.h"
+
+/* Options that both commands take; see ENGINE_OPTIONS. */
+typedef struct engine_settings {
+    int64_t context, threads; /* CLI_UNSET = the model's maximum, HONE_THREADS or all cores */
+    int kv;                   /* index in ENGINE_KV_CHOICES, −1 = the mode's own */
+    bool exact;
+    const char *draft;        /* "ngram", a model, or NULL */
+    int64_t n_draft;          /* CLI_UNSET = the library's default */
+} engine_settings;
+
+/* In the order of hone_kv_type. */
+#define ENGINE_KV_CHOICES "f16|f32|q8_0"
+#define ENGINE_SETTINGS_UNSET {CLI_UNSET, CLI_UNSET, -1, false, NULL, CLI_UNSET}
+
+/* Rows of an option table for engine_settings `s`. */
+#define ENGINE_OPTIONS(s)                                                                          \
+    CLI_INTEGER("context", 'c', &(s).context, "N", 1, 1 << 30,                                     \
+                "most tokens of prompt and answer (default: the model's maximum)"),                \
+    CLI_INTEGER("threads", 't', &(s).threads, "N", 1, 1024,                                        \
+                "compute threads (default: $HONE_THREADS, or one for each usable core)"),          \
+    CLI_CHOICE("kv", 0, &(s).kv, ENGINE_KV_CHOICES,                                                \
+               "type of the key/value cache (default f16; f32 with --exact)"),                     \
+    CLI_FLAG("exact", 0, &(s).exact, "float activations and an f32 cache: slower, reproducible "   \
+                                     "for any number of threads and any batch"),                   \
+    CLI_TEXT("draft", 0, &(s).draft, "MODEL|ngram",                                                \
+             "speculate with a smaller model of the same vocabulary, or with n-grams of the text " \
+             "so far; the answer stays what it would be without"),                                 \
+    CLI_INTEGER("draft-tokens", 0, &(s).n_draft, "N", 1, 64, "tokens drafted at a time")
+
+typedef struct engine {
+    hone_model *model, *draft_model;
+    hone_session *session, *draft_session;
+    hone_draft_kind draft_kind;
+    size_t n_draft;
+    double load_ms; /* opening the model and its session */
+} engine;
+
+/* Opens what the settings ask for; tells what went wrong. Returns an exit code; release after
+ * CLI_OK only. `name` is a name in the store, a file or a folder. */
+int engine_open(engine *e, const char *name, const engine_settings *settings);
+void engine_release(engine *e);
+
+/* Opens only the model. */
+int engine_open_model(hone_model **model, const char *name, int64_t threads);
+
+/* The cache type that the settings mean. */
+hone_kv_type engine_kv_type(const engine_settings *settings);
+const char *engine_kv_name(hone_kv_type type);
+
+#endif

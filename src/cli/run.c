@@ -1,0 +1,227 @@
+/* `hone run`: one question from an argument, a file or standard input; without one, a chat. */
+#include "cli/run.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "cli/cli.h"
+#include "cli/interrupt.h"
+#include "cli/output.h"
+
+enum { MAX_PROMPT_BYTES = 64 << 20 };
+
+/* --- the prompt --- */
+
+static int read_stream(buf *text, FILE *in, const char *name) {
+    char chunk[16384];
+    size_t n;
+    while ((n = fread(chunk, 1, sizeof chunk, in)) > 0) {
+        hone_status status = buf_add(text, chunk, n);
+        if (status != HONE_OK) {
+            cli_error("%s: more than %d MiB of prompt, or not enough memory for it", name,
+                      MAX_PROMPT_BYTES >> 20);
+            return CLI_FAILED;
+        }
+    }
+    if (!ferror(in)) return CLI_OK;
+    cli_error("%s: %s", name, strerror(errno));
+    return CLI_FAILED;
+}
+
+static int read_file(buf *text, const char *path) {
+    if (!strcmp(path, "-")) return read_stream(text, stdin, "standard input");
+    FILE *in = fopen(path, "rb");
+    if (!in) {
+        cli_error("%s: %s", path, strerror(errno));
+        return CLI_FAILED;
+    }
+    int code = read_stream(text, in, path);
+    fclose(in);
+    return code;
+}
+
+/* The argument, then the file; or standard input where it is not a terminal. An empty line parts
+ * the two, a line end at the very end of a file is not part of the question. */
+static int gather_prompt(buf *text, const char *argument, const char *file) {
+    hone_status status = HONE_OK;
+    if (argument) status = buf_add_text(text, argument);
+    if (argument && file && status == HONE_OK) status = buf_add_text(text, "\n\n");
+    if (status != HONE_OK) return cli_fail(status);
+    int code = CLI_OK;
+    if (file) code = read_file(text, file);
+    else if (!argument) code = read_file(text, "-");
+    bool from_file = file || !argument;
+    if (from_file && text->len && text->data[text->len - 1] == '\n') {
+        text->data[--text->len] = 0;
+        if (text->len && text->data[text->len - 1] == '\r') text->data[--text->len] = 0;
+    }
+    return code;
+}
+
+/* Where a text stops being UTF-8; `n` when it never does. */
+static size_t first_invalid_byte(const char *text, size_t n) {
+    size_t at = 0;
+    while (at < n) {
+        uint32_t code;
+        size_t length = utf8_decode(text + at, n - at, &code);
+        if (code == UTF8_INVALID) break;
+        at += length;
+    }
+    return at;
+}
+
+static int check_text(const cli_usage *usage, const char *what, const char *text, size_t n) {
+    size_t invalid = first_invalid_byte(text, n);
+    if (n == 0) return cli_wrong_use(usage, "%s is empty", what);
+    if (invalid < n) {
+        return cli_wrong_use(usage, "%s is not valid UTF-8: byte %zu is 0x%02x", what, invalid,
+                             (unsigned char)text[invalid]);
+    }
+    return CLI_OK;
+}
+
+static int check_texts(const cli_usage *usage, const run_settings *s, const buf *prompt) {
+    int code = CLI_OK;
+    if (prompt) code = check_text(usage, "the prompt", prompt->data, prompt->len);
+    if (code == CLI_OK && s->system) {
+        code = check_text(usage, "the --system text", s->system, strlen(s->system));
+    }
+    for (size_t i = 0; i < s->answer.stop.n && code == CLI_OK; i++) {
+        const char *stop = s->answer.stop.items[i];
+        code = check_text(usage, "a --stop text", stop, strlen(stop));
+    }
+    return code;
+}
+
+/* --- one answer --- */
+
+static hone_status generate(answer *a, const engine *e, const run_settings *s, const buf *prompt,
+                            bool print) {
+    bool chat = !s->raw && hone_model_describe(e->model)->has_chat_template;
+    const hone_part parts[] = {
+        {HONE_PART_TEXT, s->system, s->system ? strlen(s->system) : 0},
+        {HONE_PART_TEXT, prompt->data, prompt->len},
+    };
+    const hone_message messages[] = {
+        {"system", &parts[0], 1},
+        {"user", &parts[1], 1},
+    };
+    size_t first = s->system ? 0 : 1;
+    return answer_generate(a, e, &s->answer, chat ? messages + first : NULL, chat ? 2 - first : 0,
+                           prompt->data, prompt->len, print);
+}
+
+static void end_line(const hone_result *r) {
+    if (r->n_bytes == 0 || r->text[r->n_bytes - 1] != '\n') cli_write("\n", 1);
+}
+
+/* The object for an answer that could not be made: the fields that scripts look at first. */
+static int print_json_error(const char *model_name) {
+    return cli_print_json(json_pack("{s:s, s:s, s:s, s:s}", "model", model_name, "text", "",
+                                    "finish_reason", "error", "error", hone_error_message()),
+                          false);
+}
+
+static int answer_once(const engine *e, const run_settings *s, const buf *prompt, bool json) {
+    bool logprobs = s->answer.logprobs != CLI_UNSET, print = !json && !logprobs;
+    answer a;
+    hone_status status = generate(&a, e, s, prompt, print);
+    if (status != HONE_OK) {
+        if (json && status != HONE_ERR_CANCELLED) print_json_error(s->model);
+        return cli_fail(status);
+    }
+    int code = CLI_OK;
+    if (json) {
+        code = cli_print_json(answer_to_json(&a, e, s->model, logprobs), false);
+    } else if (logprobs) {
+        code = answer_print_logprobs(&a, e);
+    } else {
+        end_line(&a.result);
+    }
+    int written = cli_finish_output();
+    if (code == CLI_OK) code = written;
+    bool watched = cli_is_terminal(stdout) && cli_is_terminal(stderr) && !json;
+    if (s->stats) answer_print_stats_table(stderr, &a, e, s->model);
+    else if (watched) answer_print_stats_line(stderr, &a, e);
+    if (interrupt_seen()) code = CLI_INTERRUPTED;
+    answer_release(&a);
+    return code;
+}
+
+/* A request that the model cannot serve is told before the work starts. */
+static int check_model(const engine *e, const run_settings *s) {
+    const hone_model_info *info = hone_model_describe(e->model);
+    if (s->system && (s->raw || !info->has_chat_template)) {
+        cli_error(s->raw ? "--system needs the model's chat template, which --raw leaves out"
+                         : "%s has no chat template, so that --system has no place; put the text "
+                           "into the prompt", s->model);
+        return CLI_USAGE;
+    }
+    return CLI_OK;
+}
+
+static int run_model(run_settings *s, const buf *prompt, bool json) {
+    engine e;
+    int code = engine_open(&e, s->model, &s->engine);
+    if (code != CLI_OK) return code;
+    code = check_model(&e, s);
+    if (code == CLI_OK) code = prompt ? answer_once(&e, s, prompt, json) : chat_run(&e, s);
+    engine_release(&e);
+    return code;
+}
+
+int cmd_run(int argc, char **argv) {
+    run_settings s = {.engine = ENGINE_SETTINGS_UNSET};
+    const char *file = NULL;
+    bool json = false;
+    answer_settings_init(&s.answer);
+    const cli_option options[] = {
+        CLI_TEXT("system", 0, &s.system, "TEXT", "what the model is told before the conversation"),
+        CLI_TEXT("file", 'f', &file, "FILE",
+                 "read the prompt from FILE (- = standard input); with a PROMPT, put it behind"),
+        CLI_FLAG("raw", 0, &s.raw, "continue the prompt as it stands, without the chat template"),
+        CLI_FLAG("json", 0, &json, "print one JSON object at the end instead of streaming"),
+        CLI_FLAG("stats", 0, &s.stats, "close with a table of speed and memory (on stderr)"),
+        ANSWER_OPTIONS(s.answer),
+        CLI_HEADING("Engine"),
+        ENGINE_OPTIONS(s.engine),
+        CLI_OPTIONS_END,
+    };
+    const cli_usage usage = {
+        .command = "run",
+        .operands = "MODEL [PROMPT]",
+        .about = "Answers once, streaming to standard output. The prompt is the argument, a --file, "
+                 "or standard input where that is not a terminal; without any of them, a chat "
+                 "begins (/help lists its commands).\n\n"
+                 "MODEL is a name in the store (hone list), a GGUF file or a Hugging Face folder.",
+        .examples = "  hone run smollm2:135m \"Why is the sky blue?\"\n"
+                    "  hone run smollm2:135m --temperature 0 --json < question.txt\n"
+                    "  hone run smollm2:135m \"Summarise this:\" --file report.txt\n"
+                    "  hone run smollm2:135m\n",
+        .options = options,
+        .min_operands = 1,
+        .max_operands = 2,
+    };
+    cli_operands operands;
+    int code = cli_parse(&usage, argc, argv, &operands);
+    if (code != CLI_PARSED) return code;
+    s.model = operands.items[0];
+    s.options = options;
+    const char *argument = operands.n > 1 ? operands.items[1] : NULL;
+    bool chat = !argument && !file && cli_is_terminal(stdin);
+    if (chat && (json || !cli_is_terminal(stdout))) {
+        return cli_wrong_use(&usage, "a prompt is missing: give it as an argument, with --file or "
+                                     "on standard input");
+    }
+    buf prompt;
+    buf_init(&prompt, MAX_PROMPT_BYTES);
+    code = chat ? CLI_OK : gather_prompt(&prompt, argument, file);
+    if (code == CLI_OK) code = check_texts(&usage, &s, chat ? NULL : &prompt);
+    if (code == CLI_OK) code = run_model(&s, chat ? NULL : &prompt, json);
+    buf_release(&prompt);
+    return code;
+}

@@ -1,0 +1,186 @@
+/* `hone show`: what a model is, and the memory it needs. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "cli/cli.h"
+#include "cli/engine.h"
+#include "cli/options.h"
+#include "cli/output.h"
+
+/* Weights of one type. */
+typedef struct type_row {
+    char name[16];
+    size_t n_tensors;
+    uint64_t n_bytes;
+} type_row;
+
+typedef struct type_list {
+    type_row rows[64]; /* more types than formats have */
+    size_t n;
+} type_list;
+
+static void add_type(void *user, const char *type, size_t n_tensors, uint64_t n_bytes) {
+    type_list *list = user;
+    if (list->n == sizeof list->rows / sizeof *list->rows) return;
+    type_row *row = &list->rows[list->n++];
+    snprintf(row->name, sizeof row->name, "%s", type);
+    row->n_tensors = n_tensors;
+    row->n_bytes = n_bytes;
+}
+
+typedef struct memory_need {
+    size_t context;
+    hone_kv_type kv;
+    uint64_t weights, cache;
+} memory_need;
+
+/* The weights are mapped and read in full for each token; the cache grows with the text up to the
+ * context. Scratch (a few MiB) is left out. */
+static memory_need count_memory(const hone_model_info *info, const engine_settings *settings) {
+    memory_need need = {.context = info->n_context, .kv = engine_kv_type(settings)};
+    if (settings->context != CLI_UNSET) need.context = (size_t)settings->context;
+    need.weights = info->file_bytes;
+    uint64_t per_token = info->kv_bytes_per_token;
+    if (need.kv == HONE_KV_F32) per_token *= 2;
+    if (need.kv == HONE_KV_Q8_0) per_token = per_token * 17 / 32; /* 34 bytes for 32 numbers */
+    need.cache = per_token * need.context;
+    return need;
+}
+
+static json_t *to_json(const char *name, const hone_model_info *info, const type_list *types,
+                       const memory_need *need) {
+    json_t *root = json_pack(
+        "{s:s, s:s, s:s, s:s, s:I, s:I, s:s}", "model", name, "name", info->name, "architecture",
+        info->architecture, "license", info->license, "parameters",
+        (json_int_t)info->n_parameters, "file_bytes", (json_int_t)info->file_bytes, "weight_type",
+        info->weight_type);
+    if (!root) return NULL;
+    const struct {
+        const char *key;
+        size_t value;
+    } sizes[] = {
+        {"vocabulary", info->n_vocab},     {"context", info->n_context},
+        {"layers", info->n_layers},        {"embedding", info->n_embedding},
+        {"heads", info->n_heads},          {"kv_heads", info->n_kv_heads},
+        {"head_dim", info->head_dim},      {"feed_forward", info->n_feed_forward},
+    };
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        json_object_set_new(root, sizes[i].key, json_integer((json_int_t)sizes[i].value));
+    }
+    json_object_set_new(root, "has_chat_template", json_boolean(info->has_chat_template));
+    json_object_set_new(root, "input", json_pack("{s:b, s:b, s:b}", "text", info->takes_text,
+                                                 "image", info->takes_images, "audio",
+                                                 info->takes_audio));
+    json_t *list = json_array();
+    for (size_t i = 0; i < types->n; i++) {
+        json_array_append_new(list, json_pack("{s:s, s:I, s:I}", "type", types->rows[i].name,
+                                              "tensors", (json_int_t)types->rows[i].n_tensors,
+                                              "bytes", (json_int_t)types->rows[i].n_bytes));
+    }
+    json_object_set_new(root, "types", list);
+    json_object_set_new(root, "memory",
+                        json_pack("{s:I, s:s, s:I, s:I, s:I}", "context",
+                                  (json_int_t)need->context, "kv", engine_kv_name(need->kv),
+                                  "weights_bytes", (json_int_t)need->weights, "kv_bytes",
+                                  (json_int_t)need->cache, "total_bytes",
+                                  (json_int_t)(need->weights + need->cache)));
+    return root;
+}
+
+static void row(cli_table *table, const char *key, const char *value) {
+    cli_table_add(table, "%s", key);
+    cli_table_add(table, "%s", *value ? value : "not stated");
+}
+
+static void size_row(cli_table *table, const char *key, size_t value) {
+    cli_table_add(table, "%s", key);
+    cli_table_add(table, "%zu", value);
+}
+
+static int print_page(const char *name, const hone_model_info *info, const type_list *types,
+                      const memory_need *need) {
+    cli_table t;
+    cli_text a, b, c;
+    cli_table_init(&t, "ll", NULL);
+    row(&t, "model", name);
+    row(&t, "name", info->name);
+    row(&t, "architecture", info->architecture);
+    row(&t, "licence", info->license);
+    row(&t, "parameters", cli_format_count(&a, info->n_parameters));
+    row(&t, "file size", cli_format_bytes(&a, info->file_bytes));
+    size_row(&t, "context", info->n_context);
+    size_row(&t, "vocabulary", info->n_vocab);
+    size_row(&t, "layers", info->n_layers);
+    size_row(&t, "embedding", info->n_embedding);
+    size_row(&t, "feed forward", info->n_feed_forward);
+    cli_table_add(&t, "heads");
+    cli_table_add(&t, "%zu of %zu numbers, %zu for keys and values", info->n_heads, info->head_dim,
+                  info->n_kv_heads);
+    row(&t, "chat template", info->has_chat_template ? "yes" : "none");
+    for (size_t i = 0; i < types->n; i++) {
+        cli_table_add(&t, i ? "" : "weights");
+        cli_table_add(&t, "%-6s %4zu tensors  %s", types->rows[i].name, types->rows[i].n_tensors,
+                      cli_format_bytes(&a, types->rows[i].n_bytes));
+    }
+    cli_table_add(&t, "memory needed");
+    cli_table_add(&t, "%s: weights %s, cache %s (%zu tokens, %s)",
+                  cli_format_bytes(&a, need->weights + need->cache),
+                  cli_format_bytes(&b, need->weights), cli_format_bytes(&c, need->cache),
+                  need->context, engine_kv_name(need->kv));
+    return cli_table_print(&t);
+}
+
+static int show(const char *name, const engine_settings *settings, bool template_only, bool json) {
+    hone_model *model;
+    int code = engine_open_model(&model, name, 1);
+    if (code != CLI_OK) return code;
+    const hone_model_info *info = hone_model_describe(model);
+    if (settings->context != CLI_UNSET && (size_t)settings->context > info->n_context) {
+        cli_error("--context %lld is more than the model was made for, which is %zu tokens",
+                  (long long)settings->context, info->n_context);
+        code = CLI_USAGE;
+    } else if (template_only) {
+        const char *text = hone_model_chat_template(model);
+        if (text) printf("%s\n", text);
+        else cli_error("%s has no chat template", name);
+        code = text ? CLI_OK : CLI_NOT_MET;
+    } else {
+        type_list types = {.n = 0};
+        hone_model_each_type(model, add_type, &types);
+        memory_need need = count_memory(info, settings);
+        code = json ? cli_print_json(to_json(name, info, &types, &need), false)
+                    : print_page(name, info, &types, &need);
+    }
+    hone_model_close(model);
+    return code;
+}
+
+int cmd_show(int argc, char **argv) {
+    engine_settings settings = ENGINE_SETTINGS_UNSET;
+    bool template_only = false, json = false;
+    const cli_option options[] = {
+        CLI_INTEGER("context", 'c', &settings.context, "N", 1, 1 << 30,
+                    "count the memory for N tokens (default: the model's maximum)"),
+        CLI_CHOICE("kv", 0, &settings.kv, ENGINE_KV_CHOICES,
+                   "count the memory for a cache of this type (default f16)"),
+        CLI_FLAG("template", 0, &template_only, "print only the chat template"),
+        CLI_FLAG("json", 0, &json, "print one JSON object"),
+        CLI_OPTIONS_END,
+    };
+    const cli_usage usage = {
+        .command = "show",
+        .operands = "MODEL",
+        .about = "Says what a model is: architecture, sizes, the types of its weights, licence, and "
+                 "the memory it needs for a context.",
+        .examples = "  hone show smollm2:135m\n"
+                    "  hone show model.gguf --context 2048 --kv q8_0\n"
+                    "  hone show smollm2:135m --json\n",
+        .options = options,
+        .min_operands = 1,
+        .max_operands = 1,
+    };
+    cli_operands operands;
+    int code = cli_parse(&usage, argc, argv, &operands);
+    return code == CLI_PARSED ? show(operands.items[0], &settings, template_only, json) : code;
+}

@@ -1,0 +1,51 @@
+/* The inside of a model and of a session: what infer/ shares between its files. */
+#ifndef INFER_ENGINE_H
+#define INFER_ENGINE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "hone/hone.h"
+#include "model/llama.h"
+#include "text/template.h"
+#include "text/tokenizer.h"
+
+struct hone_model {
+    model_source source;
+    llama net;
+    tokenizer *tokenizer;
+    chat_template *template; /* NULL: none */
+    char *template_source;
+    char *bos_text, *eos_text; /* what the template's bos_token and eos_token stand for */
+    char *name, *license;
+    hone_sampling recommended; /* hone_sampling_default without its seed */
+    hone_model_info info;
+
+    /* Computing takes turns: everything below belongs to whoever holds the lock. */
+    pthread_mutex_t lock;
+    compute compute;
+    llama_scratch scratch;
+    float *logits; /* [n_logit_floats], of one pass */
+    size_t n_logit_floats;
+};
+
+struct hone_session {
+    hone_model *model;
+    kv_cache kv;
+    int32_t *tokens;
+    size_t n_tokens, tokens_capacity;
+    size_t n_context, prefill_chunk;
+    bool exact;
+    /* Logits of the last step, and the buffer that the next one fills before the two swap. */
+    float *logits, *next_logits;
+    size_t n_rows, n_next_rows, capacity, next_capacity; /* rows of n_vocab */
+    atomic_bool cancelled;
+};
+
+/* The logits after the last token, or NULL. */
+const float *session_last_logits(const hone_session *s);
+
+/* What the model's files recommend for sampling (docs/sampling.md, defaults). */
+void recommended_sampling(hone_sampling *out, const model_source *s);
+
+#endif

@@ -1,0 +1,216 @@
+/* Opening a model: joins weights, tokenizer and chat template (include/hone/model.h). */
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/cpu.h"
+#include "base/mem.h"
+#include "base/system.h"
+#include "base/utf8.h"
+#include "infer/engine.h"
+
+#define MAX_TEMPLATE_VARIABLE 4096
+
+const char *hone_version(void) { return HONE_VERSION; }
+
+void hone_free(void *memory) { mem_free(memory); }
+
+/* --- memory --- */
+
+/* What runs beside the weights: a cache of the first tokens and the buffers of a pass. */
+#define WORKING_BYTES (64u << 20)
+
+static hone_status check_memory(const char *path, uint64_t file_bytes) {
+    uint64_t have = system_memory_bytes();
+    if (file_bytes <= have && have - file_bytes >= WORKING_BYTES) return HONE_OK;
+    double fits = have > WORKING_BYTES ? (double)(have - WORKING_BYTES) / 1e9 : 0;
+    return fail(HONE_ERR_MEMORY,
+                "%s needs %.2f GB of memory (%.2f GB of weights, the rest for cache and buffers); "
+                "this process may use %.2f GB. A model file of at most %.2f GB would fit: try a "
+                "smaller quantisation or a smaller model", path,
+                (double)(file_bytes + WORKING_BYTES) / 1e9, (double)file_bytes / 1e9,
+                (double)have / 1e9, fits);
+}
+
+/* --- description --- */
+
+typedef struct type_totals {
+    size_t n_tensors[DTYPE_LIMIT];
+    uint64_t n_bytes[DTYPE_LIMIT], n_elements;
+} type_totals;
+
+static void add_to_totals(void *user, const tensor *view, size_t bytes) {
+    type_totals *totals = user;
+    uint64_t n = 1;
+    for (uint32_t i = 0; i < view->n_dims; i++) n *= view->ne[i];
+    totals->n_elements += n;
+    if ((uint32_t)view->type >= DTYPE_LIMIT) return;
+    totals->n_tensors[view->type]++;
+    totals->n_bytes[view->type] += bytes;
+}
+
+void hone_model_each_type(const hone_model *model,
+                          void (*each)(void *user, const char *type, size_t n_tensors,
+                                       uint64_t n_bytes),
+                          void *user) {
+    type_totals totals = {0};
+    source_each(&model->source, add_to_totals, &totals);
+    for (uint32_t i = 0; i < DTYPE_LIMIT; i++)
+        if (totals.n_tensors[i])
+            each(user, dtype_get(i)->name, totals.n_tensors[i], totals.n_bytes[i]);
+}
+
+static hone_status copy_gguf_text(char **out, const gguf *file, const char *key) {
+    gguf_string text = {"", 0};
+    if (file) gguf_get_string(file, key, &text);
+    *out = mem_copy_string(text.data, text.n);
+    return *out ? HONE_OK : mem_fail(key, text.n);
+}
+
+static hone_status describe(hone_model *m) {
+    const hparams *h = &m->net.h;
+    const gguf *file = m->source.gguf;
+    TRY(copy_gguf_text(&m->name, file, "general.name"));
+    TRY(copy_gguf_text(&m->license, file, "general.license"));
+    type_totals totals = {0};
+    source_each(&m->source, add_to_totals, &totals);
+    uint32_t widest = 0;
+    for (uint32_t i = 1; i < DTYPE_LIMIT; i++)
+        if (totals.n_bytes[i] > totals.n_bytes[widest]) widest = i;
+    m->info = (hone_model_info){
+        .architecture = h->architecture,
+        .name = m->name,
+        .license = m->license,
+        .weight_type = dtype_get(widest)->name,
+        .n_parameters = totals.n_elements,
+        .file_bytes = source_file_bytes(&m->source),
+        .kv_bytes_per_token = (uint64_t)h->n_layers * 2 * h->n_kv_heads * h->head_dim * 2,
+        .n_vocab = h->n_vocab,
+        .n_context = h->n_context,
+        .n_layers = h->n_layers,
+        .n_embedding = h->n_embd,
+        .n_heads = h->n_heads,
+        .n_kv_heads = h->n_kv_heads,
+        .head_dim = h->head_dim,
+        .n_feed_forward = h->n_ff,
+        .n_threads = pool_threads(m->compute.pool),
+        .instruction_set = m->compute.k->name,
+        .takes_text = true,
+        .has_chat_template = m->template != NULL,
+    };
+    return HONE_OK;
+}
+
+/* --- text --- */
+
+static hone_status token_text(char **out, const tokenizer_spec *spec, int32_t id) {
+    const token_entry *token = id >= 0 ? &spec->tokens[id] : &(token_entry){.text = ""};
+    if (token->n > MAX_TEMPLATE_VARIABLE)
+        return fail(HONE_ERR_FORMAT, "token %d has a text of %u bytes", (int)id, token->n);
+    *out = mem_copy_string(token->text, token->n);
+    return *out ? HONE_OK : mem_fail("token text", token->n);
+}
+
+static hone_status open_text(hone_model *m, const tokenizer_spec *spec) {
+    if (spec->n_tokens > m->net.h.n_vocab)
+        return fail(HONE_ERR_FORMAT, "%s: the tokenizer has %zu tokens, the embedding %zu rows",
+                    m->source.path, spec->n_tokens, m->net.h.n_vocab);
+    hone_status status = tokenizer_open(&m->tokenizer, spec);
+    if (status != HONE_OK) return fail_context(status, "%s", m->source.path);
+    TRY(token_text(&m->bos_text, spec, spec->bos));
+    TRY(token_text(&m->eos_text, spec, spec->eos));
+    if (!spec->chat_template) return HONE_OK;
+    size_t n = strlen(spec->chat_template);
+    m->template_source = mem_copy_string(spec->chat_template, n);
+    if (!m->template_source) return mem_fail("chat template", n);
+    status = chat_template_open(&m->template, m->template_source, n);
+    /* A template that hone cannot read must not stop who only wants plain text: the words come when
+     * a chat is asked for (hone_render_chat opens it again). */
+    return status == HONE_ERR_MEMORY ? status : HONE_OK;
+}
+
+static hone_status open_parts(hone_model *m, const char *path, int n_threads) {
+    struct stat st;
+    if (stat(path, &st) == 0 && S_ISREG(st.st_mode)) TRY(check_memory(path, (uint64_t)st.st_size));
+    TRY(source_open(&m->source, path));
+    TRY(check_memory(path, source_file_bytes(&m->source)));
+    TRY(llama_open(&m->net, &m->source));
+    TRY(compute_init(&m->compute, n_threads));
+    tokenizer_spec spec;
+    TRY(m->source.gguf ? tokenizer_spec_from_gguf(&spec, m->source.gguf, path)
+                       : tokenizer_spec_from_folder(&spec, path));
+    hone_status status = open_text(m, &spec);
+    tokenizer_spec_release(&spec);
+    TRY(status);
+    recommended_sampling(&m->recommended, &m->source);
+    return describe(m);
+}
+
+hone_status hone_model_open(hone_model **model, const char *path,
+                            const hone_model_options *options) {
+    int n_threads = options && options->n_threads > 0 ? options->n_threads : cpu_usable_count();
+    hone_model *m = mem_calloc(1, sizeof *m);
+    if (!m) return mem_fail("model", sizeof *m);
+    pthread_mutex_init(&m->lock, NULL);
+    hone_status status = open_parts(m, path, n_threads);
+    if (status != HONE_OK) {
+        hone_model_close(m);
+        return status;
+    }
+    *model = m;
+    return HONE_OK;
+}
+
+void hone_model_close(hone_model *m) {
+    if (!m) return;
+    chat_template_close(m->template);
+    tokenizer_close(m->tokenizer);
+    compute_release(&m->compute);
+    llama_scratch_release(&m->scratch);
+    llama_release(&m->net);
+    source_release(&m->source);
+    mem_free(m->logits);
+    mem_free(m->template_source);
+    mem_free(m->bos_text);
+    mem_free(m->eos_text);
+    mem_free(m->name);
+    mem_free(m->license);
+    pthread_mutex_destroy(&m->lock);
+    mem_free(m);
+}
+
+const hone_model_info *hone_model_describe(const hone_model *model) { return &model->info; }
+
+const char *hone_model_chat_template(const hone_model *model) { return model->template_source; }
+
+bool hone_is_stop_token(const hone_model *model, int32_t id) {
+    return tokenizer_is_stop(model->tokenizer, id);
+}
+
+hone_status hone_tokenize(const hone_model *model, const char *text, size_t n_bytes,
+                          bool add_special, int32_t **ids, size_t *n_ids) {
+    token_list list = {0};
+    TRY(tokenizer_encode(model->tokenizer, text, n_bytes, NULL, 0,
+                         add_special ? ENCODE_ADD_SPECIAL : 0, &list));
+    *ids = list.ids;
+    *n_ids = list.n;
+    return HONE_OK;
+}
+
+hone_status hone_detokenize(const hone_model *model, const int32_t *ids, size_t n_ids,
+                            bool with_control, char **text, size_t *n_bytes) {
+    char *raw;
+    size_t n_raw;
+    TRY(tokenizer_decode(model->tokenizer, ids, n_ids, with_control, &raw, &n_raw));
+    buf shown;
+    buf_init(&shown, SIZE_MAX / 2);
+    hone_status status = utf8_add_replaced(&shown, raw, n_raw);
+    mem_free(raw);
+    if (status == HONE_OK) {
+        *n_bytes = shown.len;
+        *text = buf_take(&shown);
+        if (!*text) status = mem_fail("text", 1);
+    }
+    buf_release(&shown);
+    return status;
+}

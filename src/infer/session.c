@@ -1,0 +1,373 @@
+/* Sessions and steps (include/hone/session.h). */
+#include <string.h>
+
+#include "base/mem.h"
+#include "infer/engine.h"
+#include "infer/sampler.h"
+
+#define DEFAULT_CHUNK 512
+/* A pass computes at most this many rows of logits: 64 rows of 150,000 are 38 MB. */
+#define LOGIT_ROWS_PER_PASS 64
+
+/* --- life --- */
+
+hone_status hone_session_open(hone_session **session, hone_model *model,
+                              const hone_session_options *options) {
+    static const dtype types[] = {
+        [HONE_KV_F16] = DTYPE_F16, [HONE_KV_F32] = DTYPE_F32, [HONE_KV_Q8_0] = DTYPE_Q8_0};
+    hone_session_options o = options ? *options : (hone_session_options){0};
+    const hparams *h = &model->net.h;
+    if (o.n_context > h->n_context)
+        return fail(HONE_ERR_ARGUMENT, "a context of %zu tokens; this model was made for at most %zu",
+                    o.n_context, h->n_context);
+    if ((unsigned)o.kv >= sizeof types / sizeof *types)
+        return fail(HONE_ERR_ARGUMENT, "unknown cache type %d", (int)o.kv);
+    kv_layout layout;
+    TRY(kv_layout_init(&layout, o.exact ? DTYPE_F32 : types[o.kv], h->n_layers, h->n_kv_heads,
+                       h->head_dim));
+    hone_session *s = mem_calloc(1, sizeof *s);
+    if (!s) return mem_fail("session", sizeof *s);
+    s->model = model;
+    s->n_context = o.n_context ? o.n_context : h->n_context;
+    s->prefill_chunk = o.prefill_chunk ? o.prefill_chunk : DEFAULT_CHUNK;
+    s->exact = o.exact;
+    kv_init(&s->kv, &layout);
+    *session = s;
+    return HONE_OK;
+}
+
+void hone_session_close(hone_session *s) {
+    if (!s) return;
+    kv_release(&s->kv);
+    mem_free(s->tokens);
+    mem_free(s->logits);
+    mem_free(s->next_logits);
+    mem_free(s);
+}
+
+static hone_status reserve_tokens(hone_session *s, size_t n) {
+    if (n <= s->tokens_capacity) return HONE_OK;
+    size_t capacity = n + n / 2 + 64;
+    int32_t *tokens = mem_realloc(s->tokens, capacity, sizeof *tokens);
+    if (!tokens) return mem_fail("token history", capacity * sizeof *tokens);
+    s->tokens = tokens;
+    s->tokens_capacity = capacity;
+    return HONE_OK;
+}
+
+static hone_status reserve_rows(float **rows, size_t *capacity, size_t n_rows, size_t n_vocab) {
+    if (n_rows <= *capacity) return HONE_OK;
+    mem_free(*rows);
+    *capacity = 0;
+    *rows = mem_alloc_aligned(n_rows, n_vocab * sizeof **rows);
+    if (!*rows) return mem_fail("logits", n_rows * n_vocab * sizeof **rows);
+    *capacity = n_rows;
+    return HONE_OK;
+}
+
+const float *session_last_logits(const hone_session *s) {
+    return s->n_rows ? s->logits + (s->n_rows - 1) * s->model->net.h.n_vocab : NULL;
+}
+
+static hone_status copy_into(hone_session *to, const hone_session *from) {
+    size_t n_vocab = from->model->net.h.n_vocab;
+    TRY(kv_share(&to->kv, &from->kv, from->n_tokens));
+    TRY(reserve_tokens(to, from->n_tokens));
+    if (from->n_tokens) memcpy(to->tokens, from->tokens, from->n_tokens * sizeof *to->tokens);
+    to->n_tokens = from->n_tokens;
+    const float *last = session_last_logits(from);
+    if (!last) return HONE_OK;
+    TRY(reserve_rows(&to->logits, &to->capacity, 1, n_vocab));
+    memcpy(to->logits, last, n_vocab * sizeof *last);
+    to->n_rows = 1;
+    return HONE_OK;
+}
+
+hone_status hone_session_fork(hone_session **child, const hone_session *parent) {
+    hone_session *s = mem_calloc(1, sizeof *s);
+    if (!s) return mem_fail("session", sizeof *s);
+    s->model = parent->model;
+    s->n_context = parent->n_context;
+    s->prefill_chunk = parent->prefill_chunk;
+    s->exact = parent->exact;
+    hone_status status = copy_into(s, parent);
+    if (status != HONE_OK) {
+        hone_session_close(s);
+        return status;
+    }
+    *child = s;
+    return HONE_OK;
+}
+
+hone_status hone_session_rewind(hone_session *s, size_t n_tokens) {
+    if (n_tokens > s->n_tokens)
+        return fail(HONE_ERR_ARGUMENT, "cannot rewind to %zu of %zu tokens", n_tokens, s->n_tokens);
+    if (n_tokens == s->n_tokens) return HONE_OK;
+    s->n_tokens = n_tokens;
+    s->n_rows = 0;
+    kv_truncate(&s->kv, n_tokens);
+    return HONE_OK;
+}
+
+const int32_t *hone_session_tokens(const hone_session *s, size_t *n_tokens) {
+    *n_tokens = s->n_tokens;
+    return s->tokens;
+}
+
+size_t hone_session_context(const hone_session *s) { return s->n_context; }
+hone_model *hone_session_model(const hone_session *s) { return s->model; }
+uint64_t hone_session_kv_bytes(const hone_session *s) { return kv_bytes(&s->kv); }
+
+void hone_session_cancel(hone_session *s) { atomic_store(&s->cancelled, true); }
+void hone_session_uncancel(hone_session *s) { atomic_store(&s->cancelled, false); }
+
+const float *hone_session_logits(const hone_session *s, size_t index) {
+    return index < s->n_rows ? s->logits + index * s->model->net.h.n_vocab : NULL;
+}
+
+/* --- stepping --- */
+
+/* One call of hone_step: what each item has had so far, and the pass being put together. */
+typedef struct stepping {
+    hone_model *model;
+    const hone_step_item *items;
+    size_t n_items;
+    size_t *done;         /* [n_items] tokens computed */
+    size_t *rows_done;    /* [n_items] rows in next_logits */
+    size_t chunk;         /* most tokens in a pass */
+    int32_t *tokens;      /* [chunk] */
+    kv_segment *segments; /* [n_items] */
+    uint32_t *rows;       /* [LOGIT_ROWS_PER_PASS] */
+    size_t *row_items;    /* [LOGIT_ROWS_PER_PASS] the item that a row belongs to */
+} stepping;
+
+static bool any_cancelled(void *user) {
+    const stepping *st = user;
+    for (size_t i = 0; i < st->n_items; i++)
+        if (atomic_load_explicit(&st->items[i].session->cancelled, memory_order_relaxed)) return true;
+    return false;
+}
+
+static size_t rows_wanted(const hone_step_item *item) {
+    return item->logits == HONE_LOGITS_ALL ? item->n_tokens : item->logits == HONE_LOGITS_LAST;
+}
+
+static hone_status check_item(const hone_step_item *item, const hone_session *first) {
+    const hone_session *s = item->session;
+    if (s->model != first->model || s->exact != first->exact ||
+        s->kv.layout.type != first->kv.layout.type)
+        return fail(HONE_ERR_ARGUMENT,
+                    "sessions of one step must share model, exact mode and cache type");
+    if (item->n_tokens == 0) return fail(HONE_ERR_ARGUMENT, "a step without tokens");
+    if (item->n_tokens > s->n_context - s->n_tokens)
+        return fail(HONE_ERR_CONTEXT_FULL, "%zu tokens after %zu do not fit into a context of %zu",
+                    item->n_tokens, s->n_tokens, s->n_context);
+    size_t n_vocab = s->model->net.h.n_vocab;
+    for (size_t i = 0; i < item->n_tokens; i++)
+        if (item->tokens[i] < 0 || (size_t)item->tokens[i] >= n_vocab)
+            return fail(HONE_ERR_ARGUMENT, "token id %d is outside the vocabulary of %zu",
+                        (int)item->tokens[i], n_vocab);
+    return HONE_OK;
+}
+
+static hone_status check_items(const hone_step_item *items, size_t n_items) {
+    if (n_items == 0) return fail(HONE_ERR_ARGUMENT, "a step without sessions");
+    for (size_t i = 0; i < n_items; i++) {
+        TRY(check_item(&items[i], items[0].session));
+        for (size_t j = 0; j < i; j++)
+            if (items[i].session == items[j].session)
+                return fail(HONE_ERR_ARGUMENT, "a session appears twice in one step");
+    }
+    return HONE_OK;
+}
+
+/* All memory that the step will need, so that nothing can fail half-way but the computation. */
+static hone_status reserve_step(stepping *st) {
+    size_t n_vocab = st->model->net.h.n_vocab, n_rows = 0;
+    for (size_t i = 0; i < st->n_items; i++) {
+        hone_session *s = st->items[i].session;
+        size_t end = s->n_tokens + st->items[i].n_tokens, rows = rows_wanted(&st->items[i]);
+        TRY(reserve_tokens(s, end));
+        TRY(kv_reserve(&s->kv, s->n_tokens, end));
+        TRY(reserve_rows(&s->next_logits, &s->next_capacity, rows, n_vocab));
+        n_rows += rows;
+    }
+    if (n_rows > LOGIT_ROWS_PER_PASS) n_rows = LOGIT_ROWS_PER_PASS;
+    size_t capacity = st->model->n_logit_floats / n_vocab;
+    hone_status status = reserve_rows(&st->model->logits, &capacity, n_rows, n_vocab);
+    st->model->n_logit_floats = capacity * n_vocab;
+    return status;
+}
+
+/* Takes tokens from the items, in order, until the pass is full. */
+static void fill_pass(stepping *st, llama_batch *b) {
+    for (size_t i = 0; i < st->n_items && b->n_tokens < st->chunk; i++) {
+        const hone_step_item *item = &st->items[i];
+        size_t take = item->n_tokens - st->done[i], room = st->chunk - b->n_tokens;
+        if (take > room) take = room;
+        size_t rows_left = LOGIT_ROWS_PER_PASS - b->n_logit_rows;
+        if (item->logits == HONE_LOGITS_ALL && take > rows_left) take = rows_left;
+        bool ends = st->done[i] + take == item->n_tokens;
+        if (item->logits == HONE_LOGITS_LAST && ends && rows_left == 0) take--;
+        if (take == 0) continue;
+        ends = st->done[i] + take == item->n_tokens;
+        st->segments[b->n_segments++] = (kv_segment){.kv = &item->session->kv, .first = b->n_tokens,
+            .n_tokens = take, .position = item->session->n_tokens + st->done[i]};
+        for (size_t t = 0; t < take; t++) {
+            bool wanted = item->logits == HONE_LOGITS_ALL ||
+                          (item->logits == HONE_LOGITS_LAST && ends && t == take - 1);
+            if (wanted) {
+                st->row_items[b->n_logit_rows] = i;
+                st->rows[b->n_logit_rows++] = (uint32_t)(b->n_tokens + t);
+            }
+            st->tokens[b->n_tokens + t] = item->tokens[st->done[i] + t];
+        }
+        b->n_tokens += take;
+        st->done[i] += take;
+    }
+}
+
+static bool all_finite(const float *x, size_t n) {
+    unsigned bad = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &x[i], sizeof bits);
+        bad |= (bits & 0x7F800000u) == 0x7F800000u;
+    }
+    return !bad;
+}
+
+static hone_status run_pass(stepping *st, bool *more) {
+    hone_model *m = st->model;
+    size_t n_vocab = m->net.h.n_vocab;
+    llama_batch b = {.tokens = st->tokens, .segments = st->segments, .logit_rows = st->rows,
+                     .exact = st->items[0].session->exact, .logits = m->logits,
+                     .cancelled = any_cancelled, .user = st};
+    fill_pass(st, &b);
+    *more = b.n_tokens > 0;
+    if (!*more) return HONE_OK;
+    TRY(llama_forward(&m->net, &m->compute, &m->scratch, &b));
+    for (size_t r = 0; r < b.n_logit_rows; r++) {
+        size_t i = st->row_items[r];
+        const float *row = m->logits + r * n_vocab;
+        if (!all_finite(row, n_vocab))
+            return fail(HONE_ERR_NUMERIC, "%s: the logits are not finite numbers: the weights may be "
+                        "damaged", m->source.path);
+        memcpy(st->items[i].session->next_logits + st->rows_done[i]++ * n_vocab, row,
+               n_vocab * sizeof *row);
+    }
+    return HONE_OK;
+}
+
+static void commit_item(const hone_step_item *item, size_t n_rows) {
+    hone_session *s = item->session;
+    memcpy(s->tokens + s->n_tokens, item->tokens, item->n_tokens * sizeof *s->tokens);
+    s->n_tokens += item->n_tokens;
+    float *logits = s->logits;
+    size_t capacity = s->capacity;
+    s->logits = s->next_logits;
+    s->capacity = s->next_capacity;
+    s->next_logits = logits;
+    s->next_capacity = capacity;
+    s->n_rows = n_rows;
+}
+
+static hone_status run_step(stepping *st) {
+    TRY(check_items(st->items, st->n_items));
+    TRY(reserve_step(st));
+    for (bool more = true; more;) TRY(run_pass(st, &more));
+    for (size_t i = 0; i < st->n_items; i++) commit_item(&st->items[i], st->rows_done[i]);
+    return HONE_OK;
+}
+
+hone_status hone_step(const hone_step_item *items, size_t n_items) {
+    if (n_items == 0) return fail(HONE_ERR_ARGUMENT, "a step without sessions");
+    stepping st = {.model = items[0].session->model, .items = items, .n_items = n_items,
+                   .chunk = items[0].session->prefill_chunk};
+    st.done = mem_calloc(n_items, sizeof *st.done);
+    st.rows_done = mem_calloc(n_items, sizeof *st.rows_done);
+    st.tokens = mem_calloc(st.chunk, sizeof *st.tokens);
+    st.segments = mem_calloc(n_items, sizeof *st.segments);
+    st.rows = mem_calloc(LOGIT_ROWS_PER_PASS, sizeof *st.rows);
+    st.row_items = mem_calloc(LOGIT_ROWS_PER_PASS, sizeof *st.row_items);
+    hone_status status;
+    if (st.done && st.rows_done && st.tokens && st.segments && st.rows && st.row_items) {
+        pthread_mutex_lock(&st.model->lock);
+        status = run_step(&st);
+        pthread_mutex_unlock(&st.model->lock);
+    } else {
+        status = mem_fail("step", st.chunk * sizeof *st.tokens);
+    }
+    mem_free(st.done);
+    mem_free(st.rows_done);
+    mem_free(st.tokens);
+    mem_free(st.segments);
+    mem_free(st.rows);
+    mem_free(st.row_items);
+    return status;
+}
+
+/* --- programs over steps --- */
+
+static size_t common_prefix(const hone_session *s, const int32_t *tokens, size_t n) {
+    size_t same = 0, most = n < s->n_tokens ? n : s->n_tokens;
+    while (same < most && s->tokens[same] == tokens[same]) same++;
+    return same;
+}
+
+hone_status hone_prefill(hone_session *s, const int32_t *tokens, size_t n_tokens, size_t *n_reused,
+                         void (*progress)(void *user, size_t done, size_t total), void *user) {
+    if (n_tokens == 0) return fail(HONE_ERR_ARGUMENT, "an empty prompt");
+    if (n_tokens > s->n_context)
+        return fail(HONE_ERR_CONTEXT_FULL, "the prompt has %zu tokens, the context holds %zu",
+                    n_tokens, s->n_context);
+    size_t done = common_prefix(s, tokens, n_tokens);
+    bool has_logits = done == s->n_tokens && s->n_rows > 0;
+    if (done == n_tokens && !has_logits) done--; /* the last one again, for its logits */
+    TRY(hone_session_rewind(s, done));
+    if (n_reused) *n_reused = done;
+    while (done < n_tokens) {
+        size_t n = n_tokens - done < s->prefill_chunk ? n_tokens - done : s->prefill_chunk;
+        TRY(hone_step(&(hone_step_item){s, tokens + done, n,
+                                        done + n < n_tokens ? HONE_LOGITS_NONE : HONE_LOGITS_LAST}, 1));
+        done += n;
+        if (progress) progress(user, done, n_tokens);
+    }
+    return HONE_OK;
+}
+
+hone_status hone_score(hone_session *s, const int32_t *tokens, size_t n_tokens, double *logprobs) {
+    size_t n_vocab = s->model->net.h.n_vocab;
+    if (s->n_tokens == 0) return fail(HONE_ERR_ARGUMENT, "nothing before the text to score");
+    if (n_tokens > s->n_context - s->n_tokens)
+        return fail(HONE_ERR_CONTEXT_FULL, "%zu tokens after %zu do not fit into a context of %zu",
+                    n_tokens, s->n_tokens, s->n_context);
+    if (!session_last_logits(s)) {
+        int32_t last = s->tokens[s->n_tokens - 1];
+        TRY(hone_session_rewind(s, s->n_tokens - 1));
+        TRY(hone_step(&(hone_step_item){s, &last, 1, HONE_LOGITS_LAST}, 1));
+    }
+    for (size_t done = 0; done < n_tokens;) {
+        size_t n = n_tokens - done < LOGIT_ROWS_PER_PASS ? n_tokens - done : LOGIT_ROWS_PER_PASS;
+        for (size_t i = 0; i < n; i++)
+            if (tokens[done + i] < 0 || (size_t)tokens[done + i] >= n_vocab)
+                return fail(HONE_ERR_ARGUMENT, "token id %d is outside the vocabulary of %zu",
+                            (int)tokens[done + i], n_vocab);
+        logprobs[done] = logits_logprob(session_last_logits(s), n_vocab, tokens[done]);
+        TRY(hone_step(&(hone_step_item){s, tokens + done, n, HONE_LOGITS_ALL}, 1));
+        for (size_t i = 1; i < n; i++)
+            logprobs[done + i] = logits_logprob(hone_session_logits(s, i - 1), n_vocab,
+                                                tokens[done + i]);
+        done += n;
+    }
+    return HONE_OK;
+}
+
+hone_status hone_top_logprobs(const hone_session *s, size_t k, int32_t *ids, double *logprobs) {
+    const float *logits = session_last_logits(s);
+    if (!logits) return fail(HONE_ERR_ARGUMENT, "the session has no logits yet");
+    if (k > s->model->net.h.n_vocab)
+        return fail(HONE_ERR_ARGUMENT, "%zu alternatives of %zu tokens", k, s->model->net.h.n_vocab);
+    logits_top(logits, s->model->net.h.n_vocab, k, ids, logprobs);
+    return HONE_OK;
+}

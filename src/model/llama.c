@@ -1,0 +1,265 @@
+#include "model/llama.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "tensor/matmul.h"
+#include "tensor/quant.h"
+
+/* --- loading --- */
+
+/* Hands out pieces of m->vectors and fills them with a tensor's values. */
+typedef struct vector_loader {
+    const model_source *s;
+    float *next;
+} vector_loader;
+
+static hone_status load_vector(vector_loader *v, const char *name, size_t n, const float **out) {
+    tensor view;
+    TRY(source_tensor(v->s, name, 0, n, &view));
+    quant_decode_row(view.type, v->next, view.data, n);
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(v->next[i]))
+            return fail(HONE_ERR_NUMERIC, "%s: tensor %s: value %zu is not a finite number",
+                        v->s->path, name, i);
+    *out = v->next;
+    v->next += n;
+    return HONE_OK;
+}
+
+static hone_status load_layer(llama *m, vector_loader *v, size_t i) {
+    const hparams *h = &m->h;
+    llama_layer *layer = &m->layers[i];
+    size_t q_rows = h->n_heads * h->head_dim, kv_rows = h->n_kv_heads * h->head_dim;
+    struct {
+        const char *name;
+        size_t n_out, n_in;
+        tensor *view;
+    } matrices[] = {
+        {"attn_q", q_rows, h->n_embd, &layer->q},     {"attn_k", kv_rows, h->n_embd, &layer->k},
+        {"attn_v", kv_rows, h->n_embd, &layer->v},    {"attn_output", h->n_embd, q_rows, &layer->attn_out},
+        {"ffn_gate", h->n_ff, h->n_embd, &layer->gate}, {"ffn_up", h->n_ff, h->n_embd, &layer->up},
+        {"ffn_down", h->n_embd, h->n_ff, &layer->down},
+    };
+    struct {
+        const char *name;
+        size_t n;
+        const float **vector;
+    } vectors[] = {
+        {"attn_norm.weight", h->n_embd, &layer->attn_norm},
+        {"ffn_norm.weight", h->n_embd, &layer->ffn_norm},
+        {"attn_q.bias", q_rows, &layer->q_bias},
+        {"attn_k.bias", kv_rows, &layer->k_bias},
+        {"attn_v.bias", kv_rows, &layer->v_bias},
+    };
+    char name[64];
+    for (size_t j = 0; j < sizeof matrices / sizeof *matrices; j++) {
+        snprintf(name, sizeof name, "blk.%zu.%s.weight", i, matrices[j].name);
+        TRY(source_tensor(v->s, name, matrices[j].n_out, matrices[j].n_in, matrices[j].view));
+    }
+    size_t n_vectors = h->qkv_bias ? 5 : 2;
+    for (size_t j = 0; j < n_vectors; j++) {
+        snprintf(name, sizeof name, "blk.%zu.%s", i, vectors[j].name);
+        TRY(load_vector(v, name, vectors[j].n, vectors[j].vector));
+    }
+    return HONE_OK;
+}
+
+/* A tied head is stored once, under either name. */
+static hone_status load_head(llama *m, const model_source *s) {
+    const hparams *h = &m->h;
+    tensor found;
+    bool has_embedding = source_find(s, "token_embd.weight", &found);
+    bool has_output = source_find(s, "output.weight", &found);
+    const char *embedding = has_embedding || !has_output ? "token_embd.weight" : "output.weight";
+    TRY(source_tensor(s, embedding, h->n_vocab, h->n_embd, &m->embedding));
+    return source_tensor(s, has_output ? "output.weight" : embedding, h->n_vocab, h->n_embd,
+                         &m->output);
+}
+
+hone_status llama_open(llama *m, const model_source *s) {
+    *m = (llama){0};
+    TRY(hparams_read(&m->h, s));
+    const hparams *h = &m->h;
+    TRY(load_head(m, s));
+    size_t per_layer = 2 * h->n_embd +
+                       (h->qkv_bias ? (h->n_heads + 2 * h->n_kv_heads) * h->head_dim : 0);
+    size_t n_floats = h->n_layers * per_layer + h->n_embd;
+    m->layers = mem_calloc(h->n_layers, sizeof *m->layers);
+    m->vectors = mem_calloc(n_floats, sizeof(float));
+    m->rope_frequencies = mem_calloc(h->rope.n_dims / 2, sizeof(float));
+    hone_status status = HONE_OK;
+    if (!m->layers || !m->vectors || !m->rope_frequencies)
+        status = mem_fail("norms and biases", n_floats * sizeof(float));
+    vector_loader v = {s, m->vectors};
+    for (size_t i = 0; status == HONE_OK && i < h->n_layers; i++) status = load_layer(m, &v, i);
+    if (status == HONE_OK) status = load_vector(&v, "output_norm.weight", h->n_embd, &m->output_norm);
+    if (status == HONE_OK)
+        rope_frequencies(&h->rope, m->rope_frequencies, &m->rope_amplitude);
+    else
+        llama_release(m);
+    return status;
+}
+
+void llama_release(llama *m) {
+    mem_free(m->layers);
+    mem_free(m->vectors);
+    mem_free(m->rope_frequencies);
+    *m = (llama){0};
+}
+
+/* --- the forward pass --- */
+
+/* Everything a pass writes, for T tokens. */
+typedef struct pass {
+    const llama *m;
+    compute *c;
+    const llama_batch *b;
+    rope_table rope;
+    float *x;               /* [T, embd] the residual stream */
+    float *h;               /* [T, embd] after a norm */
+    float *q, *k, *v;       /* [T, heads · head_dim], [T, kv_heads · head_dim] twice */
+    float *att;             /* [T, heads · head_dim] */
+    float *gate, *up;       /* [T, ff] */
+    int8_t *q8;             /* [T, widest input] quantised activations and their blocks' … */
+    float *scale;           /* … scales and … */
+    int16_t *sum16;         /* … sums */
+} pass;
+
+void llama_scratch_release(llama_scratch *s) {
+    mem_free(s->memory);
+    *s = (llama_scratch){0};
+}
+
+static size_t widest_input(const hparams *h) {
+    size_t n = h->n_heads * h->head_dim;
+    if (n < h->n_embd) n = h->n_embd;
+    return n < h->n_ff ? h->n_ff : n;
+}
+
+/* Cuts the scratch memory into the pass's arrays, each on a cache line of its own. */
+static hone_status lay_out(pass *p, llama_scratch *scratch, float **cosines, float **sines) {
+    const hparams *h = &p->m->h;
+    size_t n = p->b->n_tokens, heads = h->n_heads * h->head_dim, kv = h->n_kv_heads * h->head_dim;
+    size_t half = h->rope.n_dims / 2, widest = (widest_input(h) + 31) / 32 * 32;
+    struct {
+        void *where;
+        size_t n_floats;
+    } arrays[] = {
+        {&p->x, n * h->n_embd},   {&p->h, n * h->n_embd},     {&p->q, n * heads},
+        {&p->k, n * kv},          {&p->v, n * kv},            {&p->att, n * heads},
+        {&p->gate, n * h->n_ff},  {&p->up, n * h->n_ff},      {cosines, n * half},
+        {sines, n * half},        {&p->q8, n * widest / 4},   {&p->scale, n * widest / 32},
+        {&p->sum16, n * widest / 32},
+    };
+    size_t n_arrays = sizeof arrays / sizeof *arrays, total = 0;
+    for (size_t i = 0; i < n_arrays; i++) total += (arrays[i].n_floats + 15) / 16 * 16;
+    if (total > scratch->n_floats) {
+        llama_scratch_release(scratch);
+        scratch->memory = mem_alloc_aligned(total, sizeof(float));
+        if (!scratch->memory) return mem_fail("activations", total * sizeof(float));
+        scratch->n_floats = total;
+    }
+    float *next = scratch->memory;
+    for (size_t i = 0; i < n_arrays; i++) {
+        memcpy(arrays[i].where, &next, sizeof next);
+        next += (arrays[i].n_floats + 15) / 16 * 16;
+    }
+    return HONE_OK;
+}
+
+/* Several products of x[n_tokens, n_in]; 8-bit activations unless the batch is exact. */
+static void products(pass *p, const float *x, size_t n_tokens, size_t n_in, const linear *jobs,
+                     size_t n_jobs) {
+    activations a = {.n_tokens = n_tokens, .n_in = n_in, .x = x, .q = p->q8, .scale = p->scale,
+                     .sum16 = p->sum16};
+    for (size_t i = 0; i < n_jobs && !p->b->exact; i++)
+        if (matmul_can_quantise(jobs[i].w)) a.quantised = true;
+    op_quantise(p->c, &a);
+    op_linear(p->c, &a, jobs, n_jobs);
+}
+
+static void add_rows(float *x, const float *y, size_t n) {
+    for (size_t i = 0; i < n; i++) x[i] += y[i];
+}
+
+static void attention_block(pass *p, size_t index) {
+    const hparams *h = &p->m->h;
+    const llama_layer *layer = &p->m->layers[index];
+    const llama_batch *b = p->b;
+    size_t n = b->n_tokens, heads = h->n_heads * h->head_dim, kv = h->n_kv_heads * h->head_dim;
+    op_rms_norm(p->c, p->h, p->x, layer->attn_norm, n, h->n_embd, h->norm_eps);
+    products(p, p->h, n, h->n_embd,
+             (linear[]){{&layer->q, layer->q_bias, p->q, heads},
+                        {&layer->k, layer->k_bias, p->k, kv},
+                        {&layer->v, layer->v_bias, p->v, kv}}, 3);
+    op_rope(p->c, p->q, n, h->n_heads, h->head_dim, &p->rope);
+    op_rope(p->c, p->k, n, h->n_kv_heads, h->head_dim, &p->rope);
+    op_kv_store(p->c, b->segments, b->n_segments, index, p->k, p->v);
+    op_attention(p->c, b->segments, b->n_segments, index, h->n_heads, p->q, p->att);
+    products(p, p->att, n, heads, &(linear){&layer->attn_out, NULL, p->h, h->n_embd}, 1);
+    add_rows(p->x, p->h, n * h->n_embd);
+}
+
+static void feed_forward_block(pass *p, size_t index) {
+    const hparams *h = &p->m->h;
+    const llama_layer *layer = &p->m->layers[index];
+    size_t n = p->b->n_tokens;
+    op_rms_norm(p->c, p->h, p->x, layer->ffn_norm, n, h->n_embd, h->norm_eps);
+    products(p, p->h, n, h->n_embd,
+             (linear[]){{&layer->gate, NULL, p->gate, h->n_ff}, {&layer->up, NULL, p->up, h->n_ff}}, 2);
+    op_silu_mul(p->c, p->gate, p->up, n, h->n_ff);
+    products(p, p->gate, n, h->n_ff, &(linear){&layer->down, NULL, p->h, h->n_embd}, 1);
+    add_rows(p->x, p->h, n * h->n_embd);
+}
+
+static void head(pass *p) {
+    const hparams *h = &p->m->h;
+    const llama_batch *b = p->b;
+    if (b->n_logit_rows == 0) return;
+    for (size_t i = 0; i < b->n_logit_rows; i++) /* ascending, so nothing is overwritten early */
+        memmove(p->x + i * h->n_embd, p->x + b->logit_rows[i] * h->n_embd,
+                h->n_embd * sizeof *p->x);
+    op_rms_norm(p->c, p->h, p->x, p->m->output_norm, b->n_logit_rows, h->n_embd, h->norm_eps);
+    products(p, p->h, b->n_logit_rows, h->n_embd,
+             &(linear){&p->m->output, NULL, b->logits, h->n_vocab}, 1);
+}
+
+static hone_status reserve_thread_scratch(const llama *m, compute *c, const llama_batch *b) {
+    size_t most = attention_scratch_bytes(m->h.n_heads, &b->segments[0].kv->layout);
+    for (size_t i = 0; i <= m->h.n_layers; i++) {
+        const llama_layer *l = i < m->h.n_layers ? &m->layers[i] : NULL;
+        const tensor *matrices[] = {l ? &l->q : &m->output, l ? &l->k : NULL, l ? &l->v : NULL,
+                                    l ? &l->attn_out : NULL, l ? &l->gate : NULL,
+                                    l ? &l->up : NULL, l ? &l->down : NULL};
+        for (size_t j = 0; j < sizeof matrices / sizeof *matrices; j++) {
+            size_t bytes = matrices[j] ? matmul_scratch_bytes(matrices[j], b->n_tokens) : 0;
+            if (bytes > most) most = bytes;
+        }
+    }
+    return compute_reserve(c, most);
+}
+
+hone_status llama_forward(const llama *m, compute *c, llama_scratch *scratch,
+                          const llama_batch *b) {
+    const hparams *h = &m->h;
+    pass p = {.m = m, .c = c, .b = b};
+    float *cosines, *sines;
+    TRY(reserve_thread_scratch(m, c, b));
+    TRY(lay_out(&p, scratch, &cosines, &sines));
+    rope_table_fill(cosines, sines, m->rope_frequencies, m->rope_amplitude, h->rope.n_dims,
+                    b->segments, b->n_segments);
+    p.rope = (rope_table){h->rope.n_dims, h->rope.interleaved, cosines, sines};
+    for (size_t t = 0; t < b->n_tokens; t++)
+        c->k->decode_row(m->embedding.type, p.x + t * h->n_embd,
+                         tensor_row(&m->embedding, (size_t)b->tokens[t]), h->n_embd);
+    for (size_t i = 0; i < h->n_layers; i++) {
+        if (b->cancelled(b->user)) return fail(HONE_ERR_CANCELLED, "cancelled");
+        attention_block(&p, i);
+        feed_forward_block(&p, i);
+    }
+    head(&p);
+    return HONE_OK;
+}

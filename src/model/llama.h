@@ -1,0 +1,57 @@
+/* The llama family of decoders (Touvron et al. 2023): RMSNorm, rotary positions, grouped-query
+ * attention, SwiGLU. Also Qwen2, which adds biases to the query, key and value projections
+ * (docs/models/llama.md, docs/models/qwen2.md). */
+#ifndef MODEL_LLAMA_H
+#define MODEL_LLAMA_H
+
+#include "model/attention.h"
+#include "model/hparams.h"
+
+/* One layer's weights; matrices [out, in]. */
+typedef struct llama_layer {
+    tensor q, k, v;         /* [heads · head_dim, embd], [kv_heads · head_dim, embd] twice */
+    tensor attn_out;        /* [embd, heads · head_dim] */
+    tensor gate, up, down;  /* [ff, embd], [ff, embd], [embd, ff] */
+    const float *attn_norm, *ffn_norm;                /* [embd] */
+    const float *q_bias, *k_bias, *v_bias;            /* as many as rows, or NULL */
+} llama_layer;
+
+typedef struct llama {
+    hparams h;
+    tensor embedding, output; /* [vocab, embd]; the same view where the head is tied */
+    const float *output_norm; /* [embd] */
+    llama_layer *layers;
+    float *vectors;           /* owns norms and biases, as floats */
+    float *rope_frequencies, rope_amplitude;
+} llama;
+
+/* Looks up and checks every tensor; copies norms and biases, maps the rest. `s` must outlive it. */
+hone_status llama_open(llama *m, const model_source *s);
+void llama_release(llama *m);
+
+/* One pass over the weights for the new tokens of several sessions. */
+typedef struct llama_batch {
+    const int32_t *tokens; /* [n_tokens], in range */
+    size_t n_tokens;
+    const kv_segment *segments; /* cover the tokens in order; caches have room */
+    size_t n_segments;
+    bool exact;                 /* float activations in every product */
+    const uint32_t *logit_rows; /* [n_logit_rows] tokens whose logits are wanted, ascending */
+    size_t n_logit_rows;
+    float *logits;              /* [n_logit_rows, n_vocab] */
+    bool (*cancelled)(void *user); /* asked before each layer */
+    void *user;
+} llama_batch;
+
+/* Buffers of a pass, kept between passes and grown when needed. */
+typedef struct llama_scratch {
+    float *memory;
+    size_t n_floats;
+} llama_scratch;
+
+void llama_scratch_release(llama_scratch *s);
+
+hone_status llama_forward(const llama *m, compute *c, llama_scratch *scratch,
+                          const llama_batch *batch);
+
+#endif

@@ -1,0 +1,36 @@
+/* Where a model's weights and description come from: a GGUF file or a Hugging Face folder.
+ *
+ * Tensors are asked for by their GGUF name ("blk.0.attn_q.weight"); in a folder the name is
+ * translated ("model.layers.0.self_attn.q_proj.weight"). Views point into the mapped files. */
+#ifndef MODEL_SOURCE_H
+#define MODEL_SOURCE_H
+
+#include "base/json.h"
+#include "format/gguf.h"
+#include "format/safetensors.h"
+
+typedef struct model_source {
+    char *path;
+    gguf *gguf;          /* either this … */
+    safetensors *folder; /* … or these two */
+    json_t *config;      /* config.json */
+} model_source;
+
+/* Errors name the path; what is neither a GGUF file nor a model folder is HONE_ERR_FORMAT. */
+hone_status source_open(model_source *s, const char *path);
+void source_release(model_source *s);
+size_t source_file_bytes(const model_source *s);
+
+/* False when there is none of that name. */
+bool source_find(const model_source *s, const char *gguf_name, tensor *view);
+
+/* A matrix [n_out, n_in] of any weight type, or with n_out = 0 a vector [n_in]. HONE_ERR_FORMAT
+ * names the tensor, the shape that was expected and the one that was found. */
+hone_status source_tensor(const model_source *s, const char *gguf_name, size_t n_out, size_t n_in,
+                          tensor *view);
+
+/* Calls `each` for every tensor of the source, under the file's own name. */
+void source_each(const model_source *s, void (*each)(void *user, const tensor *view, size_t bytes),
+                 void *user);
+
+#endif

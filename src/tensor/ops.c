@@ -1,0 +1,149 @@
+#include "tensor/ops.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "tensor/matmul.h"
+
+hone_status compute_init(compute *c, int n_threads) {
+    *c = (compute){0};
+    hone_status status = kernels_get(&c->k);
+    if (status == HONE_OK) status = pool_open(&c->pool, n_threads);
+    if (status == HONE_OK) {
+        c->scratch = mem_calloc((size_t)n_threads, sizeof *c->scratch);
+        if (!c->scratch) status = mem_fail("scratch", (size_t)n_threads * sizeof *c->scratch);
+    }
+    if (status != HONE_OK) compute_release(c);
+    return status;
+}
+
+static void free_scratch(compute *c) {
+    for (int i = 0; c->scratch && i < pool_threads(c->pool); i++) {
+        mem_free(c->scratch[i]);
+        c->scratch[i] = NULL;
+    }
+    c->scratch_bytes = 0;
+}
+
+void compute_release(compute *c) {
+    free_scratch(c);
+    mem_free(c->scratch);
+    pool_close(c->pool);
+    *c = (compute){0};
+}
+
+hone_status compute_reserve(compute *c, size_t scratch_bytes) {
+    if (scratch_bytes <= c->scratch_bytes) return HONE_OK;
+    free_scratch(c);
+    for (int i = 0; i < pool_threads(c->pool); i++) {
+        c->scratch[i] = mem_alloc_aligned(scratch_bytes, 1);
+        if (!c->scratch[i]) {
+            free_scratch(c);
+            return mem_fail("scratch", scratch_bytes);
+        }
+    }
+    c->scratch_bytes = scratch_bytes;
+    return HONE_OK;
+}
+
+void op_parallel(compute *c, size_t n, pool_task task, void *user) {
+    pool_run(c->pool, n, task, user);
+}
+
+/* --- row-wise work --- */
+
+/* Tasks of several rows each, so that a task is worth its hand-over; few rows run at once. */
+#define ROWS_PER_TASK 4
+
+typedef struct row_work {
+    compute *c;
+    size_t n_rows, n;
+    void (*one)(const struct row_work *w, size_t row);
+    float *y;
+    const float *x, *w;
+    float eps;
+    activations *a;
+} row_work;
+
+static void run_some_rows(void *user, size_t index, int thread) {
+    (void)thread;
+    const row_work *w = user;
+    size_t end = (index + 1) * ROWS_PER_TASK;
+    for (size_t row = index * ROWS_PER_TASK; row < end && row < w->n_rows; row++) w->one(w, row);
+}
+
+static void run_rows(row_work w) {
+    op_parallel(w.c, (w.n_rows + ROWS_PER_TASK - 1) / ROWS_PER_TASK, run_some_rows, &w);
+}
+
+static void quantise_one(const row_work *w, size_t row) {
+    activations *a = w->a;
+    size_t n = a->n_in;
+    w->c->k->quantise_row(a->q + row * n, a->scale + row * (n / 32), a->sum16 + row * (n / 16),
+                          a->x + row * n, n);
+}
+
+void op_quantise(compute *c, activations *a) {
+    if (a->quantised) run_rows((row_work){.c = c, .n_rows = a->n_tokens, .one = quantise_one, .a = a});
+}
+
+static void norm_one(const row_work *w, size_t row) {
+    w->c->k->rms_norm(w->y + row * w->n, w->x + row * w->n, w->w, w->n, w->eps);
+}
+
+void op_rms_norm(compute *c, float *y, const float *x, const float *w, size_t n_tokens, size_t n,
+                 float eps) {
+    run_rows((row_work){
+        .c = c, .n_rows = n_tokens, .n = n, .one = norm_one, .y = y, .x = x, .w = w, .eps = eps});
+}
+
+static void silu_one(const row_work *w, size_t row) {
+    w->c->k->silu_mul(w->y + row * w->n, w->x + row * w->n, w->n);
+}
+
+void op_silu_mul(compute *c, float *gate, const float *up, size_t n_tokens, size_t n) {
+    run_rows((row_work){.c = c, .n_rows = n_tokens, .n = n, .one = silu_one, .y = gate, .x = up});
+}
+
+/* --- products --- */
+
+typedef struct linear_work {
+    compute *c;
+    const activations *x;
+    const linear *jobs;
+    size_t n_jobs, slice; /* rows in a task */
+} linear_work;
+
+static size_t slices_of(const linear *job, size_t slice) {
+    return (job->w->ne[1] + slice - 1) / slice;
+}
+
+static void add_bias(const linear *job, size_t begin, size_t end, size_t n_tokens) {
+    for (size_t t = 0; t < n_tokens; t++) {
+        float *y = job->y + t * job->y_stride;
+        for (size_t r = begin; r < end; r++) y[r] += job->bias[r];
+    }
+}
+
+static void run_slice(void *user, size_t index, int thread) {
+    const linear_work *work = user;
+    const linear *job = work->jobs;
+    for (; index >= slices_of(job, work->slice); job++) index -= slices_of(job, work->slice);
+    size_t begin = index * work->slice, end = begin + work->slice;
+    if (end > job->w->ne[1]) end = job->w->ne[1];
+    compute *c = work->c;
+    matmul_rows(c->k, job->y, job->y_stride, job->w, begin, end, work->x, c->scratch[thread]);
+    if (job->bias) add_bias(job, begin, end, work->x->n_tokens);
+}
+
+void op_linear(compute *c, const activations *x, const linear *jobs, size_t n_jobs) {
+    linear_work work = {.c = c, .x = x, .jobs = jobs, .n_jobs = n_jobs};
+    size_t n_rows = 0, n_tasks = 0;
+    for (size_t i = 0; i < n_jobs; i++) n_rows += jobs[i].w->ne[1];
+    /* Some eight tasks for each thread even out a disturbed core. */
+    work.slice = n_rows / ((size_t)pool_threads(c->pool) * 8);
+    work.slice = work.slice / MATMUL_ROW_STEP * MATMUL_ROW_STEP;
+    if (work.slice < MATMUL_ROW_STEP) work.slice = MATMUL_ROW_STEP;
+    for (size_t i = 0; i < n_jobs; i++) n_tasks += slices_of(&jobs[i], work.slice);
+    op_parallel(c, n_tasks, run_slice, &work);
+}

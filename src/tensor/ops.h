@@ -1,0 +1,48 @@
+/* Operations that models call: they split work over threads and call kernels.
+ *
+ * A `compute` holds the threads, the kernel table and each thread's scratch. One operation runs at a
+ * time; whoever calls holds the model's lock. Results do not depend on the number of threads. */
+#ifndef TENSOR_OPS_H
+#define TENSOR_OPS_H
+
+#include "base/pool.h"
+#include "tensor/kernels.h"
+
+typedef struct compute {
+    const kernels *k;
+    pool *pool;
+    void **scratch; /* one for each thread, scratch_bytes each, 64-byte aligned */
+    size_t scratch_bytes;
+} compute;
+
+hone_status compute_init(compute *c, int n_threads);
+void compute_release(compute *c);
+
+/* Makes sure that each thread has that much scratch. Not while an operation runs. */
+hone_status compute_reserve(compute *c, size_t scratch_bytes);
+
+/* task(user, i, thread) for i < n, spread over the threads. */
+void op_parallel(compute *c, size_t n, pool_task task, void *user);
+
+/* Fills a->q, scale and sum16 from a->x when a->quantised; nothing otherwise. */
+void op_quantise(compute *c, activations *a);
+
+/* y[t, r] = Σ_k w[r, k] · x[t, k] (+ bias[r]); y rows are y_stride floats apart. */
+typedef struct linear {
+    const tensor *w;
+    const float *bias; /* NULL = none */
+    float *y;
+    size_t y_stride;
+} linear;
+
+/* Several products of the same activations in one go. */
+void op_linear(compute *c, const activations *x, const linear *jobs, size_t n_jobs);
+
+/* y[t] = rms_norm(x[t]) · w, rows of n floats. */
+void op_rms_norm(compute *c, float *y, const float *x, const float *w, size_t n_tokens, size_t n,
+                 float eps);
+
+/* gate[t] = silu(gate[t]) ⊙ up[t] */
+void op_silu_mul(compute *c, float *gate, const float *up, size_t n_tokens, size_t n);
+
+#endif
