@@ -8,10 +8,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/system.h"
 
 extern char **environ;
 
@@ -108,9 +108,7 @@ static bool follow(child *c, int fd) {
         struct pollfd p = {.fd = fd, .events = POLLIN};
         int ready = poll(&p, 1, TICK_MS);
         if (ready < 0 && errno != EINTR) return true;
-        struct timespec t;
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        double now = (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
+        double now = clock_ms();
         if (now >= next_tick) { /* chatter must not keep us from looking around */
             if (c->observe && !c->observe(c->context, NULL)) return false;
             next_tick = now + TICK_MS;

@@ -12,6 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/new_file.h"
+
 static hone_status fail_errno(const char *path, const char *what) {
     int error = errno;
     if (error == ENOSPC || error == EDQUOT || error == EFBIG)
@@ -106,19 +108,11 @@ hone_status fs_write_all(int fd, const void *data, size_t n, const char *path) {
 }
 
 hone_status fs_write_file(const char *path, const void *data, size_t n) {
-    fs_path beside;
-    TRY(fs_path_format(&beside, "%s.new", path));
-    int fd = open(beside.text, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (fd < 0) return fail_errno(beside.text, "cannot create");
-    hone_status status = fs_write_all(fd, data, n, beside.text);
-    if (status == HONE_OK && fsync(fd) != 0) status = fail_errno(beside.text, "cannot write");
-    close(fd);
-    if (status == HONE_OK && rename(beside.text, path) != 0)
-        status = fail_errno(path, "cannot rename");
-    if (status != HONE_OK)
-        unlink(beside.text);
-    else
-        fs_sync_folder_of(path);
+    new_file file;
+    TRY(new_file_open(&file, path));
+    hone_status status = new_file_write(&file, data, n);
+    if (status == HONE_OK) status = new_file_commit(&file);
+    new_file_discard(&file);
     return status;
 }
 

@@ -27,8 +27,7 @@ hone_status fs_make_folders(const char *path);
 /* Appends the whole file to `out`, whose maximum bounds it. HONE_ERR_NOT_FOUND where it is missing. */
 hone_status fs_read_file(buf *out, const char *path);
 
-/* The file appears with all of its bytes, on disk, or stays as it was: written beside as
- * "<path>.new", synced, renamed. One writer at a time: callers hold a lock. */
+/* A small file at once, by way of new_file.h: whole and on disk, or as it was. */
 hone_status fs_write_file(const char *path, const void *data, size_t n);
 
 /* All `n` bytes to an open file; `path` is for the words. */

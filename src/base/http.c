@@ -14,6 +14,7 @@
 
 #include "base/buf.h"
 #include "base/fs.h"
+#include "base/system.h"
 
 enum {
     MAX_REDIRECTS = 8,
@@ -58,11 +59,7 @@ typedef struct transfer {
     double rate;
 } transfer;
 
-static double now_s(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
+static double now_s(void) { return clock_ms() / 1e3; }
 
 /* Queries may hold keys: they stay out of messages. */
 static void shown_url(char *out, size_t size, const char *url) {

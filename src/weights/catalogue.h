@@ -15,7 +15,7 @@ typedef struct catalogue_entry {
     const char *file;                                /* what the file is called elsewhere */
     uint64_t bytes;
     const char *sha256;                              /* of the file */
-    const char *sources[CATALOGUE_MAX_SOURCES + 1];  /* in weights/source.h's form, best first */
+    const char *sources[CATALOGUE_MAX_SOURCES + 1];  /* in weights/origin.h's form, best first */
 } catalogue_entry;
 
 /* By name or alias, whatever the case; NULL when unknown. */

@@ -121,28 +121,37 @@ static bool ends_in_gguf(const char *text) {
     return n > 5 && strcasecmp(text + n - 5, ".gguf") == 0;
 }
 
-hone_status store_resolve(const store *s, const char *model, fs_path *path) {
-    fs_path typed;
-    TRY(fs_path_format(&typed, "%s", model));
-    bool exists = access(model, F_OK) == 0;
-    int reason = errno;
-    if (source_is_meant(model) && !exists)
-        return fail(HONE_ERR_NOT_FOUND, "%s: a source, not a model: `hone pull` it first", model);
-    bool is_path = model[0] == '/' || model[0] == '.' || ends_in_gguf(model);
-    if (!is_path) {
-        store_entry entry;
-        hone_status status = store_find(s, model, &entry);
-        if (status == HONE_OK) {
-            *path = entry.path;
-            manifest_release(&entry.manifest);
-        }
-        bool unknown = status == HONE_ERR_NOT_FOUND || status == HONE_ERR_ARGUMENT;
-        if (!unknown || !exists) return status;
+static hone_status find_path(const char *name, fs_path *path) {
+    store *s;
+    store_entry entry;
+    TRY(store_open(&s, NULL));
+    hone_status status = store_find(s, name, &entry);
+    if (status == HONE_OK) {
+        *path = entry.path;
+        manifest_release(&entry.manifest);
     }
-    if (!exists)
-        return fail(reason == ENOENT ? HONE_ERR_NOT_FOUND : HONE_ERR_IO, "%s: %s", model,
-                    strerror(reason));
-    *path = typed;
+    store_close(s);
+    return status;
+}
+
+hone_status store_resolve(const char *model, char **out) {
+    fs_path path;
+    bool is_path = model[0] == '/' || model[0] == '.' || ends_in_gguf(model);
+    bool exists = access(model, F_OK) == 0;
+    if (!exists && origin_is_meant(model))
+        return fail(HONE_ERR_NOT_FOUND, "%s: a source, not a model: `hone pull` it first", model);
+    if (!exists && is_path)
+        return fail(errno == ENOENT ? HONE_ERR_NOT_FOUND : HONE_ERR_IO, "%s: %s", model,
+                    strerror(errno));
+    TRY(fs_path_format(&path, "%s", model));
+    if (!is_path) {
+        hone_status status = find_path(model, &path);
+        bool unknown = status == HONE_ERR_NOT_FOUND || status == HONE_ERR_ARGUMENT;
+        if (status != HONE_OK && !(unknown && exists)) return status;
+    }
+    char *copy = mem_copy_string(path.text, strlen(path.text));
+    if (!copy) return mem_fail("path", strlen(path.text) + 1);
+    *out = copy;
     return HONE_OK;
 }
 

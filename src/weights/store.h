@@ -20,7 +20,7 @@
 #include "base/fs.h"
 #include "base/status.h"
 #include "weights/manifest.h"
-#include "weights/source.h"
+#include "weights/origin.h"
 
 typedef struct store store;
 
@@ -52,9 +52,10 @@ void store_listing_release(store_listing *listing);
  * to get it, HONE_ERR_FORMAT what is wrong with it. Release the entry's manifest. */
 hone_status store_find(const store *s, const char *name, store_entry *entry);
 
-/* Turns what a person typed for MODEL into a path: a path (with a slash, or ending in .gguf), a
- * name in the store, or a file or folder in the current one. HONE_ERR_NOT_FOUND tells what to do. */
-hone_status store_resolve(const store *s, const char *model, fs_path *path);
+/* Turns what a person typed for MODEL into a path: a path (it begins with '/' or '.', or ends in
+ * .gguf), a name in the user's store, or a file or folder in the current one; names come first. The
+ * path is the caller's (mem_free). HONE_ERR_NOT_FOUND tells what to do. */
+hone_status store_resolve(const char *model, char **path);
 
 /* --- changes --- */
 
@@ -65,7 +66,7 @@ typedef struct store_pull_options {
     int answer_timeout_s, stall_timeout_s; /* 0 = usual (http.h) */
 } store_pull_options;
 
-/* Fetches `what`: a name of the catalogue, or a source (weights/source.h), and fills `entry`
+/* Fetches `what`: a name of the catalogue, or a source (weights/origin.h), and fills `entry`
  * (release its manifest). A model that is there already is not fetched again; *was_there (may be
  * NULL) says so. Sources are tried in order; when none works the words say why for each.
  * HONE_ERR_MEMORY: the disk is full; HONE_ERR_CANCELLED: the observer said so. An interrupted pull

