@@ -15,7 +15,7 @@ typedef enum cli_exit {
     CLI_OK = 0,
     CLI_FAILED = 1,       /* the work failed; stderr says why */
     CLI_USAGE = 2,        /* wrong use: an option, an operand, an environment variable */
-    CLI_NOT_MET = 3,      /* a condition asked for is not met, or a run is not valid */
+    CLI_NOT_MET = 3,      /* what was asked for is not there or not feasible */
     CLI_INTERRUPTED = 130 /* SIGINT or SIGTERM */
 } cli_exit;
 

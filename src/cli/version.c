@@ -4,13 +4,13 @@
 #include <openssl/crypto.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/utsname.h>
 #include <utf8proc.h>
 #include <zip.h>
 
 #include "base/cpu.h"
 #include "base/system.h"
 #include "cli/cli.h"
+#include "cli/machine.h"
 #include "cli/options.h"
 #include "cli/output.h"
 
@@ -24,22 +24,6 @@
 
 #define TEXT_OF(number) TEXT_OF_(number)
 #define TEXT_OF_(number) #number
-
-/* "model name : …" of /proc/cpuinfo; the machine's architecture where there is none. */
-static void find_processor(char *name, size_t n) {
-    struct utsname system;
-    snprintf(name, n, "%s", uname(&system) == 0 ? system.machine : "unknown");
-    FILE *in = fopen("/proc/cpuinfo", "r");
-    char line[512];
-    while (in && fgets(line, sizeof line, in)) {
-        char *colon = strchr(line, ':');
-        if (!colon || strncmp(line, "model name", 10) != 0) continue;
-        line[strcspn(line, "\n")] = 0;
-        snprintf(name, n, "%s", colon + 1 + strspn(colon + 1, " "));
-        break;
-    }
-    if (in) fclose(in);
-}
 
 static const struct {
     unsigned bit;
@@ -88,41 +72,30 @@ static int print_json(const char *processor, cpu_isa chosen, const library *libr
     return cli_print_json(root, false);
 }
 
+static void row(cli_table *table, const char *key, const char *value, const char *remark) {
+    cli_table_add(table, "%s", key);
+    cli_table_add(table, *remark ? "%s (%s)" : "%s", value, remark);
+}
+
 static int print_page(const char *processor, cpu_isa chosen, const library *libraries) {
     cli_table t;
     cli_text bytes;
-    cli_table_init(&t, "lll", NULL);
-    const struct {
-        const char *key, *value;
-    } rows[] = {
-        {"compiler", COMPILER},
-        {"processor", processor},
-        {"memory", cli_format_bytes(&bytes, system_memory_bytes())},
-    };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        cli_table_add(&t, "%s", rows[i].key);
-        cli_table_add(&t, "%s", rows[i].value);
-        cli_table_add(&t, "%s", "");
-    }
-    cli_table_add(&t, "usable cores");
-    cli_table_add(&t, "%d", cpu_usable_count());
-    cli_table_add(&t, "%s", "");
-    char features[128];
+    char features[128], cores[16];
     int n = snprintf(features, sizeof features, "%s", cpu_isa_name(cpu_best_isa()));
     for (size_t i = 0; i < N_EXTRAS; i++) {
         if (!(cpu_extras() & extras[i].bit)) continue;
         n += snprintf(features + n, sizeof features - (size_t)n, " %s", extras[i].name);
     }
-    cli_table_add(&t, "features");
-    cli_table_add(&t, "%s", features);
-    cli_table_add(&t, "%s", "");
-    cli_table_add(&t, "kernels");
-    cli_table_add(&t, "%s", cpu_isa_name(chosen));
-    cli_table_add(&t, "%s", chosen != cpu_best_isa() ? "(by HONE_CPU)" : "");
+    snprintf(cores, sizeof cores, "%d", cpu_usable_count());
+    cli_table_init(&t, "ll", NULL);
+    row(&t, "compiler", COMPILER, "");
+    row(&t, "processor", processor, "");
+    row(&t, "usable cores", cores, "");
+    row(&t, "memory", cli_format_bytes(&bytes, system_memory_bytes()), "");
+    row(&t, "features", features, "");
+    row(&t, "kernels", cpu_isa_name(chosen), chosen != cpu_best_isa() ? "by HONE_CPU" : "");
     for (size_t i = 0; i < N_LIBRARIES; i++) {
-        cli_table_add(&t, "%s", libraries[i].name);
-        cli_table_add(&t, "%s", libraries[i].version);
-        cli_table_add(&t, "%s", libraries[i].role);
+        row(&t, libraries[i].name, libraries[i].version, libraries[i].role);
     }
     return cli_table_print(&t);
 }
@@ -152,7 +125,7 @@ int cmd_version(int argc, char **argv) {
     }
     char processor[256];
     library libraries[N_LIBRARIES];
-    find_processor(processor, sizeof processor);
+    machine_processor_name(processor, sizeof processor);
     find_libraries(libraries);
     return json ? print_json(processor, chosen, libraries)
                 : print_page(processor, chosen, libraries);
