@@ -3,26 +3,25 @@
  * Ctrl-C while the model answers ends the answer; at the prompt it drops the line, and twice in a
  * row it leaves, as Ctrl-D and /bye do. The library keeps what both sides said in its cache, so
  * that a turn computes only what is new. */
-#include <errno.h>
 #include <histedit.h>
 #include <langinfo.h>
 #include <locale.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/buf.h"
+#include "base/fs.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "cli/cli.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
 #include "cli/run.h"
+#include "weights/paths.h"
 
 enum {
     MAX_MESSAGE_BYTES = 16 << 20,
-    MAX_PATH_BYTES = 4096,
     HISTORY_LINES = 1000,
 };
 
@@ -41,7 +40,7 @@ typedef struct chat {
     char *own_system;       /* set by /system */
     EditLine *line_editor;
     History *history;
-    char history_path[MAX_PATH_BYTES];
+    fs_path history_path;
     bool continuing; /* the prompt shows that a text goes on */
     bool leave;
     int exit_code;
@@ -51,24 +50,13 @@ typedef struct chat {
 
 /* --- history --- */
 
-/* $HONE_HOME/history, or $XDG_STATE_HOME/hone/history, or ~/.local/state/hone/history; "" where
- * there is no home. Makes the folders. */
-static void find_history(char path[MAX_PATH_BYTES]) {
-    const char *own = getenv("HONE_HOME"), *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
-    int n;
-    if (own && *own) n = snprintf(path, MAX_PATH_BYTES, "%s/history", own);
-    else if (state && *state == '/') n = snprintf(path, MAX_PATH_BYTES, "%s/hone/history", state);
-    else if (home && *home) n = snprintf(path, MAX_PATH_BYTES, "%s/.local/state/hone/history", home);
-    else n = 0;
-    if (n <= 0 || n >= MAX_PATH_BYTES) {
-        path[0] = 0;
-        return;
-    }
-    for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash = 0;
-        mkdir(path, 0700); /* a failure shows when the file is written */
-        *slash = '/';
-    }
+/* "" where there is no home to keep it in. */
+static void find_history(fs_path *path) {
+    fs_path folder;
+    path->text[0] = 0;
+    if (paths_folder(&folder, PATHS_STATE) != HONE_OK) return;
+    if (fs_make_folders(folder.text) != HONE_OK) return;
+    if (fs_path_format(path, "%s/history", folder.text) != HONE_OK) path->text[0] = 0;
 }
 
 static char *show_prompt(EditLine *line_editor) {
@@ -91,8 +79,8 @@ static int open_editor(chat *c) {
     HistEvent event;
     history(c->history, &event, H_SETSIZE, HISTORY_LINES);
     history(c->history, &event, H_SETUNIQUE, 1);
-    find_history(c->history_path);
-    if (c->history_path[0]) history(c->history, &event, H_LOAD, c->history_path);
+    find_history(&c->history_path);
+    if (c->history_path.text[0]) history(c->history, &event, H_LOAD, c->history_path.text);
     el_set(c->line_editor, EL_CLIENTDATA, c);
     el_set(c->line_editor, EL_PROMPT, show_prompt);
     el_set(c->line_editor, EL_EDITOR, "emacs");
@@ -104,9 +92,9 @@ static int open_editor(chat *c) {
 
 static void close_editor(chat *c) {
     HistEvent event;
-    if (c->history && c->history_path[0]) {
+    if (c->history && c->history_path.text[0]) {
         mode_t before = umask(077); /* what somebody asked is nobody else's business */
-        history(c->history, &event, H_SAVE, c->history_path);
+        history(c->history, &event, H_SAVE, c->history_path.text);
         umask(before);
     }
     if (c->history) history_end(c->history);

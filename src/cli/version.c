@@ -47,7 +47,7 @@ static void find_libraries(library libraries[N_LIBRARIES]) {
         {"utf8proc", utf8proc_version(), "Unicode"},
         {"libcurl", curl_version_info(CURLVERSION_NOW)->version, "downloads"},
         {"libzip", zip_libzip_version(), "models inside archives"},
-        {"libcrypto", OpenSSL_version(OPENSSL_VERSION), "checksums"},
+        {"libcrypto", OpenSSL_version(OPENSSL_VERSION_STRING), "checksums"},
         {"libedit", TEXT_OF(LIBEDIT_MAJOR) "." TEXT_OF(LIBEDIT_MINOR), "line editing"},
     };
     memcpy(libraries, found, sizeof found);
@@ -116,9 +116,11 @@ int cmd_version(int argc, char **argv) {
     cli_operands operands;
     int code = cli_parse(&usage, argc, argv, &operands);
     if (code != CLI_PARSED) return code;
-    if (!json) printf("hone %s\n", hone_version());
-    if (!json && !verbose) return CLI_OK;
-    cpu_isa chosen;
+    cpu_isa chosen = CPU_SCALAR;
+    if (!verbose && !json) {
+        printf("hone %s\n", hone_version());
+        return CLI_OK;
+    }
     if (cpu_chosen_isa(&chosen) != HONE_OK) {
         cli_error("%s", hone_error_message());
         return CLI_USAGE;
@@ -127,6 +129,7 @@ int cmd_version(int argc, char **argv) {
     library libraries[N_LIBRARIES];
     machine_processor_name(processor, sizeof processor);
     find_libraries(libraries);
+    if (!json) printf("hone %s\n", hone_version());
     return json ? print_json(processor, chosen, libraries)
                 : print_page(processor, chosen, libraries);
 }
