@@ -182,8 +182,8 @@ static const char *find_file(const golden *g, char *path, size_t n) {
 void check_real_model(const golden *g) {
     char path[4096];
     if (!find_file(g, path, sizeof path)) {
-        printf("skipped %s: %s not found (HONE_TEST_MODELS)\n", g->folder, path);
-        test_skipped++;
+        printf("FAILED %s: %s is missing (tests/fetch_model.sh puts it there)\n", g->folder, path);
+        test_failed++;
         return;
     }
     real r = {.g = g};
