@@ -1,4 +1,4 @@
-/* quant_encode_row: what comes in is checked, the row is cut into blocks, what goes out is checked. */
+/* quant_encode_row: checks what comes in, cuts the row into blocks, checks what goes out. */
 #include <math.h>
 
 #include "tensor/blocks.h"
@@ -22,8 +22,9 @@ static const encoder encoders[DTYPE_LIMIT] = {
     [DTYPE_IQ4_NL] = ENCODER(iq4_nl, d), [DTYPE_IQ4_XS] = ENCODER(iq4_xs, d),
 };
 
-/* No block type reaches 10^9 (Q6_K ends at 2.7 · 10^8), and no mean square of activations comes near
- * 10^12. Up to these bounds the sums of the searches cannot end in a NaN, which would pass for zeros. */
+/* No block type reaches 10^9 (Q6_K ends at 2.7 · 10^8), and no mean square of activations comes
+ * near 10^12. Up to these bounds the sums of the searches cannot end in a NaN, which would pass for
+ * zeros. */
 #define LARGEST_VALUE 1e9f
 #define LARGEST_IMPORTANCE 1e12f
 

@@ -44,7 +44,7 @@ static fit fit_codes(int n, const float *x, const float *w, float iscale, int lo
     return f;
 }
 
-/* Changes one code at a time where that improves the fit, until nothing changes; at most 5 rounds. */
+/* Changes one code at a time where that improves the fit, at most five times round. */
 static void descend(fit *f, int n, const float *x, const float *w, int low, int high, int *q) {
     for (int round = 0; round < 5; round++) {
         bool changed = false;

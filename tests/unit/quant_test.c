@@ -98,8 +98,8 @@ static void every_half_survives_the_round_trip(void) {
         uint16_t f16 = f16_from_f32(f16_to_f32(h));
         uint16_t bf16 = bf16_from_f32(bf16_to_f32(h));
         /* Signalling NaNs become quiet ones. */
-        CHECK_MSG(f16 == (is_nan_half(h) ? h | 0x0200 : h), "f16 %04x came back as %04x", h, f16);
-        CHECK_MSG(bf16 == (is_nan_bf16(h) ? h | 0x0040 : h), "bf16 %04x came back as %04x", h, bf16);
+        CHECK_MSG(f16 == (is_nan_half(h) ? h | 0x0200 : h), "f16 %04x returns as %04x", h, f16);
+        CHECK_MSG(bf16 == (is_nan_bf16(h) ? h | 0x0040 : h), "bf16 %04x returns as %04x", h, bf16);
         CHECK(isnan(f16_to_f32(h)) == is_nan_half(h));
         CHECK(isnan(bf16_to_f32(h)) == is_nan_bf16(h));
     }
@@ -297,7 +297,6 @@ static void zero_importance_means_equal_importance(void) {
     }
 }
 
-/* Of a type with a half for its scale, not more is lost than the scale's smallest step explains. */
 static void zeros_stay_zeros_and_denormals_become_small(void) {
     static float x[256], decoded[256];
     for (int i = 0; i < N_TYPES; i++) {
