@@ -45,13 +45,16 @@ typedef struct gguf_tensor {
 
 typedef struct gguf gguf;
 
-/* Opens the file at `path`; of a split file, any part's path opens all of them. Errors name the
- * file, the key or tensor, what was expected and what was found. */
+/* Opens the file at `path`; of a split file, any part's path opens all of them, and the keys are the
+ * first part's. Errors name the file, the key or tensor, what was expected and what was found. A
+ * tensor of a type that hone knows by name but cannot read (IQ2_XXS, MXFP4, …) is
+ * HONE_ERR_UNSUPPORTED. */
 hone_status gguf_open(gguf **out, const char *path);
 
 /* Parses one file's bytes, which must outlive the result. `name` stands for the file in errors.
  * With `with_data` false tensors may lie outside the bytes (their `view.data` is NULL): for files
- * of which only the head is at hand. */
+ * of which only the head is at hand. Types that hone cannot read (dtype_traits.block_bytes is 0)
+ * pass: look before use. */
 hone_status gguf_parse(gguf **out, const uint8_t *data, size_t size, const char *name,
                        bool with_data);
 void gguf_close(gguf *file);
@@ -87,8 +90,9 @@ bool gguf_next_string(const gguf_kv *kv, size_t *cursor, gguf_string *value);
 
 /* --- writing --- */
 
-/* Collects metadata and tensor descriptions, then streams the file. Numbers are written in the
- * order of the calls. All strings and data are borrowed until gguf_write. */
+/* Collects metadata and tensor descriptions, then streams the file, both in the order of the calls.
+ * Names and values are copied. Names that the reader would refuse, and second
+ * ones, are refused here. A writer whose call failed can only be closed. */
 typedef struct gguf_writer gguf_writer;
 
 hone_status gguf_writer_open(gguf_writer **out);
@@ -103,14 +107,16 @@ hone_status gguf_put_strings(gguf_writer *w, const char *key, const gguf_string 
 /* element is a fixed-width type; data holds n of them */
 hone_status gguf_put_array(gguf_writer *w, const char *key, gguf_type element, const void *data,
                            size_t n);
-/* Any key of another file, byte for byte. */
+/* Any key of another file, byte for byte. general.alignment, put by this or by gguf_put_u32, is
+ * obeyed; without it tensors begin at multiples of 32. */
 hone_status gguf_put_copy(gguf_writer *w, const gguf_kv *kv);
 /* Gives the bytes of a tensor when its turn comes: fills out[bytes]. */
 typedef hone_status (*gguf_tensor_source)(void *user, size_t index, void *out, size_t bytes);
 hone_status gguf_put_tensor(gguf_writer *w, const char *name, dtype type, const size_t *ne,
                             uint32_t n_dims);
 /* Writes `path` by way of a temporary file in the same folder, so that an interruption leaves no
- * half file. Tensors are produced one at a time, in order. */
+ * half file (base/new_file.h). Tensors are produced one at a time, in order; a source's failure ends
+ * the writing and is passed on. */
 hone_status gguf_write(gguf_writer *w, const char *path, gguf_tensor_source source, void *user);
 
 #endif

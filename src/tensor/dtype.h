@@ -38,6 +38,7 @@ typedef struct dtype_traits {
     uint16_t block;       /* elements in a block */
     uint16_t block_bytes; /* 0 for types that hone knows by name but cannot read */
     bool is_weight;       /* has a row decoder (tensor/quant.h) */
+    uint16_t skip_bytes;  /* where block_bytes is 0: a block's size in files, to step over it */
 } dtype_traits;
 
 /* Never NULL; an unknown id gives a row whose name is NULL. */

@@ -1,0 +1,100 @@
+#include "base/json.h"
+#include "base/mem.h"
+#include "test.h"
+
+static hone_status parse(json_t **out, const char *text) {
+    *out = NULL;
+    return json_parse(out, text, strlen(text), "text");
+}
+
+static void broken_text_is_refused_with_its_place(void) {
+    json_t *value;
+    CHECK(parse(&value, "{\"a\": 1,\n  \"b\" 2}") == HONE_ERR_FORMAT);
+    CHECK(strstr(hone_error_message(), "text: line 2, column"));
+    const char *bad[] = {"", "1", "{", "[1,]", "{\"a\":1,\"a\":2}", "[\"\\u0000\"]", "[\"\xff\"]",
+                         "[NaN]", "[1e999]", "{} x"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        CHECK_MSG(parse(&value, bad[i]) == HONE_ERR_FORMAT && !value, "%s", bad[i]);
+}
+
+static void nesting_has_a_limit(void) {
+    char text[2 * JSON_MAX_DEPTH + 4] = "";
+    json_t *value = NULL;
+    memset(text, '[', JSON_MAX_DEPTH);
+    memset(text + JSON_MAX_DEPTH, ']', JSON_MAX_DEPTH);
+    CHECK_OK(json_parse(&value, text, 2 * JSON_MAX_DEPTH, "text"));
+    json_decref(value);
+    memset(text, '[', JSON_MAX_DEPTH + 1);
+    memset(text + JSON_MAX_DEPTH + 1, ']', JSON_MAX_DEPTH + 1);
+    CHECK(json_parse(&value, text, 2 * JSON_MAX_DEPTH + 2, "text") == HONE_ERR_FORMAT);
+    CHECK(parse(&value, "[\"[[[\\\"[[[\"]") == HONE_OK);
+    json_decref(value);
+}
+
+static void huge_integers_do_not_spoil_the_rest(void) {
+    json_t *value;
+    uint64_t n = 0;
+    CHECK_OK(parse(&value, "{\"max\": 1000000000000000019884624838656, \"n\": 151643}"));
+    CHECK_OK(json_get_u64(value, "n", &n));
+    CHECK(n == 151643);
+    CHECK(json_get_u64(value, "max", &n) == HONE_ERR_FORMAT && n == 151643);
+    json_decref(value);
+}
+
+static void getters_keep_defaults_and_name_wrong_types(void) {
+    json_t *value;
+    uint64_t n = 7;
+    double x = 0.5;
+    bool flag = true;
+    const char *text = "default";
+    CHECK_OK(parse(&value, "{\"n\": 3, \"x\": 2.5, \"no\": false, \"s\": \"hi\", \"null\": null,"
+                           "\"neg\": -1, \"half\": 1.5, \"whole\": 4.0}"));
+    CHECK_OK(json_get_u64(value, "missing", &n));
+    CHECK_OK(json_get_u64(value, "null", &n));
+    CHECK(n == 7);
+    CHECK(json_get_u64(value, "neg", &n) == HONE_ERR_FORMAT && n == 7);
+    CHECK(json_get_u64(value, "half", &n) == HONE_ERR_FORMAT && n == 7);
+    CHECK(json_get_u64(value, "s", &n) == HONE_ERR_FORMAT && strstr(hone_error_message(), "\"s\""));
+    CHECK_OK(json_get_u64(value, "whole", &n));
+    CHECK(n == 4);
+    CHECK_OK(json_get_f64(value, "n", &x));
+    CHECK(x == 3);
+    CHECK_OK(json_get_f64(value, "x", &x));
+    CHECK(x == 2.5);
+    CHECK(json_get_f64(value, "no", &x) == HONE_ERR_FORMAT);
+    CHECK_OK(json_get_bool(value, "no", &flag));
+    CHECK(!flag);
+    CHECK(json_get_bool(value, "n", &flag) == HONE_ERR_FORMAT);
+    CHECK_OK(json_get_string(value, "missing", &text));
+    CHECK(strcmp(text, "default") == 0);
+    CHECK_OK(json_get_string(value, "s", &text));
+    CHECK(strcmp(text, "hi") == 0);
+    CHECK(json_get_string(value, "n", &text) == HONE_ERR_FORMAT);
+    json_decref(value);
+}
+
+static void short_memory_is_reported_and_leaks_nothing(void) {
+    json_t *value;
+    const char *text = "{\"a\": [1, 2.5, \"text\", {\"b\": null}], \"c\": true}";
+    for (long n = 1; n < 1000; n++) {
+        mem_fail_from(n);
+        hone_status status = parse(&value, text);
+        mem_fail_from(0);
+        if (status == HONE_OK) {
+            CHECK(n > 5);
+            json_decref(value);
+            return;
+        }
+        CHECK_MSG(status == HONE_ERR_MEMORY, "allocation %ld: %s", n, hone_error_message());
+    }
+    CHECK(!"never succeeded");
+}
+
+int main(void) {
+    RUN(broken_text_is_refused_with_its_place);
+    RUN(nesting_has_a_limit);
+    RUN(huge_integers_do_not_spoil_the_rest);
+    RUN(getters_keep_defaults_and_name_wrong_types);
+    RUN(short_memory_is_reported_and_leaks_nothing);
+    return test_summary();
+}
