@@ -50,12 +50,15 @@ all: $(BUILD)/hone $(LIB) $(BUILD)/libhone.so ## build the program and the libra
 # --- rules ---
 
 # Instruction-set flags go to files named for their set and to no other.
-AVX512 := -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl
-$(BUILD)/src/tensor/x86/avx2%.o: ISA := -O3 -mavx2 -mfma -mf16c
-$(BUILD)/src/tensor/x86/avx512%.o: ISA := -O3 $(AVX512)
-$(BUILD)/src/tensor/x86/avx512_vnni%.o: ISA := -O3 $(AVX512) -mavx512vnni
-$(BUILD)/src/tensor/arm/neon%.o: ISA := -O3
-$(BUILD)/src/tensor/arm/neon_dotprod%.o: ISA := -O3 -march=armv8.2-a+dotprod
+AVX2   := -O3 -mavx2 -mfma -mf16c
+AVX512 := $(AVX2) -mavx512f -mavx512bw -mavx512dq -mavx512vl
+X86    := $(BUILD)/src/tensor/x86
+ARM    := $(BUILD)/src/tensor/arm
+$(X86)/avx2.o $(X86)/avx2_%.o: ISA := $(AVX2)
+$(X86)/avx512.o: ISA := $(AVX512)
+$(X86)/avx512_vnni.o: ISA := $(AVX512) -mavx512vnni
+$(ARM)/neon.o: ISA := -O3
+$(ARM)/neon_dotprod.o: ISA := -O3 -march=armv8.2-a+dotprod
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
