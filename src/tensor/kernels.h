@@ -75,8 +75,8 @@ typedef struct kernels {
 
     /* --- attention --- */
 
-    /* One key or value row into the cache: x[n] as F32, F16 (nearest even) or Q8_0 (scale = max|x| /
-     * 127, as quant_encode_row; n a multiple of 32). Bit-equal to the scalar version. */
+    /* One key or value row into the cache: x[n] as F32, F16 (nearest even) or Q8_0 (the blocks of
+     * quantise_row with the scale as F16; n a multiple of 32). Bit-equal to the scalar version. */
     void (*store_row)(dtype kv, void *row, const float *x, size_t n);
 
     /* scores[i] = scale · q · k_i for i < n; k holds n rows of `dim` elements back to back, of F32,

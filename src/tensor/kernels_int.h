@@ -9,6 +9,9 @@
 
 void kernels_fill_scalar(kernels *k);
 
+/* The scalar slot, for the cache types that an instruction set leaves to it. */
+void store_row_scalar(dtype kv, void *row, const float *x, size_t n);
+
 void kernels_fill_avx2(kernels *k);        /* floats, attention, element-wise */
 void kernels_fill_avx2_quant(kernels *k);  /* products in 8 bits */
 void kernels_fill_avx512(kernels *k);      /* floats, attention, element-wise */

@@ -75,6 +75,24 @@ static void gemm_f32_scalar(float *y, size_t y_stride, const float *w, size_t w_
 
 /* --- attention --- */
 
+void store_row_scalar(dtype kv, void *row, const float *x, size_t n) {
+    if (kv == DTYPE_F32) {
+        memcpy(row, x, n * sizeof *x);
+    } else if (kv == DTYPE_F16) {
+        uint16_t *halves = row;
+        for (size_t i = 0; i < n; i++) halves[i] = f16_from_f32(x[i]);
+    } else {
+        block_q8_0 *blocks = row;
+        int8_t q[32];
+        float scale, sum32, sum16[2];
+        for (size_t b = 0; b < n / 32; b++) {
+            quantise_block(q, &scale, &sum32, sum16, x + 32 * b);
+            blocks[b].d = f16_from_f32(scale);
+            memcpy(blocks[b].qs, q, sizeof q);
+        }
+    }
+}
+
 static void attend_scores_scalar(float *scores, const float *q, dtype kv, const void *k, size_t n,
                                  size_t dim, float scale) {
     size_t row_bytes = dim / dtype_get(kv)->block * dtype_get(kv)->block_bytes, piece = 32;
@@ -131,6 +149,7 @@ void kernels_fill_scalar(kernels *k) {
         .unpack_row = unpack_row_scalar,
         .dot_row = dot_row_scalar,
         .gemm_f32 = gemm_f32_scalar,
+        .store_row = store_row_scalar,
         .attend_scores = attend_scores_scalar,
         .attend_values = attend_values_scalar,
         .exp_sum = exp_sum_scalar,
