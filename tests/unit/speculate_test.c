@@ -20,8 +20,7 @@ static void acceptance_is_that_of_example_g(void) {
 
 static int32_t choose(const float *q, int32_t drafted, double u_accept, double u_residual) {
     bool accepted;
-    int32_t token =
-        speculate_choose(target, q, 3, drafted, u_accept, u_residual, &accepted);
+    int32_t token = speculate_choose(target, q, 3, drafted, u_accept, u_residual, &accepted);
     CHECK(accepted == (token == drafted));
     return token;
 }
@@ -114,8 +113,10 @@ static void look_up_equals_its_definition(void) {
         philox_block first = philox4x32((philox_block){{round}}, 11);
         size_t n = first.word[0] % 101, k = first.word[1] % 7;
         uint32_t alphabet = 1 + first.word[2] % 30;
-        for (uint32_t i = 0; i < n; i++)
-            history[i] = (int32_t)(philox4x32((philox_block){{round, i + 1}}, 11).word[0] % alphabet);
+        for (uint32_t i = 0; i < n; i++) {
+            philox_block random = philox4x32((philox_block){{round, i + 1}}, 11);
+            history[i] = (int32_t)(random.word[0] % alphabet);
+        }
         size_t n_found = ngram_draft(history, n, found, k);
         CHECK_MSG(n_found == plain_ngram(history, n, expected, k), "round %u", (unsigned)round);
         CHECK_MSG(memcmp(found, expected, n_found * sizeof *found) == 0, "round %u",
