@@ -90,7 +90,8 @@ static void insertion_sort(candidate *list, size_t n) {
 }
 
 /* One stable counting pass on the digit at `shift`; counts[] become places. */
-static void radix_pass(candidate *to, const candidate *from, size_t n, uint32_t *counts, int shift) {
+static void radix_pass(candidate *to, const candidate *from, size_t n, uint32_t counts[RADIX],
+                       int shift) {
     uint32_t place = 0;
     for (size_t digit = 0; digit < RADIX; digit++) {
         uint32_t count = counts[digit];
@@ -101,7 +102,7 @@ static void radix_pass(candidate *to, const candidate *from, size_t n, uint32_t 
         to[counts[sort_key(from[i].logit) >> shift & (RADIX - 1)]++] = from[i];
 }
 
-/* Both sorts are stable and get the candidates by ascending id: ties end with the lower id first. */
+/* Both sorts are stable and get the candidates by id: ties end with the lower id first. */
 static void sort_by_logit(candidate *list, candidate *scratch, size_t n) {
     if (n <= INSERTION_LIMIT) {
         insertion_sort(list, n);
@@ -207,8 +208,8 @@ void candidates_keep_min_p(candidates *c, double min_p, double temperature) {
     c->n_kept = n;
 }
 
-/* Locally typical sampling (Meister et al. 2023) keeps the tokens whose surprise −ln p is nearest to
- * its mean, the entropy. Down the order the surprise grows: from the place where it passes the
+/* Locally typical sampling (Meister et al. 2023) keeps the tokens whose surprise −ln p is nearest
+ * to its mean, the entropy. Down the order the surprise grows: from the place where it passes the
  * entropy, the two sides are merged by their distance from it. */
 typedef struct surprise {
     const candidates *c;

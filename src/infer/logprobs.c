@@ -3,10 +3,19 @@
 
 #include "infer/sampler.h"
 
+enum { N_LANES = 16 };
+
+/* In lanes, as compilers may not reorder a single running maximum into vectors. */
 static float largest(const float *logits, size_t n) {
-    float max = -INFINITY;
-    for (size_t i = 0; i < n; i++) max = logits[i] > max ? logits[i] : max;
-    return max;
+    float max[N_LANES];
+    for (size_t j = 0; j < N_LANES; j++) max[j] = -INFINITY;
+    size_t i = 0;
+    for (; i + N_LANES <= n; i += N_LANES)
+        for (size_t j = 0; j < N_LANES; j++)
+            max[j] = logits[i + j] > max[j] ? logits[i + j] : max[j];
+    for (; i < n; i++) max[0] = logits[i] > max[0] ? logits[i] : max[0];
+    for (size_t j = 1; j < N_LANES; j++) max[0] = max[j] > max[0] ? max[j] : max[0];
+    return max[0];
 }
 
 /* ln Σ exp(logit − max). At least one term is 1, so that the sum is no 0 unless all are −∞. */

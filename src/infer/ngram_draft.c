@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-/* How many tokens, at most NGRAM_LONGEST, are the same before history[end] and before history[n]. */
+/* How many tokens before history[end] are those before history[n], at most NGRAM_LONGEST. */
 static size_t common_tokens(const int32_t *history, size_t end, size_t n) {
     size_t m = 0;
     while (m < NGRAM_LONGEST && m < end && history[end - 1 - m] == history[n - 1 - m]) m++;

@@ -11,10 +11,10 @@
 
 enum { NGRAM_LONGEST = 3 };
 
-/* Finds the latest earlier place in history[n] that ends in the same 3 tokens as the history does
- * (else the same 2, else the same 1) and copies the tokens behind it to draft[k], at most k and only
- * such as are in the history. Returns how many; 0 when there is no such place. Costs one backward
- * scan, a fraction of a millisecond for 128k tokens. */
+/* Finds the latest earlier place in history[n] where the last 3 tokens stand already (else the last
+ * 2, else the last one) and copies what follows there to draft[k], at most k tokens and none beyond
+ * the history's end. Returns how many; 0 when there is no such place. One backward scan, a fraction
+ * of a millisecond for 128k tokens. */
 size_t ngram_draft(const int32_t *history, size_t n, int32_t *draft, size_t k);
 
 #endif

@@ -5,10 +5,10 @@
  * valid UTF-8, never a part of a stop string that matched, and the same however the bytes are cut
  * into pieces.
  *
- * Stop strings are looked for in the text as it comes out: after invalid bytes became U+FFFD and the
- * first space was dropped. The match that starts earliest wins (of those at one place the longest);
- * neither it nor anything behind it comes out. A match is therefore reported only when no earlier
- * one can complete any more: with "abcx" and "b", the text "ab" waits for what follows. */
+ * Stop strings are looked for in the text as it comes out: after invalid bytes became U+FFFD and
+ * the first space was dropped. The match that starts earliest wins (of those at one place the
+ * longest); neither it nor anything behind it comes out. A match is therefore reported only when no
+ * earlier one can complete any more: with "abcx" and "b", the text "ab" waits for what follows. */
 #ifndef INFER_TEXT_STREAM_H
 #define INFER_TEXT_STREAM_H
 
@@ -23,8 +23,8 @@ enum { TEXT_STREAM_MAX_STOPS = 256, TEXT_STREAM_MAX_STOP_BYTES = 1024 };
 
 typedef struct text_stream text_stream;
 
-/* The stop strings (NUL-terminated) are copied; `stops` may be NULL with 0. HONE_ERR_ARGUMENT for an
- * empty or too long one, for too many, and for invalid UTF-8. `drop_first_space`: a space at the
+/* The stop strings (NUL-terminated) are copied; `stops` may be NULL with 0. HONE_ERR_ARGUMENT for
+ * an empty or too long one, for too many, and for invalid UTF-8. `drop_first_space`: a space at the
  * very beginning is the tokenizer's (SentencePiece) and does not come out. */
 hone_status text_stream_open(text_stream **out, const char *const *stops, size_t n_stops,
                              bool drop_first_space);

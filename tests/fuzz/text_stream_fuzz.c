@@ -1,6 +1,6 @@
-/* infer/text_stream.h with arbitrary bytes, stop strings and cuts, against the definition applied to
- * the whole text. Input: flags, the length of one stop string and that string, twice; then the text,
- * cut into pieces of lengths that follow from its bytes. */
+/* infer/text_stream.h with arbitrary bytes, stop strings and cuts, against the definition applied
+ * to the whole text. Input: flags; up to two stop strings, each with its length before it; the rest
+ * is the text, cut into pieces whose lengths follow from its bytes. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "base/philox.h"
+#include "infer/candidates.h"
 #include "infer/sampler.h"
 
 static const float example[6] = {2, 1, 0.5f, -0.5f, -1, -3};
@@ -189,6 +190,43 @@ static void ties_go_to_the_lower_id(void) {
     p.top_k = 2;
     distribution(p, logits, 4, (sampler_place){0}, found);
     CHECK(found[1] == 0.5f && found[0] == 0 && found[2] == 0.5f && found[3] == 0);
+}
+
+/* Every weight is 1, every sum exact. */
+static void limits_that_are_met_exactly_are_met(void) {
+    static const float flat[4] = {2, 2, 2, 2};
+    float found[4];
+    for (int i = 0; i < 3; i++) {
+        hone_sampling p = neutral();
+        if (i == 0) p.top_p = 0.5f;
+        if (i == 1) p.typical_p = 0.5f;
+        if (i == 2) p.min_p = 1;
+        distribution(p, flat, 4, (sampler_place){0}, found);
+        float each = i == 2 ? 0.25f : 0.5f;
+        CHECK(found[0] == each && found[1] == each);
+        CHECK((found[2] > 0) == (i == 2) && (found[3] > 0) == (i == 2));
+    }
+    candidates c;
+    CHECK_OK(candidates_init(&c, 4));
+    memcpy(c.logits, flat, sizeof flat);
+    static const double us[] = {0, 0.25, 0.4999, 0.5, 1 - 0x1p-24};
+    static const int32_t expected[] = {0, 1, 1, 2, 3};
+    for (int i = 0; i < 5; i++) {
+        candidates_reset(&c);
+        CHECK(candidates_draw(&c, us[i], 1) == expected[i]);
+    }
+    candidates_release(&c);
+}
+
+/* More tokens than are sorted by insertion: zeros of both signs, by id. */
+static void zeros_of_both_signs_are_one_tie(void) {
+    enum { N = 200 };
+    float logits[N], found[N];
+    for (int i = 0; i < N; i++) logits[i] = i % 2 ? 0.0f : -0.0f;
+    hone_sampling p = neutral();
+    p.top_k = 101;
+    distribution(p, logits, N, (sampler_place){0}, found);
+    for (int i = 0; i < N; i++) CHECK((found[i] > 0) == (i < 101));
 }
 
 static void log_probabilities_are_those_of_example_f(void) {
@@ -573,6 +611,25 @@ static void every_chain_equals_a_full_sort(void) {
     }
 }
 
+/* The order is made in bands 4, 8, 16, 32 and 64 below the maximum. */
+static void logits_on_the_edges_of_bands_are_kept_once(void) {
+    enum { N = 4000 };
+    static float logits[N], p[N];
+    static plain_token list[N];
+    for (int i = 0; i < N; i++) logits[i] = (float)(20 - i * 7 % 81);
+    for (int32_t k = 240; k < 3999; k += 50) {
+        hone_sampling parameters = neutral();
+        parameters.top_k = k;
+        parameters.temperature = 30;
+        parameters.seed = (uint64_t)k;
+        compare_with_plain(parameters, logits, N, list, p, (uint64_t)k);
+    }
+    hone_sampling hot = neutral();
+    hot.temperature = 100;
+    for (hot.seed = 0; hot.seed < 50; hot.seed++)
+        compare_with_plain(hot, logits, N, list, p, hot.seed);
+}
+
 int main(void) {
     RUN(philox_gives_the_published_words);
     RUN(uniforms_are_those_of_the_example);
@@ -582,6 +639,8 @@ int main(void) {
     RUN(chains_give_example_c_in_both_orders);
     RUN(draws_are_those_of_example_d);
     RUN(ties_go_to_the_lower_id);
+    RUN(limits_that_are_met_exactly_are_met);
+    RUN(zeros_of_both_signs_are_one_tie);
     RUN(log_probabilities_are_those_of_example_f);
     RUN(repetition_counts_the_window_and_frequency_the_answer);
     RUN(a_draw_leaves_nothing_behind);
@@ -594,5 +653,6 @@ int main(void) {
     RUN(a_draw_allocates_nothing);
     RUN(draws_follow_the_distribution);
     RUN(every_chain_equals_a_full_sort);
+    RUN(logits_on_the_edges_of_bands_are_kept_once);
     return test_summary();
 }
