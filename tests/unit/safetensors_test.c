@@ -179,6 +179,14 @@ static void broken_headers_are_refused_with_words(void) {
     }
 }
 
+static void empty_tensors_may_stand_anywhere(void) {
+    CHECK_OK(parse_file("{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]},"
+                        "\"none\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}}", 1));
+    CHECK(parse_file("{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]},"
+                     "\"none\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[1,1]}}", 2) ==
+          HONE_ERR_FORMAT);
+}
+
 static void header_lengths_are_checked(void) {
     uint64_t n = 100000001;
     safetensors *st;
@@ -330,6 +338,7 @@ int main(void) {
     RUN(a_model_in_several_files_opens_as_one);
     RUN(entries_tell_type_shape_and_place);
     RUN(broken_headers_are_refused_with_words);
+    RUN(empty_tensors_may_stand_anywhere);
     RUN(header_lengths_are_checked);
     RUN(an_index_names_files_beside_it_only);
     RUN(an_index_must_be_true);
