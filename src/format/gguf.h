@@ -2,8 +2,8 @@
  *
  * `gguf_parse` is pure: bytes in, views out; every length is checked against the bytes that are
  * left, and no allocation is larger than the file justifies. `gguf_open` maps a file (and, for
- * split files, its siblings) and parses it. A parsed file is immutable and may be shared by threads.
- * Strings in it are not NUL-terminated: they are views into the mapping. */
+ * split files, its siblings) and parses it. A parsed file is immutable and may be shared by
+ * threads. Strings in it are not NUL-terminated: they are views into the mapping. */
 #ifndef FORMAT_GGUF_H
 #define FORMAT_GGUF_H
 
@@ -45,9 +45,9 @@ typedef struct gguf_tensor {
 
 typedef struct gguf gguf;
 
-/* Opens the file at `path`; of a split file, any part's path opens all of them, and the keys are the
- * first part's. Errors name the file, the key or tensor, what was expected and what was found. A
- * tensor of a type that hone knows by name but cannot read (IQ2_XXS, MXFP4, …) is
+/* Opens the file at `path`; of a split file, any part's path opens all of them, and the keys are
+ * the first part's. Errors name the file, the key or tensor, what was expected and what was found.
+ * A tensor of a type that hone knows by name but cannot read (IQ2_XXS, MXFP4, …) is
  * HONE_ERR_UNSUPPORTED. */
 hone_status gguf_open(gguf **out, const char *path);
 
@@ -91,8 +91,8 @@ bool gguf_next_string(const gguf_kv *kv, size_t *cursor, gguf_string *value);
 /* --- writing --- */
 
 /* Collects metadata and tensor descriptions, then streams the file, both in the order of the calls.
- * Names and values are copied. Names that the reader would refuse, and second
- * ones, are refused here. A writer whose call failed can only be closed. */
+ * Names and values are copied. Names that the reader would refuse, and second ones, are refused
+ * here. A writer whose call failed can only be closed. */
 typedef struct gguf_writer gguf_writer;
 
 hone_status gguf_writer_open(gguf_writer **out);
@@ -115,8 +115,8 @@ typedef hone_status (*gguf_tensor_source)(void *user, size_t index, void *out, s
 hone_status gguf_put_tensor(gguf_writer *w, const char *name, dtype type, const size_t *ne,
                             uint32_t n_dims);
 /* Writes `path` by way of a temporary file in the same folder, so that an interruption leaves no
- * half file (base/new_file.h). Tensors are produced one at a time, in order; a source's failure ends
- * the writing and is passed on. */
+ * half file (base/new_file.h). Tensors are produced one at a time, in order; a source's failure
+ * ends the writing and is passed on. */
 hone_status gguf_write(gguf_writer *w, const char *path, gguf_tensor_source source, void *user);
 
 #endif

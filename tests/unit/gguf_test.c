@@ -278,6 +278,12 @@ static void bad_keys_are_refused_by_name(void) {
     begin(3, 0, 1);
     put_key_u32("\xff\xfe", 1);
     CHECK(is_refused(HONE_ERR_FORMAT, "not UTF-8"));
+    begin(3, 0, 1);
+    put_u64(3);
+    put("a\0b", 3);
+    put_u32(GGUF_U32);
+    put_u32(1);
+    CHECK(is_refused(HONE_ERR_FORMAT, "not UTF-8"));
 }
 
 static void alignment_is_a_power_of_two(void) {

@@ -1,5 +1,6 @@
 #include "base/json.h"
 #include "base/mem.h"
+#include "files.h"
 #include "test.h"
 
 static hone_status parse(json_t **out, const char *text) {
@@ -73,6 +74,21 @@ static void getters_keep_defaults_and_name_wrong_types(void) {
     json_decref(value);
 }
 
+static void files_are_read_up_to_a_limit(void) {
+    test_folder folder = test_folder_make();
+    const char *path = test_path(folder.path, "file.json");
+    json_t *value;
+    CHECK(json_parse_file(&value, path, 100) == HONE_ERR_NOT_FOUND);
+    CHECK(test_write_file(path, "[1, 2]", 6));
+    CHECK(json_parse_file(&value, path, 5) == HONE_ERR_FORMAT);
+    CHECK(strstr(hone_error_message(), "6 bytes, at most 5"));
+    if (CHECK_OK(json_parse_file(&value, path, 6))) json_decref(value);
+    CHECK(test_write_file(path, "[1, 2", 5));
+    CHECK(json_parse_file(&value, path, 6) == HONE_ERR_FORMAT);
+    CHECK(strstr(hone_error_message(), path));
+    test_folder_remove(&folder);
+}
+
 static void short_memory_is_reported_and_leaks_nothing(void) {
     json_t *value;
     const char *text = "{\"a\": [1, 2.5, \"text\", {\"b\": null}], \"c\": true}";
@@ -95,6 +111,7 @@ int main(void) {
     RUN(nesting_has_a_limit);
     RUN(huge_integers_do_not_spoil_the_rest);
     RUN(getters_keep_defaults_and_name_wrong_types);
+    RUN(files_are_read_up_to_a_limit);
     RUN(short_memory_is_reported_and_leaks_nothing);
     return test_summary();
 }
