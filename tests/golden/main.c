@@ -53,7 +53,10 @@ static void run_case(const char *folder) {
     char path[4096];
     const char *kind = "", *arch = "";
     snprintf(path, sizeof path, "%s/golden.json", folder);
-    if (!CHECK_OK(json_parse_file(&g.json, path, 64 << 20))) {
+    json_error_t error; /* texts of the tokenizer cases hold U+0000, which json_parse refuses */
+    g.json = json_load_file(path, JSON_ALLOW_NUL, &error);
+    if (!g.json) {
+        printf("FAILED %s: %s\n", path, error.text);
         test_failed++;
         return;
     }
