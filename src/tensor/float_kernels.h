@@ -29,7 +29,26 @@ static void decode_halves(float *out, const char *row, size_t n, const bool bf16
     if (i < n) quant_decode_row(bf16 ? DTYPE_BF16 : DTYPE_F16, out + i, row + 2 * i, n - i);
 }
 
+INLINE void decode_blocks(const dtype type, float *out, const void *row, size_t n) {
+    const unpack_traits traits = unpack_traits_of(type);
+    const dtype_traits *layout = dtype_get(type);
+    const vec zero = v_set(traits.zero);
+    _Alignas(64) uint8_t q[QK_SUPER];
+    float scale[QK_SUPER / 16], min[QK_SUPER / 16];
+    for (size_t k = 0; k < n; k += layout->block, row = (const char *)row + layout->block_bytes) {
+        unpack_codes(type, q, row, layout->block, 0);
+        unpack_scales(type, scale, min, row, layout->block);
+        for (size_t i = 0; i < layout->block; i += LANES) {
+            vec value = v_sub(v_from_i8(q + i), zero);
+            value = v_mul(v_set(scale[i / traits.group]), value);
+            if (traits.has_min) value = v_sub(value, v_set(min[i / traits.group]));
+            v_store(out + k + i, value);
+        }
+    }
+}
+
 static void decode_row_simd(dtype type, float *out, const void *row, size_t n) {
+#define DECODE(block_type) decode_blocks(block_type, out, row, n)
     if (type == DTYPE_F32)
         memcpy(out, row, n * sizeof(float));
     else if (type == DTYPE_F16)
@@ -37,7 +56,8 @@ static void decode_row_simd(dtype type, float *out, const void *row, size_t n) {
     else if (type == DTYPE_BF16)
         decode_halves(out, row, n, true);
     else
-        decode_blocks_portable(type, out, row, n);
+        FOR_BLOCK_TYPE(type, DECODE)
+#undef DECODE
 }
 
 /* --- y = W · x, lanes along k --- */

@@ -25,15 +25,13 @@ typedef struct activations {
     float *sum16; /* [n_tokens, n_in / 16] */
 } activations;
 
-/* Weights of a block type as the quantised products take them: w = scale · q − min, with one scale
- * and one minimum for each group of 16 or 32 (tensor/unpack.h). Of one row: q[n], scale[n / group],
- * min[n / group]. Of a panel of R rows: q[n / 4, R, 4], scale[n / group, R], min[n / group, R].
- * Whether a q above 127 is negative is a matter between the slots of one table. All three are
- * 64-byte aligned. */
-typedef struct unpacked {
-    uint8_t *q;
-    float *scale, *min;
-} unpacked;
+/* A panel of R rows of a block type, interleaved for products with many tokens: w = scale · q − min,
+ * where each group of 16 or 32 weights (tensor/unpack.h) has a scale and a minimum. Whether a q above
+ * 127 is negative is a matter between the two slots of one table. All are 64-byte aligned. */
+typedef struct panel {
+    uint8_t *q;         /* [n / 4, R, 4] */
+    float *scale, *min; /* [n / group, R] */
+} panel;
 
 typedef struct kernels {
     const char *name; /* "scalar", "avx2", "avx512", "avx512-vnni", "neon", "neon-dotprod" */
@@ -49,22 +47,17 @@ typedef struct kernels {
     void (*quantise_row)(int8_t *q, float *scale, float *sum32, float *sum16, const float *x,
                          size_t n);
 
-    /* One row of n weights of a block type. */
-    void (*unpack_row)(dtype type, const unpacked *out, const void *row, size_t n);
+    /* y[t · y_stride + r] = products of n_rows rows of a block type with all tokens. Every output has
+     * the same order of summation whatever the number of tokens and rows. */
+    void (*dot_rows)(float *y, size_t y_stride, dtype type, const void *rows, size_t row_bytes,
+                     size_t n_rows, const activations *x);
 
-    /* y[t · y_stride] = the row's product with each token. Every output has the same order of
-     * summation whatever the number of tokens. */
-    void (*dot_row)(float *y, size_t y_stride, dtype type, const unpacked *row,
-                    const activations *x);
-
-    /* For many tokens: `panel_rows` rows interleaved, 0 where a table has no such form. Rows from
-     * n_rows on become zero. */
+    /* The same for many tokens, faster and in another order: `panel_rows` rows, interleaved first. 0
+     * where a table has no such form. Rows from n_rows on become zero. */
     size_t panel_rows;
-    void (*pack_panel)(dtype type, const unpacked *panel, const void *rows, size_t row_bytes,
+    void (*pack_panel)(dtype type, const panel *to, const void *rows, size_t row_bytes,
                        size_t n_rows, size_t n);
-
-    /* y[t · y_stride + r] = products of the panel's first n_rows rows with all tokens. */
-    void (*gemm_panel)(float *y, size_t y_stride, dtype type, const unpacked *panel, size_t n_rows,
+    void (*gemm_panel)(float *y, size_t y_stride, dtype type, const panel *w, size_t n_rows,
                        const activations *x);
 
     /* y[t · y_stride + r] = Σ w[r, k] · x[t, k], or added to y where `add`; w[n_rows, n] and

@@ -30,27 +30,37 @@ static void quantise_row_scalar(int8_t *q, float *scale, float *sum32, float *su
         quantise_block(q + 32 * b, scale + b, sum32 + b, sum16 + 2 * b, x + 32 * b);
 }
 
-static void unpack_row_scalar(dtype type, const unpacked *out, const void *row, size_t n) {
-    unpack_row_portable(type, out, row, n, false);
+/* One block's product with one token. */
+static float dot_block(const dtype type, const void *block, const int8_t *x, const float *x_scale,
+                       const float *x_sum) {
+    const unpack_traits traits = unpack_traits_of(type);
+    uint8_t q[QK_SUPER];
+    float scale[QK_SUPER / 16], min[QK_SUPER / 16], total = 0;
+    const int n = dtype_get(type)->block, group = traits.group;
+    unpack_codes(type, q, block, n, 0);
+    unpack_scales_and_minima(type, scale, min, traits.zero, block, n);
+    for (int g = 0; g < n / group; g++) {
+        int dot = 0;
+        for (int i = g * group; i < (g + 1) * group; i++)
+            dot += x[i] * (traits.is_signed ? (int8_t)q[i] : q[i]);
+        total += scale[g] * x_scale[g * group / 32] * (float)dot - min[g] * x_sum[g];
+    }
+    return total;
 }
 
-static void dot_row_scalar(float *y, size_t y_stride, dtype type, const unpacked *row,
-                           const activations *x) {
-    const unpack_traits traits = unpack_traits_of(type);
-    const size_t group = traits.group, n = x->n_in;
-    for (size_t t = 0; t < x->n_tokens; t++) {
-        const int8_t *q = x->q + t * n;
-        const float *scale = x->scale + t * (n / 32);
-        const float *sum = group == 16 ? x->sum16 + t * (n / 16) : x->sum32 + t * (n / 32);
-        float total = 0;
-        for (size_t g = 0; g < n / group; g++) {
-            int dot = 0;
-            for (size_t i = g * group; i < (g + 1) * group; i++)
-                dot += q[i] * (traits.is_signed ? (int8_t)row->q[i] : row->q[i]);
-            total += row->scale[g] * scale[g * group / 32] * (float)dot - row->min[g] * sum[g];
+static void dot_rows_scalar(float *y, size_t y_stride, dtype type, const void *rows, size_t row_bytes,
+                            size_t n_rows, const activations *x) {
+    const size_t n = x->n_in, group = unpack_traits_of(type).group;
+    const dtype_traits *layout = dtype_get(type);
+    for (size_t t = 0; t < x->n_tokens; t++)
+        for (size_t r = 0; r < n_rows; r++) {
+            const char *block = (const char *)rows + r * row_bytes;
+            float total = 0;
+            for (size_t k = 0; k < n; k += layout->block, block += layout->block_bytes)
+                total += dot_block(type, block, x->q + t * n + k, x->scale + (t * n + k) / 32,
+                                   (group == 16 ? x->sum16 : x->sum32) + (t * n + k) / group);
+            y[t * y_stride + r] = total;
         }
-        y[t * y_stride] = total;
-    }
 }
 
 static float dot_f32(const float *a, const float *b, size_t n) {
@@ -146,8 +156,7 @@ void kernels_fill_scalar(kernels *k) {
         .name = "scalar",
         .decode_row = quant_decode_row,
         .quantise_row = quantise_row_scalar,
-        .unpack_row = unpack_row_scalar,
-        .dot_row = dot_row_scalar,
+        .dot_rows = dot_rows_scalar,
         .gemm_f32 = gemm_f32_scalar,
         .store_row = store_row_scalar,
         .attend_scores = attend_scores_scalar,

@@ -1,32 +1,33 @@
-/* Blocks into 8-bit values with float scales (`unpacked`, tensor/kernels.h), and rows into floats:
- * portable code that each instruction set's file compiles for itself, and that the compiler turns
- * into its vectors. What a profile points at is overridden there.
+/* Blocks into 8-bit codes with float scales (`unpacked`, tensor/kernels.h): what the quantised
+ * products and the float decoders of all instruction sets have in common.
  *
- * Each unpack_TYPE takes one block: q as unsigned codes (signed values for the types with
- * `is_signed`), scale[] and, where the type has one, min[] of its groups. The decoded value is
- * scale · (q − zero) − min, with one rounding for each operation. */
+ * Codes are unsigned, or signed for the types with `is_signed`. The decoded value is
+ * scale · (code − zero) − min, with one rounding for each operation, as in quant_decode.c.
+ *
+ * Each file with kernels compiles this for its own instruction set. Where that has AVX2 the codes
+ * come from x86/codes.h; the portable loops serve all others. */
 #ifndef TENSOR_UNPACK_H
 #define TENSOR_UNPACK_H
 
 #include <string.h>
 
 #include "tensor/blocks.h"
-#include "tensor/kernels.h"
+#include "tensor/kernels_int.h"
 #include "tensor/quant.h"
 
-#if defined(__F16C__)
-#include <immintrin.h>
+#if defined(__AVX2__)
+#include "tensor/x86/codes.h"
 #endif
 
 typedef struct unpack_traits {
     uint8_t group;  /* weights that share a scale; 0: the type has no 8-bit form */
     uint8_t zero;   /* the code of the value 0 */
     uint8_t max;    /* the largest code, or magnitude for signed values */
-    bool is_signed; /* q is int8_t, the whole range */
+    bool is_signed; /* codes are int8_t, the whole range */
     bool has_min;
 } unpack_traits;
 
-static inline unpack_traits unpack_traits_of(dtype type) {
+INLINE unpack_traits unpack_traits_of(const dtype type) {
     switch (type) {
     case DTYPE_Q4_0: return (unpack_traits){32, 8, 15, false, false};
     case DTYPE_Q4_1: return (unpack_traits){32, 0, 15, false, true};
@@ -44,7 +45,27 @@ static inline unpack_traits unpack_traits_of(dtype type) {
     }
 }
 
-static inline float unpack_f16(uint16_t h) {
+/* `call`(T) with the constant T of the block type `type`. */
+#define FOR_BLOCK_TYPE(type, call)                       \
+    switch (type) {                                      \
+    case DTYPE_Q4_0: call(DTYPE_Q4_0); break;            \
+    case DTYPE_Q4_1: call(DTYPE_Q4_1); break;            \
+    case DTYPE_Q5_0: call(DTYPE_Q5_0); break;            \
+    case DTYPE_Q5_1: call(DTYPE_Q5_1); break;            \
+    case DTYPE_Q8_0: call(DTYPE_Q8_0); break;            \
+    case DTYPE_IQ4_NL: call(DTYPE_IQ4_NL); break;        \
+    case DTYPE_Q2_K: call(DTYPE_Q2_K); break;            \
+    case DTYPE_Q3_K: call(DTYPE_Q3_K); break;            \
+    case DTYPE_Q4_K: call(DTYPE_Q4_K); break;            \
+    case DTYPE_Q5_K: call(DTYPE_Q5_K); break;            \
+    case DTYPE_Q6_K: call(DTYPE_Q6_K); break;            \
+    case DTYPE_IQ4_XS: call(DTYPE_IQ4_XS); break;        \
+    default: break;                                      \
+    }
+
+/* --- scales --- */
+
+INLINE float unpack_f16(uint16_t h) {
 #if defined(__F16C__)
     return _cvtsh_ss(h);
 #else
@@ -52,246 +73,190 @@ static inline float unpack_f16(uint16_t h) {
 #endif
 }
 
-/* --- blocks of 32 --- */
+/* out[i] = d · codes[i] for eight codes. */
+INLINE void scale_8(float *out, float d, const uint8_t *codes, const bool is_signed) {
+#if defined(__AVX2__)
+    __m128i bytes = _mm_loadl_epi64((const void *)codes);
+    __m256i wide = is_signed ? _mm256_cvtepi8_epi32(bytes) : _mm256_cvtepu8_epi32(bytes);
+    _mm256_storeu_ps(out, _mm256_mul_ps(_mm256_set1_ps(d), _mm256_cvtepi32_ps(wide)));
+#else
+    for (int i = 0; i < 8; i++) out[i] = d * (float)(is_signed ? (int8_t)codes[i] : codes[i]);
+#endif
+}
 
-static inline void unpack_nibbles(uint8_t *restrict q, const uint8_t *restrict qs, int n) {
+INLINE void scales_q2_k(float *scale, float *min, const block_q2_k *b) {
+    uint64_t both[2], low[2], high[2];
+    memcpy(both, b->scales, 16);
+    for (int i = 0; i < 2; i++) {
+        low[i] = both[i] & UINT64_C(0x0f0f0f0f0f0f0f0f);
+        high[i] = both[i] >> 4 & UINT64_C(0x0f0f0f0f0f0f0f0f);
+        scale_8(scale + 8 * i, unpack_f16(b->d), (const uint8_t *)&low[i], false);
+        scale_8(min + 8 * i, unpack_f16(b->dmin), (const uint8_t *)&high[i], false);
+    }
+}
+
+INLINE void scales_q3_k(float *scale, const block_q3_k *b) {
+    uint8_t codes[16];
+    for (int k = 0; k < 16; k++) codes[k] = (uint8_t)q3_k_scale(b->scales, k);
+    for (int i = 0; i < 2; i++) scale_8(scale + 8 * i, unpack_f16(b->d), codes + 8 * i, true);
+}
+
+/* The six-bit scales and minima of Q4_K and Q5_K, four at a time in the bytes of a word. */
+INLINE void scales_q4_k(float *scale, float *min, float d, float dmin, const uint8_t *packed) {
+    uint32_t word[3];
+    memcpy(word, packed, 12);
+    const uint64_t scales = (word[0] & 0x3f3f3f3f) |
+                            (uint64_t)((word[2] & 0x0f0f0f0f) | (word[0] >> 2 & 0x30303030)) << 32;
+    const uint64_t minima =
+        (word[1] & 0x3f3f3f3f) |
+        (uint64_t)((word[2] >> 4 & 0x0f0f0f0f) | (word[1] >> 2 & 0x30303030)) << 32;
+    scale_8(scale, d, (const uint8_t *)&scales, false);
+    scale_8(min, dmin, (const uint8_t *)&minima, false);
+}
+
+INLINE void scales_iq4_xs(float *scale, const block_iq4_xs *b) {
+    uint8_t codes[8];
+    for (int k = 0; k < 8; k++) codes[k] = (uint8_t)iq4_xs_scale(b, k);
+    scale_8(scale, unpack_f16(b->d), codes, true);
+}
+
+/* scale[n / group] of the n weights at `row`, and min[n / group] where the type has minima. */
+INLINE void unpack_scales(const dtype type, float *scale, float *min, const void *row, size_t n) {
+#define SCALES(block_type, size, ...)                          \
+    for (size_t i = 0; i < n / (size); i++) {                  \
+        const block_type *b = (const block_type *)row + i;     \
+        __VA_ARGS__;                                           \
+    }                                                          \
+    break
+    switch (type) {
+    case DTYPE_Q4_0: SCALES(block_q4_0, 32, scale[i] = unpack_f16(b->d));
+    case DTYPE_Q5_0: SCALES(block_q5_0, 32, scale[i] = unpack_f16(b->d));
+    case DTYPE_Q8_0: SCALES(block_q8_0, 32, scale[i] = unpack_f16(b->d));
+    case DTYPE_IQ4_NL: SCALES(block_iq4_nl, 32, scale[i] = unpack_f16(b->d));
+    case DTYPE_Q4_1:
+        SCALES(block_q4_1, 32, scale[i] = unpack_f16(b->d); min[i] = -unpack_f16(b->m));
+    case DTYPE_Q5_1:
+        SCALES(block_q5_1, 32, scale[i] = unpack_f16(b->d); min[i] = -unpack_f16(b->m));
+    case DTYPE_Q2_K: SCALES(block_q2_k, 256, scales_q2_k(scale + 16 * i, min + 16 * i, b));
+    case DTYPE_Q3_K: SCALES(block_q3_k, 256, scales_q3_k(scale + 16 * i, b));
+    case DTYPE_Q4_K:
+        SCALES(block_q4_k, 256, scales_q4_k(scale + 8 * i, min + 8 * i, unpack_f16(b->d),
+                                            unpack_f16(b->dmin), b->scales));
+    case DTYPE_Q5_K:
+        SCALES(block_q5_k, 256, scales_q4_k(scale + 8 * i, min + 8 * i, unpack_f16(b->d),
+                                            unpack_f16(b->dmin), b->scales));
+    case DTYPE_Q6_K:
+        SCALES(block_q6_k, 256,
+               scale_8(scale + 16 * i, unpack_f16(b->d), (const uint8_t *)b->scales, true);
+               scale_8(scale + 16 * i + 8, unpack_f16(b->d), (const uint8_t *)b->scales + 8, true));
+    case DTYPE_IQ4_XS: SCALES(block_iq4_xs, 256, scales_iq4_xs(scale + 8 * i, b));
+    default: break;
+    }
+#undef SCALES
+}
+
+/* As unpack_scales, with a minimum for every group: that of the type, or what takes `zero` off the
+ * codes again. */
+INLINE void unpack_scales_and_minima(const dtype type, float *scale, float *min, float zero,
+                                     const void *row, size_t n) {
+    const unpack_traits traits = unpack_traits_of(type);
+    unpack_scales(type, scale, min, row, n);
+    if (!traits.has_min)
+        for (size_t g = 0; g < n / traits.group; g++) min[g] = zero * scale[g];
+}
+
+/* --- codes --- */
+
+#if !defined(__AVX2__)
+
+INLINE void codes_of_nibbles(uint8_t *restrict q, const uint8_t *restrict qs, int n) {
     for (int j = 0; j < n; j++) q[j] = qs[j] & 15;
     for (int j = 0; j < n; j++) q[j + n] = qs[j] >> 4;
 }
 
-/* Bit j of `bits` is added to q[j] as its fifth. The product copies byte j / 8 and leaves bit j % 8. */
-static inline void unpack_fifth_bits(uint8_t *restrict q, uint32_t bits) {
-    for (int i = 0; i < 4; i++) {
-        uint64_t eight = (bits >> (8 * i) & 255) * UINT64_C(0x0101010101010101);
-        eight &= UINT64_C(0x8040201008040201);
-        eight = (eight + UINT64_C(0x7f7f7f7f7f7f7f7f)) | eight;
-        eight = eight >> 3 & UINT64_C(0x1010101010101010);
-        uint64_t low;
-        memcpy(&low, q + 8 * i, 8);
-        low |= eight;
-        memcpy(q + 8 * i, &low, 8);
-    }
-}
-
-static inline void unpack_iq4(uint8_t *restrict q, const uint8_t *restrict qs) {
+INLINE void codes_of_iq4(uint8_t *restrict q, const uint8_t *restrict qs) {
     for (int j = 0; j < 16; j++) {
         q[j] = (uint8_t)iq4_values[qs[j] & 15];
         q[j + 16] = (uint8_t)iq4_values[qs[j] >> 4];
     }
 }
 
-static inline void unpack_q4_0(uint8_t *restrict q, float *scale, float *min, const void *block) {
-    const block_q4_0 *b = block;
-    (void)min;
-    scale[0] = unpack_f16(b->d);
-    unpack_nibbles(q, b->qs, 16);
+INLINE void codes_of_five_bits(uint8_t *restrict q, const uint8_t *restrict qs, uint32_t high) {
+    codes_of_nibbles(q, qs, 16);
+    for (int j = 0; j < 32; j++) q[j] |= (high >> j & 1) << 4;
 }
 
-static inline void unpack_q4_1(uint8_t *restrict q, float *scale, float *min, const void *block) {
-    const block_q4_1 *b = block;
-    scale[0] = unpack_f16(b->d);
-    min[0] = -unpack_f16(b->m);
-    unpack_nibbles(q, b->qs, 16);
+INLINE void codes_q2_k(uint8_t *restrict q, const block_q2_k *b) {
+    for (int k = 0; k < 8; k++)
+        for (int l = 0; l < 32; l++) q[32 * k + l] = b->qs[k / 4 * 32 + l] >> k % 4 * 2 & 3;
 }
 
-static inline void unpack_q5_0(uint8_t *restrict q, float *scale, float *min, const void *block) {
-    const block_q5_0 *b = block;
-    (void)min;
-    scale[0] = unpack_f16(b->d);
-    unpack_nibbles(q, b->qs, 16);
-    unpack_fifth_bits(q, b->qh);
+INLINE void codes_q3_k(uint8_t *restrict q, const block_q3_k *b) {
+    for (int k = 0; k < 8; k++)
+        for (int l = 0; l < 32; l++)
+            q[32 * k + l] =
+                (b->qs[k / 4 * 32 + l] >> k % 4 * 2 & 3) | (b->hmask[l] >> k & 1) << 2;
 }
 
-static inline void unpack_q5_1(uint8_t *restrict q, float *scale, float *min, const void *block) {
-    const block_q5_1 *b = block;
-    scale[0] = unpack_f16(b->d);
-    min[0] = -unpack_f16(b->m);
-    unpack_nibbles(q, b->qs, 16);
-    unpack_fifth_bits(q, b->qh);
+INLINE void codes_q5_k(uint8_t *restrict q, const block_q5_k *b) {
+    for (int c = 0; c < 4; c++) codes_of_nibbles(q + 64 * c, b->qs + 32 * c, 32);
+    for (int k = 0; k < 8; k++)
+        for (int l = 0; l < 32; l++) q[32 * k + l] |= (b->qh[l] >> k & 1) << 4;
 }
 
-static inline void unpack_q8_0(uint8_t *restrict q, float *scale, float *min, const void *block) {
-    const block_q8_0 *b = block;
-    (void)min;
-    scale[0] = unpack_f16(b->d);
-    memcpy(q, b->qs, 32);
-}
-
-static inline void unpack_iq4_nl(uint8_t *restrict q, float *scale, float *min, const void *block) {
-    const block_iq4_nl *b = block;
-    (void)min;
-    scale[0] = unpack_f16(b->d);
-    unpack_iq4(q, b->qs);
-}
-
-/* --- super-blocks of 256 --- */
-
-static inline void unpack_q2_k(uint8_t *restrict q, float *restrict scale, float *restrict min,
-                               const void *block) {
-    const block_q2_k *b = block;
-    float d = unpack_f16(b->d), dmin = unpack_f16(b->dmin);
-    for (int k = 0; k < 16; k++) {
-        scale[k] = d * (float)(b->scales[k] & 15);
-        min[k] = dmin * (float)(b->scales[k] >> 4);
-    }
-    for (int h = 0; h < 2; h++)
-        for (int l = 0; l < 32; l++) {
-            uint8_t bits = b->qs[32 * h + l];
-            q[128 * h + l] = bits & 3;
-            q[128 * h + l + 32] = bits >> 2 & 3;
-            q[128 * h + l + 64] = bits >> 4 & 3;
-            q[128 * h + l + 96] = bits >> 6;
-        }
-}
-
-static inline void unpack_q3_k(uint8_t *restrict q, float *restrict scale, float *min,
-                               const void *block) {
-    const block_q3_k *b = block;
-    (void)min;
-    float d = unpack_f16(b->d);
-    for (int k = 0; k < 16; k++) scale[k] = d * (float)q3_k_scale(b->scales, k);
-    for (int l = 0; l < 32; l++) {
-        uint8_t low = b->qs[l], high = b->qs[l + 32], mask = b->hmask[l];
-        q[l] = (low & 3) | (mask << 2 & 4);
-        q[l + 32] = (low >> 2 & 3) | (mask << 1 & 4);
-        q[l + 64] = (low >> 4 & 3) | (mask & 4);
-        q[l + 96] = low >> 6 | (mask >> 1 & 4);
-        q[l + 128] = (high & 3) | (mask >> 2 & 4);
-        q[l + 160] = (high >> 2 & 3) | (mask >> 3 & 4);
-        q[l + 192] = (high >> 4 & 3) | (mask >> 4 & 4);
-        q[l + 224] = high >> 6 | (mask >> 5 & 4);
-    }
-}
-
-/* The six-bit scales and minima of Q4_K and Q5_K, four at a time in the bytes of a word. */
-static inline void unpack_scales_k(float *restrict scale, float *restrict min, float d, float dmin,
-                                   const uint8_t *packed) {
-    uint32_t word[3], codes[4];
-    memcpy(word, packed, 12);
-    codes[0] = word[0] & 0x3f3f3f3f;
-    codes[1] = (word[2] & 0x0f0f0f0f) | (word[0] >> 2 & 0x30303030);
-    codes[2] = word[1] & 0x3f3f3f3f;
-    codes[3] = (word[2] >> 4 & 0x0f0f0f0f) | (word[1] >> 2 & 0x30303030);
-    uint8_t bytes[16];
-    memcpy(bytes, codes, 16);
-    for (int k = 0; k < 8; k++) scale[k] = d * (float)bytes[k];
-    for (int k = 0; k < 8; k++) min[k] = dmin * (float)bytes[k + 8];
-}
-
-static inline void unpack_q4_k(uint8_t *restrict q, float *restrict scale, float *restrict min,
-                               const void *block) {
-    const block_q4_k *b = block;
-    unpack_scales_k(scale, min, unpack_f16(b->d), unpack_f16(b->dmin), b->scales);
-    for (int c = 0; c < 4; c++) unpack_nibbles(q + 64 * c, b->qs + 32 * c, 32);
-}
-
-static inline void unpack_q5_k(uint8_t *restrict q, float *restrict scale, float *restrict min,
-                               const void *block) {
-    const block_q5_k *b = block;
-    unpack_scales_k(scale, min, unpack_f16(b->d), unpack_f16(b->dmin), b->scales);
-    for (int l = 0; l < 32; l++) {
-        uint8_t high = b->qh[l];
-        q[l] = (b->qs[l] & 15) | (high << 4 & 16);
-        q[l + 32] = b->qs[l] >> 4 | (high << 3 & 16);
-        q[l + 64] = (b->qs[l + 32] & 15) | (high << 2 & 16);
-        q[l + 96] = b->qs[l + 32] >> 4 | (high << 1 & 16);
-        q[l + 128] = (b->qs[l + 64] & 15) | (high & 16);
-        q[l + 160] = b->qs[l + 64] >> 4 | (high >> 1 & 16);
-        q[l + 192] = (b->qs[l + 96] & 15) | (high >> 2 & 16);
-        q[l + 224] = b->qs[l + 96] >> 4 | (high >> 3 & 16);
-    }
-}
-
-static inline void unpack_q6_k(uint8_t *restrict q, float *restrict scale, float *min,
-                               const void *block) {
-    const block_q6_k *b = block;
-    (void)min;
-    float d = unpack_f16(b->d);
-    for (int k = 0; k < 16; k++) scale[k] = d * (float)b->scales[k];
+INLINE void codes_q6_k(uint8_t *restrict q, const block_q6_k *b) {
     for (int h = 0; h < 2; h++) {
-        const uint8_t *ql = b->ql + 64 * h, *qh = b->qh + 32 * h;
-        for (int l = 0; l < 32; l++) {
-            q[128 * h + l] = (ql[l] & 15) | (qh[l] << 4 & 48);
-            q[128 * h + l + 32] = (ql[l + 32] & 15) | (qh[l] << 2 & 48);
-            q[128 * h + l + 64] = ql[l] >> 4 | (qh[l] & 48);
-            q[128 * h + l + 96] = ql[l + 32] >> 4 | (qh[l] >> 2 & 48);
-        }
+        codes_of_nibbles(q + 128 * h, b->ql + 64 * h, 64);
+        for (int s = 0; s < 4; s++)
+            for (int l = 0; l < 32; l++)
+                q[128 * h + 32 * s + l] |= (b->qh[32 * h + l] >> 2 * s & 3) << 4;
     }
 }
 
-static inline void unpack_iq4_xs(uint8_t *restrict q, float *restrict scale, float *min,
-                                 const void *block) {
-    const block_iq4_xs *b = block;
-    (void)min;
-    float d = unpack_f16(b->d);
-    for (int k = 0; k < 8; k++) {
-        scale[k] = d * (float)iq4_xs_scale(b, k);
-        unpack_iq4(q + 32 * k, b->qs + 16 * k);
-    }
-}
+#endif
 
-/* --- rows --- */
-
-/* One row, minima only where the type has them. `row` begins at a block. */
-static inline void unpack_codes(dtype type, const unpacked *out, const void *row, size_t n) {
-    uint8_t *q = out->q;
-    float *scale = out->scale, *min = out->min;
-    const char *block = row;
-#define UNPACK_BLOCKS(unpack_block, block_type, block_size, groups)                                  \
-    for (size_t i = 0; i < n / (block_size); i++)                                                    \
-        unpack_block(q + i * (block_size), scale + i * (groups), min + i * (groups),                 \
-                     block + i * sizeof(block_type));                                                \
-    return
-    switch (type) {
-    case DTYPE_Q4_0: UNPACK_BLOCKS(unpack_q4_0, block_q4_0, 32, 1);
-    case DTYPE_Q4_1: UNPACK_BLOCKS(unpack_q4_1, block_q4_1, 32, 1);
-    case DTYPE_Q5_0: UNPACK_BLOCKS(unpack_q5_0, block_q5_0, 32, 1);
-    case DTYPE_Q5_1: UNPACK_BLOCKS(unpack_q5_1, block_q5_1, 32, 1);
-    case DTYPE_Q8_0: UNPACK_BLOCKS(unpack_q8_0, block_q8_0, 32, 1);
-    case DTYPE_IQ4_NL: UNPACK_BLOCKS(unpack_iq4_nl, block_iq4_nl, 32, 1);
-    case DTYPE_Q2_K: UNPACK_BLOCKS(unpack_q2_k, block_q2_k, 256, 16);
-    case DTYPE_Q3_K: UNPACK_BLOCKS(unpack_q3_k, block_q3_k, 256, 16);
-    case DTYPE_Q4_K: UNPACK_BLOCKS(unpack_q4_k, block_q4_k, 256, 8);
-    case DTYPE_Q5_K: UNPACK_BLOCKS(unpack_q5_k, block_q5_k, 256, 8);
-    case DTYPE_Q6_K: UNPACK_BLOCKS(unpack_q6_k, block_q6_k, 256, 16);
-    case DTYPE_IQ4_XS: UNPACK_BLOCKS(unpack_iq4_xs, block_iq4_xs, 256, 8);
-    default: return;
-    }
-#undef UNPACK_BLOCKS
-}
-
-/* One row in the form w = scale · q − min. Signed values stay signed, with min 0, unless the table
- * wants them `biased`: 128 above, as unsigned bytes. */
-static inline void unpack_row_portable(dtype type, const unpacked *out, const void *row, size_t n,
-                                       bool biased) {
-    unpack_traits traits = unpack_traits_of(type);
-    unpack_codes(type, out, row, n);
-    if (traits.has_min) return;
-    if (traits.is_signed && biased)
-        for (size_t i = 0; i < n; i++) out->q[i] ^= 0x80;
-    float zero = traits.is_signed && biased ? 128.0f : (float)traits.zero;
-    for (size_t g = 0; g < n / traits.group; g++) out->min[g] = zero * out->scale[g];
-}
-
-/* A row of a block type as floats, by way of the codes. */
-static inline void decode_blocks_portable(dtype type, float *restrict out, const void *row, size_t n) {
-    uint8_t q[QK_SUPER];
-    float scale[QK_SUPER / 16], min[QK_SUPER / 16];
-    const unpacked codes = {q, scale, min};
-    const unpack_traits traits = unpack_traits_of(type);
+/* q[n] = the codes of the n weights at `row`, plus `bias` with wrap-around. */
+INLINE void unpack_codes(const dtype type, uint8_t *restrict q, const void *row, size_t n,
+                         const uint8_t bias) {
+#if defined(__AVX2__)
+    const __m256i offset = _mm256_set1_epi8((char)bias);
     const dtype_traits *layout = dtype_get(type);
-    const char *block = row;
-    memset(min, 0, sizeof min);
-    for (size_t done = 0; done < n; done += layout->block, block += layout->block_bytes) {
-        unpack_codes(type, &codes, block, layout->block);
-        for (int i = 0; i < layout->block; i += 16) {
-            float s = scale[i / traits.group], m = min[i / traits.group];
-            for (int l = 0; l < 16; l++) {
-                int code = traits.is_signed ? (int8_t)q[i + l] : q[i + l] - traits.zero;
-                out[done + i + l] = s * (float)code - m;
-            }
-        }
+    const size_t step = layout->block;
+    for (size_t k = 0; k < n; k += step, row = (const char *)row + layout->block_bytes)
+        for (int j = 0; j < (int)step / 32; j++)
+            _mm256_storeu_si256((void *)(q + k + 32 * j),
+                                _mm256_add_epi8(codes_32(type, row, j), offset));
+#else
+#define CODES(block_type, size, ...)                           \
+    for (size_t i = 0; i < n / (size); i++) {                  \
+        const block_type *b = (const block_type *)row + i;     \
+        uint8_t *to = q + i * (size);                          \
+        __VA_ARGS__;                                           \
+    }                                                          \
+    break
+    switch (type) {
+    case DTYPE_Q4_0: CODES(block_q4_0, 32, codes_of_nibbles(to, b->qs, 16));
+    case DTYPE_Q4_1: CODES(block_q4_1, 32, codes_of_nibbles(to, b->qs, 16));
+    case DTYPE_Q5_0: CODES(block_q5_0, 32, codes_of_five_bits(to, b->qs, b->qh));
+    case DTYPE_Q5_1: CODES(block_q5_1, 32, codes_of_five_bits(to, b->qs, b->qh));
+    case DTYPE_Q8_0: CODES(block_q8_0, 32, memcpy(to, b->qs, 32));
+    case DTYPE_IQ4_NL: CODES(block_iq4_nl, 32, codes_of_iq4(to, b->qs));
+    case DTYPE_Q2_K: CODES(block_q2_k, 256, codes_q2_k(to, b));
+    case DTYPE_Q3_K: CODES(block_q3_k, 256, codes_q3_k(to, b));
+    case DTYPE_Q4_K:
+        CODES(block_q4_k, 256,
+              for (int c = 0; c < 4; c++) codes_of_nibbles(to + 64 * c, b->qs + 32 * c, 32));
+    case DTYPE_Q5_K: CODES(block_q5_k, 256, codes_q5_k(to, b));
+    case DTYPE_Q6_K: CODES(block_q6_k, 256, codes_q6_k(to, b));
+    case DTYPE_IQ4_XS:
+        CODES(block_iq4_xs, 256,
+              for (int k = 0; k < 8; k++) codes_of_iq4(to + 32 * k, b->qs + 16 * k));
+    default: break;
     }
+#undef CODES
+    if (bias)
+        for (size_t i = 0; i < n; i++) q[i] += bias;
+#endif
 }
 
 #endif

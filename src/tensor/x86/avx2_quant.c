@@ -3,7 +3,7 @@
  * 8 bits would overflow there: their sign goes to the activation, and each pair is widened at once. */
 #include "tensor/x86/pack.h"
 
-enum { PANEL_ROWS = 16 };
+enum { PANEL_ROWS = 16, MOST_TOKENS = 4 };
 
 /* --- activations --- */
 
@@ -45,10 +45,6 @@ static void quantise_row_avx2(int8_t *q, float *scale, float *sum32, float *sum1
 
 /* --- one row, lanes along k --- */
 
-static void unpack_row_avx2(dtype type, const unpacked *out, const void *row, size_t n) {
-    unpack_row_portable(type, out, row, n, false);
-}
-
 /* The sums of four products each; |w| · 127 · 2 fits 16 bits. */
 INLINE __m256i dot_bytes(__m256i w, __m256i x, const bool is_signed) {
     __m256i pairs = is_signed ? _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w))
@@ -68,83 +64,106 @@ INLINE float sum_lanes(__m256 v) {
     return _mm_cvtss_f32(_mm_add_ss(four, _mm_movehdup_ps(four)));
 }
 
-/* Up to 8 groups of one row with `tokens` tokens from t on. */
-INLINE void dot_groups(__m256 sum[][2], __m256 minima[], const unpacked *row, const activations *x,
-                       size_t t, size_t g, size_t n_groups, const int tokens, const int group,
-                       const bool is_signed) {
-    const size_t n = x->n_in;
-    const __m256 w_scale = load_first(row->scale + g, n_groups);
-    __m256 scale[4];
+enum { CHUNK = 2048 }; /* weights whose scales are unpacked ahead */
+
+/* Adds the products of up to 256 weights from k on with `tokens` tokens from t on. */
+INLINE void dot_piece(__m256 sum[][2], __m256 minima[], const dtype type, const void *blocks,
+                      const float *w_scale, const float *w_min, const activations *x, size_t t,
+                      size_t k, size_t width, const int tokens) {
+    const unpack_traits traits = unpack_traits_of(type);
+    const dtype_traits layout = *dtype_get(type);
+    const size_t n = x->n_in, group = traits.group, n_groups = width / group;
+    __m256 scale[MOST_TOKENS][2];
     for (int i = 0; i < tokens; i++) {
-        const float *x_scale = x->scale + (t + i) * (n / 32), *x_sum;
+        const float *x_scale = x->scale + ((t + i) * n + k) / 32;
+        const float *x_sum = (group == 32 ? x->sum32 : x->sum16) + ((t + i) * n + k) / group;
+        __m256 eight = load_first(x_scale, width / 32);
         if (group == 32) {
-            scale[i] = _mm256_mul_ps(w_scale, load_first(x_scale + g, n_groups));
-            x_sum = x->sum32 + (t + i) * (n / 32);
+            scale[i][0] = _mm256_mul_ps(_mm256_loadu_ps(w_scale), eight);
         } else {
-            __m256 four = _mm256_castps128_ps256(_mm_loadu_ps(x_scale + g / 2));
             __m256i twice = _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3);
-            scale[i] = _mm256_mul_ps(w_scale, _mm256_permutevar8x32_ps(four, twice));
-            x_sum = x->sum16 + (t + i) * (n / 16);
+            __m256 first = _mm256_permutevar8x32_ps(eight, twice);
+            __m256 second = _mm256_permutevar8x32_ps(
+                eight, _mm256_add_epi32(twice, _mm256_set1_epi32(4)));
+            scale[i][0] = _mm256_mul_ps(_mm256_loadu_ps(w_scale), first);
+            scale[i][1] = _mm256_mul_ps(_mm256_loadu_ps(w_scale + 8), second);
         }
-        if (!is_signed)
-            minima[i] = _mm256_fmadd_ps(load_first(row->min + g, n_groups),
-                                        load_first(x_sum + g, n_groups), minima[i]);
+        for (size_t g = 0; g < n_groups && !traits.is_signed; g += 8)
+            minima[i] = _mm256_fmadd_ps(_mm256_loadu_ps(w_min + g),
+                                        load_first(x_sum + g, n_groups - g), minima[i]);
     }
-    const int vectors = (int)n_groups * group / 32;
-    for (int j = 0; j < vectors; j++) {
-        size_t k = g * group + 32 * j;
-        __m256i w = _mm256_loadu_si256((const void *)(row->q + k));
-        __m256i lanes = group == 32 ? _mm256_set1_epi32(j)
-                                    : _mm256_setr_epi32(2 * j, 2 * j, 2 * j, 2 * j, 2 * j + 1,
-                                                        2 * j + 1, 2 * j + 1, 2 * j + 1);
+#pragma GCC unroll 8
+    for (int j = 0; j < 8; j++) {
+        if (32 * (size_t)j >= width) break;
+        const void *block = layout.block == 32 ? (const char *)blocks + j * layout.block_bytes : blocks;
+        __m256i w = codes_32(type, block, layout.block == 32 ? 0 : j);
+        int first = 2 * j % 8;
+        __m256i of_group = group == 32 ? _mm256_set1_epi32(j)
+                                       : _mm256_setr_epi32(first, first, first, first, first + 1,
+                                                           first + 1, first + 1, first + 1);
         for (int i = 0; i < tokens; i++) {
-            __m256i in = _mm256_loadu_si256((const void *)(x->q + (t + i) * n + k));
-            __m256 dot = _mm256_cvtepi32_ps(dot_bytes(w, in, is_signed));
-            sum[i][j % 2] =
-                _mm256_fmadd_ps(dot, _mm256_permutevar8x32_ps(scale[i], lanes), sum[i][j % 2]);
+            __m256i in = _mm256_loadu_si256((const void *)(x->q + (t + i) * n + k + 32 * j));
+            __m256 dot = _mm256_cvtepi32_ps(dot_bytes(w, in, traits.is_signed));
+            __m256 factor =
+                _mm256_permutevar8x32_ps(scale[i][group == 32 ? 0 : j / 4], of_group);
+            sum[i][j % 2] = _mm256_fmadd_ps(dot, factor, sum[i][j % 2]);
         }
     }
 }
 
-INLINE void dot_tokens(float *y, size_t y_stride, const unpacked *row, const activations *x, size_t t,
-                       const int tokens, const int group, const bool is_signed) {
-    __m256 sum[4][2], minima[4];
+INLINE void dot_row(float *y, size_t y_stride, const dtype type, const char *row,
+                    const activations *x, size_t t, const int tokens) {
+    const unpack_traits traits = unpack_traits_of(type);
+    const dtype_traits layout = *dtype_get(type);
+    const size_t n = x->n_in;
+    __m256 sum[MOST_TOKENS][2], minima[MOST_TOKENS];
+    float scale[CHUNK / 16 + 8], min[CHUNK / 16 + 8];
     for (int i = 0; i < tokens; i++) sum[i][0] = sum[i][1] = minima[i] = _mm256_setzero_ps();
-    size_t g = 0, n_groups = x->n_in / group;
-    for (; g + 8 <= n_groups; g += 8)
-        dot_groups(sum, minima, row, x, t, g, 8, tokens, group, is_signed);
-    if (g < n_groups)
-        dot_groups(sum, minima, row, x, t, g, n_groups - g, tokens, group, is_signed);
+    for (size_t begin = 0; begin < n; begin += CHUNK) {
+        const size_t width = n - begin < CHUNK ? n - begin : CHUNK, groups = width / traits.group;
+        unpack_scales_and_minima(type, scale, min, traits.zero, row, width);
+        _mm256_storeu_ps(scale + groups, _mm256_setzero_ps());
+        _mm256_storeu_ps(min + groups, _mm256_setzero_ps());
+        for (size_t k = 0; k < width; k += 256) {
+            size_t rest = width - k < 256 ? width - k : 256;
+            dot_piece(sum, minima, type, row, scale + k / traits.group, min + k / traits.group, x, t,
+                      begin + k, rest, tokens);
+            row += rest / layout.block * layout.block_bytes;
+        }
+    }
     for (int i = 0; i < tokens; i++) {
         __m256 total = _mm256_add_ps(sum[i][0], sum[i][1]);
         y[(t + i) * y_stride] = sum_lanes(_mm256_sub_ps(total, minima[i]));
     }
 }
 
-INLINE void dot_all(float *y, size_t y_stride, const unpacked *row, const activations *x,
-                    const int group, const bool is_signed) {
-    size_t t = 0;
-    for (; t + 2 <= x->n_tokens; t += 2)
-        dot_tokens(y, y_stride, row, x, t, 2, group, is_signed);
-    if (t < x->n_tokens) dot_tokens(y, y_stride, row, x, t, 1, group, is_signed);
+INLINE void dot_rows_of(float *y, size_t y_stride, const dtype type, const void *rows,
+                        size_t row_bytes, size_t n_rows, const activations *x) {
+    for (size_t r = 0; r < n_rows; r++) {
+        const char *row = (const char *)rows + r * row_bytes;
+        size_t t = 0;
+        for (; t + 4 <= x->n_tokens; t += 4) dot_row(y + r, y_stride, type, row, x, t, 4);
+        for (; t + 2 <= x->n_tokens; t += 2) dot_row(y + r, y_stride, type, row, x, t, 2);
+        for (; t < x->n_tokens; t++) dot_row(y + r, y_stride, type, row, x, t, 1);
+    }
 }
 
-static void dot_row_avx2(float *y, size_t y_stride, dtype type, const unpacked *row,
-                         const activations *x) {
-    const unpack_traits traits = unpack_traits_of(type);
-    if (traits.group == 16)
-        dot_all(y, y_stride, row, x, 16, false);
-    else if (traits.is_signed)
-        dot_all(y, y_stride, row, x, 32, true);
-    else
-        dot_all(y, y_stride, row, x, 32, false);
+static void dot_rows_avx2(float *y, size_t y_stride, dtype type, const void *rows, size_t row_bytes,
+                          size_t n_rows, const activations *x) {
+#define DOT_ROWS(block_type) dot_rows_of(y, y_stride, block_type, rows, row_bytes, n_rows, x)
+    FOR_BLOCK_TYPE(type, DOT_ROWS)
+#undef DOT_ROWS
 }
 
 /* --- panels: 16 rows, lanes along the rows --- */
 
-static void pack_panel_avx2(dtype type, const unpacked *panel, const void *rows, size_t row_bytes,
+static void pack_panel_avx2(dtype type, const panel *to, const void *rows, size_t row_bytes,
                             size_t n_rows, size_t n) {
-    pack_panel_x86(type, panel, rows, row_bytes, n_rows, n, PANEL_ROWS, false);
+#define PACK_PANEL(block_type)                                                \
+    pack_panel_of(block_type, to, rows, row_bytes, n_rows, n, PANEL_ROWS, 0, \
+                  unpack_traits_of(block_type).zero)
+    FOR_BLOCK_TYPE(type, PACK_PANEL)
+#undef PACK_PANEL
 }
 
 enum { TILE_TOKENS = 3 };
@@ -180,12 +199,12 @@ INLINE void panel_dots(__m256i dot[TILE_TOKENS][2], const uint8_t *w, const int8
     }
 }
 
-INLINE void panel_tile(float *y, size_t y_stride, const unpacked *panel, size_t n_rows,
+INLINE void panel_tile(float *y, size_t y_stride, const panel *rows, size_t n_rows,
                        const activations *x, size_t t, const int tokens, const int group,
                        const int narrow) {
     const size_t n = x->n_in, blocks = n / 32;
-    const uint8_t *w = panel->q;
-    const float *w_scale = panel->scale, *w_min = panel->min;
+    const uint8_t *w = rows->q;
+    const float *w_scale = rows->scale, *w_min = rows->min;
     const int8_t *in[TILE_TOKENS];
     __m256 sum[TILE_TOKENS][2];
     for (int i = 0; i < tokens; i++) {
@@ -228,37 +247,36 @@ INLINE void panel_tile(float *y, size_t y_stride, const unpacked *panel, size_t 
     }
 }
 
-INLINE void panel_tiles(float *y, size_t y_stride, const unpacked *panel, size_t n_rows,
+INLINE void panel_tiles(float *y, size_t y_stride, const panel *rows, size_t n_rows,
                         const activations *x, const int group, const int narrow) {
     size_t t = 0;
     for (; t + 3 <= x->n_tokens; t += 3)
-        panel_tile(y, y_stride, panel, n_rows, x, t, 3, group, narrow);
+        panel_tile(y, y_stride, rows, n_rows, x, t, 3, group, narrow);
     if (t + 2 == x->n_tokens)
-        panel_tile(y, y_stride, panel, n_rows, x, t, 2, group, narrow);
+        panel_tile(y, y_stride, rows, n_rows, x, t, 2, group, narrow);
     else if (t + 1 == x->n_tokens)
-        panel_tile(y, y_stride, panel, n_rows, x, t, 1, group, narrow);
+        panel_tile(y, y_stride, rows, n_rows, x, t, 1, group, narrow);
 }
 
 /* A pair's sum is at most 2 · 127 · max, so 8, 4 and 2 of them fit for max = 15, 31 and 63. */
-static void gemm_panel_avx2(float *y, size_t y_stride, dtype type, const unpacked *panel,
+static void gemm_panel_avx2(float *y, size_t y_stride, dtype type, const panel *rows,
                             size_t n_rows, const activations *x) {
     const unpack_traits traits = unpack_traits_of(type);
     if (traits.group == 16 && traits.max <= 31)
-        panel_tiles(y, y_stride, panel, n_rows, x, 16, 4);
+        panel_tiles(y, y_stride, rows, n_rows, x, 16, 4);
     else if (traits.group == 16)
-        panel_tiles(y, y_stride, panel, n_rows, x, 16, 2);
+        panel_tiles(y, y_stride, rows, n_rows, x, 16, 2);
     else if (traits.is_signed)
-        panel_tiles(y, y_stride, panel, n_rows, x, 32, 0);
+        panel_tiles(y, y_stride, rows, n_rows, x, 32, 0);
     else if (traits.max <= 15)
-        panel_tiles(y, y_stride, panel, n_rows, x, 32, 8);
+        panel_tiles(y, y_stride, rows, n_rows, x, 32, 8);
     else
-        panel_tiles(y, y_stride, panel, n_rows, x, 32, 4);
+        panel_tiles(y, y_stride, rows, n_rows, x, 32, 4);
 }
 
 void kernels_fill_avx2_quant(kernels *k) {
     k->quantise_row = quantise_row_avx2;
-    k->unpack_row = unpack_row_avx2;
-    k->dot_row = dot_row_avx2;
+    k->dot_rows = dot_rows_avx2;
     k->panel_rows = PANEL_ROWS;
     k->pack_panel = pack_panel_avx2;
     k->gemm_panel = gemm_panel_avx2;

@@ -3,48 +3,68 @@
  * takes that off again. */
 #include "tensor/x86/pack.h"
 
-enum { PANEL_ROWS = 32 };
+enum { PANEL_ROWS = 32, MOST_TOKENS = 8 };
+
+INLINE float zero_code(const dtype type) {
+    const unpack_traits traits = unpack_traits_of(type);
+    return traits.is_signed ? 128 : traits.zero;
+}
 
 /* --- one row, lanes along k --- */
 
-static void unpack_row_vnni(dtype type, const unpacked *out, const void *row, size_t n) {
-    unpack_row_portable(type, out, row, n, true);
-}
-
 INLINE __mmask16 first_lanes(size_t n) { return n >= 16 ? 0xffff : (__mmask16)((1u << n) - 1); }
 
-/* Up to 16 groups of one row with `tokens` tokens from t on. */
-INLINE void dot_groups(__m512 sum[][2], __m512 minima[], const unpacked *row, const activations *x,
-                       size_t t, size_t g, size_t n_groups, const int tokens, const int group) {
-    const size_t n = x->n_in;
-    const __mmask16 lanes = first_lanes(n_groups);
-    const __m512 w_scale = _mm512_maskz_loadu_ps(lanes, row->scale + g);
-    const __m512 w_min = _mm512_maskz_loadu_ps(lanes, row->min + g);
+enum { CHUNK = 2048 }; /* weights whose scales are unpacked ahead */
+
+/* Codes 64j … 64j + 63 from the block at `blocks` on, as unsigned bytes; the upper half is zero
+ * where only `width` weights are left. */
+INLINE __m512i codes_64(const dtype type, const void *blocks, const int j, size_t width) {
+    const dtype_traits layout = *dtype_get(type);
+    const char *block = (const char *)blocks + 64 * j / layout.block * layout.block_bytes;
+    const int at = 64 * j % layout.block / 32;
+    const bool whole = 64 * (size_t)(j + 1) <= width;
+    __m512i codes = _mm512_zextsi256_si512(codes_32(type, block, at));
+    if (whole) {
+        const char *next = layout.block == 32 ? block + layout.block_bytes : block;
+        __m256i upper = codes_32(type, next, layout.block == 32 ? 0 : at + 1);
+        codes = _mm512_inserti64x4(codes, upper, 1);
+    }
+    if (unpack_traits_of(type).is_signed) codes = _mm512_xor_si512(codes, _mm512_set1_epi8(-128));
+    return codes;
+}
+
+INLINE __m512i inputs_64(const int8_t *q, const int j, size_t width) {
+    if (64 * (size_t)(j + 1) <= width) return _mm512_loadu_si512(q + 64 * j);
+    return _mm512_zextsi256_si512(_mm256_loadu_si256((const void *)(q + 64 * j)));
+}
+
+/* Adds the products of up to 16 groups from column k on with `tokens` tokens from t on. */
+INLINE void dot_piece(__m512 sum[][2], __m512 minima[], const dtype type, const void *blocks,
+                      const float *w_scale, const float *w_min, const activations *x, size_t t,
+                      size_t k, size_t width, const int tokens) {
+    const size_t group = unpack_traits_of(type).group, n = x->n_in;
+    const __mmask16 lanes = first_lanes(width / group);
     const __m512i twice = _mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
-    __m512 scale[4];
+    __m512 scale[MOST_TOKENS];
     for (int i = 0; i < tokens; i++) {
-        const float *x_scale = x->scale + (t + i) * (n / 32), *x_sum;
-        if (group == 32) {
-            scale[i] = _mm512_mul_ps(w_scale, _mm512_maskz_loadu_ps(lanes, x_scale + g));
-            x_sum = x->sum32 + (t + i) * (n / 32);
-        } else {
-            __m512 eight = _mm512_castps256_ps512(_mm256_loadu_ps(x_scale + g / 2));
-            scale[i] = _mm512_mul_ps(w_scale, _mm512_permutexvar_ps(twice, eight));
-            x_sum = x->sum16 + (t + i) * (n / 16);
-        }
-        minima[i] = _mm512_fmadd_ps(w_min, _mm512_maskz_loadu_ps(lanes, x_sum + g), minima[i]);
+        const float *x_scale = x->scale + ((t + i) * n + k) / 32;
+        const float *x_sum = (group == 32 ? x->sum32 : x->sum16) + ((t + i) * n + k) / group;
+        __m512 factors = _mm512_maskz_loadu_ps(first_lanes(width / 32), x_scale);
+        if (group == 16) factors = _mm512_permutexvar_ps(twice, factors);
+        scale[i] = _mm512_mul_ps(_mm512_loadu_ps(w_scale), factors);
+        minima[i] = _mm512_fmadd_ps(_mm512_loadu_ps(w_min), _mm512_maskz_loadu_ps(lanes, x_sum),
+                                    minima[i]);
     }
     /* Vector j of 64 weights holds groups 2j, 2j + 1 or 4j … 4j + 3. */
-    const __m512i of_group = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
-    const __m512i spread = group == 32 ? _mm512_srli_epi32(of_group, 1) : of_group;
-    const size_t bytes = n_groups * group;
-    for (int j = 0; 64 * (size_t)j < bytes; j++) {
-        const size_t k = g * group + 64 * j;
-        const __mmask64 used = bytes - 64 * j >= 64 ? ~0ull : 0xffffffffull;
-        const __m512i groups = _mm512_add_epi32(spread, _mm512_set1_epi32(64 / group * j));
-        __m512i w = _mm512_maskz_loadu_epi8(used, row->q + k);
+    const __m512i quarters = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
+    const __m512i of_group = group == 32 ? _mm512_srli_epi32(quarters, 1) : quarters;
+#pragma GCC unroll 8
+    for (int j = 0; j < (int)(16 * group / 64); j++) {
+        if (64 * (size_t)j >= width) break;
+        const __m512i w = codes_64(type, blocks, j, width);
+        const __m512i groups = _mm512_add_epi32(of_group, _mm512_set1_epi32(64 / group * j));
         for (int i = 0; i < tokens; i++) {
-            __m512i in = _mm512_maskz_loadu_epi8(used, x->q + (t + i) * n + k);
+            __m512i in = inputs_64(x->q + (t + i) * n + k, j, width);
             __m512 dot = _mm512_cvtepi32_ps(_mm512_dpbusd_epi32(_mm512_setzero_si512(), w, in));
             sum[i][j % 2] =
                 _mm512_fmadd_ps(dot, _mm512_permutexvar_ps(groups, scale[i]), sum[i][j % 2]);
@@ -52,54 +72,72 @@ INLINE void dot_groups(__m512 sum[][2], __m512 minima[], const unpacked *row, co
     }
 }
 
-INLINE void dot_tokens(float *y, size_t y_stride, const unpacked *row, const activations *x, size_t t,
-                       const int tokens, const int group) {
-    __m512 sum[4][2], minima[4];
+INLINE void dot_row(float *y, size_t y_stride, const dtype type, const char *row,
+                    const activations *x, size_t t, const int tokens) {
+    const unpack_traits traits = unpack_traits_of(type);
+    const dtype_traits layout = *dtype_get(type);
+    const size_t n = x->n_in, step = 16 * traits.group;
+    __m512 sum[MOST_TOKENS][2], minima[MOST_TOKENS];
+    float scale[CHUNK / 16 + 16], min[CHUNK / 16 + 16];
     for (int i = 0; i < tokens; i++) sum[i][0] = sum[i][1] = minima[i] = _mm512_setzero_ps();
-    size_t g = 0, n_groups = x->n_in / group;
-    for (; g + 16 <= n_groups; g += 16)
-        dot_groups(sum, minima, row, x, t, g, 16, tokens, group);
-    if (g < n_groups) dot_groups(sum, minima, row, x, t, g, n_groups - g, tokens, group);
+    for (size_t begin = 0; begin < n; begin += CHUNK) {
+        const size_t width = n - begin < CHUNK ? n - begin : CHUNK, groups = width / traits.group;
+        unpack_scales_and_minima(type, scale, min, zero_code(type), row, width);
+        _mm512_storeu_ps(scale + groups, _mm512_setzero_ps());
+        _mm512_storeu_ps(min + groups, _mm512_setzero_ps());
+        for (size_t k = 0; k < width; k += step) {
+            const float *w_scale = scale + k / traits.group, *w_min = min + k / traits.group;
+            if (k + step <= width)
+                dot_piece(sum, minima, type, row, w_scale, w_min, x, t, begin + k, step, tokens);
+            else
+                dot_piece(sum, minima, type, row, w_scale, w_min, x, t, begin + k, width - k, tokens);
+            row += step / layout.block * layout.block_bytes;
+        }
+    }
     for (int i = 0; i < tokens; i++) {
         __m512 total = _mm512_add_ps(sum[i][0], sum[i][1]);
         y[(t + i) * y_stride] = _mm512_reduce_add_ps(_mm512_sub_ps(total, minima[i]));
     }
 }
 
-INLINE void dot_all(float *y, size_t y_stride, const unpacked *row, const activations *x,
-                    const int group) {
-    size_t t = 0;
-    for (; t + 4 <= x->n_tokens; t += 4) dot_tokens(y, y_stride, row, x, t, 4, group);
-    switch (x->n_tokens - t) {
-    case 1: dot_tokens(y, y_stride, row, x, t, 1, group); break;
-    case 2: dot_tokens(y, y_stride, row, x, t, 2, group); break;
-    case 3: dot_tokens(y, y_stride, row, x, t, 3, group); break;
+INLINE void dot_rows_of(float *y, size_t y_stride, const dtype type, const void *rows,
+                        size_t row_bytes, size_t n_rows, const activations *x) {
+    for (size_t r = 0; r < n_rows; r++) {
+        const char *row = (const char *)rows + r * row_bytes;
+        size_t t = 0;
+        for (; t + 8 <= x->n_tokens; t += 8) dot_row(y + r, y_stride, type, row, x, t, 8);
+        for (; t + 4 <= x->n_tokens; t += 4) dot_row(y + r, y_stride, type, row, x, t, 4);
+        for (; t + 2 <= x->n_tokens; t += 2) dot_row(y + r, y_stride, type, row, x, t, 2);
+        for (; t < x->n_tokens; t++) dot_row(y + r, y_stride, type, row, x, t, 1);
     }
 }
 
-static void dot_row_vnni(float *y, size_t y_stride, dtype type, const unpacked *row,
-                         const activations *x) {
-    if (unpack_traits_of(type).group == 16)
-        dot_all(y, y_stride, row, x, 16);
-    else
-        dot_all(y, y_stride, row, x, 32);
+static void dot_rows_vnni(float *y, size_t y_stride, dtype type, const void *rows, size_t row_bytes,
+                          size_t n_rows, const activations *x) {
+#define DOT_ROWS(block_type) dot_rows_of(y, y_stride, block_type, rows, row_bytes, n_rows, x)
+    FOR_BLOCK_TYPE(type, DOT_ROWS)
+#undef DOT_ROWS
 }
 
 /* --- panels: 32 rows, lanes along the rows --- */
 
-static void pack_panel_vnni(dtype type, const unpacked *panel, const void *rows, size_t row_bytes,
+static void pack_panel_vnni(dtype type, const panel *to, const void *rows, size_t row_bytes,
                             size_t n_rows, size_t n) {
-    pack_panel_x86(type, panel, rows, row_bytes, n_rows, n, PANEL_ROWS, true);
+#define PACK_PANEL(block_type)                                             \
+    pack_panel_of(block_type, to, rows, row_bytes, n_rows, n, PANEL_ROWS, \
+                  unpack_traits_of(block_type).is_signed ? 128 : 0, zero_code(block_type))
+    FOR_BLOCK_TYPE(type, PACK_PANEL)
+#undef PACK_PANEL
 }
 
 enum { TILE_TOKENS = 6 };
 
 /* 32 rows × 6 tokens: twelve sums in 32 bits and twelve in floats stay in registers. */
-INLINE void panel_tile(float *y, size_t y_stride, const unpacked *panel, size_t n_rows,
+INLINE void panel_tile(float *y, size_t y_stride, const panel *rows, size_t n_rows,
                        const activations *x, size_t t, const int tokens, const int group) {
     const size_t n = x->n_in, blocks = n / 32;
-    const uint8_t *w = panel->q;
-    const float *w_scale = panel->scale, *w_min = panel->min;
+    const uint8_t *w = rows->q;
+    const float *w_scale = rows->scale, *w_min = rows->min;
     const int8_t *in = x->q + t * n;
     const float *x_scale = x->scale + t * blocks;
     __m512 sum[TILE_TOKENS][2];
@@ -150,9 +188,9 @@ INLINE void panel_tile(float *y, size_t y_stride, const unpacked *panel, size_t 
     }
 }
 
-INLINE void panel_tiles(float *y, size_t y_stride, const unpacked *panel, size_t n_rows,
+INLINE void panel_tiles(float *y, size_t y_stride, const panel *rows, size_t n_rows,
                         const activations *x, const int group) {
-#define PANEL_TILE(tokens) panel_tile(y, y_stride, panel, n_rows, x, t, tokens, group)
+#define PANEL_TILE(tokens) panel_tile(y, y_stride, rows, n_rows, x, t, tokens, group)
     size_t t = 0;
     for (; t + TILE_TOKENS <= x->n_tokens; t += TILE_TOKENS) PANEL_TILE(TILE_TOKENS);
     switch (x->n_tokens - t) {
@@ -165,18 +203,17 @@ INLINE void panel_tiles(float *y, size_t y_stride, const unpacked *panel, size_t
 #undef PANEL_TILE
 }
 
-static void gemm_panel_vnni(float *y, size_t y_stride, dtype type, const unpacked *panel,
+static void gemm_panel_vnni(float *y, size_t y_stride, dtype type, const panel *rows,
                             size_t n_rows, const activations *x) {
     if (unpack_traits_of(type).group == 16)
-        panel_tiles(y, y_stride, panel, n_rows, x, 16);
+        panel_tiles(y, y_stride, rows, n_rows, x, 16);
     else
-        panel_tiles(y, y_stride, panel, n_rows, x, 32);
+        panel_tiles(y, y_stride, rows, n_rows, x, 32);
 }
 
 void kernels_fill_avx512_vnni(kernels *k) {
     k->name = "avx512-vnni";
-    k->unpack_row = unpack_row_vnni;
-    k->dot_row = dot_row_vnni;
+    k->dot_rows = dot_rows_vnni;
     k->panel_rows = PANEL_ROWS;
     k->pack_panel = pack_panel_vnni;
     k->gemm_panel = gemm_panel_vnni;

@@ -42,10 +42,11 @@ INLINE void transpose(void *to, const void *from, size_t from_stride, size_t row
     }
 }
 
-/* As the slot pack_panel; `biased` as in unpack_row_portable. 256 columns of all rows at a time stay
- * in the first cache. */
-INLINE void pack_panel_x86(dtype type, const unpacked *panel, const void *rows, size_t row_bytes,
-                           size_t n_rows, size_t n, const size_t panel_rows, const bool biased) {
+/* As the slot pack_panel, with `bias` added to the codes and `zero` as the code of 0. 256 columns of
+ * all rows at a time stay in the first cache. */
+INLINE void pack_panel_of(const dtype type, const panel *to, const void *rows, size_t row_bytes,
+                          size_t n_rows, size_t n, const size_t panel_rows, const uint8_t bias,
+                          const float zero) {
     enum { PIECE = 256, MOST_ROWS = 32 };
     _Alignas(64) uint8_t q[MOST_ROWS][PIECE];
     _Alignas(64) float scale[MOST_ROWS][PIECE / 16], min[MOST_ROWS][PIECE / 16];
@@ -57,14 +58,14 @@ INLINE void pack_panel_x86(dtype type, const unpacked *panel, const void *rows, 
     for (size_t k = 0; k < n; k += PIECE) {
         const size_t width = n - k < PIECE ? n - k : PIECE, groups = width / traits.group;
         const char *blocks = (const char *)rows + k / layout->block * layout->block_bytes;
-        for (size_t r = 0; r < n_rows; r++) {
-            const unpacked row = {q[r], scale[r], min[r]};
-            unpack_row_portable(type, &row, blocks + r * row_bytes, width, biased);
+        for (size_t r = 0; r < n_rows; r++, blocks += row_bytes) {
+            unpack_codes(type, q[r], blocks, width, bias);
+            unpack_scales_and_minima(type, scale[r], min[r], zero, blocks, width);
         }
         const size_t first_group = k / traits.group * panel_rows;
-        transpose(panel->q + k * panel_rows, q, PIECE / 4, panel_rows, width / 4);
-        transpose(panel->scale + first_group, scale, PIECE / 16, panel_rows, groups);
-        transpose(panel->min + first_group, min, PIECE / 16, panel_rows, groups);
+        transpose(to->q + k * panel_rows, q, PIECE / 4, panel_rows, width / 4);
+        transpose(to->scale + first_group, scale, PIECE / 16, panel_rows, groups);
+        transpose(to->min + first_group, min, PIECE / 16, panel_rows, groups);
     }
 }
 

@@ -1,0 +1,748 @@
+/* Every table of kernels against the scalar one, and products with weights against sums in doubles.
+ *
+ *     kernels_test [SEED]      random data, odd sizes, guarded outputs; the seed is printed
+ *     kernels_test --bench     times each kernel of each table on the same arguments, one thread;
+ *                              --bench Q4_K one type only */
+#include <inttypes.h>
+#include <time.h>
+
+#include "base/mem.h"
+#include "format/safetensors.h"
+#include "tensor/blocks.h"
+#include "tensor/matmul.h"
+#include "tensor/quant.h"
+#include "tensor/unpack.h"
+#include "test.h"
+
+/* --- random numbers and rows --- */
+
+static uint64_t random_state;
+
+static uint32_t random_bits(void) { /* splitmix64 */
+    uint64_t z = random_state += UINT64_C(0x9e3779b97f4a7c15);
+    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+    return (uint32_t)((z ^ z >> 31) >> 32);
+}
+
+static float random_float(void) { return (float)((int32_t)random_bits() * 0x1p-31); }
+static size_t random_below(size_t n) { return random_bits() % n; }
+
+static void fill_floats(float *x, size_t n, float scale) {
+    for (size_t i = 0; i < n; i++) x[i] = random_float() * scale;
+}
+
+static const dtype weight_types[] = {
+    DTYPE_F32,  DTYPE_F16,  DTYPE_BF16, DTYPE_Q4_0, DTYPE_Q4_1, DTYPE_Q5_0,   DTYPE_Q5_1,  DTYPE_Q8_0,
+    DTYPE_Q2_K, DTYPE_Q3_K, DTYPE_Q4_K, DTYPE_Q5_K, DTYPE_Q6_K, DTYPE_IQ4_NL, DTYPE_IQ4_XS};
+enum { N_TYPES = sizeof weight_types / sizeof *weight_types, FIRST_BLOCK_TYPE = 3 };
+
+/* Where a block keeps its halves; -1: it has no minimum. */
+static void halves_of(dtype type, int *d, int *min) {
+    *d = 0;
+    *min = -1;
+    switch (type) {
+    case DTYPE_Q4_1:
+    case DTYPE_Q5_1:
+    case DTYPE_Q4_K:
+    case DTYPE_Q5_K: *min = 2; break;
+    case DTYPE_Q2_K: *d = 80, *min = 82; break;
+    case DTYPE_Q3_K: *d = 108; break;
+    case DTYPE_Q6_K: *d = 208; break;
+    default: break;
+    }
+}
+
+static void put_half(uint8_t *at, float x) {
+    uint16_t half = f16_from_f32(x);
+    memcpy(at, &half, 2);
+}
+
+static size_t row_bytes_of(dtype type, size_t n) {
+    size_t bytes = 0;
+    CHECK_MSG(dtype_row_bytes(type, n, &bytes), "%s %zu", dtype_get(type)->name, n);
+    return bytes;
+}
+
+/* Random codes with sensible scales. */
+static void fill_row(dtype type, uint8_t *row, size_t n) {
+    const dtype_traits *t = dtype_get(type);
+    size_t bytes = row_bytes_of(type, n);
+    int d, min;
+    halves_of(type, &d, &min);
+    for (size_t i = 0; i < bytes; i++) row[i] = (uint8_t)random_bits();
+    for (size_t i = 0; i < n / t->block; i++, row += t->block_bytes) {
+        float x = random_float();
+        if (type == DTYPE_F32) memcpy(row, &x, 4);
+        else if (type == DTYPE_BF16) row[1] = (row[1] & 0x80) | 0x3e;
+        else put_half(row + d, x);
+        if (min >= 0) put_half(row + min, random_float());
+    }
+}
+
+/* --- guarded outputs --- */
+
+enum { GUARD = 16 };
+static const uint32_t poison = 0x7fc0dead;
+
+static void poison_floats(float *x, size_t n) {
+    for (size_t i = 0; i < n; i++) memcpy(x + i, &poison, 4);
+}
+
+static bool is_poison(const float *x) { return memcmp(x, &poison, 4) == 0; }
+
+/* n floats with guards on both sides; `shift` moves them off the alignment of vectors. */
+typedef struct guarded {
+    float *memory, *x;
+    size_t n;
+} guarded;
+
+static guarded guarded_init(size_t n) {
+    guarded g = {.memory = mem_alloc_aligned(n + 2 * GUARD + 1, sizeof(float)), .n = n};
+    poison_floats(g.memory, n + 2 * GUARD + 1);
+    g.x = g.memory + GUARD + 1;
+    return g;
+}
+
+static bool guards_intact(const guarded *g) {
+    for (const float *x = g->memory; x < g->x; x++)
+        if (!is_poison(x)) return false;
+    for (int i = 0; i < GUARD; i++)
+        if (!is_poison(g->x + g->n + i)) return false;
+    return true;
+}
+
+static void guarded_release(guarded *g) { mem_free(g->memory); }
+
+/* Memory that ends where its content ends, so that a sanitizer sees reads behind it, and begins one
+ * byte off any alignment. */
+static uint8_t *unaligned_bytes(uint8_t **memory, size_t bytes) {
+    *memory = mem_alloc(bytes + 1);
+    return *memory + 1;
+}
+
+/* --- the tables under test --- */
+
+static const kernels *scalar, *tables[6];
+static int n_tables;
+
+static void collect_tables(void) {
+    kernels_get_isa(&scalar, CPU_SCALAR, false);
+    tables[n_tables++] = scalar;
+    for (int isa = CPU_AVX2; isa <= CPU_NEON; isa++)
+        for (int extras = 0; extras < 2; extras++) {
+            const kernels *k;
+            if (kernels_get_isa(&k, (cpu_isa)isa, !extras) != HONE_OK) continue;
+            if (strcmp(k->name, tables[n_tables - 1]->name) != 0) tables[n_tables++] = k;
+        }
+}
+
+#define EACH_TABLE(k)                                                   \
+    for (int table_ = 0; table_ < n_tables; table_++)                   \
+        for (const kernels *k = tables[table_]; k; k = NULL)
+
+/* --- activations --- */
+
+typedef struct inputs {
+    float *x;
+    void *memory;
+    activations a;
+} inputs;
+
+static inputs inputs_init(const kernels *k, size_t n_tokens, size_t n_in) {
+    inputs in = {.x = mem_alloc_aligned(n_tokens * n_in, sizeof(float))};
+    fill_floats(in.x, n_tokens * n_in, 2);
+    bool quantised = n_in % 32 == 0;
+    if (quantised) in.memory = mem_alloc_aligned(activations_bytes(n_tokens, n_in), 1);
+    activations_init(&in.a, in.x, n_tokens, n_in, in.memory);
+    if (quantised) activations_quantise(k, &in.a, 0, n_tokens);
+    return in;
+}
+
+/* The first n_tokens of them, as a product of their own. */
+static activations first_tokens(const activations *a, size_t begin, size_t n_tokens) {
+    activations part = *a;
+    size_t blocks = a->n_in / 32;
+    part.n_tokens = n_tokens;
+    part.x += begin * a->n_in;
+    if (!a->quantised) return part;
+    part.q += begin * a->n_in;
+    part.scale += begin * blocks;
+    part.sum32 += begin * blocks;
+    part.sum16 += begin * 2 * blocks;
+    return part;
+}
+
+static void inputs_release(inputs *in) {
+    mem_free(in->x);
+    mem_free(in->memory);
+}
+
+typedef struct matrix {
+    uint8_t *memory;
+    tensor view;
+} matrix;
+
+static matrix matrix_init(dtype type, size_t n_rows, size_t n_in) {
+    size_t row_bytes = row_bytes_of(type, n_in);
+    matrix m;
+    uint8_t *data = unaligned_bytes(&m.memory, n_rows * row_bytes);
+    for (size_t r = 0; r < n_rows; r++) fill_row(type, data + r * row_bytes, n_in);
+    m.view = (tensor){.data = data, .type = type, .n_dims = 2, .ne = {n_in, n_rows, 1, 1},
+                      .row_bytes = row_bytes};
+    return m;
+}
+
+/* out[n_tokens, n_rows] = w · x in doubles and the same over absolute values. */
+static void product_in_doubles(double *out, double *magnitude, const tensor *w, const activations *a,
+                               bool quantised) {
+    size_t n = a->n_in, n_rows = w->ne[1];
+    float *row = mem_alloc(n * sizeof(float));
+    for (size_t r = 0; r < n_rows; r++) {
+        quant_decode_row(w->type, row, tensor_row(w, r), n);
+        for (size_t t = 0; t < a->n_tokens; t++) {
+            double sum = 0, size = 0;
+            for (size_t i = 0; i < n; i++) {
+                size_t at = t * n + i;
+                double x = quantised ? (double)a->scale[at / 32] * a->q[at] : a->x[at];
+                sum += row[i] * x;
+                size += fabs(row[i] * x);
+            }
+            out[t * n_rows + r] = sum;
+            magnitude[t * n_rows + r] = size;
+        }
+    }
+    mem_free(row);
+}
+
+/* --- rows --- */
+
+static void decoded_rows_have_the_bits_of_the_specification(void) {
+    EACH_TABLE(k) for (int i = 0; i < N_TYPES; i++) {
+        dtype type = weight_types[i];
+        size_t block = dtype_get(type)->block;
+        for (int trial = 0; trial < 30; trial++) {
+            size_t n = block == 1 ? 1 + random_below(70) : block * (1 + random_below(5));
+            matrix m = matrix_init(type, 1, n);
+            guarded out = guarded_init(n);
+            float *expected = mem_alloc(n * sizeof(float));
+            k->decode_row(type, out.x, m.view.data, n);
+            quant_decode_row(type, expected, m.view.data, n);
+            CHECK_MSG(memcmp(out.x, expected, n * 4) == 0, "%s %s n %zu", k->name,
+                      dtype_get(type)->name, n);
+            CHECK(guards_intact(&out));
+            mem_free(expected);
+            guarded_release(&out);
+            mem_free(m.memory);
+        }
+    }
+}
+
+static void quantised_rows_have_the_bits_of_the_scalar_version(void) {
+    const float sizes[] = {1, 1e-3f, 1e6f, 1e-34f, 1e-36f, 1e-44f, 0, 3e38f};
+    EACH_TABLE(k) for (int trial = 0; trial < 200; trial++) {
+        size_t n = 32 * (1 + random_below(6)), blocks = n / 32;
+        float *x = mem_alloc((n + 1) * sizeof(float));
+        int8_t q[2][192];
+        float numbers[2][4 * 6];
+        memset(q, 55, sizeof q);
+        memset(numbers, 55, sizeof numbers);
+        for (size_t b = 0; b < blocks; b++)
+            fill_floats(x + 1 + 32 * b, 32, sizes[random_below(8)]);
+        if (trial % 4 == 0) /* halves, so that rounding to even shows */
+            for (size_t i = 1; i <= n; i++) x[i] = i % 32 == 1 ? 127.0f : (float)(i % 9) - 4.5f;
+        const kernels *both[2] = {scalar, k};
+        for (int i = 0; i < 2; i++)
+            both[i]->quantise_row(q[i], numbers[i], numbers[i] + blocks, numbers[i] + 2 * blocks,
+                                  x + 1, n);
+        CHECK_MSG(memcmp(q[0], q[1], sizeof *q) == 0, "%s q, trial %d", k->name, trial);
+        CHECK_MSG(memcmp(numbers[0], numbers[1], sizeof *numbers) == 0, "%s scales, trial %d",
+                  k->name, trial);
+        for (size_t i = 0; i < n; i++) {
+            float back = numbers[0][i / 32] * q[0][i];
+            CHECK_NEAR(back, x[i + 1], 0.5001 * numbers[0][i / 32] + 1e-35);
+        }
+        mem_free(x);
+    }
+}
+
+/* --- quantised products --- */
+
+/* A block type's row in which every scale is 1 and every minimum 0 or 1, and the codes are at their
+ * extremes: all sums are then whole numbers below 2^24, and floats hold them exactly. */
+static void fill_unit_row(dtype type, uint8_t *row, size_t n, int pattern) {
+    const dtype_traits *t = dtype_get(type);
+    size_t bytes = row_bytes_of(type, n);
+    int d, min;
+    halves_of(type, &d, &min);
+    for (size_t i = 0; i < bytes; i++)
+        row[i] = pattern == 0 ? 0xff : pattern == 1 ? 0x80 : pattern == 2 ? 0 : (uint8_t)random_bits();
+    for (size_t i = 0; i < n / t->block; i++, row += t->block_bytes) {
+        put_half(row + d, 1);
+        if (min >= 0) put_half(row + min, 1);
+        if (type == DTYPE_Q2_K) memset(row, 0x11, 16);
+        if (type == DTYPE_Q3_K) memset(row + 96, 0x11, 8), memset(row + 104, 0xaa, 4);
+        if (type == DTYPE_Q4_K || type == DTYPE_Q5_K) memset(row + 4, 1, 8), memset(row + 12, 0x11, 4);
+        if (type == DTYPE_Q6_K) memset(row + 192, 1, 16);
+        if (type == DTYPE_IQ4_XS) memset(row + 2, 0xaa, 2), memset(row + 4, 0x11, 4);
+    }
+}
+
+static void integer_parts_are_exact(void) {
+    enum { N = 512, ROWS = 5, TOKENS = 20 };
+    EACH_TABLE(k) for (int i = FIRST_BLOCK_TYPE; i < N_TYPES; i++)
+        for (int pattern = 0; pattern < 5; pattern++) {
+            inputs in = inputs_init(scalar, TOKENS, N);
+            for (size_t j = 0; j < TOKENS * N; j++) {
+                int q = pattern < 4 ? (random_bits() & 1 ? 127 : -127) : (int)random_below(255) - 127;
+                if (pattern < 2 && j < 4 * N) q = j < 2 * N ? 127 : -127;
+                in.x[j] = j % 32 == 0 ? 127.0f : (float)q;
+            }
+            activations_quantise(k, &in.a, 0, TOKENS);
+            matrix m = matrix_init(weight_types[i], ROWS, N);
+            for (int r = 0; r < ROWS; r++)
+                fill_unit_row(weight_types[i], (uint8_t *)tensor_row(&m.view, r), N, pattern);
+            double expected[TOKENS * ROWS], magnitude[TOKENS * ROWS];
+            product_in_doubles(expected, magnitude, &m.view, &in.a, true);
+            for (size_t n_tokens = 1; n_tokens <= TOKENS; n_tokens += TOKENS - 1) {
+                float y[TOKENS * ROWS];
+                activations a = first_tokens(&in.a, 0, n_tokens);
+                void *scratch = mem_alloc_aligned(matmul_scratch_bytes(&m.view, n_tokens), 1);
+                matmul_rows(k, y, ROWS, &m.view, 0, ROWS, &a, scratch);
+                for (size_t j = 0; j < n_tokens * ROWS; j++)
+                    CHECK_MSG(y[j] == (float)expected[j], "%s %s pattern %d of %zu tokens: %g, not %g",
+                              k->name, dtype_get(weight_types[i])->name, pattern, n_tokens, y[j],
+                              expected[j]);
+                mem_free(scratch);
+            }
+            mem_free(m.memory);
+            inputs_release(&in);
+        }
+}
+
+static size_t random_n_in(dtype type) {
+    size_t block = dtype_get(type)->block;
+    if (block == 1) return 1 + random_below(3) * 1000 + random_below(100);
+    return block == 256 ? 256 * (1 + random_below(6)) : 32 * (1 + random_below(40));
+}
+
+/* One product with outputs poisoned and guarded, rows between two others. */
+static void check_product(const kernels *k, dtype type, bool quantised) {
+    size_t n_in = random_n_in(type), n_rows = 1 + random_below(72), n_tokens = 1 + random_below(40);
+    if (random_below(3) == 0) n_tokens = 1 + random_below(3);
+    inputs in = inputs_init(k, n_tokens, n_in);
+    matrix m = matrix_init(type, n_rows, n_in);
+    in.a.quantised = quantised;
+    double *expected = mem_alloc(n_tokens * n_rows * sizeof(double));
+    double *magnitude = mem_alloc(n_tokens * n_rows * sizeof(double));
+    product_in_doubles(expected, magnitude, &m.view, &in.a, quantised);
+    size_t stride = n_rows + 3;
+    guarded y = guarded_init(n_tokens * stride);
+    void *scratch = mem_alloc_aligned(matmul_scratch_bytes(&m.view, n_tokens), 1);
+    size_t cut = n_rows / MATMUL_ROW_STEP / 2 * MATMUL_ROW_STEP;
+    matmul_rows(k, y.x, stride, &m.view, 0, cut, &in.a, scratch);
+    matmul_rows(k, y.x, stride, &m.view, cut, n_rows, &in.a, scratch);
+    CHECK_MSG(guards_intact(&y), "%s %s %zu x %zu, %zu tokens", k->name, dtype_get(type)->name,
+              n_rows, n_in, n_tokens);
+    for (size_t t = 0; t < n_tokens; t++) {
+        for (size_t r = 0; r < n_rows; r++) {
+            double bound = (quantised ? 4e-6 : 2e-6) * magnitude[t * n_rows + r] + 1e-30;
+            double off = fabs(y.x[t * stride + r] - expected[t * n_rows + r]);
+            CHECK_MSG(off <= bound, "%s %s %zu x %zu, row %zu, token %zu of %zu: off by %g of %g",
+                      k->name, dtype_get(type)->name, n_rows, n_in, r, t, n_tokens, off, bound);
+        }
+        for (size_t r = n_rows; r < stride; r++) CHECK(is_poison(&y.x[t * stride + r]));
+    }
+    mem_free(scratch);
+    guarded_release(&y);
+    mem_free(expected);
+    mem_free(magnitude);
+    mem_free(m.memory);
+    inputs_release(&in);
+}
+
+static void products_are_near_the_exact_sums(void) {
+    EACH_TABLE(k) for (int i = 0; i < N_TYPES; i++)
+        for (int trial = 0; trial < 12; trial++) {
+            check_product(k, weight_types[i], false);
+            if (i >= FIRST_BLOCK_TYPE) check_product(k, weight_types[i], true);
+        }
+}
+
+/* All tokens and rows at once, and then each token alone in slices. */
+static void outputs_do_not_depend_on_tokens_and_slices(void) {
+    enum { ROWS = 71, TOKENS = MATMUL_FEW_TOKENS };
+    EACH_TABLE(k) for (int i = 0; i < N_TYPES; i++)
+        for (int quantised = 0; quantised <= (i >= FIRST_BLOCK_TYPE); quantised++) {
+            size_t n_in = dtype_get(weight_types[i])->block == 256 ? 1280 : 1312;
+            size_t n_tokens = quantised ? TOKENS : 70;
+            inputs in = inputs_init(k, n_tokens, n_in);
+            in.a.quantised = quantised;
+            matrix m = matrix_init(weight_types[i], ROWS, n_in);
+            void *scratch = mem_alloc_aligned(matmul_scratch_bytes(&m.view, n_tokens), 1);
+            float *together = mem_calloc(n_tokens * ROWS, sizeof(float));
+            float *apart = mem_calloc(n_tokens * ROWS, sizeof(float));
+            matmul_rows(k, together, ROWS, &m.view, 0, ROWS, &in.a, scratch);
+            for (size_t t = 0, width; t < n_tokens; t += width) {
+                width = t < 4 ? 1 : 2 + random_below(6);
+                if (t + width > n_tokens) width = n_tokens - t;
+                activations part = first_tokens(&in.a, t, width);
+                for (size_t r = 0; r < ROWS; r += MATMUL_ROW_STEP) {
+                    size_t end = r + MATMUL_ROW_STEP < ROWS ? r + MATMUL_ROW_STEP : ROWS;
+                    matmul_rows(k, apart + t * ROWS, ROWS, &m.view, r, end, &part, scratch);
+                }
+            }
+            CHECK_MSG(memcmp(together, apart, n_tokens * ROWS * 4) == 0, "%s %s %s", k->name,
+                      dtype_get(weight_types[i])->name, quantised ? "quantised" : "float");
+            mem_free(together);
+            mem_free(apart);
+            mem_free(scratch);
+            mem_free(m.memory);
+            inputs_release(&in);
+        }
+}
+
+static const safetensors_entry *golden_entry(const safetensors *st, const char *type,
+                                             const char *what) {
+    char name[64];
+    snprintf(name, sizeof name, "%s.matmul.%s", type, what);
+    return safetensors_find(st, name);
+}
+
+/* In floats the reference's bound holds for each output. Rounding activations to 8 bits is noise with
+ * about the reference's bound for a standard deviation, whatever the arithmetic behind it. */
+static void products_agree_with_the_reference_vectors(void) {
+    enum { ROWS = 6, TOKENS = 3, N = 512 };
+    char path[512];
+    if (!test_shared()) SKIP("no reference data");
+    snprintf(path, sizeof path, "%s/golden/quant/golden.safetensors", test_shared());
+    safetensors *st;
+    if (!CHECK_OK(safetensors_open(&st, path))) return;
+    int checked = 0;
+    EACH_TABLE(k) for (int i = 0; i < N_TYPES; i++) {
+        const char *type = dtype_get(weight_types[i])->name;
+        const safetensors_entry *bytes = golden_entry(st, type, "weight_bytes");
+        if (!bytes) continue; /* F32 has none */
+        checked++;
+        inputs in = inputs_init(k, TOKENS, N);
+        memcpy(in.x, golden_entry(st, type, "input")->view.data, TOKENS * N * sizeof(float));
+        activations_quantise(k, &in.a, 0, TOKENS);
+        double expected[TOKENS * ROWS], magnitude[TOKENS * ROWS];
+        memcpy(expected, golden_entry(st, type, "output")->view.data, sizeof expected);
+        memcpy(magnitude, golden_entry(st, type, "magnitude")->view.data, sizeof magnitude);
+        tensor w = {.data = bytes->view.data, .type = weight_types[i], .n_dims = 2,
+                    .ne = {N, ROWS, 1, 1}, .row_bytes = row_bytes_of(weight_types[i], N)};
+        void *scratch = mem_alloc_aligned(matmul_scratch_bytes(&w, TOKENS), 1);
+        for (int quantised = 0; quantised <= (i >= FIRST_BLOCK_TYPE); quantised++) {
+            float y[TOKENS * ROWS];
+            in.a.quantised = quantised;
+            matmul_rows(k, y, ROWS, &w, 0, ROWS, &in.a, scratch);
+            double squares = 0, unit = quantised ? 1e-2 / sqrt(N) : 2e-6;
+            for (int j = 0; j < TOKENS * ROWS; j++) {
+                double off = (y[j] - expected[j]) / (unit * magnitude[j]);
+                squares += off * off / (TOKENS * ROWS);
+                CHECK_MSG(fabs(off) <= (quantised ? 5 : 1), "%s %s: %g units", k->name, type, off);
+            }
+            if (quantised) CHECK_MSG(squares < 1.6, "%s %s: %g", k->name, type, squares);
+        }
+        mem_free(scratch);
+        inputs_release(&in);
+    }
+    CHECK_MSG(checked == 14 * n_tables, "%d products checked", checked);
+    safetensors_close(st);
+}
+
+/* --- attention and element-wise --- */
+
+static const dtype kv_types[] = {DTYPE_F32, DTYPE_F16, DTYPE_Q8_0};
+
+static void attention_scores_are_near_the_exact_ones(void) {
+    EACH_TABLE(k) for (int trial = 0; trial < 150; trial++) {
+        dtype kv = kv_types[trial % 3];
+        size_t dim = kv == DTYPE_Q8_0 ? 32 * (1 + random_below(5)) : 1 + random_below(200);
+        size_t n = 1 + random_below(20);
+        matrix m = matrix_init(kv, n, dim);
+        float *q = mem_alloc(dim * sizeof(float)), *row = mem_alloc(dim * sizeof(float));
+        fill_floats(q, dim, 1);
+        guarded out = guarded_init(n), one = guarded_init(1);
+        k->attend_scores(out.x, q, kv, m.view.data, n, dim, 0.125f);
+        for (size_t i = 0; i < n; i++) {
+            double dot = 0, size = 0;
+            quant_decode_row(kv, row, tensor_row(&m.view, i), dim);
+            for (size_t j = 0; j < dim; j++) dot += row[j] * q[j], size += fabs(row[j] * q[j]);
+            CHECK_NEAR(out.x[i], dot * 0.125, 2e-6 * size * 0.125 + 1e-30);
+            k->attend_scores(one.x, q, kv, tensor_row(&m.view, i), 1, dim, 0.125f);
+            CHECK_MSG(memcmp(one.x, out.x + i, 4) == 0, "%s: a score alone differs", k->name);
+        }
+        CHECK(guards_intact(&out));
+        guarded_release(&out);
+        guarded_release(&one);
+        mem_free(q);
+        mem_free(row);
+        mem_free(m.memory);
+    }
+}
+
+static void attention_values_are_near_the_exact_ones(void) {
+    EACH_TABLE(k) for (int trial = 0; trial < 150; trial++) {
+        dtype kv = kv_types[trial % 3];
+        size_t dim = kv == DTYPE_Q8_0 ? 32 * (1 + random_below(10)) : 1 + random_below(300);
+        size_t n = 1 + random_below(20);
+        matrix m = matrix_init(kv, n, dim);
+        float *weights = mem_alloc(n * sizeof(float)), *row = mem_alloc(dim * sizeof(float));
+        double *sum = mem_calloc(dim, sizeof(double)), *size = mem_calloc(dim, sizeof(double));
+        fill_floats(weights, n, 1);
+        guarded out = guarded_init(dim), again = guarded_init(dim);
+        fill_floats(out.x, dim, 1);
+        memcpy(again.x, out.x, dim * 4);
+        for (size_t j = 0; j < dim; j++) size[j] = fabs(sum[j] = out.x[j]);
+        for (size_t i = 0; i < n; i++) {
+            quant_decode_row(kv, row, tensor_row(&m.view, i), dim);
+            for (size_t j = 0; j < dim; j++) {
+                sum[j] += weights[i] * row[j];
+                size[j] += fabs(weights[i] * row[j]);
+            }
+            k->attend_values(again.x, weights + i, kv, tensor_row(&m.view, i), 1, dim);
+        }
+        k->attend_values(out.x, weights, kv, m.view.data, n, dim);
+        for (size_t j = 0; j < dim; j++) CHECK_NEAR(out.x[j], sum[j], 2e-6 * size[j] + 1e-30);
+        CHECK_MSG(memcmp(out.x, again.x, dim * 4) == 0, "%s: rows one by one differ", k->name);
+        CHECK(guards_intact(&out));
+        guarded_release(&out);
+        guarded_release(&again);
+        mem_free(weights);
+        mem_free(row);
+        mem_free(sum);
+        mem_free(size);
+        mem_free(m.memory);
+    }
+}
+
+static void exponentials_are_near_the_exact_ones(void) {
+    EACH_TABLE(k) for (int trial = 0; trial < 300; trial++) {
+        size_t n = 1 + random_below(100);
+        guarded x = guarded_init(n);
+        float max = random_float(), *before = mem_alloc(n * sizeof(float));
+        fill_floats(x.x, n, trial % 2 ? 10 : 120);
+        if (trial % 5 == 0) x.x[0] = -INFINITY;
+        memcpy(before, x.x, n * sizeof(float));
+        float sum = k->exp_sum(x.x, n, max);
+        double exact_sum = 0;
+        for (size_t i = 0; i < n; i++) {
+            float shifted = before[i] - max;
+            double exact = exp((double)shifted);
+            exact_sum += exact;
+            if (exact > 3.4028234663852886e38) {
+                CHECK_MSG(x.x[i] == INFINITY, "%s: exp(%g) = %g", k->name, shifted, x.x[i]);
+            } else {
+                CHECK_MSG(fabs(x.x[i] - exact) <= 1.5e-7 * exact + 1.5e-45, "%s: exp(%.9g) = %.9g, not %.9g",
+                          k->name, shifted, x.x[i], exact);
+            }
+        }
+        if (exact_sum < 1e38) CHECK_NEAR(sum, exact_sum, 2e-6 * exact_sum + 1e-43);
+        CHECK(guards_intact(&x));
+        guarded_release(&x);
+        mem_free(before);
+    }
+}
+
+static void exponentials_keep_nan_and_reach_zero(void) {
+    EACH_TABLE(k) {
+        float x[4] = {NAN, -200, 0, -104.5f};
+        k->exp_sum(x, 4, 0);
+        CHECK_MSG(isnan(x[0]), "%s: %g", k->name, x[0]);
+        CHECK(x[1] == 0);
+        CHECK(x[2] == 1);
+        CHECK(x[3] == 0);
+    }
+}
+
+static void norms_are_near_the_exact_ones(void) {
+    EACH_TABLE(k) for (int trial = 0; trial < 100; trial++) {
+        size_t n = 1 + random_below(trial % 2 ? 100 : 3000);
+        guarded y = guarded_init(n);
+        float *x = mem_alloc(n * sizeof(float)), *w = mem_alloc(n * sizeof(float));
+        fill_floats(x, n, trial % 3 ? 1.0f : 1e-4f);
+        fill_floats(w, n, 2);
+        double squares = 0;
+        for (size_t i = 0; i < n; i++) squares += (double)x[i] * x[i];
+        k->rms_norm(y.x, x, w, n, 1e-6f);
+        for (size_t i = 0; i < n; i++) {
+            double exact = x[i] * (double)w[i] / sqrt(squares / (double)n + 1e-6f);
+            CHECK_NEAR(y.x[i], exact, 1e-6 * fabs(exact));
+        }
+        CHECK(guards_intact(&y));
+        guarded_release(&y);
+        mem_free(x);
+        mem_free(w);
+    }
+}
+
+static void silu_is_near_the_exact_one(void) {
+    EACH_TABLE(k) for (int trial = 0; trial < 100; trial++) {
+        size_t n = 1 + random_below(100);
+        guarded gate = guarded_init(n);
+        float *before = mem_alloc(n * sizeof(float)), *up = mem_alloc(n * sizeof(float));
+        fill_floats(before, n, trial % 2 ? 5 : 200);
+        fill_floats(up, n, 2);
+        memcpy(gate.x, before, n * sizeof(float));
+        k->silu_mul(gate.x, up, n);
+        for (size_t i = 0; i < n; i++) {
+            double exact = before[i] / (1 + exp(-(double)before[i])) * up[i];
+            CHECK_MSG(fabs(gate.x[i] - exact) <= 5e-7 * fabs(exact) + 1e-36, "%s: silu(%g) * %g = %g, not %g",
+                      k->name, before[i], up[i], gate.x[i], exact);
+        }
+        CHECK(guards_intact(&gate));
+        guarded_release(&gate);
+        mem_free(before);
+        mem_free(up);
+    }
+}
+
+/* --- the choice of a table --- */
+
+static void the_environment_chooses_the_table(void) {
+    const char *before = getenv("HONE_CPU");
+    char *saved = before ? mem_copy_string(before, strlen(before)) : NULL;
+    const kernels *k;
+    cpu_isa isa;
+    setenv("HONE_CPU", "scalar", 1);
+    CHECK_OK(kernels_get(&k));
+    CHECK(k == scalar || strcmp(k->name, "scalar") == 0);
+    setenv("HONE_CPU", "sse9", 1);
+    CHECK(cpu_chosen_isa(&isa) == HONE_ERR_ARGUMENT);
+    setenv("HONE_CPU", cpu_best_isa() == CPU_NEON ? "avx2" : "neon", 1);
+    CHECK(cpu_chosen_isa(&isa) == HONE_ERR_UNSUPPORTED);
+    unsetenv("HONE_CPU");
+    CHECK_OK(cpu_chosen_isa(&isa));
+    CHECK(isa == cpu_best_isa());
+    CHECK(cpu_usable_count() >= 1);
+    if (saved) setenv("HONE_CPU", saved, 1);
+    mem_free(saved);
+}
+
+/* --- benchmark --- */
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t); /* other work on the machine does not count */
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* The least seconds of several runs of `call`, at least 0.15 s of them. */
+#define BEST_SECONDS(best, call)                                       \
+    do {                                                               \
+        best = INFINITY;                                               \
+        for (double end_ = now() + 0.15, begin_; now() < end_;) {      \
+            begin_ = now();                                            \
+            call;                                                      \
+            best = fmin(best, now() - begin_);                         \
+        }                                                              \
+    } while (0)
+
+/* Seconds for all rows; the matrix is larger than the caches when `bytes` asks for it. */
+static double time_product(const kernels *k, dtype type, size_t n_in, size_t n_tokens, size_t bytes,
+                           bool quantised, size_t *n_rows) {
+    *n_rows = bytes / row_bytes_of(type, n_in) / MATMUL_ROW_STEP * MATMUL_ROW_STEP;
+    matrix m = {.memory = mem_alloc_aligned(*n_rows, row_bytes_of(type, n_in))};
+    m.view = (tensor){.data = m.memory, .type = type, .n_dims = 2, .ne = {n_in, *n_rows, 1, 1},
+                      .row_bytes = row_bytes_of(type, n_in)};
+    fill_row(type, m.memory, n_in);
+    for (size_t r = 1; r < *n_rows; r++)
+        memcpy(m.memory + r * m.view.row_bytes, m.memory, m.view.row_bytes);
+    inputs in = inputs_init(k, n_tokens, n_in);
+    in.a.quantised = quantised;
+    float *y = mem_alloc_aligned(n_tokens * *n_rows, sizeof(float));
+    void *scratch = mem_alloc_aligned(matmul_scratch_bytes(&m.view, n_tokens), 1);
+    double seconds;
+    BEST_SECONDS(seconds, matmul_rows(k, y, *n_rows, &m.view, 0, *n_rows, &in.a, scratch));
+    mem_free(scratch);
+    mem_free(y);
+    inputs_release(&in);
+    mem_free(m.memory);
+    return seconds;
+}
+
+static void time_products(const kernels *k, dtype type, bool quantised) {
+    printf("%-12s %-7s %-9s", k->name, dtype_get(type)->name, quantised ? "quantised" : "float");
+    for (size_t n_in = 1536; n_in <= 8960; n_in += 8960 - 1536) {
+        size_t n_rows;
+        double seconds = time_product(k, type, n_in, 1, 100 << 20, quantised, &n_rows);
+        printf(" %6.1f", 1e-9 * (double)(n_rows * row_bytes_of(type, n_in)) / seconds);
+    }
+    const size_t n_tokens[] = {8, 64, 512};
+    for (size_t n_in = 1536; n_in <= 8960; n_in += 8960 - 1536)
+        for (int i = 0; i < 3; i++) {
+            size_t n_rows, bytes = 256 * row_bytes_of(type, n_in);
+            double seconds = time_product(k, type, n_in, n_tokens[i], bytes, quantised, &n_rows);
+            printf(" %6.1f", 2e-9 * (double)(n_rows * n_tokens[i] * n_in) / seconds);
+        }
+    printf("\n");
+    fflush(stdout);
+}
+
+static void time_others(const kernels *k) {
+    enum { N = 4096, DIM = 128 };
+    float *x = mem_calloc(N, sizeof(float)), *y = mem_calloc(N, sizeof(float));
+    uint8_t *kv = mem_calloc(N * DIM, 4);
+    double seconds;
+    BEST_SECONDS(seconds, k->rms_norm(y, x, x, N, 1e-6f));
+    printf("%-12s rms_norm %.2f", k->name, 1e9 * seconds / N);
+    BEST_SECONDS(seconds, k->silu_mul(x, y, N));
+    printf(", silu_mul %.2f", 1e9 * seconds / N);
+    BEST_SECONDS(seconds, k->exp_sum(x, N, 0.5f); x[0] = 1);
+    printf(", exp_sum %.2f ns an element", 1e9 * seconds / N);
+    inputs in = inputs_init(k, 1, N);
+    BEST_SECONDS(seconds, activations_quantise(k, &in.a, 0, 1));
+    printf(", quantise_row %.2f; GFLOP/s of %d x %d: scores", 1e9 * seconds / N, N, DIM);
+    for (int i = 0; i < 3; i++) {
+        BEST_SECONDS(seconds, k->attend_scores(y, x, kv_types[i], kv, N, DIM, 1));
+        printf(" %.1f", 2e-9 * N * DIM / seconds);
+    }
+    printf(", values");
+    for (int i = 0; i < 3; i++) {
+        BEST_SECONDS(seconds, k->attend_values(y, x, kv_types[i], kv, N, DIM));
+        printf(" %.1f", 2e-9 * N * DIM / seconds);
+    }
+    printf(" (F32, F16, Q8_0)\n");
+    inputs_release(&in);
+    mem_free(x);
+    mem_free(y);
+    mem_free(kv);
+}
+
+/* `only` is the name of a type, or NULL. The scalar table is left out unless it is alone. */
+static int benchmark(const char *only) {
+    printf("GB/s of weights for 1 token (k 1536, 8960), GOP/s for 8, 64, 512 tokens (k 1536), (k 8960)\n");
+    for (int i = n_tables > 1; i < n_tables; i++)
+        for (int type = 0; type < N_TYPES; type++) {
+            if (only && strcmp(only, dtype_get(weight_types[type])->name) != 0) continue;
+            time_products(tables[i], weight_types[type], false);
+            if (type >= FIRST_BLOCK_TYPE) time_products(tables[i], weight_types[type], true);
+        }
+    for (int i = 0; i < n_tables && !only; i++) time_others(tables[i]);
+    return 0;
+}
+
+int main(int argc, char **argv) {
+    collect_tables();
+    if (argc > 1 && strcmp(argv[1], "--bench") == 0) return benchmark(argc > 2 ? argv[2] : NULL);
+    random_state = argc > 1 ? strtoull(argv[1], NULL, 0) : (uint64_t)time(NULL);
+    printf("seed %" PRIu64 ", tables:", random_state);
+    for (int i = 0; i < n_tables; i++) printf(" %s", tables[i]->name);
+    printf("\n");
+    RUN(decoded_rows_have_the_bits_of_the_specification);
+    RUN(quantised_rows_have_the_bits_of_the_scalar_version);
+    RUN(integer_parts_are_exact);
+    RUN(products_are_near_the_exact_sums);
+    RUN(outputs_do_not_depend_on_tokens_and_slices);
+    RUN(products_agree_with_the_reference_vectors);
+    RUN(attention_scores_are_near_the_exact_ones);
+    RUN(attention_values_are_near_the_exact_ones);
+    RUN(exponentials_are_near_the_exact_ones);
+    RUN(exponentials_keep_nan_and_reach_zero);
+    RUN(norms_are_near_the_exact_ones);
+    RUN(silu_is_near_the_exact_one);
+    RUN(the_environment_chooses_the_table);
+    return test_summary();
+}
