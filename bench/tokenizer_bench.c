@@ -4,8 +4,8 @@
  *
  * MODEL is a .gguf file or a folder with tokenizer.json; MODE is `whole` (each text at once) or
  * `lines` (each line, with its line feed, by itself). Prints one line a round: MB/s, milliseconds,
- * number of ids, and a checksum of them for comparisons with other programs. Reads a line from
- * standard input before each round when ROUNDS is 0, until its end: that lets a script take turns. */
+ * number of ids, and a checksum of them for comparisons with other programs. With ROUNDS 0 a round
+ * starts with each line of standard input, until its end: that lets a script take turns. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -228,7 +228,7 @@ static hone_status read_ids(tokenizer_spec *spec, const gguf *file, const char *
     gguf_get_bool(file, KEY("add_bos_token"), &spec->add_bos);
     gguf_get_bool(file, KEY("add_eos_token"), &spec->add_eos);
     gguf_get_bool(file, KEY("add_space_prefix"), &spec->add_prefix_space);
-    if (spec->model == TOKENIZER_BPE_CHARS) spec->add_bos = true; /* gemma4: files say no, wrongly */
+    if (spec->model == TOKENIZER_BPE_CHARS) spec->add_bos = true; /* Gemma's files wrongly say no */
     return tokenizer_spec_add_known_stops(spec);
 }
 

@@ -18,9 +18,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         text_span all = {0, sizeof text - 1};
         char *back = NULL;
         size_t n;
-        if (tokenizer_encode(t, text, sizeof text - 1, &all, 1, ENCODE_ADD_SPECIAL, &ids) == HONE_OK &&
-            tokenizer_decode(t, ids.ids, ids.n, true, &back, &n) == HONE_OK)
-            mem_free(back);
+        hone_status status =
+            tokenizer_encode(t, text, sizeof text - 1, &all, 1, ENCODE_ADD_SPECIAL, &ids);
+        if (status == HONE_OK) status = tokenizer_decode(t, ids.ids, ids.n, true, &back, &n);
+        if (status == HONE_OK) mem_free(back);
         token_list_release(&ids);
     }
     tokenizer_close(t);

@@ -1,5 +1,6 @@
 /* Tokenizers: recorded ids of the reference folders, what user text may not do, limits. */
 #include <limits.h>
+#include <pthread.h>
 
 #include "base/json.h"
 #include "base/mem.h"
@@ -126,7 +127,8 @@ static void every_token_list_ends_a_turn_where_its_files_say(void) {
     CHECK(spec.chat_template && strncmp(spec.chat_template, "{% for message", 14) == 0);
     CHECK(tokenizer_type_of(t, 997) == TOKEN_CONTROL);
     CHECK(tokenizer_type_of(t, 998) == TOKEN_USER_DEFINED);
-    CHECK(tokenizer_find(t, "<|im_end|>", 10) == 997 && tokenizer_find(t, "<tool_call>", 11) == 998);
+    CHECK(tokenizer_find(t, "<|im_end|>", 10) == 997);
+    CHECK(tokenizer_find(t, "<tool_call>", 11) == 998);
     CHECK(tokenizer_find(t, "no such token", 13) == -1);
     tokenizer_close(t);
     tokenizer_spec_release(&spec);
@@ -318,6 +320,34 @@ static void pieces_join_to_the_decoded_text(void) {
     }
 }
 
+static const char shared_text[] = "as to the possibility of Pierre's soldiers, 1234 others\n";
+
+static void *encode_often(void *user) {
+    const tokenizer *t = user;
+    size_t n = 0;
+    for (int i = 0; i < 200; i++) {
+        token_list ids = encode(t, shared_text, sizeof shared_text - 1, false, 0);
+        n = ids.n;
+        token_list_release(&ids);
+    }
+    return (void *)n;
+}
+
+static void threads_share_a_tokenizer(void) {
+    if (!test_shared()) SKIP("no reference data");
+    tokenizer_spec spec;
+    tokenizer *t = open_folder("golden/qwen2-tied", &spec);
+    pthread_t threads[4];
+    for (int i = 0; i < 4; i++) CHECK(pthread_create(&threads[i], NULL, encode_often, t) == 0);
+    void *expected = encode_often(t), *found;
+    for (int i = 0; i < 4; i++) {
+        CHECK(pthread_join(threads[i], &found) == 0);
+        CHECK(found == expected);
+    }
+    tokenizer_close(t);
+    tokenizer_spec_release(&spec);
+}
+
 /* --- work and memory --- */
 
 /* Merges of "aa", "aaaa", … make the heap work hardest. */
@@ -456,6 +486,7 @@ static void splits_follow_their_patterns(void) {
     check_split(SPLIT_GPT2, "a \n b\n", "a| \n| b|\n");
     check_split(SPLIT_GPT2, "a  ", "a|  ");
     check_split(SPLIT_QWEN2, "I'M 1234 (x)\r\n\r\n  z", "I|'M| |1|2|3|4| (|x|)\r\n\r\n| | z");
+    check_split(SPLIT_QWEN2, "a'\u017Fthe 'll", "a|'\u017F|the| '|ll");
     check_split(SPLIT_QWEN2, "a \n \n  b", "a| \n \n| | b");
     check_split(SPLIT_QWEN2, "e\u0301t", "e|\u0301t");
     check_split(SPLIT_QWEN35, "e\u0301t", "e\u0301t");
@@ -561,7 +592,8 @@ static void bad_files_are_refused_with_their_fault(void) {
     } rows[] = {
         {"{" BYTES ",\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":0},\"merges\":[]}}",
          "both"},
-        {"{" BYTES ",\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":-1},\"merges\":[]}}", "expected an id"},
+        {"{" BYTES ",\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":-1},\"merges\":[]}}",
+         "expected an id"},
         {"{" BYTES ",\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":9000000},\"merges\":[]}}",
          "ids go up to"},
         {"{" BYTES ",\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":99999999999},\"merges\":[]}}",
@@ -602,7 +634,8 @@ static void bad_files_are_refused_with_their_fault(void) {
 static void bad_specs_are_refused_with_their_fault(void) {
     token_entry tokens[] = {{.text = "a", .n = 1, .type = TOKEN_NORMAL},
                             {.text = "b", .n = 1, .type = TOKEN_NORMAL}};
-    tokenizer_spec good = {.tokens = tokens, .n_tokens = 2, .bos = -1, .eos = -1, .unk = -1, .pad = -1};
+    tokenizer_spec good = {.tokens = tokens, .n_tokens = 2, .bos = -1, .eos = -1, .unk = -1,
+                           .pad = -1};
     tokenizer *t = NULL;
     CHECK_OK(tokenizer_open(&t, &good));
     tokenizer_close(t);
@@ -632,7 +665,8 @@ static void strips_take_the_white_space_beside_a_token(void) {
                             {.text = "Ġ", .n = 2, .type = TOKEN_NORMAL},
                             {.text = "<x>", .n = 3, .type = TOKEN_USER_DEFINED, .strips_left = true,
                              .strips_right = true}};
-    tokenizer_spec spec = {.tokens = tokens, .n_tokens = 3, .bos = -1, .eos = -1, .unk = -1, .pad = -1};
+    tokenizer_spec spec = {.tokens = tokens, .n_tokens = 3, .bos = -1, .eos = -1, .unk = -1,
+                           .pad = -1};
     static const int32_t expected[] = {1, 0, 2, 0, 1};
     tokenizer *t = NULL;
     CHECK_OK(tokenizer_open(&t, &spec));
@@ -653,6 +687,7 @@ int main(void) {
     RUN(control_tokens_match_only_inside_spans);
     RUN(invalid_utf8_is_refused_and_leaves_the_list);
     RUN(pieces_join_to_the_decoded_text);
+    RUN(threads_share_a_tokenizer);
     RUN(long_pieces_take_n_log_n_steps);
     RUN(a_megabyte_of_one_letter_round_trips);
     RUN(short_and_long_pieces_merge_alike);
