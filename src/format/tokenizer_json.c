@@ -1,5 +1,5 @@
-/* One tokenizer.json → tokenizer_spec. What the file asks for is recognised piece by piece; whatever
- * is not known is refused by its name, for a tokenizer that is almost right is wrong. */
+/* One tokenizer.json → tokenizer_spec. What the file asks for is recognised piece by piece; what is
+ * not known is refused by its name, for a tokenizer that is almost right is wrong. */
 #include <string.h>
 
 #include "base/json.h"
@@ -298,7 +298,8 @@ static hone_status find_unknown(tokenizer_spec *spec, const json_t *model) {
 
 static hone_status read_model(tokenizer_spec *spec, const json_t *root) {
     const json_t *model = json_object_get(root, "model");
-    if (is_type(model, "WordPiece")) return fail(HONE_ERR_UNSUPPORTED, "WordPiece is not built yet");
+    if (is_type(model, "WordPiece"))
+        return fail(HONE_ERR_UNSUPPORTED, "WordPiece is not built yet");
     /* files of 2020 leave the type out */
     if (type_of(model) && !is_type(model, "BPE")) return unsupported("model", type_of(model));
     json_t *vocab = json_object_get(model, "vocab");
@@ -365,8 +366,9 @@ static hone_status read_post_processor(tokenizer_spec *spec, const json_t *root)
     TRY(parts_of(json_object_get(root, "post_processor"), "processors", "post_processor", parts,
                  &n));
     for (size_t i = 0; i < n; i++) {
-        if (is_type(parts[i], "TemplateProcessing")) TRY(read_template(spec, parts[i]));
-        else if (!is_type(parts[i], "ByteLevel")) return unsupported("post-processor", type_of(parts[i]));
+        const json_t *p = parts[i];
+        if (is_type(p, "TemplateProcessing")) TRY(read_template(spec, p));
+        else if (!is_type(p, "ByteLevel")) return unsupported("post-processor", type_of(p));
     }
     return HONE_OK;
 }

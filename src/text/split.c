@@ -28,8 +28,10 @@ static bool is_newline(char c) { return c == '\n' || c == '\r'; }
 
 static char lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c; }
 
-/* 's 't 'm 'd 're 've 'll at an apostrophe: the end of it, or i where there is none. */
+/* 's 't 'm 'd 're 've 'll at an apostrophe: the end of it, or i where there is none. In any case
+ * includes the long s, U+017F. */
 static size_t contraction_end(const char *s, size_t i, size_t n, bool any_case) {
+    if (any_case && n - i >= 3 && s[i + 1] == '\xC5' && s[i + 2] == '\xBF') return i + 3;
     if (i + 1 >= n) return i;
     char a = any_case ? lower(s[i + 1]) : s[i + 1];
     if (a == 's' || a == 't' || a == 'm' || a == 'd') return i + 2;

@@ -82,8 +82,9 @@ static hone_status read_token(tokenizer *t, size_t id, const token_entry *e, cha
     if (!utf8_is_valid(e->text, e->n))
         return fail(HONE_ERR_FORMAT, "token %zu is not valid UTF-8", id);
 
+    bool byte_level = t->model == TOKENIZER_BPE_BYTES;
     bool ordinary = e->type == TOKEN_NORMAL || e->type == TOKEN_USER_DEFINED;
-    if (e->type == TOKEN_BYTE && t->model != TOKENIZER_BPE_BYTES) {
+    if (e->type == TOKEN_BYTE && !byte_level) {
         int byte = named_byte(e);
         if (byte < 0)
             return fail(HONE_ERR_FORMAT, "token %zu: \"%.*s\" is no byte, expected \"<0xXX>\"", id,
@@ -91,12 +92,12 @@ static hone_status read_token(tokenizer *t, size_t id, const token_entry *e, cha
         *out = (char)byte;
         token->n = 1;
         t->byte_id[byte] = (uint32_t)id;
-    } else if (t->model == TOKENIZER_BPE_BYTES && (e->type == TOKEN_NORMAL || e->type == TOKEN_BYTE)) {
+    } else if (byte_level && (e->type == TOKEN_NORMAL || e->type == TOKEN_BYTE)) {
         size_t n = 0;
         token->encodable = from_alphabet(e->text, e->n, out, &n);
         if (token->encodable) token->n = (uint32_t)n;
         else memcpy(out, e->text, e->n); /* seen in Command R: literal text that BPE cannot reach */
-    } else if (t->model != TOKENIZER_BPE_BYTES && ordinary) {
+    } else if (!byte_level && ordinary) {
         /* A space in a piece is out of reach: text has ▁ in its place. */
         token->encodable = e->type == TOKEN_USER_DEFINED || !memchr(e->text, ' ', e->n);
         token->n = (uint32_t)blocks_to_spaces(e->text, e->n, out);
@@ -108,15 +109,14 @@ static hone_status read_token(tokenizer *t, size_t id, const token_entry *e, cha
     return HONE_OK;
 }
 
-/* Ordinary tokens first: an added token with the same bytes is matched before BPE anyway. */
-static hone_status name_tokens(tokenizer *t, uint8_t type) {
+/* Ordinary tokens go first: an added token with the same bytes is matched before BPE anyway. */
+static hone_status name_tokens(tokenizer *t, bool added) {
     for (size_t i = 0; i < t->n_tokens; i++) {
         token_text *token = &t->tokens[i];
-        if (!token->encodable || (token->type == TOKEN_USER_DEFINED) != (type == TOKEN_USER_DEFINED))
-            continue;
+        if (!token->encodable || (token->type == TOKEN_USER_DEFINED) != added) continue;
         bool was_there;
         TRY(strmap_insert(&t->words, t->text + token->at, token->n, (uint32_t)i, &was_there));
-        if (was_there && type != TOKEN_USER_DEFINED)
+        if (was_there && !added)
             return fail(HONE_ERR_FORMAT, "token %zu: \"%.*s\" is an earlier token's text", i,
                         token->n < 60 ? (int)token->n : 60, t->text + token->at);
         if (was_there) token->encodable = false;
@@ -143,8 +143,8 @@ static hone_status read_tokens(tokenizer *t, const tokenizer_spec *spec) {
         out += t->tokens[i].n;
     }
     TRY(strmap_init(&t->words, t->n_tokens));
-    TRY(name_tokens(t, TOKEN_NORMAL));
-    TRY(name_tokens(t, TOKEN_USER_DEFINED));
+    TRY(name_tokens(t, false));
+    TRY(name_tokens(t, true));
     if (t->model == TOKENIZER_BPE_BYTES)
         for (unsigned b = 0; b < 256; b++) {
             char byte = (char)b;

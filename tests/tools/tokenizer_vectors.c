@@ -4,13 +4,14 @@
  *
  * The vocabularies are ggml-vocab-NAME.gguf (tests/fetch_vocabularies.sh gets them). One line for
  * each: passed, failed, or skipped with the reason; the last line counts them. */
-#include "base/buf.h"
+#include <stdio.h>
+#include <string.h>
+
 #include "base/file_map.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "format/gguf.h"
 #include "format/tokenizer_spec.h"
-#include "test.h"
 #include "text/tokenizer.h"
 #include "text/unicode.h"
 
@@ -20,7 +21,6 @@ typedef struct vocabulary {
     char name[48];
     size_t n_rows, n_bad;
     char reason[512]; /* why it was skipped */
-    bool opened;
     gguf *file;
     tokenizer *tokenizer;
     bool byte_level;
@@ -68,7 +68,7 @@ static void print_ids(const char *what, const int32_t *ids, size_t n) {
     printf("\n");
 }
 
-/* mpt stores runs of blanks in a way that does not decode to them; Qwen's text comes back in NFC. */
+/* Whether the ids give the text back. Qwen's text comes back in NFC. */
 static bool decodes(const vocabulary *v, const char *text, size_t n, const token_list *ids) {
     if (!v->byte_level) return true;
     char *back = NULL, *normal = NULL;
@@ -86,7 +86,8 @@ static bool decodes(const vocabulary *v, const char *text, size_t n, const token
 }
 
 static void check_row(vocabulary *v, size_t row, const json_t *vector) {
-    const json_t *text = json_object_get(vector, "text"), *expected = json_object_get(vector, "ids");
+    const json_t *text = json_object_get(vector, "text");
+    const json_t *expected = json_object_get(vector, "ids");
     const char *bytes = json_string_value(text);
     size_t n = json_string_length(text), n_expected = json_array_size(expected);
     token_list ids = {0};
@@ -98,7 +99,9 @@ static void check_row(vocabulary *v, size_t row, const json_t *vector) {
     if (!same || !back) {
         v->n_bad++;
         printf("%s, row %zu: %s\n", v->name, row,
-               status != HONE_OK ? hone_error_message() : same ? "decodes differently" : "other ids");
+               status != HONE_OK ? hone_error_message()
+               : same            ? "decodes differently"
+                                 : "other ids");
         if (!same) print_ids("found", ids.ids, ids.n);
         printf("    expected:");
         for (size_t i = 0; i < n_expected && i < 60; i++)
