@@ -116,7 +116,7 @@ static hone_status filter_reverse(interp *in, const call_args *args, value *out)
         items->items[j] = items->items[i];
         items->items[i] = swapped;
     }
-    *out = (value){.type = V_LIST, .list = items};
+    *out = (value){.type = V_GENERATOR, .list = items};
     if (v.type != V_TEXT) return HONE_OK;
     text_builder made;
     builder_init(&made, in);
@@ -197,7 +197,7 @@ static hone_status filter_unique(interp *in, const call_args *args, value *out) 
     TRY(iterate(in, a[0], &items));
     TRY(keys_of(in, items, a[2], a[1], &keys));
     TRY(dict_new(in, &seen));
-    TRY(list_new(in, V_LIST, 0, out));
+    TRY(list_new(in, V_GENERATOR, 0, out));
     for (size_t i = 0; i < items->n; i++) {
         dict_entry *before;
         TRY(dict_find(in, seen.dict, keys[i], &before));
@@ -246,7 +246,7 @@ static hone_status filter_batch(interp *in, const call_args *args, value *out) {
     TRY(expect_integer(a[1], "batch", &width));
     if (width < 1) return misuse("batch of %lld items", (long long)width);
     TRY(iterate(in, a[0], &items));
-    TRY(list_new(in, V_LIST, 0, out));
+    TRY(list_new(in, V_GENERATOR, 0, out));
     for (size_t i = 0; i < items->n; i++) {
         if (i % (size_t)width == 0) {
             TRY(list_new(in, V_LIST, 0, &row));
@@ -267,7 +267,7 @@ static hone_status filter_slice(interp *in, const call_args *args, value *out) {
     TRY(expect_integer(a[1], "slice", &slices));
     if (slices < 1) return misuse("slice into %lld parts", (long long)slices);
     TRY(iterate(in, a[0], &items));
-    TRY(list_new(in, V_LIST, 0, out));
+    TRY(list_new(in, V_GENERATOR, 0, out));
     size_t n = (size_t)slices, longer = items->n % n, at = 0;
     for (size_t i = 0; i < n; i++) {
         value part;
@@ -285,7 +285,7 @@ static hone_status filter_slice(interp *in, const call_args *args, value *out) {
 
 static hone_status filter_items(interp *in, const call_args *args, value *out) {
     value v = args->positional[0];
-    TRY(list_new(in, V_LIST, 0, out));
+    TRY(list_new(in, V_GENERATOR, 0, out));
     if (v.type == V_UNDEFINED) return HONE_OK;
     if (v.type != V_DICT) return misuse("items: expected a dict, found %s", type_name(v));
     for (size_t i = 0; i < v.dict->n; i++) {
@@ -307,11 +307,17 @@ static hone_status filter_dictsort(interp *in, const call_args *args, value *out
         return misuse("dictsort: by is neither \"key\" nor \"value\"");
     call_args self = {.positional = a, .n = 1};
     TRY(filter_items(in, &self, out));
+    out->type = V_LIST;
     TRY(keys_of(in, out->list, INT_VALUE(by), a[1], &keys));
     return sort_by_keys(in, out->list->items, keys, out->list->n, truth(a[3]));
 }
 
 /* ---- filters that apply filters and tests ---- */
+
+/* These take whatever is false for an empty list. */
+static hone_status iterate_if_true(interp *in, value v, list **out) {
+    return iterate(in, truth(v) ? v : UNDEFINED_VALUE(NULL), out);
+}
 
 /* The arguments from `first` on, behind room for the value that they are applied to. */
 static hone_status rest_of(interp *in, const call_args *args, size_t first, call_args *out) {
@@ -351,8 +357,8 @@ static hone_status filter_map(interp *in, const call_args *args, value *out) {
     list *items;
     const builtin *filter;
     call_args rest;
-    TRY(iterate(in, args->positional[0], &items));
-    TRY(list_new(in, V_LIST, items->n, out));
+    TRY(iterate_if_true(in, args->positional[0], &items));
+    TRY(list_new(in, V_GENERATOR, items->n, out));
     if (args->n == 1 && args->n_named) return map_attribute(in, args, items, out->list);
     if (args->n < 2) return misuse("map needs a filter or an attribute");
     TRY(find_by_value(args->positional[1], "filter", filter_find, &filter));
@@ -375,11 +381,11 @@ static hone_status select_items(interp *in, const call_args *args, bool by_attri
     const builtin *test = NULL;
     call_args rest;
     size_t at = by_attribute ? 2 : 1;
-    TRY(iterate(in, args->positional[0], &items));
+    TRY(iterate_if_true(in, args->positional[0], &items));
     if (by_attribute && args->n < 2) return misuse("selectattr and rejectattr need an attribute");
     if (args->n > at) TRY(find_by_value(args->positional[at], "test", test_find, &test));
     TRY(rest_of(in, args, at + 1, &rest));
-    TRY(list_new(in, V_LIST, 0, out));
+    TRY(list_new(in, V_GENERATOR, 0, out));
     for (size_t i = 0; i < items->n; i++) {
         value tested = items->items[i];
         if (by_attribute) TRY(item_attribute(in, tested, args->positional[1], &tested));

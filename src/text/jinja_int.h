@@ -60,6 +60,7 @@ typedef enum value_type {
     V_LIST,
     V_TUPLE,
     V_DICT,
+    V_GENERATOR, /* what map, select, items … give: true, without length, good for one iteration */
     V_NAMESPACE,
     V_LOOP,
     V_MACRO,
@@ -74,7 +75,7 @@ typedef struct value {
         int64_t integer;
         double real;
         const struct text *text;
-        struct list *list; /* V_LIST, V_TUPLE */
+        struct list *list; /* V_LIST, V_TUPLE, V_GENERATOR */
         struct dict *dict; /* V_DICT, V_NAMESPACE */
         struct loop *loop;
         struct macro *macro;
@@ -318,7 +319,8 @@ hone_status dict_put(interp *in, dict *d, value key, value item);
 hone_status dict_remove(interp *in, dict *d, dict_entry *entry);
 value *dict_get_name(const dict *d, const char *name); /* by text; NULL: not there */
 hone_status dict_put_name(interp *in, dict *d, const char *name, value item);
-/* The items as a list of its own: list items, dict keys, characters; nothing for undefined. */
+/* The items as a list of its own: list items, dict keys, characters; nothing for undefined. A
+ * generator is empty afterwards. */
 hone_status iterate(interp *in, value v, list **out);
 typedef hone_status sort_order(interp *in, value a, value b, int *out);
 /* Stable; sorts `items` by `keys`, both permuted alike. */

@@ -155,7 +155,9 @@ static hone_status dict_values(interp *in, const call_args *args, value *out) {
 }
 
 static hone_status dict_items(interp *in, const call_args *args, value *out) {
-    return filter_find("items")->call(in, args, out);
+    TRY(filter_find("items")->call(in, args, out));
+    out->type = V_LIST;
+    return HONE_OK;
 }
 
 static hone_status dict_update(interp *in, const call_args *args, value *out) {

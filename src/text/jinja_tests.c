@@ -31,7 +31,7 @@ TYPE_TEST(callable, v.type >= V_MACRO || v.type == V_LOOP || v.type == V_UNDEFIN
 TYPE_TEST(escaped, v.type == V_TEXT && v.text->safe)
 TYPE_TEST(sequence, v.type == V_UNDEFINED || (v.type >= V_TEXT && v.type <= V_DICT))
 TYPE_TEST(iterable, v.type == V_UNDEFINED || v.type == V_LOOP ||
-                        (v.type >= V_TEXT && v.type <= V_DICT))
+                        (v.type >= V_TEXT && v.type <= V_GENERATOR))
 
 static hone_status all_in_case(interp *in, const call_args *args, bool upper, value *out) {
     const text *t;

@@ -16,6 +16,7 @@ const char *type_name(value v) {
     case V_LIST: return "list";
     case V_TUPLE: return "tuple";
     case V_DICT: return "dict";
+    case V_GENERATOR: return "generator";
     case V_NAMESPACE: return "namespace";
     case V_LOOP: return "loop";
     case V_MACRO: return "macro";
@@ -177,6 +178,11 @@ hone_status value_contains(interp *in, value container, value item, bool *out) {
         *out = entry != NULL;
         return HONE_OK;
     }
+    case V_GENERATOR: {
+        list *items;
+        TRY(iterate(in, container, &items));
+        return value_contains(in, (value){.type = V_LIST, .list = items}, item, out);
+    }
     default: return misuse("in: %s contains nothing", type_name(container));
     }
 }
@@ -240,6 +246,10 @@ hone_status iterate(interp *in, value v, list **out) {
     case V_LIST:
     case V_TUPLE:
         for (size_t i = 0; i < v.list->n; i++) TRY(list_add(in, *out, v.list->items[i]));
+        return HONE_OK;
+    case V_GENERATOR:
+        **out = *v.list;
+        *v.list = (list){0};
         return HONE_OK;
     case V_DICT:
         for (size_t i = 0; i < v.dict->n; i++) TRY(list_add(in, *out, v.dict->entries[i].key));
