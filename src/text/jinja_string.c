@@ -241,7 +241,8 @@ hone_status text_repeat(interp *in, const text *t, int64_t count, value *out) {
     if (count > 0 && t->n > 0) {
         if (t->n > JINJA_MAX_TEXT / (uint64_t)count)
             return fail(HONE_ERR_MEMORY, "repeats a string to more than %d bytes", JINJA_MAX_TEXT);
-        TRY(spend(in, (size_t)count));
+        TRY(spend(in, (size_t)count / 8));
+        TRY(reserve(&made, t->n * (size_t)count));
         for (int64_t i = 0; i < count; i++) TRY(builder_add_text(&made, t));
     }
     return builder_finish(&made, out);
