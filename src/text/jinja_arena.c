@@ -14,12 +14,12 @@ struct arena_block {
 enum { BLOCK_BYTES = 32 << 10, ALIGN = alignof(max_align_t) };
 
 static void *take(jinja_arena *a, size_t bytes) {
-    if (bytes > a->max - ALIGN) bytes = a->max;
-    bytes = (bytes + ALIGN - 1) / ALIGN * ALIGN;
-    if (bytes > a->max - a->used) {
+    size_t left = a->max - a->used;
+    if (bytes > left || left - bytes < ALIGN) {
         fail(HONE_ERR_MEMORY, "takes more than %zu MB of memory", a->max >> 20);
         return NULL;
     }
+    bytes = (bytes + ALIGN - 1) / ALIGN * ALIGN;
     struct arena_block *b = a->last;
     if (!b || bytes > b->size - b->used) {
         size_t size = bytes > BLOCK_BYTES ? bytes : BLOCK_BYTES;

@@ -59,7 +59,9 @@ static hone_status find_name(interp *in, const char *name, value *out) {
 
 static hone_status too_large(void) { return misuse("integer out of range (64 bits)"); }
 
-static int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b != 0 && (a < 0) != (b < 0)); }
+static int64_t floor_div(int64_t a, int64_t b) {
+    return a / b - (a % b != 0 && (a < 0) != (b < 0));
+}
 
 static hone_status power(int64_t base, int64_t exponent, value *out) {
     int64_t result = 1;
@@ -418,8 +420,8 @@ static hone_status eval_applied(interp *in, const node *e, value *out) {
     value self;
     call_args args;
     if (!e->function)
-        return fail(HONE_ERR_UNSUPPORTED, "no %s named \"%s\"", e->type == E_TEST ? "test" : "filter",
-                    e->name);
+        return fail(HONE_ERR_UNSUPPORTED, "no %s named \"%s\"",
+                    e->type == E_TEST ? "test" : "filter", e->name);
     TRY(eval(in, e->left, &self));
     TRY(eval_args(in, e->list, &self, &args));
     in->line = e->line;
@@ -488,7 +490,8 @@ static hone_status eval_unary(interp *in, const node *e, value *out) {
     TRY(eval(in, e->left, &v));
     if (e->type == E_NEGATE) return negate(v, out);
     *out = e->type == E_NOT ? BOOL_VALUE(!truth(v)) : v;
-    return e->type == E_PLUS && !is_number(v) ? misuse("no \"+\" before %s", type_name(v)) : HONE_OK;
+    if (e->type == E_PLUS && !is_number(v)) return misuse("no \"+\" before %s", type_name(v));
+    return HONE_OK;
 }
 
 static hone_status eval_binary(interp *in, const node *e, value *out) {

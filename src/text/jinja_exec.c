@@ -64,7 +64,7 @@ static hone_status assign(interp *in, scope *s, const node *target, value v) {
 }
 
 /* A body's output as a string instead of in the render's. The body cannot be left by break. */
-hone_status exec_captured(interp *in, const node *body, value *out) {
+static hone_status exec_captured(interp *in, const node *body, value *out) {
     text_builder made, *before = in->out;
     flow how = FLOW_ON;
     builder_init(&made, in);

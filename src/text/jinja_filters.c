@@ -464,7 +464,8 @@ static hone_status filter_int(interp *in, const call_args *args, value *out) {
     (void)in;
     TRY(ARGS_BIND(args, "int", 1, a, "value", "default", "base"));
     if (given(a[2])) TRY(expect_integer(a[2], "int", &base));
-    if (a[0].type == V_UNDEFINED) return misuse("int: '%s' is undefined", a[0].name ? a[0].name : "?");
+    if (a[0].type == V_UNDEFINED)
+        return misuse("int: '%s' is undefined", a[0].name ? a[0].name : "?");
     bool good = as_integer(a[0], &i) || (a[0].type == V_FLOAT && real_to_integer(a[0].real, &i));
     if (a[0].type == V_TEXT)
         good = (base >= 0 && base <= 36 && text_to_integer(a[0].text, (int)base, &i)) ||

@@ -62,7 +62,8 @@ static hone_status place_number(text_builder *b, bool negative, const char *pref
     value v;
     builder_init(&made, b->in);
     TRY(builder_add_string(&made, head));
-    if (inside && s->width > n) TRY(builder_pad(&made, (size_t)(s->width - n), s->zero ? '0' : ' '));
+    if (inside && s->width > n)
+        TRY(builder_pad(&made, (size_t)(s->width - n), s->zero ? '0' : ' '));
     TRY(builder_add_string(&made, digits));
     TRY(builder_finish(&made, &v));
     return padded(b, v.text, s, s->align && s->align != '=' ? s->align : '>');
@@ -149,7 +150,7 @@ static hone_status check_spec(const spec *s) {
 }
 
 /* [[fill]align][sign][#][0][width][,][.precision][type] */
-hone_status format_spec(text_builder *b, value v, const text *t) {
+static hone_status format_spec(text_builder *b, value v, const text *t) {
     spec s = {.width = -1, .precision = -1};
     text fill;
     size_t at = 0, n = t->n ? char_bytes(t, 0) : 0;
@@ -169,11 +170,13 @@ hone_status format_spec(text_builder *b, value v, const text *t) {
     s.zero = skip_char(t, &at, '0');
     bool good = read_number(t, &at, &s.width);
     s.grouped = skip_char(t, &at, ',');
-    if (skip_char(t, &at, '.')) good = good && read_number(t, &at, &s.precision) && s.precision >= 0;
+    if (skip_char(t, &at, '.'))
+        good = good && read_number(t, &at, &s.precision) && s.precision >= 0;
     if (at < t->n) s.type = t->bytes[at++];
     if (s.type && !strchr("sdxXobneEfFgG%", s.type)) good = false;
     TRY(check_spec(&s));
-    if (!good || at < t->n) return misuse("format spec \"%.*s\"", (int)(t->n < 40 ? t->n : 40), t->bytes);
+    if (!good || at < t->n)
+        return misuse("format spec \"%.*s\"", (int)(t->n < 40 ? t->n : 40), t->bytes);
     return format_value(b, v, &s);
 }
 
@@ -201,7 +204,8 @@ static hone_status named_value_of(interp *in, percent *p, value *out) {
     text name = {.bytes = p->format->bytes + begin, .n = end - begin};
     dict_entry *entry;
     TRY(dict_find(in, p->args->positional[0].dict, TEXT_VALUE(&name), &entry));
-    if (!entry) return misuse("%%: no value \"%.*s\"", (int)(name.n < 40 ? name.n : 40), name.bytes);
+    if (!entry)
+        return misuse("%%: no value \"%.*s\"", (int)(name.n < 40 ? name.n : 40), name.bytes);
     *out = entry->item;
     p->by_name = true;
     p->at = end + 1;

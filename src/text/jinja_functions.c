@@ -15,10 +15,10 @@ static hone_status global_range(interp *in, const call_args *args, value *out) {
     }
     if (args->n > 2) TRY(expect_integer(a[2], "range", &step));
     if (step == 0) return misuse("range: step is zero");
-    uint64_t distance = step > 0 ? (uint64_t)end - (uint64_t)begin : (uint64_t)begin - (uint64_t)end;
+    uint64_t low = (uint64_t)(step > 0 ? begin : end), high = (uint64_t)(step > 0 ? end : begin);
     uint64_t stride = step > 0 ? (uint64_t)step : 0 - (uint64_t)step;
     bool empty = step > 0 ? begin >= end : begin <= end;
-    uint64_t n = empty ? 0 : (distance - 1) / stride + 1;
+    uint64_t n = empty ? 0 : (high - low - 1) / stride + 1;
     if (n > JINJA_MAX_RANGE)
         return fail(HONE_ERR_MEMORY, "range of %llu items, at most %d", (unsigned long long)n,
                     JINJA_MAX_RANGE);

@@ -185,8 +185,11 @@ hone_status jinja_lex(const char *source, size_t n, jinja_arena *arena, const to
 /* ---- tree ------------------------------------------------------------------------------------ */
 
 typedef enum node_type {
-    E_CONST, E_NAME, E_LIST, E_TUPLE, E_DICT, E_GETATTR, E_GETITEM, E_SLICE, E_CALL, E_FILTER,
-    E_TEST, E_ARGUMENT, E_OPERAND, E_NOT, E_NEGATE, E_PLUS, E_BINARY, E_AND, E_OR, E_COMPARE, E_CONCAT, E_CONDITION,
+    /* expressions */
+    E_CONST, E_NAME, E_LIST, E_TUPLE, E_DICT, E_GETATTR, E_GETITEM, E_SLICE, E_CALL, E_ARGUMENT,
+    E_FILTER, E_TEST, E_NOT, E_NEGATE, E_PLUS, E_BINARY, E_AND, E_OR, E_COMPARE, E_OPERAND,
+    E_CONCAT, E_CONDITION,
+    /* statements */
     S_TEXT, S_OUTPUT, S_IF, S_FOR, S_SET, S_SET_BLOCK, S_MACRO, S_CALL_BLOCK, S_FILTER_BLOCK,
     S_WITH, S_SCOPE, S_BREAK, S_CONTINUE,
 } node_type;
@@ -282,7 +285,6 @@ void leave(interp *in);
 /* Evaluation. */
 hone_status eval(interp *in, const node *e, value *out);
 hone_status eval_args(interp *in, const node *args, const value *self, call_args *out);
-hone_status exec_captured(interp *in, const node *body, value *out);
 hone_status call_value(interp *in, value callee, const call_args *args, value *out);
 hone_status call_macro(interp *in, const macro *m, const call_args *args, value *out);
 hone_status call_loop(interp *in, const loop *l, const call_args *args, value *out);
@@ -308,7 +310,8 @@ double as_real(value v);
 hone_status expect_text(value v, const char *what, const text **out);
 hone_status expect_integer(value v, const char *what, int64_t *out);
 hone_status values_equal(interp *in, value a, value b, bool *out);
-hone_status values_order(interp *in, value a, value b, int *out); /* fails for types without order */
+/* −1, 0, 1, or 2 where NaN has no order; fails for types without order. */
+hone_status values_order(interp *in, value a, value b, int *out);
 hone_status value_contains(interp *in, value container, value item, bool *out);
 hone_status value_length(value v, int64_t *out);
 hone_status list_new(interp *in, value_type type, size_t capacity, value *out);
@@ -327,7 +330,8 @@ typedef hone_status sort_order(interp *in, value a, value b, int *out);
 hone_status sort_by_keys(interp *in, value *items, value *keys, size_t n, bool reverse);
 
 /* Strings. */
-hone_status text_new(interp *in, const char *bytes, size_t n, origin from, value *out); /* borrows */
+/* text_new borrows the bytes for the rest of the render. */
+hone_status text_new(interp *in, const char *bytes, size_t n, origin from, value *out);
 hone_status text_copy(interp *in, const char *bytes, size_t n, origin from, value *out);
 hone_status text_slice(interp *in, const text *t, size_t begin, size_t end, value *out);
 origin text_origin_at(const text *t, size_t byte);
@@ -350,7 +354,14 @@ hone_status text_splitlines(interp *in, const text *t, bool keep_ends, list **ou
 hone_status text_safe(interp *in, const text *t, value *out); /* the same text as Markup */
 hone_status text_escape(interp *in, const text *t, value *out); /* HTML, result is safe */
 /* CASE_TITLE begins words as str.title does, CASE_WORDS as the filter title. */
-typedef enum letter_case { CASE_LOWER, CASE_UPPER, CASE_CAPITAL, CASE_TITLE, CASE_WORDS, CASE_SWAP } letter_case;
+typedef enum letter_case {
+    CASE_LOWER,
+    CASE_UPPER,
+    CASE_CAPITAL,
+    CASE_TITLE,
+    CASE_WORDS,
+    CASE_SWAP,
+} letter_case;
 hone_status text_to_case(interp *in, const text *t, letter_case to, value *out);
 
 void builder_init(text_builder *b, interp *in);
@@ -384,7 +395,5 @@ bool text_to_real(const text *t, double *out);
 /* '%' on strings and str.format. */
 hone_status format_percent(interp *in, const text *format, const call_args *args, value *out);
 hone_status format_braces(interp *in, const text *format, const call_args *args, value *out);
-/* One value under a Python format spec such as ">10", "05.2f". */
-hone_status format_spec(text_builder *b, value v, const text *spec);
 
 #endif

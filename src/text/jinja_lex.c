@@ -3,9 +3,6 @@
  *   "-" beside a tag removes all white space on that side, "+" keeps it;
  *   a block tag or comment takes one line end behind it with it (trim_blocks),
  *   and the blanks before it when nothing else stands on its line (lstrip_blocks). */
-#include <errno.h>
-#include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "text/jinja_int.h"
@@ -64,7 +61,7 @@ static size_t find_tag(const lexer *l, size_t at) {
     return l->n;
 }
 
-/* Plain text up to `end`, less what the tag there strips. `sign` stands behind the tag's opening. */
+/* Plain text up to `end`, less what the tag there strips; `sign` stands behind its opening. */
 static hone_status add_data(lexer *l, size_t end, char sign, bool is_block) {
     size_t begin = l->at, stop = end;
     if (sign == '-') {

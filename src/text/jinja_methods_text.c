@@ -201,9 +201,7 @@ static hone_status split_words(interp *in, const text *t, int64_t most, list *l)
     for (size_t at = skip_blanks(t, 0, true); at < t->n; most -= most > 0) {
         if (most == 0) {
             value rest;
-            text tail = *t;
-            tail.n = t->n;
-            TRY(text_slice(in, &tail, at, t->n, &rest));
+            TRY(text_slice(in, t, at, t->n, &rest));
             TRY(text_strip(in, rest.text, NULL, STRIP_RIGHT, &rest));
             return list_add(in, l, rest);
         }
@@ -442,8 +440,9 @@ const builtin text_methods[] = {
     {"isnumeric", text_isnumeric},   {"isprintable", NULL},         {"isspace", text_isspace},
     {"istitle", NULL},               {"isupper", text_isupper},     {"join", text_join},
     {"ljust", text_ljust},           {"lower", text_lower},         {"lstrip", text_lstrip},
-    {"maketrans", NULL},             {"partition", text_partition}, {"removeprefix", text_removeprefix},
-    {"removesuffix", text_removesuffix}, {"replace", text_replace_method},
+    {"maketrans", NULL},             {"partition", text_partition},
+    {"removeprefix", text_removeprefix}, {"removesuffix", text_removesuffix},
+    {"replace", text_replace_method},
     {"rfind", text_find_last},       {"rindex", NULL},              {"rjust", text_rjust},
     {"rpartition", text_rpartition}, {"rsplit", text_rsplit},       {"rstrip", text_rstrip},
     {"split", text_split},           {"splitlines", text_splitlines_method},

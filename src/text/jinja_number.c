@@ -21,8 +21,8 @@ void real_to_text(double d, char out[static 40]) {
     int exponent = atoi(strchr(scientific, 'e') + 1);
     if (exponent < -4 || exponent >= 16) {
         char *e = strchr(scientific, 'e');
-        snprintf(out, 40, "%.*se%c%02d", (int)(e - scientific), scientific, exponent < 0 ? '-' : '+',
-                 abs(exponent));
+        snprintf(out, 40, "%.*se%c%02d", (int)(e - scientific), scientific,
+                 exponent < 0 ? '-' : '+', abs(exponent));
         return;
     }
     int decimals = digits - 1 - exponent;
@@ -65,7 +65,9 @@ bool text_to_integer(const text *t, int base, int64_t *out) {
         }
     }
     if (base == 0) base = 10;
-    if (base < 2 || base > 36 || *s == '-' || *s == '+' || is_space((unsigned char)*s)) return false;
+    if (base < 2 || base > 36) return false;
+    /* strtoull would skip these */
+    if (*s == '-' || *s == '+' || is_space((unsigned char)*s)) return false;
     if (base == 16 && s[0] == '0' && (s[1] | 0x20) == 'x') return false;
     errno = 0;
     unsigned long long magnitude = strtoull(s, &end, base);

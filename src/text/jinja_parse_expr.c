@@ -132,9 +132,12 @@ static hone_status parse_name(parser *p, node **out) {
         const char *word;
         value value;
     } words[] = {
-        {"true", {.type = V_BOOL, .boolean = true}},   {"True", {.type = V_BOOL, .boolean = true}},
-        {"false", {.type = V_BOOL, .boolean = false}}, {"False", {.type = V_BOOL, .boolean = false}},
-        {"none", {.type = V_NONE}},                    {"None", {.type = V_NONE}},
+        {"true", {.type = V_BOOL, .boolean = true}},
+        {"True", {.type = V_BOOL, .boolean = true}},
+        {"false", {.type = V_BOOL}},
+        {"False", {.type = V_BOOL}},
+        {"none", {.type = V_NONE}},
+        {"None", {.type = V_NONE}},
     };
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         if (!skip_name(p, words[i].word)) continue;

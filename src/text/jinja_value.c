@@ -268,7 +268,8 @@ static hone_status merge_sort(interp *in, const value *keys, uint32_t *at, uint3
     TRY(merge_sort(in, keys, at + half, scratch, n - half, reverse));
     for (size_t i = 0; i < n; i++) {
         int order = -1;
-        if (left < half && right < n) TRY(values_order(in, keys[at[left]], keys[at[right]], &order));
+        if (left < half && right < n)
+            TRY(values_order(in, keys[at[left]], keys[at[right]], &order));
         if (order == 2) order = 0; /* NaN: leave them as they stand */
         if (reverse) order = -order;
         bool from_left = left < half && (right == n || order <= 0);
@@ -335,7 +336,8 @@ static hone_status hash(interp *in, value v, uint32_t *out) {
     return HONE_OK;
 }
 
-static hone_status same_key(interp *in, const dict_entry *e, value key, uint32_t hashed, bool *out) {
+static hone_status same_key(interp *in, const dict_entry *e, value key, uint32_t hashed,
+                            bool *out) {
     *out = false;
     TRY(spend(in, 1));
     return e->hash == hashed ? values_equal(in, e->key, key, out) : HONE_OK;

@@ -18,7 +18,8 @@ static const char *const chats[] = {
     "\"arguments\":{\"x\":[1,2.5,null,true,\"\\u0001\"]}}}]},"
     "{\"role\":\"tool\",\"content\":\"\"}],"
     "\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"parameters\":"
-    "{\"type\":\"object\",\"properties\":{\"b\":{\"type\":\"string\"},\"a\":{\"type\":\"integer\"}}}}}],"
+    "{\"type\":\"object\",\"properties\":{\"b\":{\"type\":\"string\"},"
+    "\"a\":{\"type\":\"integer\"}}}}}],"
     "\"x\":7,\"items\":[3,1,2],\"s\":\"abc\",\"d\":{\"k\":1}}",
 };
 

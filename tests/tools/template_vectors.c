@@ -69,8 +69,12 @@ static json_t *plant(const json_t *v, const char *key) {
     const char *name;
     json_t *item;
     size_t i;
-    if (json_is_array(v)) json_array_foreach(v, i, item) json_array_append_new(copy, plant(item, key));
-    else json_object_foreach((json_t *)v, name, item) json_object_set_new(copy, name, plant(item, name));
+    if (json_is_array(v)) {
+        json_array_foreach(v, i, item) json_array_append_new(copy, plant(item, key));
+    } else {
+        json_object_foreach((json_t *)v, name, item)
+            json_object_set_new(copy, name, plant(item, name));
+    }
     return copy;
 }
 

@@ -52,11 +52,13 @@ static void expect_spans(const char *source, const char *variables, const char *
             n += (size_t)sprintf(shown + n, "›");
             span++;
         }
-        if (span < out.n_control && out.control[span].begin == i) n += (size_t)sprintf(shown + n, "‹");
+        if (span < out.n_control && out.control[span].begin == i)
+            n += (size_t)sprintf(shown + n, "‹");
         if (i < out.n) shown[n++] = out.text[i];
     }
     shown[n] = 0;
-    CHECK_MSG(strcmp(shown, marked) == 0, "%s gives \"%s\", expected \"%s\"", source, shown, marked);
+    CHECK_MSG(strcmp(shown, marked) == 0, "%s gives \"%s\", expected \"%s\"", source, shown,
+              marked);
     template_output_release(&out);
 }
 
@@ -92,13 +94,15 @@ static void loops_have_their_variables(void) {
 }
 
 static void assignments_in_a_loop_stay_inside(void) {
-    expect("{% set x = 1 %}{% for i in [5] %}{% set x = i %}{{ x }}{% endfor %}{{ x }}", "{}", "51");
+    expect("{% set x = 1 %}{% for i in [5] %}{% set x = i %}{{ x }}{% endfor %}{{ x }}",
+           "{}", "51");
     expect("{% set n = namespace(x=1) %}{% for i in [5] %}{% set n.x = i %}{% endfor %}{{ n.x }}",
            "{}", "5");
 }
 
 static void macros_take_arguments_and_callers(void) {
-    expect("{% macro m(a, b=2) %}{{ a }}{{ b }}{{ varargs }}{% endmacro %}{{ m(1, 3, 4) }}{{ m(b=1) }}",
+    expect("{% macro m(a, b=2) %}{{ a }}{{ b }}{{ varargs }}{% endmacro %}{{ m(1, 3, 4) }}"
+           "{{ m(b=1) }}",
            "{}", "13(4,)1()");
     expect("{% macro m() %}[{{ caller(1) }}]{% endmacro %}{% call(x) m() %}c{{ x }}{% endcall %}",
            "{}", "[c1]");
@@ -117,7 +121,8 @@ static void a_dict_with_many_keys_keeps_order_and_finds_all(void) {
 }
 
 static void floats_print_as_in_python(void) {
-    expect("{{ 0.1 + 0.2 }} {{ 1e16 }} {{ 1e15 }} {{ 1e-5 }} {{ 0.0001 }} {{ 4 / 2 }} {{ 1e22 }}", "{}",
+    expect("{{ 0.1 + 0.2 }} {{ 1e16 }} {{ 1e15 }} {{ 1e-5 }} {{ 0.0001 }} {{ 4 / 2 }} {{ 1e22 }}",
+           "{}",
            "0.30000000000000004 1e+16 1000000000000000.0 1e-05 0.0001 2.0 1e+22");
 }
 
@@ -130,7 +135,8 @@ static void undefined_prints_nothing_but_cannot_be_used(void) {
 }
 
 static void the_clock_is_the_callers(void) {
-    expect("{{ strftime_now('%d %b %Y') }}|{{ strftime_now('') }}|{{ strftime_now('%H:%M:%S') }}", "{}",
+    expect("{{ strftime_now('%d %b %Y') }}|{{ strftime_now('') }}|{{ strftime_now('%H:%M:%S') }}",
+           "{}",
            "02 Jan 2026||03:04:05");
 }
 
@@ -163,8 +169,10 @@ static void recorded_renders_pass(void) {
 /* ---- errors ---- */
 
 static void errors_name_the_line(void) {
-    expect_failure("a\nb\n{{ 1 + }}", "{}", HONE_ERR_FORMAT, "template line 3: expected an expression");
-    expect_failure("a\n\n{{ 1 + 'x' }}", "{}", HONE_ERR_FORMAT, "template line 3: no \"+\" between");
+    expect_failure("a\nb\n{{ 1 + }}",
+                   "{}", HONE_ERR_FORMAT, "template line 3: expected an expression");
+    expect_failure("a\n\n{{ 1 + 'x' }}",
+                   "{}", HONE_ERR_FORMAT, "template line 3: no \"+\" between");
     expect_failure("\n{% if true %}", "{}", HONE_ERR_FORMAT, "template line 2: no \"endif\"");
     expect_failure("{{ 'a", "{}", HONE_ERR_FORMAT, "line 1: string without closing quote");
     expect_failure("{{ 1", "{}", HONE_ERR_FORMAT, "line 1: \"{{\" without \"}}\"");
@@ -195,7 +203,8 @@ static void users_text_is_never_control(void) {
 }
 
 static void cutting_and_joining_keep_track_of_each_byte(void) {
-    expect_spans("{% set c = '[' + messages[0].role + ']' %}{{ c }}|{{ c[0] }}|{{ c[1:3] }}|{{ c[::-1] }}",
+    expect_spans("{% set c = '[' + messages[0].role + ']' %}{{ c }}|{{ c[0] }}|{{ c[1:3] }}|"
+                 "{{ c[::-1] }}",
                  chat, "‹[›user‹]|[|›us‹|]›resu‹[›");
     expect_spans("{{ ('  a' ~ messages[0].role ~ '  ')|trim }}", chat, "‹a›user");
     expect_spans("{{ messages[0].role|replace('s', '<s>') }}", chat, "u‹<s>›er");
@@ -231,7 +240,8 @@ static void endless_work_ends_in_words(void) {
     expect_failure("{% set l = range(99999) %}{% for a in range(1000) %}{% if -1 in l %}{% endif %}"
                    "{% endfor %}",
                    "{}", HONE_ERR_MEMORY, "steps");
-    expect_failure("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", "{}",
+    expect_failure("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}"
+                   "{% endfor %}", "{}",
                    HONE_ERR_MEMORY, "takes more than");
     expect_failure("{{ range(10**9) }}", "{}", HONE_ERR_MEMORY, "range of 1000000000 items");
     expect_failure("{{ range(-9223372036854775807, 9223372036854775807) }}", "{}", HONE_ERR_MEMORY,
@@ -252,14 +262,17 @@ static void long_strings_end_in_words(void) {
 }
 
 static void much_memory_ends_in_words(void) {
-    expect_failure("{% set l = [] %}{% for a in range(300) %}{% set _ = l.append(('x' * 1000) * 1000) %}"
+    expect_failure("{% set l = [] %}{% for a in range(300) %}"
+                   "{% set _ = l.append(('x' * 1000) * 1000) %}"
                    "{% endfor %}",
                    "{}", HONE_ERR_MEMORY, "memory");
 }
 
 static void deep_recursion_ends_in_words(void) {
-    expect_failure("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "{}", HONE_ERR_MEMORY, "nested deeper");
-    expect_failure("{% set l = [] %}{% set _ = l.append(l) %}{{ l }}", "{}", HONE_ERR_MEMORY, "nested deeper");
+    expect_failure("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+                   "{}", HONE_ERR_MEMORY, "nested deeper");
+    expect_failure("{% set l = [] %}{% set _ = l.append(l) %}{{ l }}",
+                   "{}", HONE_ERR_MEMORY, "nested deeper");
     expect_failure("{% set l = [] %}{% set _ = l.append(l) %}{{ l|tojson }}", "{}", HONE_ERR_MEMORY,
                    "nested deeper");
     expect_failure("{% set l = [] %}{% set m = [l] %}{% set _ = l.append(m) %}{{ l == m }}", "{}",
