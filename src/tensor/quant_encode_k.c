@@ -63,6 +63,17 @@ static uint16_t encode_scales(uint8_t *codes, const float *scales, int n, int li
     return f16_from_f32(largest / (float)limit);
 }
 
+/* Every element again, with the decoded scales and minima. */
+static void requantise_affine(affine_super *s, const affine_format *f, const float *x) {
+    float d = f16_to_f32(s->d), dmin = f16_to_f32(s->dmin);
+    for (int i = 0; i < QK_SUPER; i++) {
+        float scale = d * (float)s->scale[i / f->run];
+        float min = dmin * (float)s->min[i / f->run];
+        if (scale == 0.0f) continue;
+        s->q[i] = (uint8_t)clamp_int(round_even((x[i] + min) / scale), 0, f->plain.levels);
+    }
+}
+
 static void encode_affine(affine_super *s, const affine_format *f, const float *x,
                           const float *importance) {
     int n_runs = QK_SUPER / f->run;
@@ -88,12 +99,7 @@ static void encode_affine(affine_super *s, const affine_format *f, const float *
         s->d = encode_scales(s->scale, scales, n_runs, f->scale_limit);
         s->dmin = encode_scales(s->min, mins, n_runs, f->scale_limit);
     }
-    for (int i = 0; i < QK_SUPER; i++) {
-        float scale = f16_to_f32(s->d) * (float)s->scale[i / f->run];
-        float min = f16_to_f32(s->dmin) * (float)s->min[i / f->run];
-        if (scale == 0.0f) continue;
-        s->q[i] = (uint8_t)clamp_int(round_even((x[i] + min) / scale), 0, f->plain.levels);
-    }
+    requantise_affine(s, f, x);
 }
 
 /* Two bits an element, as Q2_K and Q3_K store them. */
@@ -160,8 +166,9 @@ void encode_q5_k(void *block, const float *x, const float *importance, float row
 /* Every element again, with the decoded scales. */
 static void requantise(uint8_t q[QK_SUPER], const float *x, uint16_t d, const int scale[16],
                        int limit) {
+    float unit = f16_to_f32(d);
     for (int i = 0; i < QK_SUPER; i++) {
-        float decoded = f16_to_f32(d) * (float)scale[i / 16];
+        float decoded = unit * (float)scale[i / 16];
         if (decoded == 0.0f) continue;
         q[i] = (uint8_t)(clamp_int(round_even(x[i] / decoded), -limit, limit - 1) + limit);
     }

@@ -1,8 +1,8 @@
 /* Which tensor of a model gets which type: the mixes "Q4_K_M", "Q5_K_S", … of llama.cpp.
  *
  * A mix has a base type and gives the tensors that suffer most (the head, attention values, the
- * MLP's way down) more bits in some layers: docs/formats.md, section 3. A plain type's name ("Q8_0",
- * "F16") is a mix as well. A file's reader never needs this: types are read, not inferred. */
+ * MLP's way down) more bits in some layers: docs/formats.md, section 3. A plain type's name
+ * ("Q8_0", "F16") is a mix as well. A reader never needs this: types are read, not inferred. */
 #ifndef WEIGHTS_QUANT_MIX_H
 #define WEIGHTS_QUANT_MIX_H
 
@@ -25,9 +25,10 @@ typedef struct quant_mix_model {
     bool has_importance; /* calibration data is at hand */
 } quant_mix_model;
 
-/* The type for the tensor called `name` (NUL-terminated, as in GGUF), stored with `shape`'s type and
- * dimensions now. Vectors become F32; norms, routers and tables of positions keep their type; rows
- * that are no whole number of blocks fall back to a format with shorter blocks, at last to F16. */
+/* The type for the tensor called `name` (NUL-terminated, as in GGUF); `shape` has its present type
+ * and its dimensions. Vectors become F32; routers, tables of positions and all that is not called
+ * "weight" keep their type; rows that are no whole number of blocks fall back to a format with
+ * shorter blocks, at last to F16. */
 dtype quant_mix_type(const quant_mix *mix, const quant_mix_model *model, const char *name,
                      const tensor *shape);
 

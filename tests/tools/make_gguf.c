@@ -430,21 +430,24 @@ static hone_status requantise_tensor(void *user, size_t index, void *out, size_t
     return status;
 }
 
-static bool starts_with(gguf_string key, const char *start) {
-    return key.n >= strlen(start) && memcmp(key.data, start, strlen(start)) == 0;
+static bool key_is(const gguf_kv *kv, const char *key) {
+    return kv->key.n == strlen(key) && memcmp(kv->key.data, key, kv->key.n) == 0;
 }
 
 /* All keys but those that this run makes untrue. */
 static hone_status copy_keys(gguf_writer *w, const gguf *in, const quant_mix *mix) {
+    static const char file_type[] = "general.file_type", version[] = "general.quantization_version";
     for (size_t i = 0; i < gguf_n_kv(in); i++) {
         const gguf_kv *kv = gguf_kv_at(in, i);
-        if (starts_with(kv->key, "general.file_type") || starts_with(kv->key, "split.") ||
-            starts_with(kv->key, "general.quantization_version"))
-            continue;
-        TRY(gguf_put_copy(w, kv));
+        if (key_is(kv, file_type))
+            TRY(gguf_put_u32(w, file_type, quant_mix_file_type(mix)));
+        else if (key_is(kv, version))
+            TRY(gguf_put_u32(w, version, 2));
+        else if (kv->key.n < 6 || memcmp(kv->key.data, "split.", 6) != 0)
+            TRY(gguf_put_copy(w, kv));
     }
-    TRY(gguf_put_u32(w, "general.file_type", quant_mix_file_type(mix)));
-    return gguf_put_u32(w, "general.quantization_version", 2);
+    if (!gguf_find(in, file_type)) TRY(gguf_put_u32(w, file_type, quant_mix_file_type(mix)));
+    return gguf_find(in, version) ? HONE_OK : gguf_put_u32(w, version, 2);
 }
 
 static uint64_t hyperparameter(const gguf *in, const char *end) {
