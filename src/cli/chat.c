@@ -351,7 +351,7 @@ static void take_turn(chat *c, bool *hinted) {
         if (*hinted) {
             c->leave = true;
             c->exit_code = CLI_INTERRUPTED;
-        } else {
+        } else if (!interrupt_is_final()) {
             fprintf(stderr, "(Ctrl-C again, Ctrl-D or /bye leaves)\n");
         }
         *hinted = true;
@@ -362,6 +362,10 @@ static void take_turn(chat *c, bool *hinted) {
         break;
     }
     buf_release(&message);
+    if (interrupt_is_final()) {
+        c->leave = true;
+        c->exit_code = CLI_INTERRUPTED;
+    }
 }
 
 int chat_run(engine *e, run_settings *settings) {

@@ -89,7 +89,7 @@ static int open_draft(engine *e, const engine_settings *settings) {
 }
 
 int engine_open(engine *e, const char *name, const engine_settings *settings) {
-    if (settings->exact && settings->kv >= 0 && engine_kv_type(settings) != HONE_KV_F32) {
+    if (settings->exact && settings->kv >= 0 && settings->kv != HONE_KV_F32) {
         cli_error("--exact keeps an f32 cache; leave --kv away");
         return CLI_USAGE;
     }

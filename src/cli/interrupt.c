@@ -9,13 +9,11 @@
 #include "cli/cli.h"
 
 static _Atomic(hone_session *) armed_session;
-static atomic_bool armed, seen;
+static atomic_bool armed, seen, final;
 
 static void handle(int signal_number) {
-    (void)signal_number;
+    if (signal_number == SIGTERM) atomic_store(&final, true);
     if (!atomic_load(&armed) || atomic_exchange(&seen, true)) {
-        static const char new_line = '\n';
-        if (isatty(STDERR_FILENO) && write(STDERR_FILENO, &new_line, 1) < 0) _exit(CLI_INTERRUPTED);
         _exit(CLI_INTERRUPTED);
     }
     hone_session *session = atomic_load(&armed_session);
@@ -44,4 +42,8 @@ void interrupt_disarm(void) {
 
 bool interrupt_seen(void) {
     return atomic_load(&seen);
+}
+
+bool interrupt_is_final(void) {
+    return atomic_load(&final);
 }

@@ -2,7 +2,8 @@
  *
  * By default they end the program at once with exit code 130. Between interrupt_arm and
  * interrupt_disarm the first one only asks: it sets the flag and cancels the session; the second
- * one ends the program. A terminal in line-editing mode is put back by its owner, chat.c. */
+ * one ends the program. A chat goes on after SIGINT and leaves after SIGTERM; it also puts back the
+ * terminal that it edits lines on. */
 #ifndef CLI_INTERRUPT_H
 #define CLI_INTERRUPT_H
 
@@ -18,5 +19,7 @@ void interrupt_arm(hone_session *session);
 /* Back to ending at once. The flag stays for interrupt_seen. */
 void interrupt_disarm(void);
 bool interrupt_seen(void);
+/* Whether a SIGTERM was among them, ever. */
+bool interrupt_is_final(void);
 
 #endif
