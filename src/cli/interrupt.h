@@ -1,9 +1,9 @@
 /* SIGINT and SIGTERM.
  *
  * By default they end the program at once with exit code 130. Between interrupt_arm and
- * interrupt_disarm the first one only asks: it sets the flag and cancels the session; the second
- * one ends the program. A chat goes on after SIGINT and leaves after SIGTERM; it also puts back the
- * terminal that it edits lines on. */
+ * interrupt_disarm the first one only asks: it sets the flag and cancels the session; where there is
+ * a session the second one ends the program. A chat goes on after SIGINT and leaves after SIGTERM;
+ * while it edits a line it is armed without a session, since it must put the terminal back. */
 #ifndef CLI_INTERRUPT_H
 #define CLI_INTERRUPT_H
 
@@ -19,6 +19,8 @@ void interrupt_arm(hone_session *session);
 /* Back to ending at once. The flag stays for interrupt_seen. */
 void interrupt_disarm(void);
 bool interrupt_seen(void);
+/* Waits until a read from `fd` would not block; false when a signal came first. */
+bool interrupt_wait_readable(int fd);
 /* Whether a SIGTERM was among them, ever. */
 bool interrupt_is_final(void);
 
