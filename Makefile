@@ -1,71 +1,156 @@
 # hone's one Makefile. `make help` lists the goals.
 #
 # Every src/*/*.c belongs to the library, except src/cli, which is the program. Every
-# tests/unit/*_test.c, tests/fuzz/*_fuzz.c and tests/tools/*.c is one program. A new file needs no
-# line here. Instruction sets: files in src/tensor/x86 and src/tensor/arm get the flags of their name.
+# tests/unit/*_test.c and tests/tools/*.c is a program, tests/golden/*.c together is one, every
+# tests/fuzz/*_fuzz.c a fuzz target. A new file needs no line here; its flags come from its name.
 
-VERSION := 0.1.0
-PREFIX  ?= /usr/local
-BUILD   ?= build
-CC      ?= cc
-CFLAGS  ?= -O2 -g
-DEPS    := jansson libutf8proc libcurl libzip libcrypto
-CLI_DEPS := libedit
+VERSION  := 0.1.0
+PREFIX   ?= /usr/local
+DESTDIR  ?=
+BUILD    ?= build
+CC       ?= cc
+AR       ?= ar
+CFLAGS   ?= -O2 -g
+GOLDEN   ?= $(or $(HONE_SHARED),../shared)/golden
+VECTORS  ?= $(or $(HONE_SHARED),../shared)/data/vectors
+CACHE    := $(or $(HONE_TEST_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/hone-tests)
 
-WARN     := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Wvla
-CPPFLAGS += -D_GNU_SOURCE -DHONE_VERSION='"$(VERSION)"' -Iinclude -Isrc
-ALL_CFLAGS = -std=c11 $(WARN) -fPIC -fvisibility=hidden -ffp-contract=off -pthread $(CFLAGS)
-PKG_CFLAGS := $(shell pkg-config --cflags $(DEPS) 2>/dev/null)
-PKG_LIBS   := $(shell pkg-config --libs $(DEPS) 2>/dev/null) -lm -pthread
-CLI_LIBS   := $(shell pkg-config --libs $(CLI_DEPS) 2>/dev/null)
+# The engine needs two libraries; the store and the program need the others. ENGINE_ONLY=1 leaves
+# those out (cross builds that only run engine tests).
+ENGINE_DEPS := jansson libutf8proc
+DEPS        := $(ENGINE_DEPS) $(if $(ENGINE_ONLY),,libcurl libzip libcrypto)
+CLI_DEPS    := libedit
 
-ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
+PKG_CONFIG := $(if $(PKG_CONFIG_LIBDIR),PKG_CONFIG_LIBDIR=$(PKG_CONFIG_LIBDIR)) pkg-config
+PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(DEPS) 2>/dev/null)
+PKG_LIBS   := $(shell $(PKG_CONFIG) --libs $(DEPS) 2>/dev/null) -lm -pthread
+CLI_LIBS   := $(shell $(PKG_CONFIG) --libs $(CLI_DEPS) 2>/dev/null)
 
-LIB_SRC := $(filter-out $(wildcard src/cli/*.c),$(wildcard src/*/*.c))
-ifeq ($(ARCH),x86_64)
-LIB_SRC += $(wildcard src/tensor/x86/*.c)
-endif
-ifeq ($(ARCH),aarch64)
-LIB_SRC += $(wildcard src/tensor/arm/*.c)
-endif
-CLI_SRC  := $(wildcard src/cli/*.c)
+WARN       := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Wvla
+CPPFLAGS   += -D_GNU_SOURCE -DHONE_VERSION='"$(VERSION)"' -Iinclude -Isrc $(PKG_CFLAGS)
+ALL_CFLAGS  = -std=c11 $(WARN) -fPIC -fvisibility=hidden -ffp-contract=off -pthread $(CFLAGS)
+COMPILE     = $(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(ISA) -MMD -MP
+
+ARCH    := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
+KERNELS := $(if $(filter x86_64,$(ARCH)),src/tensor/x86)$(if $(filter aarch64 arm64,$(ARCH)),src/tensor/arm)
+OUTSIDE := src/cli/%.c $(if $(ENGINE_ONLY),src/weights/%.c src/base/http.c)
+
+LIB_SRC  := $(filter-out $(OUTSIDE),$(wildcard src/*/*.c) $(wildcard $(addsuffix /*.c,$(KERNELS))))
 LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/%.o)
-CLI_OBJ  := $(CLI_SRC:%.c=$(BUILD)/%.o)
-LIB      := $(BUILD)/libhone.a
+CLI_OBJ  := $(patsubst %.c,$(BUILD)/%.o,$(wildcard src/cli/*.c))
 UNIT     := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/*_test.c))
 TOOLS    := $(patsubst tests/tools/%.c,$(BUILD)/tests/%,$(wildcard tests/tools/*.c))
+GOLD_SRC := $(wildcard tests/golden/*.c)
+FUZZ     := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/*_fuzz.c))
+BENCHES  := $(patsubst bench/%.c,$(BUILD)/bench/%,$(wildcard bench/*.c))
+LIB      := $(BUILD)/libhone.a
 
-all: $(BUILD)/hone $(LIB)
+all: $(BUILD)/hone $(LIB) $(BUILD)/libhone.so ## build the program and the library (the default)
 
-# ISA flags go to files named for their ISA and to no other.
-$(BUILD)/src/tensor/x86/avx2%.o: ISA := -O3 -mavx2 -mfma -mf16c
-$(BUILD)/src/tensor/x86/avx512%.o: ISA := -O3 -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl
-$(BUILD)/src/tensor/x86/avx512_vnni%.o: ISA += -mavx512vnni
-$(BUILD)/src/tensor/arm/neon%.o: ISA := -O3
-$(BUILD)/src/tensor/arm/neon_dotprod%.o: ISA += -march=armv8.2-a+dotprod
+# --- rules ---
+
+# Instruction-set flags go to files named for their set and to no other.
+AVX2   := -O3 -mavx2 -mfma -mf16c
+AVX512 := $(AVX2) -mavx512f -mavx512bw -mavx512dq -mavx512vl
+X86    := $(BUILD)/src/tensor/x86
+ARM    := $(BUILD)/src/tensor/arm
+$(X86)/avx2.o $(X86)/avx2_%.o: ISA := $(AVX2)
+$(X86)/avx512.o: ISA := $(AVX512)
+$(X86)/avx512_vnni.o: ISA := $(AVX512) -mavx512vnni
+$(ARM)/neon.o: ISA := -O3
+$(ARM)/neon_dotprod.o: ISA := -O3 -march=armv8.2-a+dotprod
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(PKG_CFLAGS) $(ALL_CFLAGS) $(ISA) -MMD -MP -c -o $@ $<
+	$(COMPILE) -c -o $@ $<
 
 $(LIB): $(LIB_OBJ)
 	rm -f $@ && $(AR) rcs $@ $^
 
+$(BUILD)/libhone.so: $(LIB_OBJ)
+	$(CC) -shared -Wl,-soname,libhone.so.0 $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(PKG_LIBS)
+
 $(BUILD)/hone: $(CLI_OBJ) $(LIB)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(PKG_LIBS) $(CLI_LIBS)
 
-$(BUILD)/tests/%: tests/unit/%.c $(LIB)
+$(BUILD)/example: docs/example.c $(LIB)
+	$(CC) -std=c11 $(WARN) -Iinclude $(CFLAGS) $(LDFLAGS) -o $@ $< $(LIB) $(PKG_LIBS)
+
+define program
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) -Itests $(PKG_CFLAGS) $(ALL_CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(LIB) $(PKG_LIBS)
+	$(COMPILE) -Itests -MF $@.d $(LDFLAGS) -o $@ $(filter %.c,$^) $(LIB) $(PKG_LIBS)
+endef
+$(UNIT): $(BUILD)/tests/%: tests/unit/%.c $(LIB) ; $(program)
+$(TOOLS): $(BUILD)/tests/%: tests/tools/%.c $(LIB) ; $(program)
+$(BENCHES): $(BUILD)/bench/%: bench/%.c $(LIB) ; $(program)
+$(BUILD)/tests/golden: $(GOLD_SRC) $(wildcard tests/golden/*.h tests/*.h) $(LIB) ; $(program)
 
-$(BUILD)/tests/%: tests/tools/%.c $(LIB)
-	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) -Itests $(PKG_CFLAGS) $(ALL_CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(LIB) $(PKG_LIBS)
+# --- goals ---
 
-tests: $(UNIT) $(TOOLS)
+test: all tests ## everything that must hold; ends with `N passed, N failed`
+	@sh tests/run.sh $(BUILD)
 
-clean:
+tests: $(UNIT) $(TOOLS) $(BUILD)/tests/golden $(BUILD)/example
+
+demo: ## install what is missing, build, fetch the default model, ask it a question
+	@sh scripts/demo.sh
+
+golden: $(BUILD)/hone $(BUILD)/tests/golden ## compare with reference outputs: make golden GOLDEN=folder
+	@sh tests/fetch_model.sh $(BUILD)/hone $(CACHE)/models || true
+	@HONE_TEST_MODELS=$(CACHE)/models $(BUILD)/tests/golden $(GOLDEN)
+
+vectors: $(TOOLS) ## tokenizer and template vectors: make vectors VECTORS=folder
+	@HONE_TEST_CACHE=$(CACHE) sh tests/vectors.sh $(BUILD) $(VECTORS) $(CACHE)/vocabularies
+
+SANITIZED := CC=$(CC) CFLAGS="-O1 -g -fno-omit-frame-pointer
+sanitize: ## the tests under address and undefined behaviour sanitizers, threads apart
+	$(MAKE) BUILD=$(BUILD)/asan $(SANITIZED) -fsanitize=address,undefined -fno-sanitize-recover=all" all tests
+	sh tests/sanitize.sh $(BUILD)/asan
+	$(MAKE) BUILD=$(BUILD)/tsan $(SANITIZED) -fsanitize=thread" all tests
+	sh tests/sanitize.sh $(BUILD)/tsan
+
+FUZZ_SECONDS ?= 60
+FUZZ_CC      ?= clang
+fuzz: ## every fuzz target for a minute (FUZZ_SECONDS), under sanitizers; needs clang
+	$(MAKE) BUILD=$(BUILD)/fuzzing CC=$(FUZZ_CC) \
+	    CFLAGS="-O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all" fuzzers
+	sh tests/fuzz.sh $(BUILD)/fuzzing $(FUZZ_SECONDS)
+
+fuzzers: $(FUZZ)
+$(FUZZ): LDFLAGS += -fsanitize=fuzzer
+$(FUZZ): $(BUILD)/fuzz/%: tests/fuzz/%.c $(LIB) ; $(program)
+
+soak: ## long runs: ten minutes of each fuzz target, every sanitizer, the tests ten times over
+	$(MAKE) fuzz FUZZ_SECONDS=600
+	$(MAKE) sanitize
+	for i in 1 2 3 4 5 6 7 8 9 10; do $(MAKE) test || exit 1; done
+
+bench: all $(BENCHES) ## speed of the default model on this machine
+	@$(BUILD)/hone bench smollm2:135m
+
+install: all ## into PREFIX (/usr/local), below DESTDIR
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig \
+	    $(DESTDIR)$(PREFIX)/include/hone $(DESTDIR)$(PREFIX)/share/man/man1 \
+	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
+	    $(DESTDIR)$(PREFIX)/share/zsh/site-functions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	install -m 755 $(BUILD)/hone $(DESTDIR)$(PREFIX)/bin/hone
+	install -m 644 $(LIB) $(DESTDIR)$(PREFIX)/lib/libhone.a
+	install -m 755 $(BUILD)/libhone.so $(DESTDIR)$(PREFIX)/lib/libhone.so.0
+	ln -sf libhone.so.0 $(DESTDIR)$(PREFIX)/lib/libhone.so
+	install -m 644 include/hone/*.h $(DESTDIR)$(PREFIX)/include/hone/
+	sed -e 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|; s|@REQUIRES@|$(DEPS)|' scripts/hone.pc.in \
+	    > $(DESTDIR)$(PREFIX)/lib/pkgconfig/hone.pc
+	install -m 644 man/hone.1 $(DESTDIR)$(PREFIX)/share/man/man1/hone.1
+	install -m 644 completions/hone.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/hone
+	install -m 644 completions/_hone $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_hone
+	install -m 644 completions/hone.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/hone.fish
+
+clean: ## remove what was built
 	rm -rf $(BUILD)
 
-.PHONY: all tests clean
--include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(wildcard $(BUILD)/tests/*.d)
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
+	    awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
+
+.PHONY: all test tests demo golden vectors sanitize fuzz fuzzers soak bench install clean help
+-include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(wildcard $(BUILD)/tests/*.d $(BUILD)/bench/*.d)

@@ -15,7 +15,12 @@
 
 #include "base/status.h"
 
-static int test_passed, test_failed, test_skipped, test_bad_checks, test_skip_now;
+/* Programs of several files define TEST_SHARED_STATE in all of them but one. */
+#ifdef TEST_SHARED_STATE
+extern int test_passed, test_failed, test_skipped, test_bad_checks, test_skip_now;
+#else
+int test_passed, test_failed, test_skipped, test_bad_checks, test_skip_now;
+#endif
 
 #define CHECK(condition) CHECK_MSG(condition, "%s", "")
 
@@ -52,12 +57,15 @@ static inline int test_check_ok(hone_status status, const char *file, int line, 
     return 0;
 }
 
-#define RUN(test)                                       \
+#define RUN(test) RUN_NAMED(#test, test())
+
+/* Runs the statement as one test. */
+#define RUN_NAMED(name, statement)                      \
     do {                                                \
         test_bad_checks = test_skip_now = 0;            \
-        test();                                         \
+        statement;                                      \
         if (test_bad_checks) {                          \
-            printf("FAILED %s\n", #test);               \
+            printf("FAILED %s\n", name);                \
             test_failed++;                              \
         } else if (test_skip_now) {                     \
             test_skipped++;                             \

@@ -64,13 +64,15 @@ typedef struct hone_piece {
     const char *text; /* NUL-terminated, borrowed */
     size_t n_bytes;
     int32_t token;
-    double logprob;         /* of the token, from the unmodified logits */
+    double logprob;         /* of the token, from the unmodified logits; 0 unless asked for */
     size_t n_top;           /* request->n_top_logprobs alternatives */
     const int32_t *top_ids;
     const double *top_logprobs;
 } hone_piece;
 
 typedef enum hone_draft_kind { HONE_DRAFT_NONE = 0, HONE_DRAFT_NGRAM = 1, HONE_DRAFT_MODEL = 2 } hone_draft_kind;
+
+enum { HONE_MAX_TOP_LOGPROBS = 64, HONE_MAX_DRAFT = 7 };
 
 /* Zero-initialise and set what you need: `messages` or `prompt`, and `sampling`. */
 typedef struct hone_request {
@@ -91,16 +93,19 @@ typedef struct hone_request {
     const char *const *stop;       /* stop strings; empty ones are refused */
     size_t n_stop;
     bool ignore_eos;               /* stop tokens do not end the answer (benchmarks) */
-    size_t n_top_logprobs;         /* alternatives per token, at most 64 */
+    bool logprobs;                 /* fill each piece's logprob … */
+    size_t n_top_logprobs;         /* … and this many alternatives, at most HONE_MAX_TOP_LOGPROBS */
     /* Fills mask[(n_vocab + 63) / 64]: bit t set = token t may come next; called before each draw
      * with the tokens generated so far. NULL = everything may. */
     hone_status (*token_mask)(void *user, const int32_t *generated, size_t n, uint64_t *mask);
 
-    /* Speculation (Leviathan et al. 2023; n-gram look-up: Saxena 2023). The answer is what it would
-     * be without. `draft` is a session of another model with the same vocabulary. */
+    /* Speculation (Leviathan et al. 2023; n-gram look-up: Saxena 2023): the drafted tokens are
+     * checked in one step, and each stands if it is the one that is drawn in its place. So the
+     * answer is what it would be without, whatever the sampling. `draft` is a session of a smaller
+     * model with the same vocabulary (HONE_ERR_ARGUMENT otherwise). */
     hone_draft_kind draft_kind;
     hone_session *draft;
-    size_t n_draft;                /* tokens drafted at a time; 0 = 5 */
+    size_t n_draft;                /* tokens drafted at a time, at most HONE_MAX_DRAFT; 0 = 5 */
 
     /* Called for each piece; another return value than 0 ends the answer ("cancelled"). May be
      * NULL. */
@@ -132,7 +137,7 @@ typedef struct hone_result {
 HONE_API void hone_result_release(hone_result *result);
 
 /* Runs a request on a session: renders, tokenises, reuses the common prefix, prefills, generates.
- * Afterwards the session holds prompt and answer. *result is filled on success and when cancelled
+ * Afterwards the session holds the prompt and the answer but for its last token. *result is filled on success and when cancelled
  * (finish reason "cancelled", status HONE_OK, the text so far). Errors before any work:
  * HONE_ERR_CONTEXT_FULL when the prompt does not fit (the message says by how much),
  * HONE_ERR_UNSUPPORTED for parts that the model cannot take, HONE_ERR_FORMAT for invalid UTF-8 or a

@@ -34,6 +34,15 @@ size_t utf8_decode(const char *text, size_t n, uint32_t *code) {
     return length;
 }
 
+size_t utf8_invalid_bytes(const char *text, size_t n) {
+    const uint8_t *s = (const uint8_t *)text;
+    size_t length = sequence_bytes(s[0]);
+    if (length < 2 || n < 2 || !second_fits(s[0], s[1])) return 1;
+    size_t i = 2;
+    while (i < length && i < n && (s[i] & 0xC0) == 0x80) i++;
+    return i;
+}
+
 size_t utf8_encode(char out[4], uint32_t code) {
     if (code < 0x80) {
         out[0] = (char)code;
@@ -66,20 +75,12 @@ size_t utf8_complete_prefix(const char *text, size_t n) {
     return n;
 }
 
-/* Length of the ill-formed part at `text`: the bytes that begin a character but do not go on. */
-static size_t ill_formed_length(const uint8_t *s, size_t n) {
-    size_t needed = sequence_bytes(s[0]), length = 1;
-    if (needed < 2 || n < 2 || !second_fits(s[0], s[1])) return 1;
-    for (length = 2; length < needed && length < n && (s[length] & 0xC0) == 0x80;) length++;
-    return length;
-}
-
 hone_status utf8_add_replaced(buf *out, const char *text, size_t n) {
     for (size_t i = 0; i < n;) {
         uint32_t code;
         size_t length = utf8_decode(text + i, n - i, &code);
         if (code == UTF8_INVALID) {
-            length = ill_formed_length((const uint8_t *)text + i, n - i);
+            length = utf8_invalid_bytes(text + i, n - i);
             TRY(buf_add(out, "\xEF\xBF\xBD", 3));
         } else {
             TRY(buf_add(out, text + i, length));

@@ -16,14 +16,18 @@ size_t utf8_decode(const char *text, size_t n, uint32_t *code);
 /* Writes 1 to 4 bytes; `code` is a valid code point. */
 size_t utf8_encode(char out[4], uint32_t code);
 
+/* Where utf8_decode finds UTF8_INVALID: how many bytes one U+FFFD stands for. That is the longest
+ * beginning of a character there, or 1 byte (Unicode 15, 3.9, "substitution of maximal subparts";
+ * Python's errors="replace"). */
+size_t utf8_invalid_bytes(const char *text, size_t n);
+
 bool utf8_is_valid(const char *text, size_t n);
 
 /* Length of the longest prefix that does not end inside a character that more bytes could still
  * complete. Invalid bytes count as complete. */
 size_t utf8_complete_prefix(const char *text, size_t n);
 
-/* Appends the text with U+FFFD for each maximal ill-formed part (Unicode 15, section 3.9), as
- * Python's errors="replace" does. */
+/* Appends the text with one U+FFFD for each utf8_invalid_bytes. */
 hone_status utf8_add_replaced(buf *out, const char *text, size_t n);
 
 #endif

@@ -91,7 +91,7 @@ bool gguf_next_string(const gguf_kv *kv, size_t *cursor, gguf_string *value);
 /* --- writing --- */
 
 /* Collects metadata and tensor descriptions, then streams the file, both in the order of the calls.
- * All strings and data are borrowed until gguf_write. Names that the reader would refuse, and second
+ * Names and values are copied. Names that the reader would refuse, and second
  * ones, are refused here. A writer whose call failed can only be closed. */
 typedef struct gguf_writer gguf_writer;
 

@@ -20,7 +20,7 @@ struct gguf_writer {
     buf keys; /* encoded */
     planned_tensor *tensors;
     size_t n_keys, n_tensors, n_allocated;
-    strmap key_names, tensor_names;
+    strmap key_names, tensor_names; /* their keys are copies of ours */
     uint32_t alignment;
 };
 
@@ -39,11 +39,17 @@ hone_status gguf_writer_open(gguf_writer **out) {
     return HONE_OK;
 }
 
+static void release_names(strmap *names) {
+    for (size_t i = 0; names->slots && i < names->n_slots; i++)
+        mem_free((void *)names->slots[i].key);
+    strmap_release(names);
+}
+
 void gguf_writer_close(gguf_writer *w) {
     if (!w) return;
     buf_release(&w->keys);
-    strmap_release(&w->key_names);
-    strmap_release(&w->tensor_names);
+    release_names(&w->key_names);
+    release_names(&w->tensor_names);
     mem_free(w->tensors);
     mem_free(w);
 }
@@ -56,6 +62,21 @@ static hone_status add_u64(buf *b, uint64_t value) { return buf_add(b, &value, s
 static hone_status add_string(buf *b, gguf_string text) {
     TRY(add_u64(b, text.n));
     return buf_add(b, text.data, text.n);
+}
+
+/* Copies a name into the map, where it must be new; *copy stays until the writer is closed. */
+static hone_status keep_name(strmap *names, gguf_string name, const char *what,
+                             const char **copy) {
+    uint32_t value;
+    if (strmap_find(names, name.data, name.n, &value))
+        return fail(HONE_ERR_ARGUMENT, "%s '%.*s' is written twice", what, gguf_shown(name),
+                    name.data);
+    char *kept = mem_copy_string(name.data, name.n);
+    if (!kept) return mem_fail(what, name.n);
+    hone_status status = strmap_insert(names, kept, name.n, 0, NULL);
+    if (status != HONE_OK) mem_free(kept);
+    else *copy = kept;
+    return status;
 }
 
 /* --- keys --- */
@@ -87,14 +108,11 @@ static hone_status encode(buf *b, const gguf_kv *kv) {
 }
 
 hone_status gguf_put_copy(gguf_writer *w, const gguf_kv *kv) {
-    bool was_there;
+    const char *copy;
     TRY(gguf_check_name(kv->key, GGUF_MAX_KEY_BYTES, "the key"));
     if (w->n_keys == GGUF_MAX_KEYS)
         return fail(HONE_ERR_ARGUMENT, "more than %d keys", GGUF_MAX_KEYS);
-    TRY(strmap_insert(&w->key_names, kv->key.data, kv->key.n, 0, &was_there));
-    if (was_there)
-        return fail(HONE_ERR_ARGUMENT, "key '%.*s' is written twice", gguf_shown(kv->key),
-                    kv->key.data);
+    TRY(keep_name(&w->key_names, kv->key, "key", &copy));
     if (is_alignment_key(kv->key)) TRY(adopt_alignment(w, kv));
     size_t before = w->keys.len;
     hone_status status = encode(&w->keys, kv);
@@ -106,10 +124,10 @@ hone_status gguf_put_copy(gguf_writer *w, const gguf_kv *kv) {
     return HONE_OK;
 }
 
-static gguf_string borrow(const char *text) { return (gguf_string){text, strlen(text)}; }
+static gguf_string view_of(const char *text) { return (gguf_string){text, strlen(text)}; }
 
 static hone_status put_scalar(gguf_writer *w, const char *key, gguf_type type, const void *value) {
-    gguf_kv kv = {.key = borrow(key), .type = type, .element = type, .count = 1, .data = value};
+    gguf_kv kv = {.key = view_of(key), .type = type, .element = type, .count = 1, .data = value};
     kv.bytes = gguf_type_bytes(type);
     return gguf_put_copy(w, &kv);
 }
@@ -142,7 +160,7 @@ static hone_status put_texts(gguf_writer *w, const char *key, gguf_type type,
     buf_init(&value, MAX_METADATA_BYTES);
     hone_status status = HONE_OK;
     for (size_t i = 0; i < n && status == HONE_OK; i++) status = add_string(&value, texts[i]);
-    gguf_kv kv = {.key = borrow(key), .type = type, .element = GGUF_STRING, .count = n};
+    gguf_kv kv = {.key = view_of(key), .type = type, .element = GGUF_STRING, .count = n};
     kv.data = (const uint8_t *)value.data;
     kv.bytes = value.len;
     if (status == HONE_OK) status = gguf_put_copy(w, &kv);
@@ -161,7 +179,7 @@ hone_status gguf_put_strings(gguf_writer *w, const char *key, const gguf_string 
 
 hone_status gguf_put_array(gguf_writer *w, const char *key, gguf_type element, const void *data,
                            size_t n) {
-    gguf_kv kv = {.key = borrow(key), .type = GGUF_ARRAY, .element = element, .count = n};
+    gguf_kv kv = {.key = view_of(key), .type = GGUF_ARRAY, .element = element, .count = n};
     kv.data = data;
     if (gguf_type_bytes(element) == 0 || !size_mul(n, gguf_type_bytes(element), &kv.bytes))
         return fail(HONE_ERR_ARGUMENT, "key '%s': an array of %zu elements of type %d", key, n,
@@ -201,14 +219,12 @@ static hone_status grow_tensors(gguf_writer *w) {
 
 hone_status gguf_put_tensor(gguf_writer *w, const char *name, dtype type, const size_t *ne,
                             uint32_t n_dims) {
-    planned_tensor t = {.name = borrow(name), .type = type, .n_dims = n_dims};
-    bool was_there;
+    planned_tensor t = {.name = view_of(name), .type = type, .n_dims = n_dims};
     hone_status status = plan_tensor(&t, ne);
     if (status != HONE_OK)
         return fail_context(status, "tensor '%.*s'", gguf_shown(t.name), name);
     TRY(grow_tensors(w));
-    TRY(strmap_insert(&w->tensor_names, name, t.name.n, 0, &was_there));
-    if (was_there) return fail(HONE_ERR_ARGUMENT, "tensor '%s' is written twice", name);
+    TRY(keep_name(&w->tensor_names, t.name, "tensor", &t.name.data));
     w->tensors[w->n_tensors++] = t;
     return HONE_OK;
 }

@@ -27,30 +27,40 @@ typedef enum tokenizer_model {
 /* The ways to split text before BPE, by name (docs/tokenizers.md has each pattern). */
 typedef enum tokenizer_split {
     SPLIT_NONE, SPLIT_GPT2, SPLIT_QWEN2, SPLIT_LLAMA3, SPLIT_SMOLLM, SPLIT_DEEPSEEK_LLM,
-    SPLIT_DEEPSEEK_CODER, SPLIT_FALCON, SPLIT_QWEN35, SPLIT_NEWLINES
+    SPLIT_DEEPSEEK_CODER, SPLIT_FALCON, SPLIT_QWEN35, SPLIT_NEWLINES, SPLIT_DEFAULT
 } tokenizer_split;
 
 typedef struct token_entry {
     const char *text; /* as stored: byte-level alphabet or ▁ form; literal text for added tokens */
     uint32_t n;
     float score;
-    uint8_t type;     /* token_type */
+    uint8_t type;                 /* token_type */
+    bool strips_left, strips_right; /* an added token that swallows white space beside it */
 } token_entry;
+
+/* The pair of tokens that becomes one; its rank is its place in the list. */
+typedef struct token_merge {
+    gguf_string left, right;
+} token_merge;
 
 typedef struct tokenizer_spec {
     tokenizer_model model;
     tokenizer_split split;
     token_entry *tokens;
     size_t n_tokens;
-    gguf_string *merges; /* "left right" */
+    token_merge *merges;
     size_t n_merges;
-    bool normalise_nfc, ignore_merges, add_prefix_space, byte_fallback;
+    bool normalise_nfc, ignore_merges, byte_fallback, fuse_unk;
+    bool add_prefix_space;  /* a space goes in front of each text between added tokens … */
+    bool prefix_first_only; /* … only where the whole text begins with it */
+    bool prefix_if_missing; /* … only where no space is there already */
+    bool split_is_guess;    /* the file does not say how to split (`.pre` is missing) */
     bool add_bos, add_eos;
     int32_t bos, eos, unk, pad; /* -1: none */
     int32_t stops[16];          /* every id that ends a generation, eos included */
     size_t n_stops;
     char *chat_template; /* NUL-terminated, or NULL */
-    void *owned;         /* what the views point into, where the spec itself must keep it */
+    void *owned;         /* a parsed JSON file that the views point into, or NULL */
 } tokenizer_spec;
 
 /* The views point into `file`, which must outlive the spec. A file without tokenizer keys gives
@@ -60,6 +70,18 @@ hone_status tokenizer_spec_from_gguf(tokenizer_spec *spec, const gguf *file, con
 /* What tokenizer.json asks for and hone does not have is refused by name. */
 hone_status tokenizer_spec_from_folder(tokenizer_spec *spec, const char *folder);
 
+/* Of one tokenizer.json's bytes, without the files beside it: no eos, stops or chat template, and
+ * a BOS only where the post-processor names one. `name` stands for the file in errors. */
+hone_status tokenizer_spec_from_json(tokenizer_spec *spec, const char *json, size_t n,
+                                     const char *name);
+
 void tokenizer_spec_release(tokenizer_spec *spec);
+
+/* --- for the two readers --- */
+
+/* Adds an id to `stops` once; negative ids are passed over. */
+hone_status tokenizer_spec_add_stop(tokenizer_spec *spec, int64_t id);
+/* Adds every token whose text is known to end a turn (<|im_end|>, <|eot_id|>, …). */
+hone_status tokenizer_spec_add_known_stops(tokenizer_spec *spec);
 
 #endif

@@ -69,7 +69,7 @@ hone_status kv_share(kv_cache *to, const kv_cache *from, size_t n_positions) {
 
 static hone_status make_unshared(kv_cache *c, size_t i) {
     if (atomic_load(&c->pages[i]->n_owners) == 1) return HONE_OK;
-    kv_page *copy;
+    kv_page *copy = NULL;
     TRY(page_open(&copy, &c->layout));
     memcpy(copy->rows, c->pages[i]->rows, c->layout.page_bytes);
     page_release(c->pages[i]);

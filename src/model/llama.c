@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "tensor/matmul.h"
 #include "tensor/quant.h"
 
 /* --- loading --- */
@@ -123,9 +122,7 @@ typedef struct pass {
     float *q, *k, *v;       /* [T, heads · head_dim], [T, kv_heads · head_dim] twice */
     float *att;             /* [T, heads · head_dim] */
     float *gate, *up;       /* [T, ff] */
-    int8_t *q8;             /* [T, widest input] quantised activations and their blocks' … */
-    float *scale;           /* … scales and … */
-    int16_t *sum16;         /* … sums */
+    void *quantised;        /* activations_bytes for [T, widest input] */
 } pass;
 
 void llama_scratch_release(llama_scratch *s) {
@@ -151,8 +148,7 @@ static hone_status lay_out(pass *p, llama_scratch *scratch, float **cosines, flo
         {&p->x, n * h->n_embd},   {&p->h, n * h->n_embd},     {&p->q, n * heads},
         {&p->k, n * kv},          {&p->v, n * kv},            {&p->att, n * heads},
         {&p->gate, n * h->n_ff},  {&p->up, n * h->n_ff},      {cosines, n * half},
-        {sines, n * half},        {&p->q8, n * widest / 4},   {&p->scale, n * widest / 32},
-        {&p->sum16, n * widest / 32},
+        {sines, n * half},        {&p->quantised, activations_bytes(n, widest) / sizeof(float)},
     };
     size_t n_arrays = sizeof arrays / sizeof *arrays, total = 0;
     for (size_t i = 0; i < n_arrays; i++) total += (arrays[i].n_floats + 15) / 16 * 16;
@@ -173,10 +169,11 @@ static hone_status lay_out(pass *p, llama_scratch *scratch, float **cosines, flo
 /* Several products of x[n_tokens, n_in]; 8-bit activations unless the batch is exact. */
 static void products(pass *p, const float *x, size_t n_tokens, size_t n_in, const linear *jobs,
                      size_t n_jobs) {
-    activations a = {.n_tokens = n_tokens, .n_in = n_in, .x = x, .q = p->q8, .scale = p->scale,
-                     .sum16 = p->sum16};
+    bool quantised = false;
     for (size_t i = 0; i < n_jobs && !p->b->exact; i++)
-        if (matmul_can_quantise(jobs[i].w)) a.quantised = true;
+        quantised = quantised || matmul_can_quantise(jobs[i].w);
+    activations a;
+    activations_init(&a, x, n_tokens, n_in, quantised ? p->quantised : NULL);
     op_quantise(p->c, &a);
     op_linear(p->c, &a, jobs, n_jobs);
 }

@@ -21,7 +21,7 @@
 
 #define PACKED __attribute__((packed))
 
-/* --- blocks of 32: byte j of qs holds element j (low nibble) and element j + 16 (high nibble) --- */
+/* --- blocks of 32: byte j of qs is element j (low nibble) and element j + 16 (high nibble) --- */
 
 /* x = d · (q − 8) */
 typedef struct PACKED block_q4_0 {
@@ -99,8 +99,8 @@ typedef struct PACKED block_q5_k {
 } block_q5_k;
 
 /* Sixteen sub-blocks of 16. x = d · scale · (q − 32).
- * Element 128h + 32s + l, l < 32: low four bits are a nibble of ql[64h + 32(s & 1) + l], the low one
- * for s < 2 and else the high one; upper bits (qh[32h + l] >> 2s) & 3. */
+ * Element 128h + 32s + l, l < 32: lower four bits are a nibble of ql[64h + 32(s & 1) + l], the low
+ * one for s < 2 and else the high one; upper bits (qh[32h + l] >> 2s) & 3. */
 typedef struct PACKED block_q6_k {
     uint8_t ql[128];
     uint8_t qh[64];

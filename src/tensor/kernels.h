@@ -5,25 +5,35 @@
  * output's terms are added depends only on the table and on the shape in which the caller already
  * fixed it, never on how many rows or tokens are computed together: see each slot.
  *
- * Pointers to floats may be unaligned unless said otherwise. Outputs never overlap inputs. */
+ * Floats need only the alignment of a float, rows of weights none. Outputs never overlap inputs. */
 #ifndef TENSOR_KERNELS_H
 #define TENSOR_KERNELS_H
 
 #include "base/cpu.h"
-#include "tensor/dtype.h"
 #include "tensor/tensor.h"
 
 /* The inputs of a product: x[n_tokens, n_in] as floats, and, when `quantised`, also as 8-bit blocks
- * of 32: x ≈ scale · q, q in −127…127, scale = max|x| / 127. n_in is then a multiple of 32.
- * sum16[i] = sum of the i-th 16 q of the row (two per block). */
+ * of 32: x ≈ scale · q, q in −127…127, scale = max|x| / 127. n_in is then a multiple of 32. The sums
+ * of q, times the scale, serve weights with a minimum or a zero point. Buffers: tensor/matmul.h. */
 typedef struct activations {
     size_t n_tokens, n_in;
     const float *x; /* [n_tokens, n_in] */
     bool quantised;
-    int8_t *q;      /* [n_tokens, n_in], 64-byte aligned rows if n_in is a multiple of 64 */
-    float *scale;   /* [n_tokens, n_in / 32] */
-    int16_t *sum16; /* [n_tokens, n_in / 16] */
+    int8_t *q;    /* [n_tokens, n_in] */
+    float *scale; /* [n_tokens, n_in / 32] */
+    float *sum32; /* [n_tokens, n_in / 32] */
+    float *sum16; /* [n_tokens, n_in / 16] */
 } activations;
+
+/* Weights of a block type as the quantised products take them: w = scale · q − min, with one scale
+ * and one minimum for each group of 16 or 32 (tensor/unpack.h). Of one row: q[n], scale[n / group],
+ * min[n / group]. Of a panel of R rows: q[n / 4, R, 4], scale[n / group, R], min[n / group, R].
+ * Whether a q above 127 is negative is a matter between the slots of one table. All three are
+ * 64-byte aligned. */
+typedef struct unpacked {
+    uint8_t *q;
+    float *scale, *min;
+} unpacked;
 
 typedef struct kernels {
     const char *name; /* "scalar", "avx2", "avx512", "avx512-vnni", "neon", "neon-dotprod" */
@@ -33,19 +43,40 @@ typedef struct kernels {
     /* out[n] = values of a row; bit-equal to quant_decode_row for every type. */
     void (*decode_row)(dtype type, float *out, const void *row, size_t n);
 
-    /* q, scale, sum16 of one row x[n], n a multiple of 32; q = round to nearest even of x · (1 /
-     * scale); all zero when max|x| is 0. Bit-equal to the scalar version. */
-    void (*quantise_row)(int8_t *q, float *scale, int16_t *sum16, const float *x, size_t n);
+    /* q, scale and sums of one row x[n], n a multiple of 32; q = round to nearest even of x · (1 /
+     * scale). A block whose max|x| is below 1e-35 is all zero; one that holds NaN or infinity gives
+     * unspecified numbers. Bit-equal to the scalar version. */
+    void (*quantise_row)(int8_t *q, float *scale, float *sum32, float *sum16, const float *x,
+                         size_t n);
 
-    /* y[t · y_stride + r] = Σ w[r, k] · x[t, k]; w[n_rows, n_in] floats with rows w_stride apart, x
-     * rows n_in apart. One fixed order of summation per output whatever n_rows and n_tokens. */
+    /* One row of n weights of a block type. */
+    void (*unpack_row)(dtype type, const unpacked *out, const void *row, size_t n);
+
+    /* y[t · y_stride] = the row's product with each token. Every output has the same order of
+     * summation whatever the number of tokens. */
+    void (*dot_row)(float *y, size_t y_stride, dtype type, const unpacked *row,
+                    const activations *x);
+
+    /* For many tokens: `panel_rows` rows interleaved, 0 where a table has no such form. Rows from
+     * n_rows on become zero. */
+    size_t panel_rows;
+    void (*pack_panel)(dtype type, const unpacked *panel, const void *rows, size_t row_bytes,
+                       size_t n_rows, size_t n);
+
+    /* y[t · y_stride + r] = products of the panel's first n_rows rows with all tokens. */
+    void (*gemm_panel)(float *y, size_t y_stride, dtype type, const unpacked *panel, size_t n_rows,
+                       const activations *x);
+
+    /* y[t · y_stride + r] = Σ w[r, k] · x[t, k], or added to y where `add`; w[n_rows, n] and
+     * x[n_tokens, n] are floats with rows w_stride and x_stride apart. One fixed order of summation
+     * per output whatever n_rows and n_tokens. */
     void (*gemm_f32)(float *y, size_t y_stride, const float *w, size_t w_stride, size_t n_rows,
-                     const float *x, size_t n_tokens, size_t n_in);
+                     const float *x, size_t x_stride, size_t n_tokens, size_t n, bool add);
 
     /* --- attention --- */
 
-    /* One key or value row into the cache: x[n] as F32, F16 (nearest even) or Q8_0 (scale = max|x| /
-     * 127, as quant_encode_row; n a multiple of 32). Bit-equal to the scalar version. */
+    /* One key or value row into the cache: x[n] as F32, F16 (nearest even) or Q8_0 (the blocks of
+     * quantise_row with the scale as F16; n a multiple of 32). Bit-equal to the scalar version. */
     void (*store_row)(dtype kv, void *row, const float *x, size_t n);
 
     /* scores[i] = scale · q · k_i for i < n; k holds n rows of `dim` elements back to back, of F32,

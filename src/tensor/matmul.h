@@ -16,9 +16,19 @@
 #define MATMUL_FEW_TOKENS 8
 
 /* Slices begin at multiples of this, except that the last may end anywhere. */
-#define MATMUL_ROW_STEP 16
+#define MATMUL_ROW_STEP 32
 
-/* Whether quantised activations are of use for this matrix. */
+/* Bytes of 64-byte aligned memory behind the quantised form of x[n_tokens, n_in]. */
+size_t activations_bytes(size_t n_tokens, size_t n_in);
+
+/* Describes x[n_tokens, n_in]. With `memory` (activations_bytes) room for the quantised form is laid
+ * out in it, to be filled by activations_quantise; with NULL x stays in floats. */
+void activations_init(activations *a, const float *x, size_t n_tokens, size_t n_in, void *memory);
+
+/* Fills the quantised form of tokens token_begin ≤ t < token_end; threads may share the work. */
+void activations_quantise(const kernels *k, activations *a, size_t token_begin, size_t token_end);
+
+/* Whether the quantised form exists for this matrix: a block type. */
 bool matmul_can_quantise(const tensor *w);
 
 /* Bytes of 64-byte aligned scratch that one thread needs for `w` and up to n_tokens tokens. */

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "tensor/matmul.h"
 
 hone_status compute_init(compute *c, int n_threads) {
     *c = (compute){0};
@@ -77,10 +76,7 @@ static void run_rows(row_work w) {
 }
 
 static void quantise_one(const row_work *w, size_t row) {
-    activations *a = w->a;
-    size_t n = a->n_in;
-    w->c->k->quantise_row(a->q + row * n, a->scale + row * (n / 32), a->sum16 + row * (n / 16),
-                          a->x + row * n, n);
+    activations_quantise(w->c->k, w->a, row, row + 1);
 }
 
 void op_quantise(compute *c, activations *a) {

@@ -6,7 +6,7 @@
 #define TENSOR_OPS_H
 
 #include "base/pool.h"
-#include "tensor/kernels.h"
+#include "tensor/matmul.h"
 
 typedef struct compute {
     const kernels *k;
@@ -24,7 +24,7 @@ hone_status compute_reserve(compute *c, size_t scratch_bytes);
 /* task(user, i, thread) for i < n, spread over the threads. */
 void op_parallel(compute *c, size_t n, pool_task task, void *user);
 
-/* Fills a->q, scale and sum16 from a->x when a->quantised; nothing otherwise. */
+/* Fills the quantised form of all tokens when a->quantised; does nothing otherwise. */
 void op_quantise(compute *c, activations *a);
 
 /* y[t, r] = Σ_k w[r, k] · x[t, k] (+ bias[r]); y rows are y_stride floats apart. */

@@ -19,8 +19,11 @@ uint16_t bf16_from_f32(float x);
 void quant_decode_row(dtype type, float *out, const void *row, size_t n);
 
 /* row = the blocks of x[n], bytes as ggml's reference quantisers write them. `importance`[n] weighs
- * the squared error of each column (NULL: the unweighted algorithm). Values must be finite;
- * HONE_ERR_NUMERIC otherwise. HONE_ERR_UNSUPPORTED for types that are not weights. */
+ * the squared error of each column (NULL: the unweighted algorithm); F32, F16, BF16 and Q8_0 do not
+ * use it, and a block whose columns all weigh 0 is encoded as with NULL. `row` needs no alignment.
+ * HONE_ERR_NUMERIC for values that are not finite or that the type cannot hold, and for importance
+ * that is negative or above 10^12; HONE_ERR_UNSUPPORTED for types that are not weights;
+ * HONE_ERR_ARGUMENT unless n is a multiple of the block. The row is undefined after a failure. */
 hone_status quant_encode_row(dtype type, void *row, const float *x, size_t n,
                              const float *importance);
 

@@ -1,7 +1,7 @@
 /* Decoding rows of every weight type, block by block, as the layouts in blocks.h say.
  *
- * Every multiplication and addition is rounded once, in the order written: (d · scale) · q, then the
- * minimum. Kernels reproduce these bits. */
+ * Every multiplication and addition is rounded once, in the order written: (d · scale) · q, then
+ * the minimum. Kernels reproduce these bits. */
 #include <string.h>
 
 #include "tensor/blocks.h"

@@ -1,7 +1,7 @@
 /* Encoders of the K formats: super-blocks of 256 with quantised scales.
  *
- * All go the same way: a search finds each sub-block's scale (and minimum), these are quantised with
- * a half as their own scale, and then every element is quantised again with the scale that the
+ * All go the same way: a search finds each sub-block's scale (and minimum), these are quantised
+ * with a half as their own scale, and then every element is quantised again with the scale that the
  * decoder will see. Sub-blocks whose decoded scale is 0 keep the codes of the search. */
 #include <math.h>
 

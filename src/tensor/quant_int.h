@@ -1,8 +1,8 @@
-/* The inside of quant_encode_row: encoders of single blocks, and the searches for scales they share.
+/* The inside of quant_encode_row: encoders of single blocks, and the searches they share.
  *
- * The algorithms and the order of every float operation are those of ggml's reference quantisers, so
- * that the bytes agree (docs/formats.md, "Quantising"). Sums run in index order; products of three
- * are (w · x) · q and (w · q) · q. */
+ * The algorithms and the order of every float operation are those of ggml's reference quantisers,
+ * so that the bytes agree (docs/formats.md, "Quantising"). Sums run in index order; products of
+ * three are (w · x) · q and (w · q) · q. */
 #ifndef TENSOR_QUANT_INT_H
 #define TENSOR_QUANT_INT_H
 
@@ -12,9 +12,9 @@
 
 /* --- encoders: one for each block type, files quant_encode_*.c --- */
 
-/* Writes the block of x[32] or x[256]. `importance` is NULL or has a positive sum; `row_mean_square`
- * is the mean of x² over the whole row and read only with importance. Values too large for the
- * format leave a scale that is not finite; the caller looks for that. */
+/* Writes the block of x[32] or x[256]. `importance` is NULL or has a positive sum;
+ * `row_mean_square` is the mean of x² over the whole row and read only with importance. Values too
+ * large for the format leave a scale that is not finite; the caller looks for that. */
 typedef void encode_block(void *block, const float *x, const float *importance,
                           float row_mean_square);
 
@@ -28,9 +28,9 @@ encode_block encode_q4_0, encode_q4_1, encode_q5_0, encode_q5_1, encode_q8_0, en
 
 #define QUANT_RUN 32 /* the longest run that a search takes */
 
-/* x ≈ scale · (q − limit), q in 0 … 2 · limit − 1, least squares under w[n]: the first guess puts the
- * element of largest magnitude on −limit, eighteen others nearby are tried. Returns the scale, which
- * may be negative; zeros give 0 and q = 0. */
+/* x ≈ scale · (q − limit), q in 0 … 2 · limit − 1, least squares under w[n]: the first guess puts
+ * the element of largest magnitude on −limit, eighteen others nearby are tried. Returns the scale,
+ * which may be negative; zeros give 0 and q = 0. */
 float search_symmetric(int n, int limit, const float *x, const float *w, uint8_t *q);
 
 /* The same form, from the first guess by coordinate descent over single codes. */

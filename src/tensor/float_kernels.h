@@ -1,0 +1,280 @@
+/* The float kernels, written once over the vectors that an instruction set's file defines before it
+ * includes this:
+ *
+ *     vec, LANES, TILE_TOKENS                 a vector of floats, and the width of gemm's tile
+ *     v_set(a)  v_load(p)  v_store(p, v)
+ *     v_load_n(p, n)  v_store_n(p, v, n)      the first n < LANES lanes; zeros behind them
+ *     v_add  v_sub  v_mul  v_div              lane by lane
+ *     v_fma(a, b, c)                          a · b + c, rounded once
+ *     v_max(a, b)  v_min(a, b)                b where either is NaN
+ *     v_round(v)                              to the nearest whole number
+ *     v_scale(v, n)                           v · 2^n, also where 2^n is no normal number
+ *     v_from_f16(p)  v_from_bf16(p)  v_from_i8(p)
+ *     v_sum4(out, a, b, c, d)                 out[4] = the sum of each one's lanes, in one order
+ */
+#ifndef TENSOR_FLOAT_KERNELS_H
+#define TENSOR_FLOAT_KERNELS_H
+
+#include <math.h>
+
+#include "tensor/kernels_int.h"
+#include "tensor/unpack.h"
+
+/* --- rows of weights --- */
+
+static void decode_halves(float *out, const char *row, size_t n, const bool bf16) {
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        v_store(out + i, bf16 ? v_from_bf16(row + 2 * i) : v_from_f16(row + 2 * i));
+    if (i < n) quant_decode_row(bf16 ? DTYPE_BF16 : DTYPE_F16, out + i, row + 2 * i, n - i);
+}
+
+static void decode_row_simd(dtype type, float *out, const void *row, size_t n) {
+    if (type == DTYPE_F32)
+        memcpy(out, row, n * sizeof(float));
+    else if (type == DTYPE_F16)
+        decode_halves(out, row, n, false);
+    else if (type == DTYPE_BF16)
+        decode_halves(out, row, n, true);
+    else
+        decode_blocks_portable(type, out, row, n);
+}
+
+/* --- y = W · x, lanes along k --- */
+
+enum { TILE_ROWS = 4, TILE_TOKENS_LIMIT = 6 };
+
+/* A tile of 4 rows or 1 × up to TILE_TOKENS tokens, with an accumulator for each output. */
+INLINE void gemm_tile(float *y, size_t y_stride, const float *w, size_t w_stride, const float *x,
+                      size_t x_stride, size_t n, bool add, const int rows, const int tokens) {
+    vec sum[TILE_ROWS][TILE_TOKENS_LIMIT], in[TILE_TOKENS_LIMIT];
+    for (int r = 0; r < TILE_ROWS; r++)
+        for (int t = 0; t < tokens; t++) sum[r][t] = v_set(0);
+    size_t k = 0;
+    for (; k + LANES <= n; k += LANES) {
+        for (int t = 0; t < tokens; t++) in[t] = v_load(x + t * x_stride + k);
+        for (int r = 0; r < rows; r++) {
+            vec weight = v_load(w + r * w_stride + k);
+            for (int t = 0; t < tokens; t++) sum[r][t] = v_fma(weight, in[t], sum[r][t]);
+        }
+    }
+    if (k < n) {
+        for (int t = 0; t < tokens; t++) in[t] = v_load_n(x + t * x_stride + k, n - k);
+        for (int r = 0; r < rows; r++) {
+            vec weight = v_load_n(w + r * w_stride + k, n - k);
+            for (int t = 0; t < tokens; t++) sum[r][t] = v_fma(weight, in[t], sum[r][t]);
+        }
+    }
+    for (int t = 0; t < tokens; t++) {
+        float *out = y + t * y_stride, dots[TILE_ROWS];
+        v_sum4(dots, sum[0][t], sum[1][t], sum[2][t], sum[3][t]);
+        for (int r = 0; r < rows; r++) out[r] = add ? out[r] + dots[r] : dots[r];
+    }
+}
+
+INLINE void gemm_rows(float *y, size_t y_stride, const float *w, size_t w_stride, size_t n_rows,
+                      const float *x, size_t x_stride, size_t n, bool add, const int tokens) {
+    size_t r = 0;
+    for (; r + TILE_ROWS <= n_rows; r += TILE_ROWS)
+        gemm_tile(y + r, y_stride, w + r * w_stride, w_stride, x, x_stride, n, add, TILE_ROWS,
+                  tokens);
+    for (; r < n_rows; r++)
+        gemm_tile(y + r, y_stride, w + r * w_stride, w_stride, x, x_stride, n, add, 1, tokens);
+}
+
+static void gemm_f32_simd(float *y, size_t y_stride, const float *w, size_t w_stride, size_t n_rows,
+                          const float *x, size_t x_stride, size_t n_tokens, size_t n, bool add) {
+#define GEMM_TOKENS(tokens) \
+    gemm_rows(y, y_stride, w, w_stride, n_rows, x, x_stride, n, add, tokens)
+    for (; n_tokens >= TILE_TOKENS; n_tokens -= TILE_TOKENS) {
+        GEMM_TOKENS(TILE_TOKENS);
+        y += TILE_TOKENS * y_stride;
+        x += TILE_TOKENS * x_stride;
+    }
+    switch (n_tokens) {
+    case 1: GEMM_TOKENS(1); break;
+    case 2: GEMM_TOKENS(2); break;
+    case 3: GEMM_TOKENS(3); break;
+    case 4: GEMM_TOKENS(4); break;
+    case 5: GEMM_TOKENS(5); break;
+    }
+#undef GEMM_TOKENS
+}
+
+/* --- attention --- */
+
+INLINE size_t kv_row_bytes(const dtype kv, size_t dim) {
+    return kv == DTYPE_F32 ? dim * 4 : kv == DTYPE_F16 ? dim * 2 : dim / 32 * sizeof(block_q8_0);
+}
+
+/* LANES elements of a row, from element j on. */
+INLINE vec kv_load(const dtype kv, const char *row, size_t j) {
+    if (kv == DTYPE_F32) return v_load((const float *)(row + 4 * j));
+    if (kv == DTYPE_F16) return v_from_f16(row + 2 * j);
+    const block_q8_0 *b = (const block_q8_0 *)row + j / 32;
+    return v_mul(v_set(unpack_f16(b->d)), v_from_i8(b->qs + j % 32));
+}
+
+/* The last n < LANES elements of a row of F32 or F16, zeros behind them. */
+INLINE vec kv_load_n(const dtype kv, const char *row, size_t j, size_t n) {
+    if (kv == DTYPE_F32) return v_load_n((const float *)(row + 4 * j), n);
+    uint16_t halves[LANES] = {0};
+    memcpy(halves, row + 2 * j, 2 * n);
+    return v_from_f16(halves);
+}
+
+INLINE void scores_of(float *scores, const float *q, const dtype kv, const char *k, size_t n,
+                      size_t dim, float scale) {
+    const size_t row_bytes = kv_row_bytes(kv, dim);
+    for (size_t i = 0; i < n; i += 4) {
+        const char *row[4];
+        vec sum[4];
+        for (int r = 0; r < 4; r++) {
+            row[r] = k + (i + r < n ? i + r : n - 1) * row_bytes;
+            sum[r] = v_set(0);
+        }
+        size_t j = 0;
+        for (; j + LANES <= dim; j += LANES) {
+            vec in = v_load(q + j);
+            for (int r = 0; r < 4; r++) sum[r] = v_fma(in, kv_load(kv, row[r], j), sum[r]);
+        }
+        if (j < dim) {
+            vec in = v_load_n(q + j, dim - j);
+            for (int r = 0; r < 4; r++)
+                sum[r] = v_fma(in, kv_load_n(kv, row[r], j, dim - j), sum[r]);
+        }
+        float dots[4];
+        v_sum4(dots, sum[0], sum[1], sum[2], sum[3]);
+        for (size_t r = 0; r < 4 && i + r < n; r++) scores[i + r] = dots[r] * scale;
+    }
+}
+
+static void attend_scores_simd(float *scores, const float *q, dtype kv, const void *k, size_t n,
+                               size_t dim, float scale) {
+    if (kv == DTYPE_F32)
+        scores_of(scores, q, DTYPE_F32, k, n, dim, scale);
+    else if (kv == DTYPE_F16)
+        scores_of(scores, q, DTYPE_F16, k, n, dim, scale);
+    else
+        scores_of(scores, q, DTYPE_Q8_0, k, n, dim, scale);
+}
+
+/* Columns j … j + LANES · vectors of the output stay in registers over all rows. */
+INLINE void values_columns(float *out, const float *weights, const dtype kv, const char *v, size_t n,
+                           size_t row_bytes, size_t j, const int vectors) {
+    vec sum[8];
+    for (int c = 0; c < vectors; c++) sum[c] = v_load(out + j + LANES * c);
+    for (size_t i = 0; i < n; i++, v += row_bytes) {
+        vec weight = v_set(weights[i]);
+        for (int c = 0; c < vectors; c++)
+            sum[c] = v_fma(weight, kv_load(kv, v, j + LANES * c), sum[c]);
+    }
+    for (int c = 0; c < vectors; c++) v_store(out + j + LANES * c, sum[c]);
+}
+
+INLINE void values_of(float *out, const float *weights, const dtype kv, const char *v, size_t n,
+                      size_t dim) {
+    const size_t row_bytes = kv_row_bytes(kv, dim);
+    size_t j = 0;
+    for (; j + 8 * LANES <= dim; j += 8 * LANES)
+        values_columns(out, weights, kv, v, n, row_bytes, j, 8);
+    for (; j + 4 * LANES <= dim; j += 4 * LANES)
+        values_columns(out, weights, kv, v, n, row_bytes, j, 4);
+    for (; j + LANES <= dim; j += LANES)
+        values_columns(out, weights, kv, v, n, row_bytes, j, 1);
+    if (j == dim) return;
+    vec sum = v_load_n(out + j, dim - j);
+    for (size_t i = 0; i < n; i++)
+        sum = v_fma(v_set(weights[i]), kv_load_n(kv, v + i * row_bytes, j, dim - j), sum);
+    v_store_n(out + j, sum, dim - j);
+}
+
+static void attend_values_simd(float *out, const float *weights, dtype kv, const void *v, size_t n,
+                               size_t dim) {
+    if (kv == DTYPE_F32)
+        values_of(out, weights, DTYPE_F32, v, n, dim);
+    else if (kv == DTYPE_F16)
+        values_of(out, weights, DTYPE_F16, v, n, dim);
+    else
+        values_of(out, weights, DTYPE_Q8_0, v, n, dim);
+}
+
+/* exp(x) = 2^n · exp(r), r = x − n · ln 2, |r| ≤ ln 2 / 2, by Taylor's series to r^7, whose rest is
+ * below 6e-9. The relative error is below 1.5e-7; NaN stays NaN. The high part of ln 2 has so few
+ * bits that its product with n is exact. */
+INLINE vec v_exp(vec x) {
+    x = v_min(v_set(EXP_HIGHEST), v_max(v_set(EXP_LOWEST), x));
+    vec n = v_round(v_mul(x, v_set(0x1.715476p+0f)));
+    vec r = v_fma(n, v_set(-0x1.62e4p-1f), x);
+    r = v_fma(n, v_set(-0x1.7f7d1cp-20f), r);
+    vec p = v_set(1.0f / 5040);
+    p = v_fma(p, r, v_set(1.0f / 720));
+    p = v_fma(p, r, v_set(1.0f / 120));
+    p = v_fma(p, r, v_set(1.0f / 24));
+    p = v_fma(p, r, v_set(1.0f / 6));
+    p = v_fma(p, r, v_set(1.0f / 2));
+    p = v_fma(p, r, v_set(1));
+    p = v_fma(p, r, v_set(1));
+    return v_scale(p, n);
+}
+
+INLINE float v_sum(vec a) {
+    float sums[4];
+    v_sum4(sums, a, a, a, a);
+    return sums[0];
+}
+
+static float exp_sum_simd(float *x, size_t n, float max) {
+    vec sum = v_set(0), shift = v_set(max);
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        vec e = v_exp(v_sub(v_load(x + i), shift));
+        v_store(x + i, e);
+        sum = v_add(sum, e);
+    }
+    if (i < n) {
+        v_store_n(x + i, v_exp(v_sub(v_load_n(x + i, n - i), shift)), n - i);
+        sum = v_add(sum, v_load_n(x + i, n - i));
+    }
+    return v_sum(sum);
+}
+
+/* --- element-wise --- */
+
+static void rms_norm_simd(float *y, const float *x, const float *w, size_t n, float eps) {
+    vec even = v_set(0), odd = v_set(0);
+    size_t i = 0;
+    for (; i + 2 * LANES <= n; i += 2 * LANES) {
+        vec a = v_load(x + i), b = v_load(x + i + LANES);
+        even = v_fma(a, a, even);
+        odd = v_fma(b, b, odd);
+    }
+    float squares = v_sum(v_add(even, odd));
+    for (; i < n; i++) squares += x[i] * x[i];
+    float factor = 1.0f / sqrtf(squares / (float)n + eps);
+    for (i = 0; i + LANES <= n; i += LANES)
+        v_store(y + i, v_mul(v_mul(v_load(x + i), v_set(factor)), v_load(w + i)));
+    for (; i < n; i++) y[i] = x[i] * factor * w[i];
+}
+
+INLINE vec v_silu(vec a) { return v_div(a, v_add(v_set(1), v_exp(v_sub(v_set(0), a)))); }
+
+static void silu_mul_simd(float *gate, const float *up, size_t n) {
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        v_store(gate + i, v_mul(v_silu(v_load(gate + i)), v_load(up + i)));
+    if (i < n)
+        v_store_n(gate + i, v_mul(v_silu(v_load_n(gate + i, n - i)), v_load_n(up + i, n - i)), n - i);
+}
+
+static void fill_float_kernels(kernels *k) {
+    k->decode_row = decode_row_simd;
+    k->gemm_f32 = gemm_f32_simd;
+    k->attend_scores = attend_scores_simd;
+    k->attend_values = attend_values_simd;
+    k->exp_sum = exp_sum_simd;
+    k->rms_norm = rms_norm_simd;
+    k->silu_mul = silu_mul_simd;
+}
+
+#endif

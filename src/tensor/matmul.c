@@ -1,0 +1,120 @@
+#include "tensor/matmul.h"
+
+#include "tensor/unpack.h"
+
+enum {
+    FLOAT_K_BLOCK = 1024, /* inputs that float rows are decoded and summed by */
+    FLOAT_ROWS = MATMUL_ROW_STEP,
+    /* From here on interleaving a panel pays. */
+    PANEL_TOKENS = 2 * MATMUL_FEW_TOKENS,
+};
+
+static size_t align64(size_t bytes) { return (bytes + 63) / 64 * 64; }
+
+/* --- activations --- */
+
+size_t activations_bytes(size_t n_tokens, size_t n_in) {
+    size_t blocks = n_tokens * (n_in / 32);
+    return align64(n_tokens * n_in) + 2 * align64(blocks * sizeof(float)) +
+           align64(2 * blocks * sizeof(float));
+}
+
+void activations_init(activations *a, const float *x, size_t n_tokens, size_t n_in, void *memory) {
+    *a = (activations){.n_tokens = n_tokens, .n_in = n_in, .x = x, .quantised = memory != NULL};
+    if (!memory) return;
+    size_t blocks = n_tokens * (n_in / 32);
+    char *at = memory;
+    a->q = (int8_t *)at;
+    at += align64(n_tokens * n_in);
+    a->scale = (float *)at;
+    at += align64(blocks * sizeof(float));
+    a->sum32 = (float *)at;
+    at += align64(blocks * sizeof(float));
+    a->sum16 = (float *)at;
+}
+
+void activations_quantise(const kernels *k, activations *a, size_t token_begin, size_t token_end) {
+    size_t n = a->n_in, blocks = n / 32;
+    for (size_t t = token_begin; t < token_end; t++)
+        k->quantise_row(a->q + t * n, a->scale + t * blocks, a->sum32 + t * blocks,
+                        a->sum16 + t * 2 * blocks, a->x + t * n, n);
+}
+
+/* --- quantised --- */
+
+bool matmul_can_quantise(const tensor *w) {
+    return unpack_traits_of(w->type).group != 0 && w->ne[0] % 32 == 0;
+}
+
+/* Room for `rows` unpacked rows of n weights. */
+static size_t unpacked_bytes(size_t rows, size_t n) {
+    return align64(rows * n + 64) + 2 * align64(rows * (n / 16) * sizeof(float));
+}
+
+static unpacked unpacked_in(void *scratch, size_t rows, size_t n) {
+    uint8_t *q = scratch;
+    float *scale = (float *)(q + align64(rows * n + 64));
+    return (unpacked){q, scale, scale + align64(rows * (n / 16) * sizeof(float)) / sizeof(float)};
+}
+
+static void matmul_by_rows(const kernels *k, float *y, size_t y_stride, const tensor *w,
+                           size_t row_begin, size_t row_end, const activations *x, void *scratch) {
+    unpacked row = unpacked_in(scratch, 1, w->ne[0]);
+    for (size_t r = row_begin; r < row_end; r++) {
+        k->unpack_row(w->type, &row, tensor_row(w, r), w->ne[0]);
+        k->dot_row(y + r, y_stride, w->type, &row, x);
+    }
+}
+
+static void matmul_by_panels(const kernels *k, float *y, size_t y_stride, const tensor *w,
+                             size_t row_begin, size_t row_end, const activations *x, void *scratch) {
+    unpacked panel = unpacked_in(scratch, k->panel_rows, w->ne[0]);
+    for (size_t r = row_begin; r < row_end; r += k->panel_rows) {
+        size_t n_rows = row_end - r < k->panel_rows ? row_end - r : k->panel_rows;
+        k->pack_panel(w->type, &panel, tensor_row(w, r), w->row_bytes, n_rows, w->ne[0]);
+        k->gemm_panel(y + r, y_stride, w->type, &panel, n_rows, x);
+    }
+}
+
+/* --- float --- */
+
+/* Blocks of k begin at fixed places, so that the order of summation depends on n_in alone. */
+static void matmul_by_floats(const kernels *k, float *y, size_t y_stride, const tensor *w,
+                             size_t row_begin, size_t row_end, const activations *x, void *scratch) {
+    const dtype_traits *layout = dtype_get(w->type);
+    const size_t n = w->ne[0];
+    for (size_t r = row_begin; r < row_end; r += FLOAT_ROWS) {
+        size_t n_rows = row_end - r < FLOAT_ROWS ? row_end - r : FLOAT_ROWS;
+        for (size_t begin = 0; begin < n; begin += FLOAT_K_BLOCK) {
+            size_t width = n - begin < FLOAT_K_BLOCK ? n - begin : FLOAT_K_BLOCK;
+            const float *rows = scratch;
+            size_t stride = FLOAT_K_BLOCK;
+            size_t offset = begin / layout->block * layout->block_bytes;
+            for (size_t i = 0; i < n_rows; i++)
+                k->decode_row(w->type, (float *)scratch + i * stride,
+                              (const char *)tensor_row(w, r + i) + offset, width);
+            k->gemm_f32(y + r, y_stride, rows, stride, n_rows, x->x + begin, n, x->n_tokens, width,
+                        begin > 0);
+        }
+    }
+}
+
+/* --- both --- */
+
+size_t matmul_scratch_bytes(const tensor *w, size_t n_tokens) {
+    size_t floats = FLOAT_ROWS * FLOAT_K_BLOCK * sizeof(float);
+    if (!matmul_can_quantise(w)) return floats;
+    size_t rows = n_tokens < PANEL_TOKENS ? 1 : MATMUL_ROW_STEP;
+    size_t codes = unpacked_bytes(rows, w->ne[0]);
+    return floats > codes ? floats : codes;
+}
+
+void matmul_rows(const kernels *k, float *y, size_t y_stride, const tensor *w, size_t row_begin,
+                 size_t row_end, const activations *x, void *scratch) {
+    if (!x->quantised || !matmul_can_quantise(w))
+        matmul_by_floats(k, y, y_stride, w, row_begin, row_end, x, scratch);
+    else if (x->n_tokens < PANEL_TOKENS || k->panel_rows == 0)
+        matmul_by_rows(k, y, y_stride, w, row_begin, row_end, x, scratch);
+    else
+        matmul_by_panels(k, y, y_stride, w, row_begin, row_end, x, scratch);
+}

