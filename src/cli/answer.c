@@ -134,6 +134,7 @@ hone_status answer_generate(answer *a, const engine *e, const answer_settings *s
         .stop = settings->stop.items,
         .n_stop = settings->stop.n,
         .ignore_eos = settings->ignore_eos,
+        .logprobs = settings->logprobs != CLI_UNSET,
         .n_top_logprobs = settings->logprobs == CLI_UNSET ? 0 : (size_t)settings->logprobs,
         .draft_kind = e->draft_kind,
         .draft = e->draft_session,
