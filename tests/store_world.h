@@ -3,6 +3,7 @@
 #ifndef TESTS_STORE_WORLD_H
 #define TESTS_STORE_WORLD_H
 
+#include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdbool.h>
@@ -57,7 +58,7 @@ static inline void world_write(const char *below, const char *text) {
     }
 }
 
-/* False (with the reason printed) where there is no python3. The log lies beside the homes. */
+/* False, with the reason printed, when it does not start. The log lies beside the homes. */
 static inline bool world_start_server(const char *log) {
     extern char **environ;
     int in[2], out[2];
@@ -74,9 +75,12 @@ static inline bool world_start_server(const char *log) {
     close(out[1]);
     world_stdin = in[1];
     char line[64] = "";
-    ssize_t n = error ? -1 : read(out[0], line, sizeof line - 1);
-    close(out[0]);
-    return n > 0 && sscanf(line, "%d %d", &world_port, &world_other_port) == 2;
+    FILE *answer = fdopen(out[0], "r");
+    bool answered = !error && answer && fgets(line, sizeof line, answer) &&
+                    sscanf(line, "%d %d", &world_port, &world_other_port) == 2;
+    if (!answered) printf("fault_server.py: %s, said \"%s\"\n", strerror(error), line);
+    if (answer) fclose(answer);
+    return answered;
 }
 
 static inline void world_end(void) {

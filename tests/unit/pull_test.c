@@ -448,11 +448,12 @@ static void each_failed_allocation_is_an_error(void) {
 int main(void) {
     world_new_home();
     snprintf(log_path, sizeof log_path, "%s.log", world_home);
-    if (!world_start_server(log_path)) {
-        printf("skipped: python3 cannot run tests/tools/fault_server.py\n");
+    if (system("python3 -c pass") != 0) {
+        printf("skipped all: python3 does not run here\n");
         test_skipped++;
         return test_summary();
     }
+    if (!world_start_server(log_path)) return 1;
     RUN(a_plain_url_is_pulled_and_kept);
     RUN(a_url_may_be_given_a_name);
     RUN(another_model_of_the_same_name_is_refused);
