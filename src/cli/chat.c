@@ -129,7 +129,7 @@ typedef enum reading { READ_TEXT, READ_INTERRUPTED, READ_END } reading;
 
 static reading read_line(chat *c, const char **line, size_t *n) {
     int count = 0;
-    interrupt_arm(NULL);
+    interrupt_hold();
     el_set(c->line_editor, EL_PREP_TERM, 1); /* before the prompt invites to type */
     *line = el_gets(c->line_editor, &count);
     interrupt_disarm();

@@ -12,14 +12,14 @@
 #include "cli/cli.h"
 
 static _Atomic(hone_session *) armed_session;
-static atomic_bool armed, seen, final;
+static atomic_bool armed, held, seen, final;
 static int wake_pipe[2] = {-1, -1}; /* whoever waits for a person waits for this, too */
 
 static void handle(int signal_number) {
     if (signal_number == SIGTERM) atomic_store(&final, true);
     hone_session *session = atomic_load(&armed_session);
     bool again = atomic_exchange(&seen, true);
-    if (!atomic_load(&armed) || (again && session)) _exit(CLI_INTERRUPTED);
+    if (!atomic_load(&held) && (again || !atomic_load(&armed))) _exit(CLI_INTERRUPTED);
     int errno_before = errno;
     if (write(wake_pipe[1], "", 1) < 0) errno = errno_before; /* full: the reader wakes anyway */
     if (session) hone_session_cancel(session);
@@ -39,15 +39,25 @@ void interrupt_init(void) {
     signal(SIGPIPE, SIG_IGN);
 }
 
-void interrupt_arm(hone_session *session) {
+static void forget(void) {
     char drained[16];
     while (read(wake_pipe[0], drained, sizeof drained) > 0) continue;
     atomic_store(&seen, false);
+}
+
+void interrupt_arm(hone_session *session) {
+    forget();
     atomic_store(&armed_session, session);
     atomic_store(&armed, true);
 }
 
+void interrupt_hold(void) {
+    forget();
+    atomic_store(&held, true);
+}
+
 void interrupt_disarm(void) {
+    atomic_store(&held, false);
     atomic_store(&armed, false);
     atomic_store(&armed_session, NULL);
 }

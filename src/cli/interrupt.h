@@ -1,9 +1,8 @@
 /* SIGINT and SIGTERM.
  *
  * By default they end the program at once with exit code 130. Between interrupt_arm and
- * interrupt_disarm the first one only asks: it sets the flag and cancels the session; where there is
- * a session the second one ends the program. A chat goes on after SIGINT and leaves after SIGTERM;
- * while it edits a line it is armed without a session, since it must put the terminal back. */
+ * interrupt_disarm the first one only asks: it sets the flag and cancels the session; the second one
+ * ends the program. A chat goes on after SIGINT and leaves after SIGTERM. */
 #ifndef CLI_INTERRUPT_H
 #define CLI_INTERRUPT_H
 
@@ -16,6 +15,9 @@ void interrupt_init(void);
 
 /* Clears the flag. `session` (may be NULL) is cancelled by the first signal. */
 void interrupt_arm(hone_session *session);
+/* For a terminal that must be put back first: clears the flag; no signal ends the program until
+ * interrupt_disarm. */
+void interrupt_hold(void);
 /* Back to ending at once. The flag stays for interrupt_seen. */
 void interrupt_disarm(void);
 bool interrupt_seen(void);
