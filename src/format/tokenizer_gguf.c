@@ -200,12 +200,14 @@ static hone_status read_merges(tokenizer_spec *spec, const gguf *file, const cha
 
 static hone_status read_id(const tokenizer_spec *spec, const gguf *file, const char *name,
                            const char *key, int32_t *id) {
-    uint64_t value;
+    double value = -2;
     if (gguf_find(file, key) == NULL) {
         if (*id >= 0 && (size_t)*id >= spec->n_tokens) *id = -1; /* a default of the model */
         return HONE_OK;
     }
-    if (!gguf_get_u64(file, key, &value) || value >= spec->n_tokens)
+    gguf_get_f64(file, key, &value);
+    if (value == UINT32_MAX) value = -1; /* "none", as old converters write it */
+    if (!(value >= -1 && value < (double)spec->n_tokens))
         return fail(HONE_ERR_FORMAT, "%s: %s: expected an id below %zu", name, key,
                     spec->n_tokens);
     *id = (int32_t)value;

@@ -4,13 +4,14 @@
  *
  * The vocabularies are ggml-vocab-NAME.gguf (tests/fetch_vocabularies.sh gets them). One line for
  * each: passed, failed, or skipped with the reason; the last line counts them. */
-#include "base/buf.h"
+#include <stdio.h>
+#include <string.h>
+
 #include "base/file_map.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "format/gguf.h"
 #include "format/tokenizer_spec.h"
-#include "test.h"
 #include "text/tokenizer.h"
 #include "text/unicode.h"
 
@@ -20,7 +21,6 @@ typedef struct vocabulary {
     char name[48];
     size_t n_rows, n_bad;
     char reason[512]; /* why it was skipped */
-    bool opened;
     gguf *file;
     tokenizer *tokenizer;
     bool byte_level;
