@@ -166,11 +166,17 @@ void answer_release(answer *a) {
 
 /* --- afterwards --- */
 
-/* "Paris" for a token; the caller frees it. NULL when memory is short. */
+/* " Paris" for a token; the caller frees it. NULL when memory is short. Some tokenizers drop the
+ * blank at the start of a text, so that the token is taken from behind a copy of itself. */
 static char *token_text(const hone_model *model, int32_t id) {
-    char *text = NULL;
-    size_t n;
-    return hone_detokenize(model, &id, 1, true, &text, &n) == HONE_OK ? text : NULL;
+    const int32_t twice[] = {id, id};
+    char *once_text, *twice_text;
+    size_t n_once, n_twice;
+    if (hone_detokenize(model, twice, 1, true, &once_text, &n_once) != HONE_OK) return NULL;
+    hone_free(once_text);
+    if (hone_detokenize(model, twice, 2, true, &twice_text, &n_twice) != HONE_OK) return NULL;
+    if (n_once <= n_twice) memmove(twice_text, twice_text + n_once, n_twice - n_once + 1);
+    return twice_text;
 }
 
 static json_t *token_to_json(const hone_model *model, int32_t id, double logprob) {

@@ -47,7 +47,7 @@ def parse(path):
             else:
                 {"<": case.stdin, ">": case.stdout, "!": case.stderr}[kind].append(rest)
         elif line.strip():
-            sys.exit(f"{path.name}:{number}: cannot read: {line}")
+            raise SystemExit(f"{path.name}:{number}: cannot read: {line}")
     return cases
 
 
