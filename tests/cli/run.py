@@ -74,7 +74,7 @@ def environment(hone, shared, folder):
     keep = ("PATH", "LANG", "LC_ALL", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS")
     env = {k: os.environ[k] for k in keep if k in os.environ}
     env["PATH"] = f"{hone.parent}:{env['PATH']}"
-    env.update(HOME=folder, HONE_HOME=folder, TMP=folder, TERM="dumb")
+    env.update(HOME=folder, HONE_HOME=folder, TMP=folder, TERM="dumb", ROOT=str(HERE.parents[1]))
     if shared:
         env.update(SHARED=str(shared), MODEL=str(shared / "models/stories260K.gguf"),
                    CHAT=str(shared / "golden/qwen2-tied"))
