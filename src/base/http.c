@@ -242,6 +242,14 @@ static size_t on_body(char *data, size_t one, size_t n, void *user) {
     return n;
 }
 
+static int answer_timeout_s(const http_download *job) {
+    return job->answer_timeout_s > 0 ? job->answer_timeout_s : 8;
+}
+
+static int stall_timeout_s(const http_download *job) {
+    return job->stall_timeout_s > 0 ? job->stall_timeout_s : 30;
+}
+
 /* libcurl calls this at least once a second: progress, cancellation and the two timeouts. */
 static int on_tick(void *user, curl_off_t total, curl_off_t now, curl_off_t up_total,
                    curl_off_t up_now) {
@@ -260,10 +268,10 @@ static int on_tick(void *user, curl_off_t total, curl_off_t now, curl_off_t up_t
         refuse(t, fail(HONE_ERR_CANCELLED, "cancelled"));
         return 1;
     }
-    double patience = t->accepted ? job->stall_timeout_s ? job->stall_timeout_s : 30
-                                  : job->answer_timeout_s ? job->answer_timeout_s : 8;
+    bool answered = t->answer.status == 200 || t->answer.status == 206;
+    int patience = answered ? stall_timeout_s(job) : answer_timeout_s(job);
     if (time - t->last_news <= patience) return 0;
-    fail(HONE_ERR_IO, "%s: %s for %.0f seconds", t->url, t->accepted ? "no byte came" : "no answer",
+    fail(HONE_ERR_IO, "%s: %s for %d seconds", t->url, answered ? "no byte came" : "no answer",
          patience);
     return 1; /* not a refusal: the transfer counts as broken */
 }
@@ -341,7 +349,6 @@ static void set_options(transfer *t, struct curl_slist *headers) {
     CURL *curl = t->curl;
     const http_download *job = t->job;
     bool secure = strncasecmp(job->url, "https:", 6) == 0;
-    long patience = job->answer_timeout_s ? job->answer_timeout_s : 8;
     curl_easy_setopt(curl, CURLOPT_URL, job->url);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "hone/" HONE_VERSION);
@@ -352,7 +359,7 @@ static void set_options(transfer *t, struct curl_slist *headers) {
     curl_easy_setopt(curl, CURLOPT_MAXREDIRS, (long)MAX_REDIRECTS);
     curl_easy_setopt(curl, CURLOPT_FAILONERROR, 1L);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, patience);
+    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)answer_timeout_s(job));
     curl_easy_setopt(curl, CURLOPT_BUFFERSIZE, 256L * 1024);
     curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(curl, CURLOPT_HEADERDATA, t);
@@ -378,13 +385,13 @@ static outcome judge(transfer *t, CURLcode code, const char *words, hone_status 
         *status = fail_status(t);
         return t->answer.status == 416 && t->have ? CHANGED : FAILED;
     }
-    if (code == CURLE_OK) { /* perhaps without any body */
+    if (code == CURLE_OK || code == CURLE_PARTIAL_FILE) { /* perhaps without any body */
         if (!accept_once(t)) {
             *status = t->refusal;
             return t->changed ? CHANGED : FAILED;
         }
         uint64_t total = t->version.total ? t->version.total : t->job->expected_bytes;
-        if (!total || t->have == total) return DONE;
+        if (code == CURLE_OK && (!total || t->have == total)) return DONE;
         *status = fail(HONE_ERR_IO, "%s: the connection ended after %llu of %llu bytes", t->url,
                        (unsigned long long)t->have, (unsigned long long)total);
         return BROKEN;

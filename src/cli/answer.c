@@ -134,6 +134,7 @@ hone_status answer_generate(answer *a, const engine *e, const answer_settings *s
         .stop = settings->stop.items,
         .n_stop = settings->stop.n,
         .ignore_eos = settings->ignore_eos,
+        .logprobs = settings->logprobs != CLI_UNSET,
         .n_top_logprobs = settings->logprobs == CLI_UNSET ? 0 : (size_t)settings->logprobs,
         .draft_kind = e->draft_kind,
         .draft = e->draft_session,
@@ -165,11 +166,17 @@ void answer_release(answer *a) {
 
 /* --- afterwards --- */
 
-/* "Paris" for a token; the caller frees it. NULL when memory is short. */
+/* " Paris" for a token; the caller frees it. NULL when memory is short. Some tokenizers drop the
+ * blank at the start of a text, so that the token is taken from behind a copy of itself. */
 static char *token_text(const hone_model *model, int32_t id) {
-    char *text = NULL;
-    size_t n;
-    return hone_detokenize(model, &id, 1, true, &text, &n) == HONE_OK ? text : NULL;
+    const int32_t twice[] = {id, id};
+    char *once_text, *twice_text;
+    size_t n_once, n_twice;
+    if (hone_detokenize(model, twice, 1, true, &once_text, &n_once) != HONE_OK) return NULL;
+    hone_free(once_text);
+    if (hone_detokenize(model, twice, 2, true, &twice_text, &n_twice) != HONE_OK) return NULL;
+    if (n_once <= n_twice) memmove(twice_text, twice_text + n_once, n_twice - n_once + 1);
+    return twice_text;
 }
 
 static json_t *token_to_json(const hone_model *model, int32_t id, double logprob) {

@@ -27,7 +27,7 @@ void answer_settings_init(answer_settings *s);
                 "end the answer after N tokens (default: when the model ends it)"),               \
     CLI_TEXTS("stop", 0, &(s).stop, "TEXT", "end the answer before TEXT; repeatable"),            \
     CLI_FLAG("ignore-eos", 0, &(s).ignore_eos, "go on where the model would end its answer"),     \
-    CLI_INTEGER("logprobs", 0, &(s).logprobs, "N", 0, 64,                                         \
+    CLI_INTEGER("logprobs", 0, &(s).logprobs, "N", 0, HONE_MAX_TOP_LOGPROBS,                      \
                 "list each token with its log-probability and the N best alternatives"),          \
     CLI_HEADING("Sampling (default: what the model recommends)"),                                 \
     CLI_REAL("temperature", 'T', &(s).temperature, "X", 0, 100,                                   \

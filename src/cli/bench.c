@@ -464,9 +464,9 @@ int cmd_bench(int argc, char **argv) {
         .about = "Measures reading a prompt (prefill) and writing an answer (decode) apart, on "
                  "synthetic tokens, and tells the median of several runs with its spread. Says "
                  "why numbers should not be relied on, where they should not.",
-        .examples = "  hone bench smollm2:135m\n"
-                    "  hone bench smollm2:135m --prompt 128,512,2048 --decode 64 --json\n"
-                    "  hone bench smollm2:135m --parallel 8 --depth 1024\n",
+        .examples = "hone bench smollm2:135m\n"
+                    "hone bench smollm2:135m --prompt 128,512,2048 --decode 64 --json\n"
+                    "hone bench smollm2:135m --parallel 8 --depth 1024\n",
         .options = options,
         .min_operands = 1,
         .max_operands = 1,

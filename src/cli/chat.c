@@ -3,12 +3,14 @@
  * Ctrl-C while the model answers ends the answer; at the prompt it drops the line, and twice in a
  * row it leaves, as Ctrl-D and /bye do. The library keeps what both sides said in its cache, so
  * that a turn computes only what is new. */
+#include <errno.h>
 #include <histedit.h>
 #include <langinfo.h>
 #include <locale.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/fs.h"
@@ -66,6 +68,25 @@ static char *show_prompt(EditLine *line_editor) {
     return c->continuing ? next : first;
 }
 
+/* libedit's own reader would miss a signal that comes just before it waits. Returns 1, 0 at the end
+ * of input, −1 when interrupted. */
+static int read_character(EditLine *line_editor, wchar_t *character) {
+    (void)line_editor;
+    char bytes[4];
+    size_t n = 0;
+    uint32_t code;
+    do {
+        if (!interrupt_wait_readable(STDIN_FILENO)) return -1;
+        ssize_t got = read(STDIN_FILENO, bytes + n, 1);
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) return (int)got;
+        n++;
+    } while (n < sizeof bytes && utf8_complete_prefix(bytes, n) < n);
+    utf8_decode(bytes, n, &code);
+    *character = code == UTF8_INVALID ? 0xFFFD : (wchar_t)code;
+    return 1;
+}
+
 static int open_editor(chat *c) {
     /* Line editing of anything but ASCII needs a UTF-8 locale, whatever the user's language. */
     setlocale(LC_CTYPE, "");
@@ -83,6 +104,7 @@ static int open_editor(chat *c) {
     if (c->history_path.text[0]) history(c->history, &event, H_LOAD, c->history_path.text);
     el_set(c->line_editor, EL_CLIENTDATA, c);
     el_set(c->line_editor, EL_PROMPT, show_prompt);
+    el_set(c->line_editor, EL_GETCFN, read_character);
     el_set(c->line_editor, EL_EDITOR, "emacs");
     el_set(c->line_editor, EL_HIST, history, c->history);
     el_set(c->line_editor, EL_BIND, "^R", "em-inc-search-prev", NULL);
@@ -107,7 +129,8 @@ typedef enum reading { READ_TEXT, READ_INTERRUPTED, READ_END } reading;
 
 static reading read_line(chat *c, const char **line, size_t *n) {
     int count = 0;
-    interrupt_arm(NULL);
+    interrupt_hold();
+    el_set(c->line_editor, EL_PREP_TERM, 1); /* before the prompt invites to type */
     *line = el_gets(c->line_editor, &count);
     interrupt_disarm();
     if (interrupt_seen()) {
@@ -351,7 +374,7 @@ static void take_turn(chat *c, bool *hinted) {
         if (*hinted) {
             c->leave = true;
             c->exit_code = CLI_INTERRUPTED;
-        } else {
+        } else if (!interrupt_is_final()) {
             fprintf(stderr, "(Ctrl-C again, Ctrl-D or /bye leaves)\n");
         }
         *hinted = true;
@@ -362,6 +385,10 @@ static void take_turn(chat *c, bool *hinted) {
         break;
     }
     buf_release(&message);
+    if (interrupt_is_final()) {
+        c->leave = true;
+        c->exit_code = CLI_INTERRUPTED;
+    }
 }
 
 int chat_run(engine *e, run_settings *settings) {

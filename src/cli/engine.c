@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/fs.h"
+#include "base/mem.h"
 #include "base/system.h"
 #include "cli/cli.h"
 #include "cli/options.h"
@@ -29,22 +29,15 @@ static int choose_threads(int64_t flag, int *threads) {
     return CLI_OK;
 }
 
-/* A name in the store, a file or a folder. */
-static hone_status find_model(const char *name, fs_path *path) {
-    store *models;
-    TRY(store_open(&models, NULL));
-    hone_status status = store_resolve(models, name, path);
-    store_close(models);
-    return status;
-}
-
 int engine_open_model(hone_model **model, const char *name, int64_t threads) {
     hone_model_options options = {0};
     int code = choose_threads(threads, &options.n_threads);
     if (code != CLI_OK) return code;
-    fs_path path;
-    hone_status status = find_model(name, &path);
-    if (status == HONE_OK) status = hone_model_open(model, path.text, &options);
+    char *path;
+    hone_status status = store_resolve(name, &path);
+    if (status != HONE_OK) return cli_fail(status);
+    status = hone_model_open(model, path, &options);
+    mem_free(path);
     return status == HONE_OK ? CLI_OK : cli_fail(status);
 }
 
@@ -89,7 +82,7 @@ static int open_draft(engine *e, const engine_settings *settings) {
 }
 
 int engine_open(engine *e, const char *name, const engine_settings *settings) {
-    if (settings->exact && settings->kv >= 0 && engine_kv_type(settings) != HONE_KV_F32) {
+    if (settings->exact && settings->kv >= 0 && settings->kv != HONE_KV_F32) {
         cli_error("--exact keeps an f32 cache; leave --kv away");
         return CLI_USAGE;
     }

@@ -34,7 +34,8 @@ typedef struct engine_settings {
     CLI_TEXT("draft", 0, &(s).draft, "MODEL|ngram",                                                \
              "speculate with a smaller model of the same vocabulary, or with n-grams of the text " \
              "so far; the answer stays what it would be without"),                                 \
-    CLI_INTEGER("draft-tokens", 0, &(s).n_draft, "N", 1, 64, "tokens drafted at a time")
+    CLI_INTEGER("draft-tokens", 0, &(s).n_draft, "N", 1, HONE_MAX_DRAFT,                           \
+                "tokens drafted at a time (default 5)")
 
 typedef struct engine {
     hone_model *model, *draft_model;

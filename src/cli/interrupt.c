@@ -1,6 +1,9 @@
 /* The handler does only what is safe in one: flags, one atomic store in the session, _exit. */
 #include "cli/interrupt.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -9,39 +12,66 @@
 #include "cli/cli.h"
 
 static _Atomic(hone_session *) armed_session;
-static atomic_bool armed, seen;
+static atomic_bool armed, held, seen, final;
+static int wake_pipe[2] = {-1, -1}; /* whoever waits for a person waits for this, too */
 
 static void handle(int signal_number) {
-    (void)signal_number;
-    if (!atomic_load(&armed) || atomic_exchange(&seen, true)) {
-        static const char new_line = '\n';
-        if (isatty(STDERR_FILENO) && write(STDERR_FILENO, &new_line, 1) < 0) _exit(CLI_INTERRUPTED);
-        _exit(CLI_INTERRUPTED);
-    }
+    if (signal_number == SIGTERM) atomic_store(&final, true);
     hone_session *session = atomic_load(&armed_session);
+    bool again = atomic_exchange(&seen, true);
+    if (!atomic_load(&held) && (again || !atomic_load(&armed))) _exit(CLI_INTERRUPTED);
+    int errno_before = errno;
+    if (write(wake_pipe[1], "", 1) < 0) errno = errno_before; /* full: the reader wakes anyway */
     if (session) hone_session_cancel(session);
 }
 
 void interrupt_init(void) {
-    /* Without SA_RESTART: a read that waits for a person returns and looks at the flag. */
-    struct sigaction action = {.sa_handler = handle};
+    if (pipe(wake_pipe) == 0) {
+        for (int i = 0; i < 2; i++) {
+            fcntl(wake_pipe[i], F_SETFD, FD_CLOEXEC);
+            fcntl(wake_pipe[i], F_SETFL, O_NONBLOCK);
+        }
+    }
+    struct sigaction action = {.sa_handler = handle, .sa_flags = SA_RESTART};
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     signal(SIGPIPE, SIG_IGN);
 }
 
-void interrupt_arm(hone_session *session) {
+static void forget(void) {
+    char drained[16];
+    while (read(wake_pipe[0], drained, sizeof drained) > 0) continue;
     atomic_store(&seen, false);
+}
+
+void interrupt_arm(hone_session *session) {
+    forget();
     atomic_store(&armed_session, session);
     atomic_store(&armed, true);
 }
 
+void interrupt_hold(void) {
+    forget();
+    atomic_store(&held, true);
+}
+
 void interrupt_disarm(void) {
+    atomic_store(&held, false);
     atomic_store(&armed, false);
     atomic_store(&armed_session, NULL);
 }
 
 bool interrupt_seen(void) {
     return atomic_load(&seen);
+}
+
+bool interrupt_wait_readable(int fd) {
+    struct pollfd both[] = {{.fd = fd, .events = POLLIN}, {.fd = wake_pipe[0], .events = POLLIN}};
+    while (!interrupt_seen() && poll(both, 2, -1) < 0 && errno == EINTR) continue;
+    return !interrupt_seen();
+}
+
+bool interrupt_is_final(void) {
+    return atomic_load(&final);
 }

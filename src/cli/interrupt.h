@@ -1,8 +1,8 @@
 /* SIGINT and SIGTERM.
  *
  * By default they end the program at once with exit code 130. Between interrupt_arm and
- * interrupt_disarm the first one only asks: it sets the flag and cancels the session; the second
- * one ends the program. A terminal in line-editing mode is put back by its owner, chat.c. */
+ * interrupt_disarm the first one only asks: it sets the flag and cancels the session; the second one
+ * ends the program. A chat goes on after SIGINT and leaves after SIGTERM. */
 #ifndef CLI_INTERRUPT_H
 #define CLI_INTERRUPT_H
 
@@ -15,8 +15,15 @@ void interrupt_init(void);
 
 /* Clears the flag. `session` (may be NULL) is cancelled by the first signal. */
 void interrupt_arm(hone_session *session);
+/* For a terminal that must be put back first: clears the flag; no signal ends the program until
+ * interrupt_disarm. */
+void interrupt_hold(void);
 /* Back to ending at once. The flag stays for interrupt_seen. */
 void interrupt_disarm(void);
 bool interrupt_seen(void);
+/* Waits until a read from `fd` would not block; false when a signal came first. */
+bool interrupt_wait_readable(int fd);
+/* Whether a SIGTERM was among them, ever. */
+bool interrupt_is_final(void);
 
 #endif

@@ -99,8 +99,9 @@ static void print_option(FILE *out, const cli_option *option) {
 
 static void print_help(FILE *out, const cli_usage *usage) {
     const char *bold = cli_colour_code(out, CLI_BOLD), *plain = cli_colour_code(out, CLI_PLAIN);
-    fprintf(out, "%sUsage:%s hone %s [OPTIONS] %s\n\n", bold, plain, usage->command,
-            usage->operands ? usage->operands : "");
+    const char *operands = usage->operands ? usage->operands : "";
+    fprintf(out, "%sUsage:%s hone %s [OPTIONS]%s%s\n\n", bold, plain, usage->command,
+            *operands ? " " : "", operands);
     print_wrapped(out, usage->about, 0, 0);
     fprintf(out, "\n%sOptions%s\n", bold, plain);
     for (const cli_option *o = usage->options; o->kind; o++) {
@@ -112,7 +113,13 @@ static void print_help(FILE *out, const cli_usage *usage) {
     }
     const cli_option help = {.name = "help", .letter = 'h', .help = "this page"};
     print_option(out, &help);
-    if (usage->examples) fprintf(out, "\n%sExamples%s\n%s", bold, plain, usage->examples);
+    if (!usage->examples) return;
+    fprintf(out, "\n%sExamples%s\n", bold, plain);
+    for (const char *line = usage->examples; *line;) {
+        int n = (int)strcspn(line, "\n");
+        fprintf(out, "  %.*s\n", n, line);
+        line += n + (line[n] == '\n');
+    }
 }
 
 /* --- complaints --- */
@@ -333,7 +340,7 @@ int cli_parse(const cli_usage *usage, int argc, char **argv, cli_operands *opera
     }
     if (operands->n < usage->min_operands) {
         return cli_wrong_use(usage, "something is missing: hone %s %s", usage->command,
-                             usage->operands);
+                             usage->operands ? usage->operands : "");
     }
     if (operands->n > usage->max_operands) {
         return cli_wrong_use(usage, "\"%s\" is one word too many (quote a text with spaces)",

@@ -15,7 +15,7 @@
 typedef struct teller {
     bool verbose, terminal;
     pull_phase phase;
-    const char *source;
+    char source[ORIGIN_MAX_TEXT];
     uint64_t tenths;
     double drawn_ms;
 } teller;
@@ -66,17 +66,18 @@ static void show_on_terminal(teller *t, const pull_event *event) {
 /* One line when a step begins, and one for each tenth of a download. */
 static void show_in_log(teller *t, const pull_event *event) {
     uint64_t tenths = event->total ? event->bytes * 10 / event->total : 0;
-    bool new_step = event->phase != t->phase || event->source != t->source;
+    const char *source = event->source ? event->source : "";
+    bool new_step = event->phase != t->phase || strcmp(source, t->source) != 0;
     if (!new_step && (event->phase != PULL_DOWNLOADING || tenths <= t->tenths)) return;
     t->phase = event->phase;
-    t->source = event->source;
+    snprintf(t->source, sizeof t->source, "%s", source);
     t->tenths = tenths;
     cli_text done, total;
     if (event->phase == PULL_DOWNLOADING && event->total)
         fprintf(stderr, "downloading: %s of %s\n", cli_format_bytes(&done, event->bytes),
                 cli_format_bytes(&total, event->total));
-    else if (event->phase == PULL_ASKING && event->source)
-        tell_line("asking ", event->source);
+    else if (event->phase == PULL_ASKING)
+        tell_line("asking ", source);
     else
         fprintf(stderr, "%s\n", phase_label(event->phase));
 }

@@ -198,10 +198,10 @@ int cmd_run(int argc, char **argv) {
                  "or standard input where that is not a terminal; without any of them, a chat "
                  "begins (/help lists its commands).\n\n"
                  "MODEL is a name in the store (hone list), a GGUF file or a Hugging Face folder.",
-        .examples = "  hone run smollm2:135m \"Why is the sky blue?\"\n"
-                    "  hone run smollm2:135m --temperature 0 --json < question.txt\n"
-                    "  hone run smollm2:135m \"Summarise this:\" --file report.txt\n"
-                    "  hone run smollm2:135m\n",
+        .examples = "hone run smollm2:135m \"Why is the sky blue?\"\n"
+                    "hone run smollm2:135m --temperature 0 --json < question.txt\n"
+                    "hone run smollm2:135m \"Summarise this:\" --file report.txt\n"
+                    "hone run smollm2:135m\n",
         .options = options,
         .min_operands = 1,
         .max_operands = 2,

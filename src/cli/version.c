@@ -110,8 +110,8 @@ int cmd_version(int argc, char **argv) {
     const cli_usage usage = {.command = "version",
                              .operands = "",
                              .about = "Says which hone this is and what it found on this machine.",
-                             .examples = "  hone version --verbose\n"
-                                         "  HONE_CPU=scalar hone version -v\n",
+                             .examples = "hone version --verbose\n"
+                                         "HONE_CPU=scalar hone version -v\n",
                              .options = options};
     cli_operands operands;
     int code = cli_parse(&usage, argc, argv, &operands);

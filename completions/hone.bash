@@ -1,0 +1,43 @@
+# bash completion for hone. Options come from `hone COMMAND --help`, models from the store, so that
+# this file knows no more than the program's shape.
+
+_hone_models() {
+    hone list --json 2>/dev/null | sed -n 's/^ *"name": "\(.*\)",*$/\1/p'
+}
+
+_hone() {
+    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]}
+    local colon=${COMP_WORDBREAKS//[^:]/}
+    COMPREPLY=()
+    if [ "$COMP_CWORD" -eq 1 ]; then
+        COMPREPLY=($(compgen -W "run pull list show rm bench version help" -- "$word"))
+        return
+    fi
+    case $before in
+    --kv) COMPREPLY=($(compgen -W "f16 f32 q8_0" -- "$word")); return ;;
+    --file | -f) COMPREPLY=($(compgen -f -- "$word")); return ;;
+    --draft) COMPREPLY=($(compgen -W "ngram $(_hone_models)" -- "$word")); return ;;
+    esac
+    case $word in
+    -*)
+        local options
+        options=$(hone "$command" --help 2>/dev/null | grep -o -e '--[a-z][a-z-]*' | sort -u)
+        COMPREPLY=($(compgen -W "$options" -- "$word"))
+        return
+        ;;
+    esac
+    case $command in
+    help) COMPREPLY=($(compgen -W "run pull list show rm bench version" -- "$word")) ;;
+    run | show | bench)
+        # bash takes a name apart at its colon; complete what stands behind it.
+        local typed=$word prefix=
+        if [ -n "$colon" ] && [ "$before" = : ]; then prefix=${COMP_WORDS[COMP_CWORD-2]}:; fi
+        if [ -n "$colon" ] && [ "$word" = : ]; then prefix=$before: typed=; fi
+        COMPREPLY=($(compgen -W "$(_hone_models)" -- "$prefix$typed"))
+        COMPREPLY=("${COMPREPLY[@]#"$prefix"}")
+        [ -n "$prefix" ] || COMPREPLY+=($(compgen -f -- "$word"))
+        ;;
+    rm | pull) COMPREPLY=($(compgen -W "$(_hone_models) smollm2:135m" -- "$word")) ;;
+    esac
+}
+complete -o bashdefault -F _hone hone

@@ -1,0 +1,24 @@
+# fish completion for hone. Options come from `hone COMMAND --help`, models from the store.
+
+function __hone_models
+    hone list --json 2>/dev/null | string replace -rf '^ *"name": "(.*)",?$' '$1'
+end
+
+function __hone_commands
+    hone help 2>/dev/null | sed -n '/^Commands/,/^$/s/^  \([a-z]*\)  *\(.*\)$/\1\t\2/p'
+end
+
+function __hone_options
+    set -l words (commandline -opc)
+    hone $words[2] --help 2>/dev/null |
+        string replace -rf '^  (?:-\w, |    )(--[a-z-]+)(?: \S+)? *(.*)$' '$1\t$2'
+end
+
+complete -c hone -f
+complete -c hone -n __fish_use_subcommand -a '(__hone_commands)'
+complete -c hone -n 'not __fish_use_subcommand; and string match -q -- "-*" (commandline -ct)' \
+    -a '(__hone_options)'
+complete -c hone -n '__fish_seen_subcommand_from run show bench' -F -a '(__hone_models)'
+complete -c hone -n '__fish_seen_subcommand_from rm' -a '(__hone_models)'
+complete -c hone -n '__fish_seen_subcommand_from pull' -a smollm2:135m
+complete -c hone -n '__fish_seen_subcommand_from help' -a '(__hone_commands)'

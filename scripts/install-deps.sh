@@ -1,0 +1,87 @@
+#!/bin/sh
+# Installs what hone is built with, where something is missing. usage: install-deps.sh [--tests]
+#
+# --tests adds what only `make test` wants. On Debian and Ubuntu packages come by apt-get, without a
+# question; elsewhere the line to type is printed. What is there already costs nothing.
+set -u
+
+build_packages="build-essential pkg-config libjansson-dev libutf8proc-dev libcurl4-openssl-dev
+    libedit-dev libzip-dev libssl-dev python3 python3-pip ca-certificates"
+test_packages="clang valgrind"
+arm_packages="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
+    libjansson-dev:arm64 libutf8proc-dev:arm64"
+
+with_tests=false
+[ "${1:-}" = --tests ] && with_tests=true
+
+has_build_packages() {
+    command -v make >/dev/null && command -v cc >/dev/null && command -v pkg-config >/dev/null &&
+        pkg-config --exists jansson libutf8proc libcurl libedit libzip libcrypto &&
+        python3 -m pip --version >/dev/null 2>&1
+}
+has_test_packages() { command -v clang >/dev/null && command -v valgrind >/dev/null; }
+has_arm_packages() {
+    command -v aarch64-linux-gnu-gcc >/dev/null &&
+        { command -v qemu-aarch64 >/dev/null || command -v qemu-aarch64-static >/dev/null; } &&
+        [ -e /usr/lib/aarch64-linux-gnu/libjansson.so ] &&
+        [ -e /usr/lib/aarch64-linux-gnu/libutf8proc.so ]
+}
+
+print_lines() {
+    cat >&2 <<END
+hone needs libraries that are not there. Install them, then call this again:
+  Debian, Ubuntu:  sudo apt-get install$(printf ' %s' $build_packages)
+  Fedora:          sudo dnf install gcc make pkgconf-pkg-config jansson-devel utf8proc-devel libcurl-devel libedit-devel libzip-devel openssl-devel python3-pip
+  macOS:           brew install pkg-config jansson utf8proc curl libedit libzip openssl@3 python
+END
+}
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    elif [ -t 0 ]; then
+        sudo "$@"
+    else
+        sudo -n "$@" # nobody is there to type a password
+    fi
+}
+apt() {
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends \
+        -o Dpkg::Use-Pty=0 -o Acquire::Retries=3 "$@"
+}
+install() { # packages…
+    apt install "$@" >"$log" 2>&1 && return
+    apt update >"$log" 2>&1 && apt install "$@" >"$log" 2>&1 && return
+    tail -n 15 "$log" >&2
+    return 1
+}
+
+$with_tests || ! has_build_packages || exit 0
+if ! command -v apt-get >/dev/null || { [ "$(id -u)" -ne 0 ] && ! command -v sudo >/dev/null; }; then
+    has_build_packages && exit 0
+    print_lines
+    exit 1
+fi
+log=$(mktemp) || exit 1
+trap 'rm -f "$log"' EXIT
+
+if ! has_build_packages; then
+    echo "Installing libraries …" >&2
+    if ! install $build_packages || ! has_build_packages; then
+        print_lines
+        exit 1
+    fi
+fi
+$with_tests || exit 0
+
+# Tests that lack their tool are skipped with the reason, so these may fail.
+if ! has_test_packages; then
+    echo "Installing what the tests use …" >&2
+    install $test_packages || echo "some tests will be skipped" >&2
+fi
+if ! has_arm_packages && [ "$(dpkg --print-architecture)" = amd64 ]; then
+    echo "Installing what the Arm tests use …" >&2
+    as_root dpkg --add-architecture arm64 && apt update >"$log" 2>&1 &&
+        install $arm_packages || echo "the Arm tests will be skipped" >&2
+fi
+exit 0

@@ -1,0 +1,272 @@
+"""Chats through a pseudo-terminal: prompt, answer, Ctrl-C, commands, history, leaving."""
+
+import os
+import pty
+import re
+import select
+import shutil
+import signal
+import tempfile
+import termios
+import time
+
+UP, CTRL_C, CTRL_D = b"\x1b[A", b"\x03", b"\x04"
+WAIT_S = 30
+
+
+class Mismatch(Exception):
+    pass
+
+
+class Terminal:
+    """A program on a pseudo-terminal, with what it printed so far."""
+
+    def __init__(self, argv, env):
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.execvpe(argv[0], argv, env)
+        self.before = termios.tcgetattr(self.fd)
+        self.text = ""
+
+    def read(self, seconds):
+        """Whether anything came within that time."""
+        if not select.select([self.fd], [], [], seconds)[0]:
+            return False
+        try:
+            self.text += os.read(self.fd, 65536).decode("utf-8", "replace")
+        except OSError:  # the program has ended
+            return False
+        return True
+
+    def expect(self, pattern):
+        """Waits for the pattern and drops everything up to its end."""
+        end = time.monotonic() + WAIT_S
+        while True:
+            plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.text)
+            found = re.search(pattern, plain)
+            if found:
+                self.text = plain[found.end():]
+                return found
+            if time.monotonic() > end or (not self.read(0.2) and self.ended()):
+                raise Mismatch(f"waited for {pattern!r}, got:\n{plain}")
+
+    def type(self, keys):
+        os.write(self.fd, keys if isinstance(keys, bytes) else keys.encode())
+
+    def ended(self):
+        if self.pid is None:
+            return True
+        pid, status = os.waitpid(self.pid, os.WNOHANG)
+        if pid:
+            self.pid, self.status = None, status
+        return bool(pid)
+
+    def expect_exit(self, code):
+        end = time.monotonic() + WAIT_S
+        while not self.ended():
+            self.read(0.1)
+            if time.monotonic() > end:
+                raise Mismatch(f"does not end; printed:\n{self.text}")
+        got = os.waitstatus_to_exitcode(self.status)
+        if got != code:
+            raise Mismatch(f"exit code {got}, expected {code}; printed:\n{self.text}")
+
+    def expect_terminal_restored(self):
+        if termios.tcgetattr(self.fd)[:4] != self.before[:4]:
+            raise Mismatch("the terminal's modes are not what they were")
+
+    def close(self):
+        if self.pid is not None:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+        os.close(self.fd)
+
+
+def a_question_gets_an_answer_and_ctrl_d_leaves(t):
+    t.expect(r">>> ")
+    t.type("Once upon a time\r")
+    t.expect(r"Once upon a time\r\n\S[^\n]*\S")
+    t.expect(r">>> ")
+    t.type(CTRL_D)
+    t.expect_exit(0)
+    t.expect_terminal_restored()
+
+
+def help_lists_the_commands(t):
+    t.expect(r">>> ")
+    t.type("/help\r")
+    for name in ("help", "clear", "system TEXT", "stats", "set NAME VALUE", "bye"):
+        t.expect(r"/" + name)
+    t.expect(r">>> ")
+    t.type("/bye\r")
+    t.expect_exit(0)
+    t.expect_terminal_restored()
+
+
+def a_slip_in_a_command_is_pointed_out(t):
+    t.expect(r">>> ")
+    t.type("/hlep\r")
+    t.expect(r"did you mean /help\?")
+    t.expect(r">>> ")
+    t.type("/bye\r")
+    t.expect_exit(0)
+
+
+def ctrl_c_stops_the_answer_and_not_the_program(t):
+    t.expect(r">>> ")
+    t.type("Once upon a time\r")
+    t.expect(r"Once upon a time\r\n\S+ \S+")
+    t.type(CTRL_C)
+    t.expect(r">>> ")
+    t.type("/set max-tokens 3\r")
+    t.expect(r"max-tokens is 3")
+    t.expect(r">>> ")
+    t.type("again\r")
+    t.expect(r"again\r\n")
+    t.expect(r"cut at 3 tokens")
+    t.expect(r">>> ")
+    t.type("/bye\r")
+    t.expect_exit(0)
+
+
+def ctrl_c_twice_at_the_prompt_leaves(t):
+    t.expect(r">>> ")
+    t.type("half a line")
+    t.expect(r"half a line")
+    t.type(CTRL_C)
+    t.expect(r"Ctrl-D or /bye leaves")
+    t.expect(r">>> ")
+    t.type(CTRL_C)
+    t.expect_exit(130)
+    t.expect_terminal_restored()
+
+
+def history_brings_back_the_line_before(t):
+    t.expect(r">>> ")
+    t.type("/set max-tokens 3\r")
+    t.expect(r"max-tokens is 3")
+    t.expect(r">>> ")
+    t.type("/stats\r")
+    t.expect(r"tokens of context in use")
+    t.expect(r">>> ")
+    t.type(UP)
+    t.expect(r"/stats")
+    t.type("\r")
+    t.expect(r"tokens of context in use")
+    t.expect(r">>> ")
+    t.type("/bye\r")
+    t.expect_exit(0)
+
+
+def several_lines_make_one_message(t):
+    t.expect(r">>> ")
+    t.type("/set max-tokens 3\r")
+    t.expect(r">>> ")
+    t.type("one \\\r")
+    t.expect(r"\.\.\. ")
+    t.type("two\r")
+    t.expect(r"two\r\n")
+    t.expect(r"cut at 3 tokens")
+    t.expect(r">>> ")
+    t.type('"""three\r')
+    t.expect(r"\.\.\. ")
+    t.type('four"""\r')
+    t.expect(r'four"""\r\n')
+    t.expect(r"cut at 3 tokens")
+    t.expect(r">>> ")
+    t.type("/bye\r")
+    t.expect_exit(0)
+
+
+def settings_are_checked(t):
+    t.expect(r">>> ")
+    t.type("/set top-p 7\r")
+    t.expect(r"--top-p takes a number from 0 to 1, not 7")
+    t.expect(r">>> ")
+    t.type("/set\r")
+    t.expect(r"temperature")
+    t.expect(r">>> ")
+    t.type(CTRL_D)
+    t.expect_exit(0)
+
+
+def sigterm_ends_an_answer_and_the_program(t):
+    t.expect(r">>> ")
+    t.type("Once upon a time\r")
+    t.expect(r"Once upon a time\r\n\S+ ")
+    os.kill(t.pid, signal.SIGTERM)
+    t.expect_exit(130)
+    t.expect_terminal_restored()
+
+
+def sigterm_at_the_prompt_ends_the_program(t):
+    t.expect(r">>> ")
+    t.type("half a line")
+    t.expect(r"half a line")
+    os.kill(t.pid, signal.SIGTERM)
+    t.expect_exit(130)
+    t.expect_terminal_restored()
+
+
+CHATS = [
+    a_question_gets_an_answer_and_ctrl_d_leaves,
+    help_lists_the_commands,
+    a_slip_in_a_command_is_pointed_out,
+    ctrl_c_stops_the_answer_and_not_the_program,
+    ctrl_c_twice_at_the_prompt_leaves,
+    history_brings_back_the_line_before,
+    several_lines_make_one_message,
+    settings_are_checked,
+    sigterm_ends_an_answer_and_the_program,
+    sigterm_at_the_prompt_ends_the_program,
+]
+
+
+def the_conversation_is_remembered(t):
+    """With a chat template, each turn stands on those before: its prompt grows, most of it known."""
+    t.expect(r">>> ")
+    t.type("/set max-tokens 4\r")
+    t.expect(r">>> ")
+    t.type("one\r")
+    t.expect(r"prompt (\d+) tokens")
+    t.expect(r">>> ")
+    t.type("two\r")
+    t.expect(r"prompt (\d+) tokens, (\d+) of them known")
+    t.expect(r">>> ")
+    t.type("/system Be brief.\r")
+    t.expect(r"begins anew")
+    t.expect(r">>> ")
+    t.type("/bye\r")
+    t.expect_exit(0)
+
+
+def run_one(chat, hone, model, env, options):
+    terminal = Terminal([str(hone), "run", model, "--temperature", "0", *options], env)
+    try:
+        chat(terminal)
+    except (Mismatch, OSError) as problem:
+        return str(problem)
+    finally:
+        terminal.close()
+    return None
+
+
+def run_all(hone, shared, environment):
+    """(passed, failed, skipped)"""
+    if not shared:
+        print(f"skipped {len(CHATS) + 1} chats: no reference data")
+        return 0, 0, len(CHATS) + 1
+    failed = 0
+    for chat in CHATS + [the_conversation_is_remembered]:
+        folder = tempfile.mkdtemp(prefix="hone-chat-")
+        env = environment(hone, shared, folder)
+        env["TERM"] = "xterm"
+        remembered = chat is the_conversation_is_remembered
+        problem = run_one(chat, hone, env["CHAT" if remembered else "MODEL"], env,
+                          ["--stats"] if remembered else [])
+        shutil.rmtree(folder, ignore_errors=True)
+        if problem:
+            print(f"FAILED chat.py {chat.__name__.replace('_', ' ')}\n    " +
+                  problem.replace("\n", "\n    "))
+            failed += 1
+    return len(CHATS) + 1 - failed, failed, 0
