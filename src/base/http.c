@@ -530,9 +530,3 @@ hone_status http_check_url(const char *url) {
     curl_url_cleanup(parts);
     return status;
 }
-
-void http_forget_download(const char *path) {
-    fs_path state;
-    unlink(path);
-    if (fs_path_format(&state, "%s.state", path) == HONE_OK) unlink(state.text);
-}

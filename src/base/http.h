@@ -51,7 +51,4 @@ hone_status http_download_file(http_download *download);
 /* Whether `url` is one that http_download_file takes. */
 hone_status http_check_url(const char *url);
 
-/* Removes the file and its state. */
-void http_forget_download(const char *path);
-
 #endif
