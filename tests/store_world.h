@@ -15,7 +15,7 @@
 #include "test.h"
 
 static char world_home[256];
-static int world_port, world_other_port, world_stdin = -1;
+static int world_port, world_other_port, world_tls_port, world_stdin = -1;
 static pid_t world_server;
 
 /* A new, empty home in place of the last one. */
@@ -59,12 +59,14 @@ static inline void world_write(const char *below, const char *text) {
 }
 
 /* False, with the reason printed, when it does not start. The log lies beside the homes. */
-static inline bool world_start_server(const char *log) {
+static inline bool world_start_server(const char *log, const char *certificate) {
     extern char **environ;
+    setenv("no_proxy", "127.0.0.1,localhost", 1);
     int in[2], out[2];
     if (pipe(in) != 0 || pipe(out) != 0) return false;
     fcntl(in[1], F_SETFD, FD_CLOEXEC);
-    char *const argv[] = {"python3", "tests/tools/fault_server.py", "--log", (char *)log, NULL};
+    char *const argv[] = {"python3", "tests/tools/fault_server.py", "--log", (char *)log,
+                          certificate ? "--certificate" : NULL, (char *)certificate, NULL};
     posix_spawn_file_actions_t files;
     posix_spawn_file_actions_init(&files);
     posix_spawn_file_actions_adddup2(&files, in[0], 0);
@@ -77,7 +79,8 @@ static inline bool world_start_server(const char *log) {
     char line[64] = "";
     FILE *answer = fdopen(out[0], "r");
     bool answered = !error && answer && fgets(line, sizeof line, answer) &&
-                    sscanf(line, "%d %d", &world_port, &world_other_port) == 2;
+                    sscanf(line, "%d %d %d", &world_port, &world_other_port,
+                           &world_tls_port) == 3;
     if (!answered) printf("fault_server.py: %s, said \"%s\"\n", strerror(error), line);
     if (answer) fclose(answer);
     return answered;

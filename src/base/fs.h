@@ -24,7 +24,8 @@ hone_status fs_path_format(fs_path *path, const char *format, ...)
 /* The folder and the missing ones above it. Fine where it exists. */
 hone_status fs_make_folders(const char *path);
 
-/* Appends the whole file to `out`, whose maximum bounds it. HONE_ERR_NOT_FOUND where it is missing. */
+/* Appends the whole file to `out`, whose maximum bounds it. HONE_ERR_NOT_FOUND where it is
+ * missing. */
 hone_status fs_read_file(buf *out, const char *path);
 
 /* A small file at once, by way of new_file.h: whole and on disk, or as it was. */

@@ -517,7 +517,7 @@ hone_status http_check_url(const char *url) {
         return fail(HONE_ERR_ARGUMENT, "%s: not an http or https URL", words);
     for (const char *c = url; *c; c++)
         if ((unsigned char)*c <= ' ' || *c == 0x7f)
-            return fail(HONE_ERR_ARGUMENT, "%s: the URL holds a space or a control character", words);
+            return fail(HONE_ERR_ARGUMENT, "%s: a space or control character in the URL", words);
     CURLU *parts = curl_url();
     char *user = NULL;
     if (!parts) return fail(HONE_ERR_MEMORY, "out of memory: URL");
@@ -529,10 +529,4 @@ hone_status http_check_url(const char *url) {
     curl_free(user);
     curl_url_cleanup(parts);
     return status;
-}
-
-void http_forget_download(const char *path) {
-    fs_path state;
-    unlink(path);
-    if (fs_path_format(&state, "%s.state", path) == HONE_OK) unlink(state.text);
 }

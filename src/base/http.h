@@ -40,16 +40,15 @@ typedef struct http_download {
 } http_download;
 
 /* HONE_OK: `path` holds the whole answer, on disk; a repeated call finds that at once, as long as
- * the state file is there, too. After an error both stay for the next try. Errors, with the URL (without its
- * query) and the reason in words: HONE_ERR_NOT_FOUND (404, 410), HONE_ERR_IO (no connection, no
- * answer, refused, too long, changing, a web page), HONE_ERR_MEMORY (the disk is full, seen before
- * the first byte where the server tells the length), HONE_ERR_CANCELLED, HONE_ERR_ARGUMENT (URL). */
+ * the state file is there, too. After an error both stay for the next try.
+ *
+ * Errors, with the URL (without its query) and the reason in words: HONE_ERR_NOT_FOUND (404, 410),
+ * HONE_ERR_IO (no connection, no answer, refused, too long, changing, a web page), HONE_ERR_MEMORY
+ * (the disk is full, seen before the first byte where the server tells the length),
+ * HONE_ERR_CANCELLED, HONE_ERR_ARGUMENT (the URL or the token). */
 hone_status http_download_file(http_download *download);
 
 /* Whether `url` is one that http_download_file takes. */
 hone_status http_check_url(const char *url);
-
-/* Removes the file and its state. */
-void http_forget_download(const char *path);
 
 #endif

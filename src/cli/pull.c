@@ -55,7 +55,8 @@ static void show_on_terminal(teller *t, const pull_event *event) {
     }
     if (event->total) snprintf(of, sizeof of, " of %s", cli_format_bytes(&size, event->total));
     if (event->bytes_per_s >= 1) {
-        snprintf(rate, sizeof rate, "  %s/s", cli_format_bytes(&size, (uint64_t)event->bytes_per_s));
+        cli_format_bytes(&size, (uint64_t)event->bytes_per_s);
+        snprintf(rate, sizeof rate, "  %s/s", size.text);
         if (event->total > event->bytes)
             snprintf(left, sizeof left, "  %.0f s left",
                      (double)(event->total - event->bytes) / event->bytes_per_s);

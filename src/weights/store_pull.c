@@ -173,11 +173,12 @@ static hone_status try_sources(pull *p, fs_path *path) {
         /* Another source would fill the same disk. */
         if (status == HONE_OK || status == HONE_ERR_CANCELLED || status == HONE_ERR_MEMORY) break;
         pull_event event = {.phase = PULL_NO_LUCK, .source = *text, .words = hone_error_message()};
-        if (!tell(p, &event)) {
+        if (text[1] && !tell(p, &event)) {
             status = fail(HONE_ERR_CANCELLED, "cancelled");
             break;
         }
-        if (buf_add_format(&words, "%s%.380s", n ? "; " : "", hone_error_message()) != HONE_OK) break;
+        const char *glue = n ? "; " : "";
+        if (buf_add_format(&words, "%s%.380s", glue, hone_error_message()) != HONE_OK) break;
     }
     if (status != HONE_OK && status != HONE_ERR_CANCELLED && status != HONE_ERR_MEMORY && n > 1)
         status = fail(HONE_ERR_IO, "%s: none of its %zu sources works: %s", p->wish->name.text, n,

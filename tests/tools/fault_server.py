@@ -2,15 +2,17 @@
 """A file server that misbehaves on request, for the download tests.
 
 The first part of the path names the behaviour (see FAULTS below), the last one the file:
-"size-3000000.gguf" has that many bytes (GGUF magic, then content()). Listens on two ports of
-127.0.0.1 ("localhost" and "127.0.0.1" are different hosts to a client), prints both on stdout and
-serves until its standard input ends. --log FILE gets one line for each request:
+"size-3000000.gguf" has that many bytes (GGUF magic, then content()). Listens on three ports of
+127.0.0.1 ("localhost" and "127.0.0.1" are different hosts to a client), the third one with TLS if
+--certificate names a PEM file with key and certificate; prints them on stdout and serves until its
+standard input ends. --log FILE gets one line for each request:
 METHOD PATH PORT range=… if-range=… auth=…
 """
 import argparse
 import http.server
 import os
 import re
+import ssl
 import sys
 import threading
 import time
@@ -245,9 +247,14 @@ def main():
     global arguments
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--log")
+    parser.add_argument("--certificate")
     arguments = parser.parse_args()
-    for _ in range(2):
+    for number in range(3):
         server = Server(("127.0.0.1", 0), Handler)
+        if number == 2 and arguments.certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(arguments.certificate)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         ports.append(server.server_port)
         threading.Thread(target=server.serve_forever, daemon=True).start()
     print(*ports, flush=True)

@@ -13,7 +13,8 @@ enum { SIZE = 3000000 };
 #define FILE_NAME "size-3000000.gguf"
 #define HUB_SOURCE "hf:owner/repository@abc#" FILE_NAME
 
-static char log_path[300];
+static char log_path[300], certificate_path[300];
+static bool have_certificate;
 
 /* --- tools --- */
 
@@ -247,7 +248,8 @@ static void the_hub_is_where_hf_endpoint_says(void) {
     setenv("HF_TOKEN", "hf_sesame", 1);
     CHECK_OK(pull(HUB_SOURCE));
     CHECK(have_version(1));
-    CHECK(strstr(logged("/ok/owner/repository/resolve/abc/" FILE_NAME, 1), "auth=Bearer_hf_sesame"));
+    const char *line = logged("/ok/owner/repository/resolve/abc/" FILE_NAME, 1);
+    CHECK(strstr(line, "auth=Bearer_hf_sesame"));
 }
 
 static void the_token_stays_with_its_host(void) {
@@ -294,6 +296,42 @@ static void a_length_that_differs_from_the_catalogue_is_refused_at_once(void) {
 static void a_damaged_file_is_thrown_away(void) {
     pull_default("ok", "came damaged and was thrown away");
     CHECK(!*logged("/ok/QuantFactory", 2));
+}
+
+/* --- TLS --- */
+
+/* Key and certificate of a server that nobody vouches for. */
+static bool make_certificate(const char *path) {
+    char command[1600];
+    snprintf(command, sizeof command,
+             "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost "
+             "-addext subjectAltName=DNS:localhost,IP:127.0.0.1 -keyout '%s' -out '%s.crt' "
+             "2>/dev/null && cat '%s.crt' >> '%s'", path, path, path, path);
+    return system(command) == 0;
+}
+
+static const char *tls_url(const char *fault) {
+    static char text[200];
+    snprintf(text, sizeof text, "https://127.0.0.1:%d/%s/" FILE_NAME, world_tls_port, fault);
+    return text;
+}
+
+static void only_vouched_for_servers_are_believed(void) {
+    if (!have_certificate) SKIP("no openssl program to make a certificate with");
+    char crt[310];
+    snprintf(crt, sizeof crt, "%s.crt", certificate_path);
+    world_new_home();
+    unsetenv("CURL_CA_BUNDLE");
+    CHECK(pull(tls_url("ok")) == HONE_ERR_IO && words_have("certificate"));
+    CHECK(store_is_empty());
+    setenv("CURL_CA_BUNDLE", crt, 1);
+    CHECK_OK(pull(tls_url("ok")));
+    CHECK(have_version(1));
+    /* What began encrypted does not go on in the open. */
+    world_new_home();
+    CHECK(pull(tls_url("elsewhere")) == HONE_ERR_IO);
+    CHECK(words_have("redirects to something that is not https") && store_is_empty());
+    unsetenv("CURL_CA_BUNDLE");
 }
 
 /* --- interruptions --- */
@@ -367,7 +405,7 @@ static void killed_at_any_moment_leaves_a_sound_store(void) {
         nanosleep(&(struct timespec){.tv_nsec = ms * 1000000L}, NULL);
         kill(pid, SIGKILL);
         waitpid(pid, NULL, 0);
-        CHECK(store_is_empty() || have_version(1) || !world_exists("models/size-3000000/latest.json"));
+        CHECK(!world_exists("models/size-3000000/latest.json") || have_version(1));
         CHECK_OK(pull(url("ok")));
         CHECK_MSG(have_version(1), "killed after %d ms", ms);
     }
@@ -453,7 +491,9 @@ int main(void) {
         test_skipped++;
         return test_summary();
     }
-    if (!world_start_server(log_path)) return 1;
+    snprintf(certificate_path, sizeof certificate_path, "%s.pem", world_home);
+    have_certificate = make_certificate(certificate_path);
+    if (!world_start_server(log_path, have_certificate ? certificate_path : NULL)) return 1;
     RUN(a_plain_url_is_pulled_and_kept);
     RUN(a_url_may_be_given_a_name);
     RUN(another_model_of_the_same_name_is_refused);
@@ -481,6 +521,7 @@ int main(void) {
     RUN(a_gated_repository_is_explained);
     RUN(a_length_that_differs_from_the_catalogue_is_refused_at_once);
     RUN(a_damaged_file_is_thrown_away);
+    RUN(only_vouched_for_servers_are_believed);
     RUN(a_cancelled_download_is_continued);
     RUN(a_killed_download_is_continued);
     RUN(killed_at_any_moment_leaves_a_sound_store);
@@ -489,6 +530,10 @@ int main(void) {
     RUN(a_full_disk_is_noticed_before_and_during);
     RUN(bad_urls_are_refused);
     RUN(each_failed_allocation_is_an_error);
+    char crt[310];
+    snprintf(crt, sizeof crt, "%s.crt", certificate_path);
+    unlink(crt);
+    unlink(certificate_path);
     unlink(log_path);
     world_end();
     return test_summary();
