@@ -295,8 +295,8 @@ static hone_status fail_status(const transfer *t) {
 }
 
 static bool is_loopback(const char *host) {
-    return strcmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 ||
-           strcmp(host, "[::1]") == 0;
+    bool ipv4 = strncmp(host, "127.", 4) == 0 && strspn(host, "0123456789.") == strlen(host);
+    return ipv4 || strcmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0;
 }
 
 /* https, or http on this machine. */

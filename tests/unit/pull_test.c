@@ -264,6 +264,19 @@ static void the_token_stays_with_its_host(void) {
     CHECK(strstr(logged(other, 1), "auth=-"));
 }
 
+/* 0.0.0.0 leads to this machine as well, but is not among the names that are known to. */
+static void the_token_does_not_travel_in_the_open(void) {
+    char endpoint[100];
+    world_new_home();
+    snprintf(endpoint, sizeof endpoint, "http://0.0.0.0:%d/ok/open", world_port);
+    setenv("HF_ENDPOINT", endpoint, 1);
+    setenv("HF_TOKEN", "hf_sesame", 1);
+    hone_status status = pull(HUB_SOURCE);
+    unsetenv("HF_TOKEN");
+    if (status != HONE_OK) SKIP("no way to this machine by 0.0.0.0: %s", hone_error_message());
+    CHECK(strstr(logged("/ok/open/", 1), "auth=-"));
+}
+
 static void a_gated_repository_is_explained(void) {
     world_new_home();
     unsetenv("HF_TOKEN");
@@ -518,6 +531,7 @@ int main(void) {
     RUN(redirects_end);
     RUN(the_hub_is_where_hf_endpoint_says);
     RUN(the_token_stays_with_its_host);
+    RUN(the_token_does_not_travel_in_the_open);
     RUN(a_gated_repository_is_explained);
     RUN(a_length_that_differs_from_the_catalogue_is_refused_at_once);
     RUN(a_damaged_file_is_thrown_away);
