@@ -3,14 +3,7 @@
  * takes that off again. */
 #include "tensor/x86/pack.h"
 
-enum { PANEL_ROWS = 32, MOST_TOKENS = 8 };
-
-INLINE float zero_code(const dtype type) {
-    const unpack_traits traits = unpack_traits_of(type);
-    return traits.is_signed ? 128 : traits.zero;
-}
-
-INLINE uint8_t code_bias(const dtype type) { return unpack_traits_of(type).is_signed ? 128 : 0; }
+enum { PANEL_ROWS = 32, MOST_TOKENS = 8, BIAS = 128 };
 
 /* --- one row, lanes along k --- */
 
@@ -41,8 +34,6 @@ typedef struct row_piece {
     const void *codes;
     const float *scale, *min;
 } row_piece;
-
-#define UNPACKED DTYPE_I8 /* in place of a block type: the codes are unsigned bytes already */
 
 /* Adds the products of up to 16 groups from column k on with `tokens` tokens from t on. */
 INLINE void dot_piece(__m512 sum[][2], __m512 minima[], const dtype source, const size_t group,
@@ -79,28 +70,6 @@ INLINE void dot_piece(__m512 sum[][2], __m512 minima[], const dtype source, cons
     }
 }
 
-enum { CHUNK = 2048 }; /* weights that are unpacked at a time */
-
-typedef struct chunk {
-    _Alignas(64) uint8_t codes[CHUNK];
-    float scale[CHUNK / 16 + 16], min[CHUNK / 16 + 16]; /* sixteen zeros behind the last */
-} chunk;
-
-INLINE void unpack_chunk_scales(chunk *c, const dtype type, const void *blocks, size_t width) {
-    const size_t groups = width / unpack_traits_of(type).group;
-    unpack_scales_and_minima(type, c->scale, c->min, zero_code(type), blocks, width);
-    _mm512_storeu_ps(c->scale + groups, _mm512_setzero_ps());
-    _mm512_storeu_ps(c->min + groups, _mm512_setzero_ps());
-}
-
-static void unpack_chunk(chunk *c, dtype type, const void *blocks, size_t width) {
-#define UNPACK(block_type)                                               \
-    unpack_chunk_scales(c, block_type, blocks, width);                   \
-    unpack_codes(block_type, c->codes, blocks, width, code_bias(block_type))
-    FOR_BLOCK_TYPE(type, UNPACK)
-#undef UNPACK
-}
-
 /* One row with `tokens` tokens from t on. `source` is the type, and the codes go from the blocks
  * into registers, or UNPACKED: for more tokens they are unpacked first. The arithmetic is the same. */
 INLINE void dot_row(float *y, size_t y_stride, const dtype source, dtype type, const size_t group,
@@ -113,16 +82,10 @@ INLINE void dot_row(float *y, size_t y_stride, const dtype source, dtype type, c
     for (size_t begin = 0; begin < n; begin += CHUNK) {
         const size_t width = n - begin < CHUNK ? n - begin : CHUNK;
         const char *blocks = row + begin / layout->block * layout->block_bytes;
-        if (source == UNPACKED)
-            unpack_chunk(&c, type, blocks, width);
-        else
-            unpack_chunk_scales(&c, source, blocks, width);
+        chunk_fill(&c, source, type, group, blocks, width, BIAS);
         for (size_t k = 0; k < width; k += step) {
-            row_piece w = {c.codes + k, c.scale + k / group, c.min + k / group};
-            if (source != UNPACKED) {
-                const unpack_traits traits = unpack_traits_of(source);
-                w.codes = blocks + k / traits.block * traits.block_bytes;
-            }
+            const row_piece w = {chunk_codes(&c, source, blocks, k), c.scale + k / group,
+                                 c.min + k / group};
             if (width - k >= step)
                 dot_piece(sum, minima, source, group, w, x, t, begin + k, step, tokens);
             else
@@ -172,11 +135,7 @@ static void dot_rows_vnni(float *y, size_t y_stride, dtype type, const void *row
 
 static void pack_panel_vnni(dtype type, const panel *to, const void *rows, size_t row_bytes,
                             size_t n_rows, size_t n) {
-#define PACK_PANEL(block_type)                                             \
-    pack_panel_of(block_type, to, rows, row_bytes, n_rows, n, PANEL_ROWS, \
-                  code_bias(block_type), zero_code(block_type))
-    FOR_BLOCK_TYPE(type, PACK_PANEL)
-#undef PACK_PANEL
+    pack_panel_x86(type, to, rows, row_bytes, n_rows, n, PANEL_ROWS, BIAS);
 }
 
 enum { TILE_TOKENS = 6 };
