@@ -60,11 +60,12 @@ typedef struct kernels {
     void (*gemm_panel)(float *y, size_t y_stride, dtype type, const panel *w, size_t n_rows,
                        const activations *x);
 
-    /* y[t · y_stride + r] = Σ w[r, k] · x[t, k], or added to y where `add`; w[n_rows, n] and
-     * x[n_tokens, n] are floats with rows w_stride and x_stride apart. One fixed order of summation
-     * per output whatever n_rows and n_tokens. */
-    void (*gemm_f32)(float *y, size_t y_stride, const float *w, size_t w_stride, size_t n_rows,
-                     const float *x, size_t x_stride, size_t n_tokens, size_t n, bool add);
+    /* y[t · y_stride + r] = Σ w[r, k] · x[t, k], or added to y where `add`; w[n_rows, n] of F32
+     * (aligned), F16 or BF16 with rows `row_bytes` apart, x[n_tokens, n] with rows x_stride apart.
+     * One fixed order of summation per output whatever n_rows, n_tokens and the type. */
+    void (*gemm_float)(float *y, size_t y_stride, dtype type, const void *w, size_t row_bytes,
+                       size_t n_rows, const float *x, size_t x_stride, size_t n_tokens, size_t n,
+                       bool add);
 
     /* --- attention --- */
 
