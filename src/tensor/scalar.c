@@ -176,12 +176,8 @@ void kernels_fill_scalar(kernels *k) {
         .decode_row = quant_decode_row,
         .quantise_row = quantise_row_scalar,
         .dot_rows = dot_rows_scalar,
-<<<<<<< HEAD
-        .gemm_f32 = gemm_f32_scalar,
-        .store_row = store_row_scalar,
-=======
         .gemm_float = gemm_float_scalar,
->>>>>>> kernels
+        .store_row = store_row_scalar,
         .attend_scores = attend_scores_scalar,
         .attend_values = attend_values_scalar,
         .exp_sum = exp_sum_scalar,
