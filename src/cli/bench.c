@@ -290,7 +290,7 @@ static json_t *to_json(const bench *b, const char *name) {
     char processor[256];
     machine_processor_name(processor, sizeof processor);
     json_t *root = json_pack(
-        "{s:s, s:i, s:s, s:s, s:s, s:I, s:s, s:b}", "model", name, "threads", b->info->n_threads,
+        "{s:o, s:i, s:s, s:s, s:s, s:I, s:s, s:b}", "model", cli_json_text(name), "threads", b->info->n_threads,
         "cpu", processor, "kernels", b->info->instruction_set, "weight_type", b->info->weight_type,
         "file_bytes", (json_int_t)b->info->file_bytes, "kv",
         engine_kv_name(engine_kv_type(&b->settings->engine)), "exact", b->settings->engine.exact);

@@ -121,8 +121,9 @@ static void end_line(const hone_result *r) {
 
 /* The object for an answer that could not be made: the fields that scripts look at first. */
 static int print_json_error(const char *model_name) {
-    return cli_print_json(json_pack("{s:s, s:s, s:s, s:s}", "model", model_name, "text", "",
-                                    "finish_reason", "error", "error", hone_error_message()),
+    return cli_print_json(json_pack("{s:o, s:s, s:s, s:o}", "model", cli_json_text(model_name),
+                                    "text", "", "finish_reason", "error", "error",
+                                    cli_json_text(hone_error_message())),
                           false);
 }
 

@@ -51,8 +51,9 @@ static memory_need count_memory(const hone_model_info *info, const engine_settin
 static json_t *to_json(const char *name, const hone_model_info *info, const type_list *types,
                        const memory_need *need) {
     json_t *root = json_pack(
-        "{s:s, s:s, s:s, s:s, s:I, s:I, s:s}", "model", name, "name", info->name, "architecture",
-        info->architecture, "license", info->license, "parameters",
+        "{s:o, s:o, s:s, s:o, s:I, s:I, s:s}", "model", cli_json_text(name), "name",
+        cli_json_text(info->name), "architecture", info->architecture, "license",
+        cli_json_text(info->license), "parameters",
         (json_int_t)info->n_parameters, "file_bytes", (json_int_t)info->file_bytes, "weight_type",
         info->weight_type);
     if (!root) return NULL;
