@@ -223,7 +223,7 @@ CHATS = [
 
 
 def the_conversation_is_remembered(t):
-    """With a chat template, each turn stands on those before: its prompt grows, most of it known."""
+    """With a chat template, each turn stands on those before: its prompt grows, and is partly known."""
     t.expect(r">>> ")
     t.type("/set max-tokens 4\r")
     t.expect(r">>> ")

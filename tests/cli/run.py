@@ -99,7 +99,7 @@ def run(case, hone, shared):
         problems += f"exit code {got.returncode}, expected {case.code}\n"
     for name, lines, text in (("stdout", case.stdout, out), ("stderr", case.stderr, err)):
         if not matches(lines, text):
-            problems += f"{name} was:\n{indent(text)}expected:\n{indent(''.join(l + chr(10) for l in lines))}"
+            problems += f"{name} was:\n{indent(text)}expected:\n" + indent("\n".join(lines))
     if problems and not matches(case.stderr, err):
         return problems
     return problems and problems + (f"stderr:\n{indent(err)}" if err else "")
@@ -135,7 +135,8 @@ def main():
                 print(f"skipped {case.file}:{case.line} {case.name}: {reason}")
                 skipped += 1
             elif problem:
-                print(f"FAILED {case.file}:{case.line} {case.name}\n  $ {case.command}\n{indent(problem)}")
+                print(f"FAILED {case.file}:{case.line} {case.name}\n  $ {case.command}")
+                print(indent(problem))
                 failed += 1
             else:
                 passed += 1
