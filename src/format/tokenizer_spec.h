@@ -34,7 +34,7 @@ typedef struct token_entry {
     const char *text; /* as stored: byte-level alphabet or ▁ form; literal text for added tokens */
     uint32_t n;
     float score;
-    uint8_t type;                 /* token_type */
+    uint8_t type;                   /* token_type */
     bool strips_left, strips_right; /* an added token that swallows white space beside it */
 } token_entry;
 
