@@ -136,8 +136,8 @@ INLINE void gemm_of(float *y, size_t y_stride, const dtype type, const void *w, 
 }
 
 static void gemm_float_simd(float *y, size_t y_stride, dtype type, const void *w, size_t row_bytes,
-                            size_t n_rows, const float *x, size_t x_stride, size_t n_tokens, size_t n,
-                            bool add) {
+                            size_t n_rows, const float *x, size_t x_stride, size_t n_tokens,
+                            size_t n, bool add) {
 #define GEMM(T) gemm_of(y, y_stride, T, w, row_bytes, n_rows, x, x_stride, n_tokens, n, add)
     switch (type) {
     case DTYPE_F16: GEMM(DTYPE_F16); break;
@@ -206,8 +206,8 @@ static void attend_scores_simd(float *scores, const float *q, dtype kv, const vo
 }
 
 /* Columns j … j + LANES · vectors of the output stay in registers over all rows. */
-INLINE void values_columns(float *out, const float *weights, const dtype kv, const char *v, size_t n,
-                           size_t row_bytes, size_t j, const int vectors) {
+INLINE void values_columns(float *out, const float *weights, const dtype kv, const char *v,
+                           size_t n, size_t row_bytes, size_t j, const int vectors) {
     vec sum[8];
     for (int c = 0; c < vectors; c++) sum[c] = v_load(out + j + LANES * c);
     for (size_t i = 0; i < n; i++, v += row_bytes) {
@@ -309,8 +309,10 @@ static void silu_mul_simd(float *gate, const float *up, size_t n) {
     size_t i = 0;
     for (; i + LANES <= n; i += LANES)
         v_store(gate + i, v_mul(v_silu(v_load(gate + i)), v_load(up + i)));
-    if (i < n)
-        v_store_n(gate + i, v_mul(v_silu(v_load_n(gate + i, n - i)), v_load_n(up + i, n - i)), n - i);
+    if (i < n) {
+        vec last = v_mul(v_silu(v_load_n(gate + i, n - i)), v_load_n(up + i, n - i));
+        v_store_n(gate + i, last, n - i);
+    }
 }
 
 static void fill_float_kernels(kernels *k) {

@@ -48,8 +48,8 @@ static float dot_block(const dtype type, const void *block, const int8_t *x, con
     return total;
 }
 
-static void dot_rows_scalar(float *y, size_t y_stride, dtype type, const void *rows, size_t row_bytes,
-                            size_t n_rows, const activations *x) {
+static void dot_rows_scalar(float *y, size_t y_stride, dtype type, const void *rows,
+                            size_t row_bytes, size_t n_rows, const activations *x) {
     const unpack_traits traits = unpack_traits_of(type);
     const size_t n = x->n_in, group = traits.group;
     for (size_t t = 0; t < x->n_tokens; t++)
@@ -100,9 +100,9 @@ static float dot_any(dtype type, const void *a, const float *b, size_t n) {
     return eight_total(&e);
 }
 
-static void gemm_float_scalar(float *y, size_t y_stride, dtype type, const void *w, size_t row_bytes,
-                              size_t n_rows, const float *x, size_t x_stride, size_t n_tokens,
-                              size_t n, bool add) {
+static void gemm_float_scalar(float *y, size_t y_stride, dtype type, const void *w,
+                              size_t row_bytes, size_t n_rows, const float *x, size_t x_stride,
+                              size_t n_tokens, size_t n, bool add) {
     for (size_t t = 0; t < n_tokens; t++)
         for (size_t r = 0; r < n_rows; r++) {
             const void *row = (const char *)w + r * row_bytes;
@@ -139,8 +139,8 @@ static void attend_scores_scalar(float *scores, const float *q, dtype kv, const 
         scores[i] = dot_any(kv, (const char *)k + i * row_bytes, q, dim) * scale;
 }
 
-static void attend_values_scalar(float *out, const float *weights, dtype kv, const void *v, size_t n,
-                                 size_t dim) {
+static void attend_values_scalar(float *out, const float *weights, dtype kv, const void *v,
+                                 size_t n, size_t dim) {
     size_t piece = 32;
     const char *row = v;
     float values[32];

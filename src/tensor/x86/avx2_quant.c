@@ -1,6 +1,6 @@
 /* Products in 8 bits on AVX2: vpmaddubsw multiplies unsigned weights with signed activations and
  * adds pairs in 16 bits, where several of them fit before the sum is widened. Weights that use all
- * 8 bits would overflow there: their sign goes to the activation, and each pair is widened at once. */
+ * 8 bits would overflow there: their sign goes to the activation, each pair is widened at once. */
 #include "tensor/x86/pack.h"
 
 enum { PANEL_ROWS = 16, MOST_TOKENS = 4, BIAS = 0 };
@@ -23,7 +23,8 @@ static void quantise_row_avx2(int8_t *q, float *scale, float *sum32, float *sum1
             v[i] = _mm256_loadu_ps(x + 8 * i);
             largest = _mm256_max_ps(_mm256_and_ps(v[i], magnitude), largest);
         }
-        __m128 four = _mm_max_ps(_mm256_castps256_ps128(largest), _mm256_extractf128_ps(largest, 1));
+        __m128 four =
+            _mm_max_ps(_mm256_castps256_ps128(largest), _mm256_extractf128_ps(largest, 1));
         four = _mm_max_ps(four, _mm_movehl_ps(four, four));
         four = _mm_max_ss(four, _mm_movehdup_ps(four));
         float most = _mm_cvtss_f32(four), s = most >= 1e-35f ? most / 127.0f : 0.0f;
@@ -72,8 +73,8 @@ typedef struct row_piece {
 
 /* Adds the products of up to 256 weights from k on with `tokens` tokens from t on. */
 INLINE void dot_piece(__m256 sum[][2], __m256 minima[], const dtype source, const size_t group,
-                      const bool is_signed, row_piece piece, const activations *x, size_t t, size_t k,
-                      size_t width, const int tokens) {
+                      const bool is_signed, row_piece piece, const activations *x, size_t t,
+                      size_t k, size_t width, const int tokens) {
     const unpack_traits traits = unpack_traits_of(source);
     const size_t n = x->n_in, n_groups = width / group;
     __m256 scale[MOST_TOKENS][2];
@@ -117,7 +118,7 @@ INLINE void dot_piece(__m256 sum[][2], __m256 minima[], const dtype source, cons
 }
 
 /* One row with `tokens` tokens from t on. `source` is the type, and the codes go from the blocks
- * into registers, or UNPACKED: for more tokens they are unpacked first. The arithmetic is the same. */
+ * into registers, or UNPACKED: for more tokens they are unpacked first, for the same sums. */
 INLINE void dot_row(float *y, size_t y_stride, const dtype source, dtype type, const size_t group,
                     const bool is_signed, const char *row, const activations *x, size_t t,
                     const int tokens) {
@@ -254,10 +255,11 @@ INLINE void panel_tile(float *y, size_t y_stride, const panel *rows, size_t n_ro
             w_scale += PANEL_ROWS;
             w_min += PANEL_ROWS;
         }
-        for (int i = 0; i < tokens; i++)
+        for (int i = 0; i < tokens; i++) {
+            __m256 x_scale = _mm256_set1_ps(x->scale[(t + i) * blocks + b]);
             for (int v = 0; v < 2; v++)
-                sum[i][v] = _mm256_fmadd_ps(block[i][v], _mm256_set1_ps(x->scale[(t + i) * blocks + b]),
-                                            sum[i][v]);
+                sum[i][v] = _mm256_fmadd_ps(block[i][v], x_scale, sum[i][v]);
+        }
     }
     for (int i = 0; i < tokens; i++) {
         _Alignas(32) float out[PANEL_ROWS];

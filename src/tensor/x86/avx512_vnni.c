@@ -71,7 +71,7 @@ INLINE void dot_piece(__m512 sum[][2], __m512 minima[], const dtype source, cons
 }
 
 /* One row with `tokens` tokens from t on. `source` is the type, and the codes go from the blocks
- * into registers, or UNPACKED: for more tokens they are unpacked first. The arithmetic is the same. */
+ * into registers, or UNPACKED: for more tokens they are unpacked first, for the same sums. */
 INLINE void dot_row(float *y, size_t y_stride, const dtype source, dtype type, const size_t group,
                     const char *row, const activations *x, size_t t, const int tokens) {
     const size_t n = x->n_in, step = 16 * group;
@@ -188,7 +188,8 @@ INLINE void panel_tile(float *y, size_t y_stride, const panel *rows, size_t n_ro
                 sum[i][v] =
                     _mm512_fmadd_ps(block[i][v], _mm512_set1_ps(x_scale[i * blocks]), sum[i][v]);
     }
-    const __mmask16 first = first_lanes(n_rows), second = n_rows > 16 ? first_lanes(n_rows - 16) : 0;
+    const __mmask16 first = first_lanes(n_rows);
+    const __mmask16 second = n_rows > 16 ? first_lanes(n_rows - 16) : 0;
     for (int i = 0; i < tokens; i++) {
         float *out = y + (t + i) * y_stride;
         _mm512_mask_storeu_ps(out, first, sum[i][0]);

@@ -10,7 +10,9 @@
 
 INLINE __m256i load_32(const uint8_t *p) { return _mm256_loadu_si256((const void *)p); }
 
-INLINE __m256i and_bytes(__m256i v, int mask) { return _mm256_and_si256(v, _mm256_set1_epi8((char)mask)); }
+INLINE __m256i and_bytes(__m256i v, int mask) {
+    return _mm256_and_si256(v, _mm256_set1_epi8((char)mask));
+}
 
 /* Every byte's bits `mask` >> by, brought down; or up where `by` is negative. The bits that shifts
  * of words drag over from the next byte fall outside the mask. */
@@ -108,7 +110,8 @@ INLINE void scales_q4_k_avx2(float *scale, float *min, const void *block) {
     __m128i codes = _mm_or_si128(_mm_and_si128(low, low_mask),
                                  _mm_and_si128(high, _mm_set1_epi32(0x30303030)));
     __m128 factors = _mm_cvtph_ps(head);
-    __m256 d = _mm256_broadcastss_ps(factors), dmin = _mm256_broadcastss_ps(_mm_movehdup_ps(factors));
+    __m256 d = _mm256_broadcastss_ps(factors);
+    __m256 dmin = _mm256_broadcastss_ps(_mm_movehdup_ps(factors));
     _mm256_storeu_ps(scale, _mm256_mul_ps(d, floats_of_bytes(codes, false)));
     codes = _mm_unpackhi_epi64(codes, codes);
     _mm256_storeu_ps(min, _mm256_mul_ps(dmin, floats_of_bytes(codes, false)));

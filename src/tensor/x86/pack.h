@@ -1,5 +1,5 @@
-/* Unpacking pieces of rows and interleaving rows into panels, for the x86 files with AVX2. `bias` is
- * what a file adds to signed codes: 128 to make them unsigned, or 0. */
+/* Unpacking pieces of rows and interleaving rows into panels, for the x86 files with AVX2. `bias`
+ * is what a file adds to signed codes: 128 to make them unsigned, or 0. */
 #ifndef TENSOR_X86_PACK_H
 #define TENSOR_X86_PACK_H
 
@@ -59,7 +59,8 @@ INLINE const void *chunk_codes(const chunk *c, const dtype source, const void *b
 /* --- panels --- */
 
 /* to[c, r] = from[r, c] for eight rows r and eight columns c of 32 bits. */
-INLINE void transpose_8x8(uint32_t *to, size_t to_stride, const uint32_t *from, size_t from_stride) {
+INLINE void transpose_8x8(uint32_t *to, size_t to_stride, const uint32_t *from,
+                          size_t from_stride) {
     __m256 a[8], b[8];
     for (int r = 0; r < 8; r++) a[r] = _mm256_loadu_ps((const float *)(from + r * from_stride));
     for (int r = 0; r < 8; r += 2) {
