@@ -58,14 +58,15 @@ def run(command):
 
 def hone_round(a):
     threads = ["--threads", str(a.threads), "--json"]
-    speed = run([a.hone, "bench", a.model, "--prompt", str(a.prompt), "--decode", str(a.decode),
-                 "--depth", "0", "--repeat", "1", *threads])
+    bench = [a.hone, "bench", a.model, "--repeat", "1", *threads]
+    prefill = run([*bench, "--prompt", str(a.prompt), "--decode", "1"])
+    decode = run([*bench, "--prompt", "1", "--decode", str(a.decode), "--depth", str(a.prompt)])
     first = run([a.hone, "run", a.model, "The capital of France", "--raw", "--temperature", "0",
                  "--max-tokens", "1", *threads])["timings"]
-    return {"prefill tokens/s": speed["prefill"]["tokens_per_s"],
-            "decode tokens/s": speed["decode"]["tokens_per_s"],
+    return {"prefill tokens/s": prefill["prefill"]["tokens_per_s"],
+            "decode tokens/s": decode["decode"]["tokens_per_s"],
             "load ms": first["load_ms"], "first token ms": first["load_ms"] + first["ttft_ms"],
-            "peak memory MB": speed["peak_memory_bytes"] / 1e6}
+            "peak memory MB": prefill["peak_memory_bytes"] / 1e6}
 
 
 def main():
