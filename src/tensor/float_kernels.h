@@ -31,14 +31,13 @@ static void decode_halves(float *out, const char *row, size_t n, const bool bf16
 
 INLINE void decode_blocks(const dtype type, float *out, const void *row, size_t n) {
     const unpack_traits traits = unpack_traits_of(type);
-    const dtype_traits *layout = dtype_get(type);
     const vec zero = v_set(traits.zero);
     _Alignas(64) uint8_t q[QK_SUPER];
     float scale[QK_SUPER / 16], min[QK_SUPER / 16];
-    for (size_t k = 0; k < n; k += layout->block, row = (const char *)row + layout->block_bytes) {
-        unpack_codes(type, q, row, layout->block, 0);
-        unpack_scales(type, scale, min, row, layout->block);
-        for (size_t i = 0; i < layout->block; i += LANES) {
+    for (size_t k = 0; k < n; k += traits.block, row = (const char *)row + traits.block_bytes) {
+        unpack_codes(type, q, row, traits.block, 0);
+        unpack_scales(type, scale, min, row, traits.block);
+        for (size_t i = 0; i < traits.block; i += LANES) {
             vec value = v_sub(v_from_i8(q + i), zero);
             value = v_mul(v_set(scale[i / traits.group]), value);
             if (traits.has_min) value = v_sub(value, v_set(min[i / traits.group]));

@@ -36,7 +36,7 @@ static float dot_block(const dtype type, const void *block, const int8_t *x, con
     const unpack_traits traits = unpack_traits_of(type);
     uint8_t q[QK_SUPER];
     float scale[QK_SUPER / 16], min[QK_SUPER / 16], total = 0;
-    const int n = dtype_get(type)->block, group = traits.group;
+    const int n = traits.block, group = traits.group;
     unpack_codes(type, q, block, n, 0);
     unpack_scales_and_minima(type, scale, min, traits.zero, block, n);
     for (int g = 0; g < n / group; g++) {
@@ -50,13 +50,13 @@ static float dot_block(const dtype type, const void *block, const int8_t *x, con
 
 static void dot_rows_scalar(float *y, size_t y_stride, dtype type, const void *rows, size_t row_bytes,
                             size_t n_rows, const activations *x) {
-    const size_t n = x->n_in, group = unpack_traits_of(type).group;
-    const dtype_traits *layout = dtype_get(type);
+    const unpack_traits traits = unpack_traits_of(type);
+    const size_t n = x->n_in, group = traits.group;
     for (size_t t = 0; t < x->n_tokens; t++)
         for (size_t r = 0; r < n_rows; r++) {
             const char *block = (const char *)rows + r * row_bytes;
             float total = 0;
-            for (size_t k = 0; k < n; k += layout->block, block += layout->block_bytes)
+            for (size_t k = 0; k < n; k += traits.block, block += traits.block_bytes)
                 total += dot_block(type, block, x->q + t * n + k, x->scale + (t * n + k) / 32,
                                    (group == 16 ? x->sum16 : x->sum32) + (t * n + k) / group);
             y[t * y_stride + r] = total;

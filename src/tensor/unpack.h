@@ -19,7 +19,9 @@
 #include "tensor/x86/codes.h"
 #endif
 
+/* All of this is known when a kernel is compiled, unlike dtype_get's table. */
 typedef struct unpack_traits {
+    uint16_t block, block_bytes;
     uint8_t group;  /* weights that share a scale; 0: the type has no 8-bit form */
     uint8_t zero;   /* the code of the value 0 */
     uint8_t max;    /* the largest code, or magnitude for signed values */
@@ -29,19 +31,19 @@ typedef struct unpack_traits {
 
 INLINE unpack_traits unpack_traits_of(const dtype type) {
     switch (type) {
-    case DTYPE_Q4_0: return (unpack_traits){32, 8, 15, false, false};
-    case DTYPE_Q4_1: return (unpack_traits){32, 0, 15, false, true};
-    case DTYPE_Q5_0: return (unpack_traits){32, 16, 31, false, false};
-    case DTYPE_Q5_1: return (unpack_traits){32, 0, 31, false, true};
-    case DTYPE_Q8_0: return (unpack_traits){32, 0, 128, true, false};
-    case DTYPE_IQ4_NL: return (unpack_traits){32, 0, 127, true, false};
-    case DTYPE_Q2_K: return (unpack_traits){16, 0, 3, false, true};
-    case DTYPE_Q3_K: return (unpack_traits){16, 4, 7, false, false};
-    case DTYPE_Q4_K: return (unpack_traits){32, 0, 15, false, true};
-    case DTYPE_Q5_K: return (unpack_traits){32, 0, 31, false, true};
-    case DTYPE_Q6_K: return (unpack_traits){16, 32, 63, false, false};
-    case DTYPE_IQ4_XS: return (unpack_traits){32, 0, 127, true, false};
-    default: return (unpack_traits){0, 0, 0, false, false};
+    case DTYPE_Q4_0: return (unpack_traits){32, sizeof(block_q4_0), 32, 8, 15, false, false};
+    case DTYPE_Q4_1: return (unpack_traits){32, sizeof(block_q4_1), 32, 0, 15, false, true};
+    case DTYPE_Q5_0: return (unpack_traits){32, sizeof(block_q5_0), 32, 16, 31, false, false};
+    case DTYPE_Q5_1: return (unpack_traits){32, sizeof(block_q5_1), 32, 0, 31, false, true};
+    case DTYPE_Q8_0: return (unpack_traits){32, sizeof(block_q8_0), 32, 0, 128, true, false};
+    case DTYPE_IQ4_NL: return (unpack_traits){32, sizeof(block_iq4_nl), 32, 0, 127, true, false};
+    case DTYPE_Q2_K: return (unpack_traits){256, sizeof(block_q2_k), 16, 0, 3, false, true};
+    case DTYPE_Q3_K: return (unpack_traits){256, sizeof(block_q3_k), 16, 4, 7, false, false};
+    case DTYPE_Q4_K: return (unpack_traits){256, sizeof(block_q4_k), 32, 0, 15, false, true};
+    case DTYPE_Q5_K: return (unpack_traits){256, sizeof(block_q5_k), 32, 0, 31, false, true};
+    case DTYPE_Q6_K: return (unpack_traits){256, sizeof(block_q6_k), 16, 32, 63, false, false};
+    case DTYPE_IQ4_XS: return (unpack_traits){256, sizeof(block_iq4_xs), 32, 0, 127, true, false};
+    default: return (unpack_traits){0, 0, 0, 0, 0, false, false};
     }
 }
 
@@ -220,10 +222,10 @@ INLINE void unpack_codes(const dtype type, uint8_t *restrict q, const void *row,
                          const uint8_t bias) {
 #if defined(__AVX2__)
     const __m256i offset = _mm256_set1_epi8((char)bias);
-    const dtype_traits *layout = dtype_get(type);
-    const size_t step = layout->block;
-    for (size_t k = 0; k < n; k += step, row = (const char *)row + layout->block_bytes)
-        for (int j = 0; j < (int)step / 32; j++)
+    const unpack_traits traits = unpack_traits_of(type);
+    for (size_t k = 0; k < n; k += traits.block, row = (const char *)row + traits.block_bytes)
+#pragma GCC unroll 8
+        for (int j = 0; j < traits.block / 32; j++)
             _mm256_storeu_si256((void *)(q + k + 32 * j),
                                 _mm256_add_epi8(codes_32(type, row, j), offset));
 #else

@@ -71,7 +71,6 @@ INLINE void dot_piece(__m256 sum[][2], __m256 minima[], const dtype type, const 
                       const float *w_scale, const float *w_min, const activations *x, size_t t,
                       size_t k, size_t width, const int tokens) {
     const unpack_traits traits = unpack_traits_of(type);
-    const dtype_traits layout = *dtype_get(type);
     const size_t n = x->n_in, group = traits.group, n_groups = width / group;
     __m256 scale[MOST_TOKENS][2];
     for (int i = 0; i < tokens; i++) {
@@ -95,8 +94,8 @@ INLINE void dot_piece(__m256 sum[][2], __m256 minima[], const dtype type, const 
 #pragma GCC unroll 8
     for (int j = 0; j < 8; j++) {
         if (32 * (size_t)j >= width) break;
-        const void *block = layout.block == 32 ? (const char *)blocks + j * layout.block_bytes : blocks;
-        __m256i w = codes_32(type, block, layout.block == 32 ? 0 : j);
+        const void *block = traits.block == 32 ? (const char *)blocks + j * traits.block_bytes : blocks;
+        __m256i w = codes_32(type, block, traits.block == 32 ? 0 : j);
         int first = 2 * j % 8;
         __m256i of_group = group == 32 ? _mm256_set1_epi32(j)
                                        : _mm256_setr_epi32(first, first, first, first, first + 1,
@@ -114,7 +113,6 @@ INLINE void dot_piece(__m256 sum[][2], __m256 minima[], const dtype type, const 
 INLINE void dot_row(float *y, size_t y_stride, const dtype type, const char *row,
                     const activations *x, size_t t, const int tokens) {
     const unpack_traits traits = unpack_traits_of(type);
-    const dtype_traits layout = *dtype_get(type);
     const size_t n = x->n_in;
     __m256 sum[MOST_TOKENS][2], minima[MOST_TOKENS];
     float scale[CHUNK / 16 + 8], min[CHUNK / 16 + 8];
@@ -128,7 +126,7 @@ INLINE void dot_row(float *y, size_t y_stride, const dtype type, const char *row
             size_t rest = width - k < 256 ? width - k : 256;
             dot_piece(sum, minima, type, row, scale + k / traits.group, min + k / traits.group, x, t,
                       begin + k, rest, tokens);
-            row += rest / layout.block * layout.block_bytes;
+            row += rest / traits.block * traits.block_bytes;
         }
     }
     for (int i = 0; i < tokens; i++) {

@@ -19,17 +19,17 @@ enum { CHUNK = 2048 }; /* weights whose scales are unpacked ahead */
 /* Codes 64j … 64j + 63 from the block at `blocks` on, as unsigned bytes; the upper half is zero
  * where only `width` weights are left. */
 INLINE __m512i codes_64(const dtype type, const void *blocks, const int j, size_t width) {
-    const dtype_traits layout = *dtype_get(type);
-    const char *block = (const char *)blocks + 64 * j / layout.block * layout.block_bytes;
-    const int at = 64 * j % layout.block / 32;
+    const unpack_traits traits = unpack_traits_of(type);
+    const char *block = (const char *)blocks + 64 * j / traits.block * traits.block_bytes;
+    const int at = 64 * j % traits.block / 32;
     const bool whole = 64 * (size_t)(j + 1) <= width;
     __m512i codes = _mm512_zextsi256_si512(codes_32(type, block, at));
     if (whole) {
-        const char *next = layout.block == 32 ? block + layout.block_bytes : block;
-        __m256i upper = codes_32(type, next, layout.block == 32 ? 0 : at + 1);
+        const char *next = traits.block == 32 ? block + traits.block_bytes : block;
+        __m256i upper = codes_32(type, next, traits.block == 32 ? 0 : at + 1);
         codes = _mm512_inserti64x4(codes, upper, 1);
     }
-    if (unpack_traits_of(type).is_signed) codes = _mm512_xor_si512(codes, _mm512_set1_epi8(-128));
+    if (traits.is_signed) codes = _mm512_xor_si512(codes, _mm512_set1_epi8(-128));
     return codes;
 }
 
@@ -75,7 +75,6 @@ INLINE void dot_piece(__m512 sum[][2], __m512 minima[], const dtype type, const 
 INLINE void dot_row(float *y, size_t y_stride, const dtype type, const char *row,
                     const activations *x, size_t t, const int tokens) {
     const unpack_traits traits = unpack_traits_of(type);
-    const dtype_traits layout = *dtype_get(type);
     const size_t n = x->n_in, step = 16 * traits.group;
     __m512 sum[MOST_TOKENS][2], minima[MOST_TOKENS];
     float scale[CHUNK / 16 + 16], min[CHUNK / 16 + 16];
@@ -91,7 +90,7 @@ INLINE void dot_row(float *y, size_t y_stride, const dtype type, const char *row
                 dot_piece(sum, minima, type, row, w_scale, w_min, x, t, begin + k, step, tokens);
             else
                 dot_piece(sum, minima, type, row, w_scale, w_min, x, t, begin + k, width - k, tokens);
-            row += step / layout.block * layout.block_bytes;
+            row += step / traits.block * traits.block_bytes;
         }
     }
     for (int i = 0; i < tokens; i++) {

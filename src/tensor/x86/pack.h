@@ -51,13 +51,12 @@ INLINE void pack_panel_of(const dtype type, const panel *to, const void *rows, s
     _Alignas(64) uint8_t q[MOST_ROWS][PIECE];
     _Alignas(64) float scale[MOST_ROWS][PIECE / 16], min[MOST_ROWS][PIECE / 16];
     const unpack_traits traits = unpack_traits_of(type);
-    const dtype_traits *layout = dtype_get(type);
     memset(q + n_rows, 0, (panel_rows - n_rows) * sizeof *q);
     memset(scale + n_rows, 0, (panel_rows - n_rows) * sizeof *scale);
     memset(min + n_rows, 0, (panel_rows - n_rows) * sizeof *min);
     for (size_t k = 0; k < n; k += PIECE) {
         const size_t width = n - k < PIECE ? n - k : PIECE, groups = width / traits.group;
-        const char *blocks = (const char *)rows + k / layout->block * layout->block_bytes;
+        const char *blocks = (const char *)rows + k / traits.block * traits.block_bytes;
         for (size_t r = 0; r < n_rows; r++, blocks += row_bytes) {
             unpack_codes(type, q[r], blocks, width, bias);
             unpack_scales_and_minima(type, scale[r], min[r], zero, blocks, width);
