@@ -80,7 +80,7 @@ $(BUILD)/example: docs/example.c $(LIB)
 
 define program
 	@mkdir -p $(@D)
-	$(COMPILE) -Itests -MF $@.d $(LDFLAGS) -o $@ $(filter %.c,$^) $(LIB) $(PKG_LIBS)
+	$(COMPILE) -Itests -MF $@.d $(LDFLAGS) -o $@ $(filter tests/%.c bench/%.c,$^) $(LIB) $(PKG_LIBS)
 endef
 $(UNIT): $(BUILD)/tests/%: tests/unit/%.c $(LIB) ; $(program)
 $(TOOLS): $(BUILD)/tests/%: tests/tools/%.c $(LIB) ; $(program)
