@@ -2,8 +2,8 @@
  *
  * `kernels_get` fills every slot with the scalar version and then lays the SIMD ones of the chosen
  * instruction set over them (scalar.c, x86/, arm/). The order in which one output's terms are added
- * depends only on the table and on the shape in which the caller already fixed it, never on how many
- * rows or tokens are computed together: see each slot.
+ * depends only on the table and on the shape in which the caller already fixed it, never on how
+ * many rows or tokens are computed together: see each slot.
  *
  * Floats need only the alignment of a float, rows of weights none. Outputs never overlap inputs. */
 #ifndef TENSOR_KERNELS_H
@@ -27,8 +27,8 @@ typedef struct activations {
 } activations;
 
 /* A panel of R rows of a block type, interleaved for products with many tokens: w = scale · q −
- * min, where each group of 16 or 32 weights (tensor/unpack.h) has a scale and a minimum. Whether a q
- * above 127 is negative is a matter between the slots of one table. All are 64-byte aligned. */
+ * min, where each group of 16 or 32 weights (tensor/unpack.h) has a scale and a minimum. Whether a
+ * q above 127 is negative is a matter between the slots of one table. All are 64-byte aligned. */
 typedef struct panel {
     uint8_t *q;         /* [n / 4, R, 4] */
     float *scale, *min; /* [n / group, R] */

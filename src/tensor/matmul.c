@@ -93,8 +93,8 @@ static void matmul_by_floats(const kernels *k, float *y, size_t y_stride, const 
             for (size_t i = 0; i < n_rows && !in_place; i++)
                 k->decode_row(w->type, rows + i * FLOAT_K_BLOCK, piece + i * w->row_bytes, width);
             if (in_place)
-                k->gemm_float(y + r, y_stride, w->type, piece, w->row_bytes, n_rows, x->x + begin, n,
-                              x->n_tokens, width, begin > 0);
+                k->gemm_float(y + r, y_stride, w->type, piece, w->row_bytes, n_rows, x->x + begin,
+                              n, x->n_tokens, width, begin > 0);
             else
                 k->gemm_float(y + r, y_stride, DTYPE_F32, rows, FLOAT_K_BLOCK * sizeof(float),
                               n_rows, x->x + begin, n, x->n_tokens, width, begin > 0);
