@@ -13,8 +13,8 @@
 #define UTF8_INVALID 0xFFFFFFFFu
 size_t utf8_decode(const char *text, size_t n, uint32_t *code);
 
-/* Writes 1 to 4 bytes; `code` is a valid code point. (jansson has a utf8_encode, which a static link
- * would meet.) */
+/* Writes 1 to 4 bytes; `code` is a valid code point. Not named utf8_encode, because jansson's
+ * static library has a function of that name. */
 size_t utf8_write(char out[4], uint32_t code);
 
 /* Where utf8_decode finds UTF8_INVALID: how many bytes one U+FFFD stands for. That is the longest

@@ -460,6 +460,31 @@ static void products_agree_with_the_reference_vectors(void) {
 
 static const dtype kv_types[] = {DTYPE_F32, DTYPE_F16, DTYPE_Q8_0};
 
+static void stored_rows_have_the_bits_of_the_scalar_version(void) {
+    EACH_TABLE(k) for (int trial = 0; trial < 300; trial++) {
+        dtype kv = kv_types[trial % 3];
+        size_t n = kv == DTYPE_Q8_0 ? 32 * (1 + random_below(5)) : 1 + random_below(160);
+        size_t bytes = row_bytes_of(kv, n);
+        float *x = mem_alloc(n * sizeof(float));
+        uint8_t *rows[2] = {mem_alloc(bytes + 1), mem_alloc(bytes + 1)};
+        for (size_t i = 0; i < n; i++) {
+            /* Any bits: halves meet every rounding, overflow, subnormals, infinities and NaN. */
+            uint32_t bits = random_bits();
+            if (trial % 2) bits = (bits & 0x83ffffff) | (0x64 + bits % 40) << 23;
+            memcpy(x + i, &bits, 4);
+            if (kv == DTYPE_Q8_0) x[i] = random_float();
+        }
+        rows[0][bytes] = rows[1][bytes] = 0xa5;
+        scalar->store_row(kv, rows[0], x, n);
+        k->store_row(kv, rows[1], x, n);
+        CHECK_MSG(memcmp(rows[0], rows[1], bytes + 1) == 0, "%s %s n %zu", k->name,
+                  dtype_get(kv)->name, n);
+        mem_free(rows[0]);
+        mem_free(rows[1]);
+        mem_free(x);
+    }
+}
+
 static void attention_scores_are_near_the_exact_ones(void) {
     EACH_TABLE(k) for (int trial = 0; trial < 150; trial++) {
         dtype kv = kv_types[trial % 3];
@@ -743,6 +768,7 @@ int main(int argc, char **argv) {
     RUN(products_are_near_the_exact_sums);
     RUN(outputs_do_not_depend_on_tokens_and_slices);
     RUN(products_agree_with_the_reference_vectors);
+    RUN(stored_rows_have_the_bits_of_the_scalar_version);
     RUN(attention_scores_are_near_the_exact_ones);
     RUN(attention_values_are_near_the_exact_ones);
     RUN(exponentials_are_near_the_exact_ones);

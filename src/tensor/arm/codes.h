@@ -1,5 +1,5 @@
 /* The codes of 32 weights in two registers, as signed bytes with the type's zero taken off: the
- * decoded value is scale · code − min. See tensor/unpack.h, whose portable loops give the same codes. */
+ * decoded value is scale · code − min. The portable loops of tensor/unpack.h say the same. */
 #ifndef TENSOR_ARM_CODES_H
 #define TENSOR_ARM_CODES_H
 

@@ -2,8 +2,8 @@
  *
  *     dot_16(sum, a, b)    sum + the products of 16 signed bytes, in any four lanes of 32 bits
  *
- * One row at a time with up to four tokens; lanes along k, one sum of floats for even and one for odd
- * blocks of 32. */
+ * One row at a time with up to four tokens; lanes along k, one sum of floats for even and one for
+ * odd blocks of 32. */
 #ifndef TENSOR_ARM_DOT_ROWS_H
 #define TENSOR_ARM_DOT_ROWS_H
 
@@ -11,7 +11,7 @@
 
 enum { MOST_TOKENS = 4, PIECE = 256 };
 
-/* sum + Σ of lanes: the minima of n_groups groups times the sums of their inputs. */
+/* sum + the minima of n_groups groups times the sums of their inputs, in any lanes. */
 INLINE float32x4_t add_minima(float32x4_t sum, const float *w_min, const float *x_sum,
                               size_t n_groups) {
     size_t g = 0;

@@ -1,5 +1,5 @@
-/* Products in 8 bits with the dot-product extension: sdot adds four products of signed bytes to each
- * sum in 32 bits. */
+/* Products in 8 bits with the dot-product extension: sdot adds four products of signed bytes to
+ * each sum in 32 bits. */
 #include <arm_neon.h>
 
 #include "tensor/kernels_int.h"
