@@ -23,7 +23,7 @@ static const char *golden_folder(const char *name) {
 
 static hone_model *open_model(const char *path) {
     hone_model *model = NULL;
-    CHECK_OK(hone_model_open(&model, path, &(hone_model_options){.n_threads = 2}));
+    CHECK_OK(hone_model_open(&model, path, &(hone_model_options){.n_threads = 1}));
     return model;
 }
 

@@ -31,7 +31,7 @@ static void open_model(void) {
     test_folder folder = test_folder_make();
     const char *path = test_path(folder.path, "model.gguf");
     CHECK_OK(model_write_gguf(&(model_recipe){.type = DTYPE_Q8_0}, path));
-    CHECK_OK(hone_model_open(&model, path, &(hone_model_options){.n_threads = 2}));
+    CHECK_OK(hone_model_open(&model, path, &(hone_model_options){.n_threads = 1}));
     test_folder_remove(&folder);
     for (int i = 0; i < 300; i++) ids[i] = (i * 71 + i * i * 13 + 7) % MADE_TOKENS;
     hone_session *s = exact_session();
