@@ -33,7 +33,7 @@ COMPILE     = $(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(ISA) -MMD -MP
 
 ARCH    := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
 KERNELS := $(if $(filter x86_64,$(ARCH)),src/tensor/x86)$(if $(filter aarch64 arm64,$(ARCH)),src/tensor/arm)
-OUTSIDE := src/cli/%.c $(if $(ENGINE_ONLY),src/weights/%.c src/base/http.c)
+OUTSIDE := src/cli/%.c $(if $(ENGINE_ONLY),src/weights/%.c src/base/http.c src/base/sha256.c)
 
 LIB_SRC  := $(filter-out $(OUTSIDE),$(wildcard src/*/*.c) $(wildcard $(addsuffix /*.c,$(KERNELS))))
 LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/%.o)
@@ -49,16 +49,18 @@ all: $(BUILD)/hone $(LIB) $(BUILD)/libhone.so ## build the program and the libra
 
 # --- rules ---
 
-# Instruction-set flags go to files named for their set and to no other.
-AVX2   := -O3 -mavx2 -mfma -mf16c
+# Instruction-set flags go to files named for their set and to no other. (Sanitizers set SIMD_OPT=-O1:
+# gcc needs many minutes for their checks in unrolled intrinsics.)
+SIMD_OPT ?= -O3
+AVX2   := $(SIMD_OPT) -mavx2 -mfma -mf16c
 AVX512 := $(AVX2) -mavx512f -mavx512bw -mavx512dq -mavx512vl
 X86    := $(BUILD)/src/tensor/x86
 ARM    := $(BUILD)/src/tensor/arm
 $(X86)/avx2.o $(X86)/avx2_%.o: ISA := $(AVX2)
 $(X86)/avx512.o: ISA := $(AVX512)
 $(X86)/avx512_vnni.o: ISA := $(AVX512) -mavx512vnni
-$(ARM)/neon.o: ISA := -O3
-$(ARM)/neon_dotprod.o: ISA := -O3 -march=armv8.2-a+dotprod
+$(ARM)/neon.o: ISA := $(SIMD_OPT)
+$(ARM)/neon_dotprod.o: ISA := $(SIMD_OPT) -march=armv8.2-a+dotprod
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
@@ -78,7 +80,7 @@ $(BUILD)/example: docs/example.c $(LIB)
 
 define program
 	@mkdir -p $(@D)
-	$(COMPILE) -Itests -MF $@.d $(LDFLAGS) -o $@ $(filter %.c,$^) $(LIB) $(PKG_LIBS)
+	$(COMPILE) -Itests -MF $@.d $(LDFLAGS) -o $@ $(filter tests/%.c bench/%.c,$^) $(LIB) $(PKG_LIBS)
 endef
 $(UNIT): $(BUILD)/tests/%: tests/unit/%.c $(LIB) ; $(program)
 $(TOOLS): $(BUILD)/tests/%: tests/tools/%.c $(LIB) ; $(program)
@@ -102,7 +104,7 @@ golden: $(BUILD)/hone $(BUILD)/tests/golden ## compare with reference outputs: m
 vectors: $(TOOLS) ## tokenizer and template vectors: make vectors VECTORS=folder
 	@HONE_TEST_CACHE=$(CACHE) sh tests/vectors.sh $(BUILD) $(VECTORS) $(CACHE)/vocabularies
 
-SANITIZED := CC=$(CC) CFLAGS="-O1 -g -fno-omit-frame-pointer
+SANITIZED := CC=$(CC) SIMD_OPT=-O1 CFLAGS="-O1 -g -fno-omit-frame-pointer
 sanitize: ## the tests under address and undefined behaviour sanitizers, threads apart
 	$(MAKE) BUILD=$(BUILD)/asan $(SANITIZED) -fsanitize=address,undefined -fno-sanitize-recover=all" all tests
 	sh tests/sanitize.sh $(BUILD)/asan
@@ -112,7 +114,7 @@ sanitize: ## the tests under address and undefined behaviour sanitizers, threads
 FUZZ_SECONDS ?= 60
 FUZZ_CC      ?= clang
 fuzz: ## every fuzz target for a minute (FUZZ_SECONDS), under sanitizers; needs clang
-	$(MAKE) BUILD=$(BUILD)/fuzzing CC=$(FUZZ_CC) \
+	$(MAKE) BUILD=$(BUILD)/fuzzing CC=$(FUZZ_CC) SIMD_OPT=-O1 \
 	    CFLAGS="-O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all" fuzzers
 	sh tests/fuzz.sh $(BUILD)/fuzzing $(FUZZ_SECONDS)
 

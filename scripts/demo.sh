@@ -11,9 +11,9 @@ question="What is the capital of France, and what is it known for?"
 sh scripts/install-deps.sh || exit 1
 
 cores=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
-if ! make -q BUILD="$build" all 2>/dev/null; then
+if ! make -q --no-print-directory BUILD="$build" all 2>/dev/null; then
     echo "Building …" >&2
-    make -s -j"$cores" BUILD="$build" all || exit 1
+    make -s --no-print-directory -j"$cores" BUILD="$build" all || exit 1
 fi
 
 "$build/hone" pull "$model" || exit 1

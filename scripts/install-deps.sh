@@ -8,6 +8,9 @@ set -u
 build_packages="build-essential pkg-config libjansson-dev libutf8proc-dev libcurl4-openssl-dev
     libedit-dev libzip-dev libssl-dev python3 python3-pip ca-certificates"
 test_packages="clang valgrind"
+fedora_packages="gcc make pkgconf-pkg-config jansson-devel utf8proc-devel libcurl-devel
+    libedit-devel libzip-devel openssl-devel python3 python3-pip"
+macos_packages="pkg-config jansson utf8proc curl libedit libzip openssl@3 python"
 arm_packages="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
     libjansson-dev:arm64 libutf8proc-dev:arm64"
 
@@ -31,8 +34,8 @@ print_lines() {
     cat >&2 <<END
 hone needs libraries that are not there. Install them, then call this again:
   Debian, Ubuntu:  sudo apt-get install$(printf ' %s' $build_packages)
-  Fedora:          sudo dnf install gcc make pkgconf-pkg-config jansson-devel utf8proc-devel libcurl-devel libedit-devel libzip-devel openssl-devel python3-pip
-  macOS:           brew install pkg-config jansson utf8proc curl libedit libzip openssl@3 python
+  Fedora:          sudo dnf install$(printf ' %s' $fedora_packages)
+  macOS:           brew install$(printf ' %s' $macos_packages)
 END
 }
 
@@ -57,7 +60,10 @@ install() { # packages…
 }
 
 $with_tests || ! has_build_packages || exit 0
-if ! command -v apt-get >/dev/null || { [ "$(id -u)" -ne 0 ] && ! command -v sudo >/dev/null; }; then
+can_install() {
+    command -v apt-get >/dev/null && { [ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null; }
+}
+if ! can_install; then
     has_build_packages && exit 0
     print_lines
     exit 1

@@ -7,7 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#if defined(__aarch64__) && defined(__linux__)
+#if defined(__x86_64__)
+#include <cpuid.h>
+#elif defined(__aarch64__) && defined(__linux__)
 #include <sys/auxv.h>
 #endif
 
@@ -16,10 +18,15 @@ static const char *const isa_names[] = {"scalar", "avx2", "avx512", "neon"};
 /* The compiler's runtime asks cpuid and, for the wide registers, whether the system saves them. */
 #if defined(__x86_64__)
 
+/* clang 14 does not know this one by name. */
+static bool has_f16c(void) {
+    unsigned a, b, c, d;
+    return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+}
+
 cpu_isa cpu_best_isa(void) {
     __builtin_cpu_init();
-    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") ||
-        !__builtin_cpu_supports("f16c"))
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !has_f16c())
         return CPU_SCALAR;
     if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
         !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl"))
@@ -77,8 +84,8 @@ hone_status cpu_chosen_isa(cpu_isa *isa) {
         *isa = (cpu_isa)i;
         return HONE_OK;
     }
-    return fail(HONE_ERR_ARGUMENT, "HONE_CPU: expected scalar, avx2, avx512 or neon, found \"%.32s\"",
-                word);
+    return fail(HONE_ERR_ARGUMENT,
+                "HONE_CPU: expected scalar, avx2, avx512 or neon, found \"%.32s\"", word);
 }
 
 /* --- how many processors --- */

@@ -99,7 +99,10 @@ static void read_state(transfer *t) {
 
 static bool is_weak(const char *etag) { return strncmp(etag, "W/", 2) == 0; }
 
-static bool version_known(const version *v) { return v->etag[0] || v->modified[0]; }
+/* Bytes of an unknown version may be continued only where a mixture would be noticed. */
+static bool may_continue(const transfer *t) {
+    return t->job->contents_are_checked || t->version.etag[0] || t->version.modified[0];
+}
 
 /* Whether two answers may be about the same bytes, as far as they tell. */
 static bool same_version(const version *a, const version *b) {
@@ -295,8 +298,8 @@ static hone_status fail_status(const transfer *t) {
 }
 
 static bool is_loopback(const char *host) {
-    return strcmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 ||
-           strcmp(host, "[::1]") == 0;
+    bool ipv4 = strncmp(host, "127.", 4) == 0 && strspn(host, "0123456789.") == strlen(host);
+    return ipv4 || strcmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0;
 }
 
 /* https, or http on this machine. */
@@ -465,6 +468,7 @@ static hone_status download(transfer *t) {
         if (t->have > most) most = t->have, retries = 0;
         if (retries++ == MAX_RETRIES) return status;
         if (!pause_s(t, retries)) return fail(HONE_ERR_CANCELLED, "cancelled");
+        if (!may_continue(t)) TRY(start_over(t));
     }
 }
 
@@ -478,8 +482,7 @@ static hone_status look_at_file(transfer *t, bool *complete) {
     if (t->have == 0) return start_over(t);
     read_state(t);
     uint64_t total = t->job->expected_bytes ? t->job->expected_bytes : t->version.total;
-    bool usable = t->job->contents_are_checked || version_known(&t->version);
-    if (!usable || (total && t->have > total)) return start_over(t);
+    if (!may_continue(t) || (total && t->have > total)) return start_over(t);
     *complete = total && t->have == total;
     if (lseek(t->fd, 0, SEEK_END) < 0)
         return fail(HONE_ERR_IO, "%s: %s", t->job->path, strerror(errno));

@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -12,21 +13,25 @@
  * microseconds pass; a sleep and its wake-up cost some ten. */
 #define SPIN_ROUNDS 4000
 
-/* The fields that every thread writes stand on cache lines of their own. */
+/* What is left of a round is one word: the round's number above, the tasks nobody has taken below. A
+ * thread takes a task by counting the word down. So a worker that sleeps or has lost its core misses
+ * the round, and nobody waits for it; and it cannot take a task of a round that it only thinks is on.
+ * The fields that every thread writes stand on cache lines of their own. */
 struct pool {
-    _Alignas(64) atomic_size_t next; /* the next task to take */
-    _Alignas(64) atomic_int n_busy;  /* workers that have not finished this round */
-    _Alignas(64) atomic_uint round;  /* counts pool_run calls; a change wakes the workers */
-    _Alignas(64) pool_task task;
-    void *user;
+    _Alignas(64) _Atomic uint64_t left;
+    _Alignas(64) atomic_size_t n_done; /* tasks finished in this round */
+    _Alignas(64) pool_task task;       /* of this round: written before it begins, read once a task … */
+    void *user;                        /* … is taken, while the round cannot end */
     size_t n_tasks;
-    bool closing;
+    atomic_bool closing;
     int n_threads;
     pthread_t *threads; /* n_threads − 1 workers */
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    int n_asleep; /* under lock */
+    atomic_int n_asleep; /* changed under lock */
 };
+
+#define TASKS_MASK 0xFFFFFFFFu
 
 typedef struct worker {
     pool *p;
@@ -42,23 +47,31 @@ static void relax(void) {
 }
 
 static void take_tasks(pool *p, int thread) {
-    for (;;) {
-        size_t index = atomic_fetch_add_explicit(&p->next, 1, memory_order_relaxed);
-        if (index >= p->n_tasks) return;
-        p->task(p->user, index, thread);
+    uint64_t left = atomic_load_explicit(&p->left, memory_order_acquire);
+    while (left & TASKS_MASK) {
+        if (!atomic_compare_exchange_weak_explicit(&p->left, &left, left - 1, memory_order_acquire,
+                                                   memory_order_acquire))
+            continue;
+        p->task(p->user, p->n_tasks - (left & TASKS_MASK), thread);
+        atomic_fetch_add_explicit(&p->n_done, 1, memory_order_release);
+        left = atomic_load_explicit(&p->left, memory_order_acquire);
     }
 }
 
-static void wait_for_round(pool *p, unsigned seen) {
+static bool has_tasks(pool *p) {
+    return (atomic_load_explicit(&p->left, memory_order_acquire) & TASKS_MASK) != 0;
+}
+
+/* Returns when there may be something to do. */
+static void wait_for_tasks(pool *p) {
     for (int i = 0; i < SPIN_ROUNDS; i++) {
-        if (atomic_load_explicit(&p->round, memory_order_acquire) != seen) return;
+        if (has_tasks(p) || atomic_load(&p->closing)) return;
         relax();
     }
     pthread_mutex_lock(&p->lock);
-    p->n_asleep++;
-    while (atomic_load_explicit(&p->round, memory_order_acquire) == seen)
-        pthread_cond_wait(&p->wake, &p->lock);
-    p->n_asleep--;
+    atomic_fetch_add(&p->n_asleep, 1);
+    while (!has_tasks(p) && !atomic_load(&p->closing)) pthread_cond_wait(&p->wake, &p->lock);
+    atomic_fetch_sub(&p->n_asleep, 1);
     pthread_mutex_unlock(&p->lock);
 }
 
@@ -67,19 +80,19 @@ static void *work(void *argument) {
     pool *p = self->p;
     int thread = self->thread;
     mem_free(self);
-    for (unsigned seen = 0;; seen++) {
-        wait_for_round(p, seen);
-        if (p->closing) return NULL;
+    while (!atomic_load(&p->closing)) {
         take_tasks(p, thread);
-        atomic_fetch_sub_explicit(&p->n_busy, 1, memory_order_release);
+        wait_for_tasks(p);
     }
+    return NULL;
 }
 
-/* Starts the next round; everything written before is visible to the workers that see it. */
-static void begin_round(pool *p) {
+/* Whoever goes to sleep counts itself first and looks at `left` after; whoever begins a round writes
+ * `left` first and looks at the count after: one of the two sees the other. */
+static void wake_sleepers(pool *p) {
+    if (atomic_load(&p->n_asleep) == 0) return;
     pthread_mutex_lock(&p->lock);
-    atomic_fetch_add_explicit(&p->round, 1, memory_order_release);
-    if (p->n_asleep) pthread_cond_broadcast(&p->wake);
+    pthread_cond_broadcast(&p->wake);
     pthread_mutex_unlock(&p->lock);
 }
 
@@ -121,8 +134,10 @@ hone_status pool_open(pool **out, int n_threads) {
 
 void pool_close(pool *p) {
     if (!p) return;
-    p->closing = true;
-    begin_round(p);
+    atomic_store(&p->closing, true);
+    pthread_mutex_lock(&p->lock);
+    pthread_cond_broadcast(&p->wake);
+    pthread_mutex_unlock(&p->lock);
     for (int i = 0; i < p->n_threads - 1; i++) pthread_join(p->threads[i], NULL);
     pthread_cond_destroy(&p->wake);
     pthread_mutex_destroy(&p->lock);
@@ -133,20 +148,21 @@ void pool_close(pool *p) {
 int pool_threads(const pool *p) { return p->n_threads; }
 
 void pool_run(pool *p, size_t n_tasks, pool_task task, void *user) {
-    if (p->n_threads == 1 || n_tasks == 1) {
+    if (p->n_threads == 1 || n_tasks == 1 || n_tasks > TASKS_MASK) {
         for (size_t i = 0; i < n_tasks; i++) task(user, i, 0);
         return;
     }
     p->task = task;
     p->user = user;
     p->n_tasks = n_tasks;
-    atomic_store_explicit(&p->next, 0, memory_order_relaxed);
-    atomic_store_explicit(&p->n_busy, p->n_threads - 1, memory_order_relaxed);
-    begin_round(p);
+    atomic_store_explicit(&p->n_done, 0, memory_order_relaxed);
+    uint64_t round = atomic_load_explicit(&p->left, memory_order_relaxed) >> 32;
+    atomic_store(&p->left, (round + 1) << 32 | n_tasks);
+    wake_sleepers(p);
     take_tasks(p, 0);
-    for (int i = 0; atomic_load_explicit(&p->n_busy, memory_order_acquire) > 0; i++) {
+    for (int i = 0; atomic_load_explicit(&p->n_done, memory_order_acquire) < n_tasks; i++) {
         relax();
-        if (i > SPIN_ROUNDS) { /* a worker lost its core: let it have this one */
+        if (i > SPIN_ROUNDS) { /* whoever has the last task may have lost its core: offer this one */
             sched_yield();
             i = 0;
         }

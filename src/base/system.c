@@ -56,7 +56,6 @@ static uint64_t proc_status_bytes(const char *key) {
 }
 
 uint64_t system_peak_resident_bytes(void) { return proc_status_bytes("VmHWM"); }
-uint64_t system_resident_bytes(void) { return proc_status_bytes("VmRSS"); }
 
 uint64_t system_random(void) {
     uint64_t bits;

@@ -11,9 +11,8 @@ double clock_ms(void);
  * limit (cgroup v2 and v1) and the address-space limit. */
 uint64_t system_memory_bytes(void);
 
-/* The most bytes this process has had resident so far, and those resident now. 0 = unknown. */
+/* The most bytes this process has had resident so far. 0 = unknown. */
 uint64_t system_peak_resident_bytes(void);
-uint64_t system_resident_bytes(void);
 
 /* Random bits from the system. */
 uint64_t system_random(void);

@@ -43,7 +43,7 @@ size_t utf8_invalid_bytes(const char *text, size_t n) {
     return i;
 }
 
-size_t utf8_encode(char out[4], uint32_t code) {
+size_t utf8_write(char out[4], uint32_t code) {
     if (code < 0x80) {
         out[0] = (char)code;
         return 1;

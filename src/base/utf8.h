@@ -13,8 +13,9 @@
 #define UTF8_INVALID 0xFFFFFFFFu
 size_t utf8_decode(const char *text, size_t n, uint32_t *code);
 
-/* Writes 1 to 4 bytes; `code` is a valid code point. */
-size_t utf8_encode(char out[4], uint32_t code);
+/* Writes 1 to 4 bytes; `code` is a valid code point. (jansson has a utf8_encode, which a static link
+ * would meet.) */
+size_t utf8_write(char out[4], uint32_t code);
 
 /* Where utf8_decode finds UTF8_INVALID: how many bytes one U+FFFD stands for. That is the longest
  * beginning of a character there, or 1 byte (Unicode 15, 3.9, "substitution of maximal subparts";

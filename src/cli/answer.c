@@ -204,8 +204,8 @@ static json_t *logprobs_to_json(const answer *a, const hone_model *model) {
 json_t *answer_to_json(const answer *a, const engine *e, const char *model_name, bool logprobs) {
     const hone_result *r = &a->result;
     json_t *root = json_pack(
-        "{s:s, s:s%, s:s, s:{s:I, s:I, s:I}, s:{s:f, s:f, s:f, s:f}, s:I, s:I}", "model",
-        model_name, "text", r->text ? r->text : "", r->n_bytes, "finish_reason",
+        "{s:o, s:s%, s:s, s:{s:I, s:I, s:I}, s:{s:f, s:f, s:f, s:f}, s:I, s:I}", "model",
+        cli_json_text(model_name), "text", r->text ? r->text : "", r->n_bytes, "finish_reason",
         hone_finish_name(r->finish), "usage", "prompt_tokens", (json_int_t)r->n_prompt_tokens,
         "completion_tokens", (json_int_t)r->n_tokens, "cached_tokens",
         (json_int_t)r->n_cached_tokens, "timings", "load_ms", e->load_ms, "prefill_ms",

@@ -127,7 +127,9 @@ static hone_status prefill_once(bench *b, size_t n, double *ms, double *ttft_ms)
     *ms = clock_ms() - start_ms;
     most_probable(session, b->info->n_vocab);
     *ttft_ms = clock_ms() - start_ms;
-    if (n_reused != b->depth) doubt(b, "prefill reused %zu tokens that it should compute", n_reused);
+    if (n_reused != b->depth) {
+        doubt(b, "prefill found %zu tokens in the cache instead of %zu", n_reused, b->depth);
+    }
     return HONE_OK;
 }
 
@@ -290,8 +292,9 @@ static json_t *to_json(const bench *b, const char *name) {
     char processor[256];
     machine_processor_name(processor, sizeof processor);
     json_t *root = json_pack(
-        "{s:s, s:i, s:s, s:s, s:s, s:I, s:s, s:b}", "model", name, "threads", b->info->n_threads,
-        "cpu", processor, "kernels", b->info->instruction_set, "weight_type", b->info->weight_type,
+        "{s:o, s:i, s:s, s:s, s:s, s:I, s:s, s:b}", "model", cli_json_text(name), "threads",
+        b->info->n_threads, "cpu", processor, "kernels", b->info->instruction_set, "weight_type",
+        b->info->weight_type,
         "file_bytes", (json_int_t)b->info->file_bytes, "kv",
         engine_kv_name(engine_kv_type(&b->settings->engine)), "exact", b->settings->engine.exact);
     json_t *prefills = json_array(), *reasons = json_array();
@@ -396,7 +399,7 @@ static int choose_sizes(bench *b, const cli_usage *usage) {
     }
     if (longest == 0 && b->n_decode == 0) return cli_wrong_use(usage, "nothing is left to measure");
     if (b->engine.draft_kind != HONE_DRAFT_NONE && b->parallel > 1) {
-        return cli_wrong_use(usage, "--draft is measured one answer at a time; leave --parallel away");
+        return cli_wrong_use(usage, "--draft is measured one answer at a time, without --parallel");
     }
     b->n_tokens = b->depth + longest + b->parallel + 64;
     return CLI_OK;

@@ -322,7 +322,7 @@ static const struct chat_command {
 } chat_commands[] = {
     {"help", "", "this list", do_help},
     {"clear", "", "forget the conversation", do_clear},
-    {"system", "TEXT", "what the model is told before the conversation; empty = nothing", do_system},
+    {"system", "TEXT", "what the model is told first; empty = nothing", do_system},
     {"stats", "", "speed and memory of the last answer", do_stats},
     {"set", "NAME VALUE", "change a setting; without a name, list them", do_set},
     {"bye", "", "leave (also Ctrl-D)", do_bye},

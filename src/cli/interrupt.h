@@ -1,8 +1,8 @@
 /* SIGINT and SIGTERM.
  *
  * By default they end the program at once with exit code 130. Between interrupt_arm and
- * interrupt_disarm the first one only asks: it sets the flag and cancels the session; the second one
- * ends the program. A chat goes on after SIGINT and leaves after SIGTERM. */
+ * interrupt_disarm the first one only asks: it sets the flag and cancels the session; the second
+ * one ends the program. A chat goes on after SIGINT and leaves after SIGTERM. */
 #ifndef CLI_INTERRUPT_H
 #define CLI_INTERRUPT_H
 

@@ -172,6 +172,13 @@ int cli_print_json(json_t *root, bool compact) {
     return cli_finish_output();
 }
 
+json_t *cli_json_text(const char *text) {
+    char *printable = cli_printable(text);
+    json_t *string = printable ? json_string(printable) : NULL;
+    mem_free(printable);
+    return string;
+}
+
 /* --- progress --- */
 
 static bool progress_shown;

@@ -44,6 +44,9 @@ int cli_table_print(cli_table *table);
 /* --- JSON: prints `root` on stdout, one line when `compact`, and drops the reference. Returns an
  * exit code; NULL (memory was short while building) is a failure. --- */
 int cli_print_json(json_t *root, bool compact);
+/* A JSON string of what may be no UTF-8 (a path, what a file says about itself); NULL when memory
+ * is short. */
+json_t *cli_json_text(const char *text);
 
 /* --- progress: one line on stderr that is rewritten; silent unless stderr is a terminal --- */
 void cli_progress(const char *format, ...) __attribute__((format(printf, 1, 2)));

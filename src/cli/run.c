@@ -121,8 +121,9 @@ static void end_line(const hone_result *r) {
 
 /* The object for an answer that could not be made: the fields that scripts look at first. */
 static int print_json_error(const char *model_name) {
-    return cli_print_json(json_pack("{s:s, s:s, s:s, s:s}", "model", model_name, "text", "",
-                                    "finish_reason", "error", "error", hone_error_message()),
+    return cli_print_json(json_pack("{s:o, s:s, s:s, s:o}", "model", cli_json_text(model_name),
+                                    "text", "", "finish_reason", "error", "error",
+                                    cli_json_text(hone_error_message())),
                           false);
 }
 
@@ -194,8 +195,8 @@ int cmd_run(int argc, char **argv) {
     const cli_usage usage = {
         .command = "run",
         .operands = "MODEL [PROMPT]",
-        .about = "Answers once, streaming to standard output. The prompt is the argument, a --file, "
-                 "or standard input where that is not a terminal; without any of them, a chat "
+        .about = "Answers once, streaming to standard output. The prompt is the argument, a "
+                 "--file, or standard input where that is not a terminal; without any of them, a chat "
                  "begins (/help lists its commands).\n\n"
                  "MODEL is a name in the store (hone list), a GGUF file or a Hugging Face folder.",
         .examples = "hone run smollm2:135m \"Why is the sky blue?\"\n"

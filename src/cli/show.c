@@ -51,8 +51,9 @@ static memory_need count_memory(const hone_model_info *info, const engine_settin
 static json_t *to_json(const char *name, const hone_model_info *info, const type_list *types,
                        const memory_need *need) {
     json_t *root = json_pack(
-        "{s:s, s:s, s:s, s:s, s:I, s:I, s:s}", "model", name, "name", info->name, "architecture",
-        info->architecture, "license", info->license, "parameters",
+        "{s:o, s:o, s:s, s:o, s:I, s:I, s:s}", "model", cli_json_text(name), "name",
+        cli_json_text(info->name), "architecture", info->architecture, "license",
+        cli_json_text(info->license), "parameters",
         (json_int_t)info->n_parameters, "file_bytes", (json_int_t)info->file_bytes, "weight_type",
         info->weight_type);
     if (!root) return NULL;
@@ -171,8 +172,8 @@ int cmd_show(int argc, char **argv) {
     const cli_usage usage = {
         .command = "show",
         .operands = "MODEL",
-        .about = "Says what a model is: architecture, sizes, the types of its weights, licence, and "
-                 "the memory it needs for a context.",
+        .about = "Says what a model is: architecture, sizes, the types of its weights, licence, "
+                 "and the memory it needs for a context.",
         .examples = "hone show smollm2:135m\n"
                     "hone show model.gguf --context 2048 --kv q8_0\n"
                     "hone show smollm2:135m --json\n",

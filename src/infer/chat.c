@@ -179,6 +179,6 @@ hone_status recommended_sampling(hone_sampling *out, const model_source *s) {
 
 hone_sampling hone_sampling_default(const hone_model *model) {
     hone_sampling s = model->recommended;
-    s.seed = system_random();
+    s.seed = system_random() >> 11; /* 53 bits: exact in every JSON reader */
     return s;
 }

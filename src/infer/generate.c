@@ -118,7 +118,10 @@ static hone_status begin(generation *g, token_list *ids) {
                     "the context holds %zu", ids->n, g->session->n_context);
     g->n_prompt = ids->n;
     TRY(sampler_open(&g->sampler, &r->sampling, g->model->net.h.n_vocab));
-    TRY(text_stream_open(&g->stream, r->stop, r->n_stop, false));
+    /* After a bare BOS the answer is the whole text, whose first space is the tokenizer's own. */
+    bool whole_text = ids->n == 1 && ids->ids[0] == tokenizer_bos(g->model->tokenizer) &&
+                      tokenizer_drops_first_space(g->model->tokenizer);
+    TRY(text_stream_open(&g->stream, r->stop, r->n_stop, whole_text));
     return open_masks(g);
 }
 

@@ -20,16 +20,22 @@ void hone_free(void *memory) { mem_free(memory); }
 /* What runs beside the weights: a cache of the first tokens and the buffers of a pass. */
 #define WORKING_BYTES (64u << 20)
 
+static const char *show_bytes(char out[32], uint64_t bytes) {
+    bool small = bytes < 1000000000;
+    snprintf(out, 32, small ? "%.1f MB" : "%.2f GB", (double)bytes / (small ? 1e6 : 1e9));
+    return out;
+}
+
 static hone_status check_memory(const char *path, uint64_t file_bytes) {
     uint64_t have = system_memory_bytes();
     if (file_bytes <= have && have - file_bytes >= WORKING_BYTES) return HONE_OK;
-    double fits = have > WORKING_BYTES ? (double)(have - WORKING_BYTES) / 1e9 : 0;
+    char needed[32], weights[32], present[32], fits[32];
     return fail(HONE_ERR_MEMORY,
-                "%s needs %.2f GB of memory (%.2f GB of weights, the rest for cache and buffers); "
-                "this process may use %.2f GB. A model file of at most %.2f GB would fit: try a "
-                "smaller quantisation or a smaller model", path,
-                (double)(file_bytes + WORKING_BYTES) / 1e9, (double)file_bytes / 1e9,
-                (double)have / 1e9, fits);
+                "%s needs %s of memory (%s of weights, the rest for cache and buffers); this process "
+                "may use %s. A model file of at most %s would fit: try a smaller quantisation or a "
+                "smaller model", path, show_bytes(needed, file_bytes + WORKING_BYTES),
+                show_bytes(weights, file_bytes), show_bytes(present, have),
+                show_bytes(fits, have > WORKING_BYTES ? have - WORKING_BYTES : 0));
 }
 
 /* --- description --- */

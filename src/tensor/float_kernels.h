@@ -31,14 +31,13 @@ static void decode_halves(float *out, const char *row, size_t n, const bool bf16
 
 INLINE void decode_blocks(const dtype type, float *out, const void *row, size_t n) {
     const unpack_traits traits = unpack_traits_of(type);
-    const dtype_traits *layout = dtype_get(type);
     const vec zero = v_set(traits.zero);
     _Alignas(64) uint8_t q[QK_SUPER];
     float scale[QK_SUPER / 16], min[QK_SUPER / 16];
-    for (size_t k = 0; k < n; k += layout->block, row = (const char *)row + layout->block_bytes) {
-        unpack_codes(type, q, row, layout->block, 0);
-        unpack_scales(type, scale, min, row, layout->block);
-        for (size_t i = 0; i < layout->block; i += LANES) {
+    for (size_t k = 0; k < n; k += traits.block, row = (const char *)row + traits.block_bytes) {
+        unpack_codes(type, q, row, traits.block, 0);
+        unpack_scales(type, scale, min, row, traits.block);
+        for (size_t i = 0; i < traits.block; i += LANES) {
             vec value = v_sub(v_from_i8(q + i), zero);
             value = v_mul(v_set(scale[i / traits.group]), value);
             if (traits.has_min) value = v_sub(value, v_set(min[i / traits.group]));
@@ -64,9 +63,24 @@ static void decode_row_simd(dtype type, float *out, const void *row, size_t n) {
 
 enum { TILE_ROWS = 4, TILE_TOKENS_LIMIT = 6 };
 
+INLINE vec load_weights(const dtype type, const char *row, size_t k) {
+    if (type == DTYPE_F16) return v_from_f16(row + 2 * k);
+    if (type == DTYPE_BF16) return v_from_bf16(row + 2 * k);
+    return v_load((const float *)row + k);
+}
+
+/* The last n < LANES of a row, zeros behind them. */
+INLINE vec load_last_weights(const dtype type, const char *row, size_t k, size_t n) {
+    if (type == DTYPE_F32) return v_load_n((const float *)row + k, n);
+    uint16_t halves[LANES] = {0};
+    memcpy(halves, row + 2 * k, 2 * n);
+    return load_weights(type, (const char *)halves, 0);
+}
+
 /* A tile of 4 rows or 1 × up to TILE_TOKENS tokens, with an accumulator for each output. */
-INLINE void gemm_tile(float *y, size_t y_stride, const float *w, size_t w_stride, const float *x,
-                      size_t x_stride, size_t n, bool add, const int rows, const int tokens) {
+INLINE void gemm_tile(float *y, size_t y_stride, const dtype type, const char *w, size_t row_bytes,
+                      const float *x, size_t x_stride, size_t n, bool add, const int rows,
+                      const int tokens) {
     vec sum[TILE_ROWS][TILE_TOKENS_LIMIT], in[TILE_TOKENS_LIMIT];
     for (int r = 0; r < TILE_ROWS; r++)
         for (int t = 0; t < tokens; t++) sum[r][t] = v_set(0);
@@ -74,14 +88,14 @@ INLINE void gemm_tile(float *y, size_t y_stride, const float *w, size_t w_stride
     for (; k + LANES <= n; k += LANES) {
         for (int t = 0; t < tokens; t++) in[t] = v_load(x + t * x_stride + k);
         for (int r = 0; r < rows; r++) {
-            vec weight = v_load(w + r * w_stride + k);
+            vec weight = load_weights(type, w + r * row_bytes, k);
             for (int t = 0; t < tokens; t++) sum[r][t] = v_fma(weight, in[t], sum[r][t]);
         }
     }
     if (k < n) {
         for (int t = 0; t < tokens; t++) in[t] = v_load_n(x + t * x_stride + k, n - k);
         for (int r = 0; r < rows; r++) {
-            vec weight = v_load_n(w + r * w_stride + k, n - k);
+            vec weight = load_last_weights(type, w + r * row_bytes, k, n - k);
             for (int t = 0; t < tokens; t++) sum[r][t] = v_fma(weight, in[t], sum[r][t]);
         }
     }
@@ -92,20 +106,20 @@ INLINE void gemm_tile(float *y, size_t y_stride, const float *w, size_t w_stride
     }
 }
 
-INLINE void gemm_rows(float *y, size_t y_stride, const float *w, size_t w_stride, size_t n_rows,
-                      const float *x, size_t x_stride, size_t n, bool add, const int tokens) {
-    size_t r = 0;
-    for (; r + TILE_ROWS <= n_rows; r += TILE_ROWS)
-        gemm_tile(y + r, y_stride, w + r * w_stride, w_stride, x, x_stride, n, add, TILE_ROWS,
-                  tokens);
-    for (; r < n_rows; r++)
-        gemm_tile(y + r, y_stride, w + r * w_stride, w_stride, x, x_stride, n, add, 1, tokens);
+INLINE void gemm_rows(float *y, size_t y_stride, const dtype type, const char *w, size_t row_bytes,
+                      size_t n_rows, const float *x, size_t x_stride, size_t n, bool add,
+                      const int tokens) {
+    for (; n_rows >= TILE_ROWS; n_rows -= TILE_ROWS, y += TILE_ROWS, w += TILE_ROWS * row_bytes)
+        gemm_tile(y, y_stride, type, w, row_bytes, x, x_stride, n, add, TILE_ROWS, tokens);
+    for (; n_rows > 0; n_rows--, y++, w += row_bytes)
+        gemm_tile(y, y_stride, type, w, row_bytes, x, x_stride, n, add, 1, tokens);
 }
 
-static void gemm_f32_simd(float *y, size_t y_stride, const float *w, size_t w_stride, size_t n_rows,
-                          const float *x, size_t x_stride, size_t n_tokens, size_t n, bool add) {
+INLINE void gemm_of(float *y, size_t y_stride, const dtype type, const void *w, size_t row_bytes,
+                    size_t n_rows, const float *x, size_t x_stride, size_t n_tokens, size_t n,
+                    bool add) {
 #define GEMM_TOKENS(tokens) \
-    gemm_rows(y, y_stride, w, w_stride, n_rows, x, x_stride, n, add, tokens)
+    gemm_rows(y, y_stride, type, w, row_bytes, n_rows, x, x_stride, n, add, tokens)
     for (; n_tokens >= TILE_TOKENS; n_tokens -= TILE_TOKENS) {
         GEMM_TOKENS(TILE_TOKENS);
         y += TILE_TOKENS * y_stride;
@@ -119,6 +133,18 @@ static void gemm_f32_simd(float *y, size_t y_stride, const float *w, size_t w_st
     case 5: GEMM_TOKENS(5); break;
     }
 #undef GEMM_TOKENS
+}
+
+static void gemm_float_simd(float *y, size_t y_stride, dtype type, const void *w, size_t row_bytes,
+                            size_t n_rows, const float *x, size_t x_stride, size_t n_tokens,
+                            size_t n, bool add) {
+#define GEMM(T) gemm_of(y, y_stride, T, w, row_bytes, n_rows, x, x_stride, n_tokens, n, add)
+    switch (type) {
+    case DTYPE_F16: GEMM(DTYPE_F16); break;
+    case DTYPE_BF16: GEMM(DTYPE_BF16); break;
+    default: GEMM(DTYPE_F32); break;
+    }
+#undef GEMM
 }
 
 /* --- attention --- */
@@ -180,8 +206,8 @@ static void attend_scores_simd(float *scores, const float *q, dtype kv, const vo
 }
 
 /* Columns j … j + LANES · vectors of the output stay in registers over all rows. */
-INLINE void values_columns(float *out, const float *weights, const dtype kv, const char *v, size_t n,
-                           size_t row_bytes, size_t j, const int vectors) {
+INLINE void values_columns(float *out, const float *weights, const dtype kv, const char *v,
+                           size_t n, size_t row_bytes, size_t j, const int vectors) {
     vec sum[8];
     for (int c = 0; c < vectors; c++) sum[c] = v_load(out + j + LANES * c);
     for (size_t i = 0; i < n; i++, v += row_bytes) {
@@ -283,13 +309,15 @@ static void silu_mul_simd(float *gate, const float *up, size_t n) {
     size_t i = 0;
     for (; i + LANES <= n; i += LANES)
         v_store(gate + i, v_mul(v_silu(v_load(gate + i)), v_load(up + i)));
-    if (i < n)
-        v_store_n(gate + i, v_mul(v_silu(v_load_n(gate + i, n - i)), v_load_n(up + i, n - i)), n - i);
+    if (i < n) {
+        vec last = v_mul(v_silu(v_load_n(gate + i, n - i)), v_load_n(up + i, n - i));
+        v_store_n(gate + i, last, n - i);
+    }
 }
 
 static void fill_float_kernels(kernels *k) {
     k->decode_row = decode_row_simd;
-    k->gemm_f32 = gemm_f32_simd;
+    k->gemm_float = gemm_float_simd;
     k->attend_scores = attend_scores_simd;
     k->attend_values = attend_values_simd;
     k->exp_sum = exp_sum_simd;

@@ -19,7 +19,7 @@ static void fill(kernels *k, cpu_isa isa, unsigned extras) {
         kernels_fill_avx512(k);
         if (extras & CPU_HAS_VNNI) kernels_fill_avx512_vnni(k);
     }
-#elif defined(HONE_HAVE_NEON)
+#elif defined(__aarch64__)
     if (isa == CPU_NEON) {
         kernels_fill_neon(k);
         if (extras & CPU_HAS_DOTPROD) kernels_fill_neon_dotprod(k);

@@ -1,9 +1,9 @@
 /* Arithmetic on one thread, one table of functions for each instruction set.
  *
  * `kernels_get` fills every slot with the scalar version and then lays the SIMD ones of the chosen
- * instruction set over them (scalar.c, x86/avx2.c, x86/avx512.c, arm/neon.c). The order in which one
- * output's terms are added depends only on the table and on the shape in which the caller already
- * fixed it, never on how many rows or tokens are computed together: see each slot.
+ * instruction set over them (scalar.c, x86/, arm/). The order in which one output's terms are added
+ * depends only on the table and on the shape in which the caller already fixed it, never on how
+ * many rows or tokens are computed together: see each slot.
  *
  * Floats need only the alignment of a float, rows of weights none. Outputs never overlap inputs. */
 #ifndef TENSOR_KERNELS_H
@@ -13,8 +13,9 @@
 #include "tensor/tensor.h"
 
 /* The inputs of a product: x[n_tokens, n_in] as floats, and, when `quantised`, also as 8-bit blocks
- * of 32: x ≈ scale · q, q in −127…127, scale = max|x| / 127. n_in is then a multiple of 32. The sums
- * of q, times the scale, serve weights with a minimum or a zero point. Buffers: tensor/matmul.h. */
+ * of 32: x ≈ scale · q, q in −127…127, scale = max|x| / 127. n_in is then a multiple of 32. The
+ * sums of q, times the scale, serve weights with a minimum or a zero point. Buffers:
+ * tensor/matmul.h. */
 typedef struct activations {
     size_t n_tokens, n_in;
     const float *x; /* [n_tokens, n_in] */
@@ -25,9 +26,9 @@ typedef struct activations {
     float *sum16; /* [n_tokens, n_in / 16] */
 } activations;
 
-/* A panel of R rows of a block type, interleaved for products with many tokens: w = scale · q − min,
- * where each group of 16 or 32 weights (tensor/unpack.h) has a scale and a minimum. Whether a q above
- * 127 is negative is a matter between the two slots of one table. All are 64-byte aligned. */
+/* A panel of R rows of a block type, interleaved for products with many tokens: w = scale · q −
+ * min, where each group of 16 or 32 weights (tensor/unpack.h) has a scale and a minimum. Whether a
+ * q above 127 is negative is a matter between the slots of one table. All are 64-byte aligned. */
 typedef struct panel {
     uint8_t *q;         /* [n / 4, R, 4] */
     float *scale, *min; /* [n / group, R] */
@@ -47,24 +48,25 @@ typedef struct kernels {
     void (*quantise_row)(int8_t *q, float *scale, float *sum32, float *sum16, const float *x,
                          size_t n);
 
-    /* y[t · y_stride + r] = products of n_rows rows of a block type with all tokens. Every output has
-     * the same order of summation whatever the number of tokens and rows. */
+    /* y[t · y_stride + r] = products of n_rows rows of a block type with all tokens. Every output
+     * has the same order of summation whatever the number of tokens and rows. */
     void (*dot_rows)(float *y, size_t y_stride, dtype type, const void *rows, size_t row_bytes,
                      size_t n_rows, const activations *x);
 
-    /* The same for many tokens, faster and in another order: `panel_rows` rows, interleaved first. 0
-     * where a table has no such form. Rows from n_rows on become zero. */
+    /* The same for many tokens, faster and in another order: `panel_rows` rows, interleaved first;
+     * 0 where a table has no such form. Rows from n_rows on become zero. */
     size_t panel_rows;
     void (*pack_panel)(dtype type, const panel *to, const void *rows, size_t row_bytes,
                        size_t n_rows, size_t n);
     void (*gemm_panel)(float *y, size_t y_stride, dtype type, const panel *w, size_t n_rows,
                        const activations *x);
 
-    /* y[t · y_stride + r] = Σ w[r, k] · x[t, k], or added to y where `add`; w[n_rows, n] and
-     * x[n_tokens, n] are floats with rows w_stride and x_stride apart. One fixed order of summation
-     * per output whatever n_rows and n_tokens. */
-    void (*gemm_f32)(float *y, size_t y_stride, const float *w, size_t w_stride, size_t n_rows,
-                     const float *x, size_t x_stride, size_t n_tokens, size_t n, bool add);
+    /* y[t · y_stride + r] = Σ w[r, k] · x[t, k], or added to y where `add`; w[n_rows, n] of F32
+     * (aligned), F16 or BF16 with rows `row_bytes` apart, x[n_tokens, n] with rows x_stride apart.
+     * One fixed order of summation per output whatever n_rows, n_tokens and the type. */
+    void (*gemm_float)(float *y, size_t y_stride, dtype type, const void *w, size_t row_bytes,
+                       size_t n_rows, const float *x, size_t x_stride, size_t n_tokens, size_t n,
+                       bool add);
 
     /* --- attention --- */
 

@@ -1,7 +1,7 @@
 /* What the files of the kernels share.
  *
- * Each kernels_fill_… lays its slots over those already in the table. Lower sets come first, so that a slot
- * that a set lacks is the best of the sets below it. */
+ * Each kernels_fill_… lays its slots over those already in the table. Lower sets come first, so
+ * that a slot that a set lacks is the best of the sets below it. */
 #ifndef TENSOR_KERNELS_INT_H
 #define TENSOR_KERNELS_INT_H
 

@@ -56,7 +56,8 @@ static panel panel_in(void *scratch, size_t rows, size_t n) {
 }
 
 static void matmul_by_panels(const kernels *k, float *y, size_t y_stride, const tensor *w,
-                             size_t row_begin, size_t row_end, const activations *x, void *scratch) {
+                             size_t row_begin, size_t row_end, const activations *x,
+                             void *scratch) {
     const panel packed = panel_in(scratch, k->panel_rows, w->ne[0]);
     for (size_t r = row_begin; r < row_end; r += k->panel_rows) {
         size_t n_rows = row_end - r < k->panel_rows ? row_end - r : k->panel_rows;
@@ -67,33 +68,36 @@ static void matmul_by_panels(const kernels *k, float *y, size_t y_stride, const 
 
 /* --- float --- */
 
-/* Whether the rows can be read where they lie. */
-static bool is_float_array(const tensor *w) {
-    return w->type == DTYPE_F32 && (uintptr_t)w->data % sizeof(float) == 0 &&
-           w->row_bytes == w->ne[0] * sizeof(float);
+/* Whether gemm_float takes the rows from where they lie. For many tokens the halves would be
+ * widened again and again. */
+static bool is_read_in_place(const tensor *w, size_t n_tokens) {
+    if (w->type == DTYPE_F32) return (uintptr_t)w->data % sizeof(float) == 0;
+    return (w->type == DTYPE_F16 || w->type == DTYPE_BF16) && n_tokens <= MATMUL_FEW_TOKENS;
 }
 
-/* Blocks of k begin at fixed places, so that the order of summation depends on n_in alone. */
+/* Blocks of k begin at fixed places, so that the order of summation depends on n_in alone. For few
+ * tokens the decoded rows should not leave the first cache. */
 static void matmul_by_floats(const kernels *k, float *y, size_t y_stride, const tensor *w,
-                             size_t row_begin, size_t row_end, const activations *x, void *scratch) {
+                             size_t row_begin, size_t row_end, const activations *x,
+                             void *scratch) {
     const dtype_traits *layout = dtype_get(w->type);
-    const size_t n = w->ne[0];
+    const size_t n = w->ne[0], step = x->n_tokens <= MATMUL_FEW_TOKENS ? 4 : FLOAT_ROWS;
+    const bool in_place = is_read_in_place(w, x->n_tokens);
     float *rows = scratch;
-    for (size_t r = row_begin; r < row_end; r += FLOAT_ROWS) {
-        size_t n_rows = row_end - r < FLOAT_ROWS ? row_end - r : FLOAT_ROWS;
+    for (size_t r = row_begin; r < row_end; r += step) {
+        size_t n_rows = row_end - r < step ? row_end - r : step;
         for (size_t begin = 0; begin < n; begin += FLOAT_K_BLOCK) {
             size_t width = n - begin < FLOAT_K_BLOCK ? n - begin : FLOAT_K_BLOCK;
             const char *piece =
                 (const char *)tensor_row(w, r) + begin / layout->block * layout->block_bytes;
-            if (is_float_array(w)) {
-                k->gemm_f32(y + r, y_stride, (const float *)piece, n, n_rows, x->x + begin, n,
-                            x->n_tokens, width, begin > 0);
-                continue;
-            }
-            for (size_t i = 0; i < n_rows; i++)
+            for (size_t i = 0; i < n_rows && !in_place; i++)
                 k->decode_row(w->type, rows + i * FLOAT_K_BLOCK, piece + i * w->row_bytes, width);
-            k->gemm_f32(y + r, y_stride, rows, FLOAT_K_BLOCK, n_rows, x->x + begin, n, x->n_tokens,
-                        width, begin > 0);
+            if (in_place)
+                k->gemm_float(y + r, y_stride, w->type, piece, w->row_bytes, n_rows, x->x + begin,
+                              n, x->n_tokens, width, begin > 0);
+            else
+                k->gemm_float(y + r, y_stride, DTYPE_F32, rows, FLOAT_K_BLOCK * sizeof(float),
+                              n_rows, x->x + begin, n, x->n_tokens, width, begin > 0);
         }
     }
 }

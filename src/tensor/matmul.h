@@ -21,8 +21,8 @@
 /* Bytes of 64-byte aligned memory behind the quantised form of x[n_tokens, n_in]. */
 size_t activations_bytes(size_t n_tokens, size_t n_in);
 
-/* Describes x[n_tokens, n_in]. With `memory` (activations_bytes) room for the quantised form is laid
- * out in it, to be filled by activations_quantise; with NULL x stays in floats. */
+/* Describes x[n_tokens, n_in]. With `memory` (activations_bytes) room for the quantised form is
+ * laid out in it, to be filled by activations_quantise; with NULL x stays in floats. */
 void activations_init(activations *a, const float *x, size_t n_tokens, size_t n_in, void *memory);
 
 /* Fills the quantised form of tokens token_begin ≤ t < token_end; threads may share the work. */

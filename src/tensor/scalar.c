@@ -36,7 +36,7 @@ static float dot_block(const dtype type, const void *block, const int8_t *x, con
     const unpack_traits traits = unpack_traits_of(type);
     uint8_t q[QK_SUPER];
     float scale[QK_SUPER / 16], min[QK_SUPER / 16], total = 0;
-    const int n = dtype_get(type)->block, group = traits.group;
+    const int n = traits.block, group = traits.group;
     unpack_codes(type, q, block, n, 0);
     unpack_scales_and_minima(type, scale, min, traits.zero, block, n);
     for (int g = 0; g < n / group; g++) {
@@ -48,36 +48,65 @@ static float dot_block(const dtype type, const void *block, const int8_t *x, con
     return total;
 }
 
-static void dot_rows_scalar(float *y, size_t y_stride, dtype type, const void *rows, size_t row_bytes,
-                            size_t n_rows, const activations *x) {
-    const size_t n = x->n_in, group = unpack_traits_of(type).group;
-    const dtype_traits *layout = dtype_get(type);
+static void dot_rows_scalar(float *y, size_t y_stride, dtype type, const void *rows,
+                            size_t row_bytes, size_t n_rows, const activations *x) {
+    const unpack_traits traits = unpack_traits_of(type);
+    const size_t n = x->n_in, group = traits.group;
     for (size_t t = 0; t < x->n_tokens; t++)
         for (size_t r = 0; r < n_rows; r++) {
             const char *block = (const char *)rows + r * row_bytes;
             float total = 0;
-            for (size_t k = 0; k < n; k += layout->block, block += layout->block_bytes)
+            for (size_t k = 0; k < n; k += traits.block, block += traits.block_bytes)
                 total += dot_block(type, block, x->q + t * n + k, x->scale + (t * n + k) / 32,
                                    (group == 16 ? x->sum16 : x->sum32) + (t * n + k) / group);
             y[t * y_stride + r] = total;
         }
 }
 
-static float dot_f32(const float *a, const float *b, size_t n) {
-    float sum[8] = {0};
+/* Eight sums side by side, so that the order is one that vectors can have. */
+typedef struct eight {
+    float sum[8];
+} eight;
+
+static void eight_add(eight *e, const float *a, const float *b, size_t n) {
     size_t i = 0;
     for (; i + 8 <= n; i += 8)
-        for (int l = 0; l < 8; l++) sum[l] += a[i + l] * b[i + l];
-    for (int l = 0; i + l < n; l++) sum[l] += a[i + l] * b[i + l];
-    return ((sum[0] + sum[4]) + (sum[2] + sum[6])) + ((sum[1] + sum[5]) + (sum[3] + sum[7]));
+        for (int l = 0; l < 8; l++) e->sum[l] += a[i + l] * b[i + l];
+    for (int l = 0; i + l < n; l++) e->sum[l] += a[i + l] * b[i + l];
 }
 
-static void gemm_f32_scalar(float *y, size_t y_stride, const float *w, size_t w_stride,
-                            size_t n_rows, const float *x, size_t x_stride, size_t n_tokens,
-                            size_t n, bool add) {
+static float eight_total(const eight *e) {
+    const float *s = e->sum;
+    return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
+}
+
+static float dot_f32(const float *a, const float *b, size_t n) {
+    eight e = {0};
+    eight_add(&e, a, b, n);
+    return eight_total(&e);
+}
+
+/* Of n elements of any type and n floats. */
+static float dot_any(dtype type, const void *a, const float *b, size_t n) {
+    const dtype_traits *layout = dtype_get(type);
+    const char *at = a;
+    float values[32];
+    eight e = {0};
+    for (size_t i = 0; i < n; i += 32, at += 32 / layout->block * layout->block_bytes) {
+        size_t width = n - i < 32 ? n - i : 32;
+        quant_decode_row(type, values, at, width);
+        eight_add(&e, values, b + i, width);
+    }
+    return eight_total(&e);
+}
+
+static void gemm_float_scalar(float *y, size_t y_stride, dtype type, const void *w,
+                              size_t row_bytes, size_t n_rows, const float *x, size_t x_stride,
+                              size_t n_tokens, size_t n, bool add) {
     for (size_t t = 0; t < n_tokens; t++)
         for (size_t r = 0; r < n_rows; r++) {
-            float dot = dot_f32(w + r * w_stride, x + t * x_stride, n);
+            const void *row = (const char *)w + r * row_bytes;
+            float dot = dot_any(type, row, x + t * x_stride, n);
             float *out = &y[t * y_stride + r];
             *out = add ? *out + dot : dot;
         }
@@ -105,23 +134,13 @@ void store_row_scalar(dtype kv, void *row, const float *x, size_t n) {
 
 static void attend_scores_scalar(float *scores, const float *q, dtype kv, const void *k, size_t n,
                                  size_t dim, float scale) {
-    size_t row_bytes = dim / dtype_get(kv)->block * dtype_get(kv)->block_bytes, piece = 32;
-    float values[32];
-    for (size_t i = 0; i < n; i++) {
-        const char *row = (const char *)k + i * row_bytes;
-        float dot = 0;
-        for (size_t j = 0; j < dim; j += piece) {
-            size_t width = dim - j < piece ? dim - j : piece;
-            quant_decode_row(kv, values, row, width);
-            row += width / dtype_get(kv)->block * dtype_get(kv)->block_bytes;
-            dot += dot_f32(q + j, values, width);
-        }
-        scores[i] = dot * scale;
-    }
+    size_t row_bytes = dim / dtype_get(kv)->block * dtype_get(kv)->block_bytes;
+    for (size_t i = 0; i < n; i++)
+        scores[i] = dot_any(kv, (const char *)k + i * row_bytes, q, dim) * scale;
 }
 
-static void attend_values_scalar(float *out, const float *weights, dtype kv, const void *v, size_t n,
-                                 size_t dim) {
+static void attend_values_scalar(float *out, const float *weights, dtype kv, const void *v,
+                                 size_t n, size_t dim) {
     size_t piece = 32;
     const char *row = v;
     float values[32];
@@ -157,7 +176,7 @@ void kernels_fill_scalar(kernels *k) {
         .decode_row = quant_decode_row,
         .quantise_row = quantise_row_scalar,
         .dot_rows = dot_rows_scalar,
-        .gemm_f32 = gemm_f32_scalar,
+        .gemm_float = gemm_float_scalar,
         .store_row = store_row_scalar,
         .attend_scores = attend_scores_scalar,
         .attend_values = attend_values_scalar,

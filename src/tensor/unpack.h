@@ -19,7 +19,9 @@
 #include "tensor/x86/codes.h"
 #endif
 
+/* All of this is known when a kernel is compiled, unlike dtype_get's table. */
 typedef struct unpack_traits {
+    uint16_t block, block_bytes;
     uint8_t group;  /* weights that share a scale; 0: the type has no 8-bit form */
     uint8_t zero;   /* the code of the value 0 */
     uint8_t max;    /* the largest code, or magnitude for signed values */
@@ -29,19 +31,19 @@ typedef struct unpack_traits {
 
 INLINE unpack_traits unpack_traits_of(const dtype type) {
     switch (type) {
-    case DTYPE_Q4_0: return (unpack_traits){32, 8, 15, false, false};
-    case DTYPE_Q4_1: return (unpack_traits){32, 0, 15, false, true};
-    case DTYPE_Q5_0: return (unpack_traits){32, 16, 31, false, false};
-    case DTYPE_Q5_1: return (unpack_traits){32, 0, 31, false, true};
-    case DTYPE_Q8_0: return (unpack_traits){32, 0, 128, true, false};
-    case DTYPE_IQ4_NL: return (unpack_traits){32, 0, 127, true, false};
-    case DTYPE_Q2_K: return (unpack_traits){16, 0, 3, false, true};
-    case DTYPE_Q3_K: return (unpack_traits){16, 4, 7, false, false};
-    case DTYPE_Q4_K: return (unpack_traits){32, 0, 15, false, true};
-    case DTYPE_Q5_K: return (unpack_traits){32, 0, 31, false, true};
-    case DTYPE_Q6_K: return (unpack_traits){16, 32, 63, false, false};
-    case DTYPE_IQ4_XS: return (unpack_traits){32, 0, 127, true, false};
-    default: return (unpack_traits){0, 0, 0, false, false};
+    case DTYPE_Q4_0: return (unpack_traits){32, sizeof(block_q4_0), 32, 8, 15, false, false};
+    case DTYPE_Q4_1: return (unpack_traits){32, sizeof(block_q4_1), 32, 0, 15, false, true};
+    case DTYPE_Q5_0: return (unpack_traits){32, sizeof(block_q5_0), 32, 16, 31, false, false};
+    case DTYPE_Q5_1: return (unpack_traits){32, sizeof(block_q5_1), 32, 0, 31, false, true};
+    case DTYPE_Q8_0: return (unpack_traits){32, sizeof(block_q8_0), 32, 0, 128, true, false};
+    case DTYPE_IQ4_NL: return (unpack_traits){32, sizeof(block_iq4_nl), 32, 0, 127, true, false};
+    case DTYPE_Q2_K: return (unpack_traits){256, sizeof(block_q2_k), 16, 0, 3, false, true};
+    case DTYPE_Q3_K: return (unpack_traits){256, sizeof(block_q3_k), 16, 4, 7, false, false};
+    case DTYPE_Q4_K: return (unpack_traits){256, sizeof(block_q4_k), 32, 0, 15, false, true};
+    case DTYPE_Q5_K: return (unpack_traits){256, sizeof(block_q5_k), 32, 0, 31, false, true};
+    case DTYPE_Q6_K: return (unpack_traits){256, sizeof(block_q6_k), 16, 32, 63, false, false};
+    case DTYPE_IQ4_XS: return (unpack_traits){256, sizeof(block_iq4_xs), 32, 0, 127, true, false};
+    default: return (unpack_traits){0, 0, 0, 0, 0, false, false};
     }
 }
 
@@ -76,9 +78,8 @@ INLINE float unpack_f16(uint16_t h) {
 /* out[i] = d · codes[i] for eight codes. */
 INLINE void scale_8(float *out, float d, const uint8_t *codes, const bool is_signed) {
 #if defined(__AVX2__)
-    __m128i bytes = _mm_loadl_epi64((const void *)codes);
-    __m256i wide = is_signed ? _mm256_cvtepi8_epi32(bytes) : _mm256_cvtepu8_epi32(bytes);
-    _mm256_storeu_ps(out, _mm256_mul_ps(_mm256_set1_ps(d), _mm256_cvtepi32_ps(wide)));
+    __m256 floats = floats_of_bytes(_mm_loadl_epi64((const void *)codes), is_signed);
+    _mm256_storeu_ps(out, _mm256_mul_ps(_mm256_set1_ps(d), floats));
 #else
     for (int i = 0; i < 8; i++) out[i] = d * (float)(is_signed ? (int8_t)codes[i] : codes[i]);
 #endif
@@ -101,23 +102,39 @@ INLINE void scales_q3_k(float *scale, const block_q3_k *b) {
     for (int i = 0; i < 2; i++) scale_8(scale + 8 * i, unpack_f16(b->d), codes + 8 * i, true);
 }
 
-/* The six-bit scales and minima of Q4_K and Q5_K, four at a time in the bytes of a word. */
-INLINE void scales_q4_k(float *scale, float *min, float d, float dmin, const uint8_t *packed) {
-    uint32_t word[3];
-    memcpy(word, packed, 12);
-    const uint64_t scales = (word[0] & 0x3f3f3f3f) |
-                            (uint64_t)((word[2] & 0x0f0f0f0f) | (word[0] >> 2 & 0x30303030)) << 32;
-    const uint64_t minima =
-        (word[1] & 0x3f3f3f3f) |
-        (uint64_t)((word[2] >> 4 & 0x0f0f0f0f) | (word[1] >> 2 & 0x30303030)) << 32;
-    scale_8(scale, d, (const uint8_t *)&scales, false);
-    scale_8(min, dmin, (const uint8_t *)&minima, false);
+/* Of Q4_K and of Q5_K, whose blocks begin alike. */
+INLINE void scales_q4_k(float *scale, float *min, const void *block) {
+#if defined(__AVX2__)
+    scales_q4_k_avx2(scale, min, block);
+#else
+    const block_q4_k *b = block;
+    float d = unpack_f16(b->d), dmin = unpack_f16(b->dmin);
+    for (int k = 0; k < 8; k++) {
+        scale[k] = d * (float)q4_k_scale(b->scales, k);
+        min[k] = dmin * (float)q4_k_min(b->scales, k);
+    }
+#endif
 }
 
 INLINE void scales_iq4_xs(float *scale, const block_iq4_xs *b) {
     uint8_t codes[8];
     for (int k = 0; k < 8; k++) codes[k] = (uint8_t)iq4_xs_scale(b, k);
     scale_8(scale, unpack_f16(b->d), codes, true);
+}
+
+/* The halves at the beginning of n blocks of `step` bytes. */
+INLINE void scales_of_halves(float *scale, const void *row, size_t step, size_t n) {
+    const char *block = row;
+    size_t i = 0;
+#if defined(__AVX2__)
+    for (; i + 8 <= n; i += 8, block += 8 * step)
+        _mm256_storeu_ps(scale + i, halves_8(block, step));
+#endif
+    for (; i < n; i++, block += step) {
+        uint16_t half;
+        memcpy(&half, block, 2);
+        scale[i] = unpack_f16(half);
+    }
 }
 
 /* scale[n / group] of the n weights at `row`, and min[n / group] where the type has minima. */
@@ -129,22 +146,18 @@ INLINE void unpack_scales(const dtype type, float *scale, float *min, const void
     }                                                          \
     break
     switch (type) {
-    case DTYPE_Q4_0: SCALES(block_q4_0, 32, scale[i] = unpack_f16(b->d));
-    case DTYPE_Q5_0: SCALES(block_q5_0, 32, scale[i] = unpack_f16(b->d));
-    case DTYPE_Q8_0: SCALES(block_q8_0, 32, scale[i] = unpack_f16(b->d));
-    case DTYPE_IQ4_NL: SCALES(block_iq4_nl, 32, scale[i] = unpack_f16(b->d));
+    case DTYPE_Q4_0: return scales_of_halves(scale, row, sizeof(block_q4_0), n / 32);
+    case DTYPE_Q5_0: return scales_of_halves(scale, row, sizeof(block_q5_0), n / 32);
+    case DTYPE_Q8_0: return scales_of_halves(scale, row, sizeof(block_q8_0), n / 32);
+    case DTYPE_IQ4_NL: return scales_of_halves(scale, row, sizeof(block_iq4_nl), n / 32);
     case DTYPE_Q4_1:
-        SCALES(block_q4_1, 32, scale[i] = unpack_f16(b->d); min[i] = -unpack_f16(b->m));
+        SCALES(block_q4_1, 32, scale[i] = unpack_f16(b->d), min[i] = -unpack_f16(b->m));
     case DTYPE_Q5_1:
         SCALES(block_q5_1, 32, scale[i] = unpack_f16(b->d); min[i] = -unpack_f16(b->m));
     case DTYPE_Q2_K: SCALES(block_q2_k, 256, scales_q2_k(scale + 16 * i, min + 16 * i, b));
     case DTYPE_Q3_K: SCALES(block_q3_k, 256, scales_q3_k(scale + 16 * i, b));
-    case DTYPE_Q4_K:
-        SCALES(block_q4_k, 256, scales_q4_k(scale + 8 * i, min + 8 * i, unpack_f16(b->d),
-                                            unpack_f16(b->dmin), b->scales));
-    case DTYPE_Q5_K:
-        SCALES(block_q5_k, 256, scales_q4_k(scale + 8 * i, min + 8 * i, unpack_f16(b->d),
-                                            unpack_f16(b->dmin), b->scales));
+    case DTYPE_Q4_K: SCALES(block_q4_k, 256, scales_q4_k(scale + 8 * i, min + 8 * i, b));
+    case DTYPE_Q5_K: SCALES(block_q5_k, 256, scales_q4_k(scale + 8 * i, min + 8 * i, b));
     case DTYPE_Q6_K:
         SCALES(block_q6_k, 256,
                scale_8(scale + 16 * i, unpack_f16(b->d), (const uint8_t *)b->scales, true);
@@ -220,10 +233,10 @@ INLINE void unpack_codes(const dtype type, uint8_t *restrict q, const void *row,
                          const uint8_t bias) {
 #if defined(__AVX2__)
     const __m256i offset = _mm256_set1_epi8((char)bias);
-    const dtype_traits *layout = dtype_get(type);
-    const size_t step = layout->block;
-    for (size_t k = 0; k < n; k += step, row = (const char *)row + layout->block_bytes)
-        for (int j = 0; j < (int)step / 32; j++)
+    const unpack_traits traits = unpack_traits_of(type);
+    for (size_t k = 0; k < n; k += traits.block, row = (const char *)row + traits.block_bytes)
+#pragma GCC unroll 8
+        for (int j = 0; j < traits.block / 32; j++)
             _mm256_storeu_si256((void *)(q + k + 32 * j),
                                 _mm256_add_epi8(codes_32(type, row, j), offset));
 #else

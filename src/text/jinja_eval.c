@@ -246,6 +246,7 @@ hone_status get_attribute(interp *in, value object, const char *name, value *out
 
 static hone_status item_of_sequence(interp *in, value object, int64_t at, value *out) {
     int64_t n;
+    if (object.type == V_TEXT) TRY(spend(in, object.text->n / 8));
     TRY(value_length(object, &n));
     if (at < 0) at += n;
     if (at < 0 || at >= n) return HONE_OK; /* stays undefined */
@@ -253,7 +254,6 @@ static hone_status item_of_sequence(interp *in, value object, int64_t at, value 
         *out = object.list->items[at];
         return HONE_OK;
     }
-    TRY(spend(in, object.text->n / 32));
     size_t begin = text_offset(object.text, (size_t)at);
     return text_slice(in, object.text, begin, begin + char_bytes(object.text, begin), out);
 }

@@ -90,7 +90,7 @@ static hone_status filter_length(interp *in, const call_args *args, value *out) 
     TRY(ARGS_BIND(args, "length", 1, &v, "object"));
     TRY(value_length(v, &n));
     *out = INT_VALUE(n);
-    return v.type == V_TEXT ? spend(in, v.text->n / 32) : HONE_OK;
+    return v.type == V_TEXT ? spend(in, v.text->n / 8) : HONE_OK;
 }
 
 static hone_status filter_first(interp *in, const call_args *args, value *out) {

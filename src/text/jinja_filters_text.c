@@ -110,6 +110,7 @@ static hone_status filter_truncate(interp *in, const call_args *args, value *out
     if (given(a[1])) TRY(expect_integer(a[1], "truncate", &length));
     if (given(a[3])) TRY(expect_text(a[3], "truncate", &end));
     if (given(a[4]) && a[4].type != V_NONE) TRY(expect_integer(a[4], "truncate", &leeway));
+    TRY(spend(in, (t->n + end->n) / 8));
     int64_t n = (int64_t)text_length(t), n_end = (int64_t)text_length(end);
     if (length < n_end || leeway < 0 || length > INT32_MAX || leeway > INT32_MAX)
         return misuse("truncate to %lld characters, leeway %lld", (long long)length,

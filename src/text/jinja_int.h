@@ -27,7 +27,7 @@ enum {
     JINJA_MAX_SOURCE = 4 << 20,       /* bytes of a template */
     JINJA_MAX_PARSE_MEMORY = 256 << 20,
     JINJA_MAX_NESTING = 100,          /* tags inside tags, brackets inside brackets */
-    JINJA_MAX_DEPTH = 600,            /* evaluator calls on the C stack; data inside data */
+    JINJA_MAX_DEPTH = 1000,           /* evaluator calls on the C stack; data inside data */
     JINJA_MAX_STEPS = 20000000,       /* nodes evaluated, items visited, 64 bytes of text moved */
     JINJA_MAX_TEXT = 32 << 20,        /* bytes of one string, and of the output */
     JINJA_MAX_MEMORY = 256 << 20,     /* bytes that one render may take */

@@ -134,7 +134,7 @@ static hone_status find(interp *in, const call_args *args, const char *what, boo
     TRY(ARGS_BIND(args, what, 2, a, "self", "sub", "start", "end"));
     TRY(expect_text(a[1], what, &needle));
     t = a[0].text;
-    TRY(spend(in, t->n / 16 + (last ? t->n / 16 * (needle->n / 64) : 0)));
+    TRY(spend(in, t->n / 8 + (last ? t->n / 16 * (needle->n / 64) : 0)));
     end = n = (int64_t)text_length(t);
     if (given(a[2])) TRY(expect_integer(a[2], what, &begin));
     if (given(a[3])) TRY(expect_integer(a[3], what, &end));
@@ -298,7 +298,7 @@ static hone_status part(interp *in, const call_args *args, const char *what, boo
     TRY(expect_text(a[1], what, &separator));
     if (separator->n == 0) return misuse("%s: empty separator", what);
     const text *t = a[0].text;
-    TRY(spend(in, t->n / 16 + (last ? t->n / 16 * (separator->n / 64) : 0)));
+    TRY(spend(in, t->n / 8 + (last ? t->n / 16 * (separator->n / 64) : 0)));
     size_t found = last ? text_rfind(t, t->n, separator) : text_find(t, 0, separator);
     size_t behind = found + separator->n;
     if (found > t->n) found = behind = last ? 0 : t->n;

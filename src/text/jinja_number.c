@@ -32,6 +32,7 @@ void real_to_text(double d, char out[static 40]) {
 /* The text without blanks around it and without underscores between digits, NUL-terminated. */
 static bool plain_digits(const text *t, char *out, size_t room) {
     size_t begin = 0, end = t->n, n = 0;
+    if (t->n > 10 * NUMBER_TEXT_MAX) return false; /* costs no steps: so it may not be long */
     while (begin < end && is_space((unsigned char)t->bytes[begin])) begin++;
     while (end > begin && is_space((unsigned char)t->bytes[end - 1])) end--;
     for (size_t i = begin; i < end; i++) {

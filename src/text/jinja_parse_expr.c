@@ -54,13 +54,13 @@ static size_t unescape(const char *s, size_t n, char *out, size_t *written) {
     size_t digits = s[0] == 'x' ? 2 : s[0] == 'u' ? 4 : s[0] == 'U' ? 8 : 0;
     if (digits) {
         if (!hex_escape(s + 1, n - 1, digits, &code)) return 0;
-        *written = utf8_encode(out, code);
+        *written = utf8_write(out, code);
         return digits + 1;
     }
     while (digits < 3 && digits < n && s[digits] >= '0' && s[digits] <= '7')
         code = code * 8 + (uint32_t)(s[digits++] - '0');
     if (digits) {
-        *written = utf8_encode(out, code);
+        *written = utf8_write(out, code);
         return digits;
     }
     *out = '\\'; /* an unknown escape stands for itself */

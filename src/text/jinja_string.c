@@ -370,7 +370,7 @@ hone_status text_to_case(interp *in, const text *t, letter_case to, value *out) 
             TRY(builder_add(&made, "SS", 2, from));
         } else {
             c = change_case(c, to, !in_word, at == 0);
-            TRY(builder_add(&made, bytes, utf8_encode(bytes, c), from));
+            TRY(builder_add(&made, bytes, utf8_write(bytes, c), from));
         }
         in_word = to == CASE_WORDS ? !begins_words(c) : has_case(c);
     }

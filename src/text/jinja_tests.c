@@ -37,7 +37,7 @@ static hone_status all_in_case(interp *in, const call_args *args, bool upper, va
     const text *t;
     bool any = false, all = true;
     TRY(to_text(in, args->positional[0], &t));
-    TRY(spend(in, t->n / 16));
+    TRY(spend(in, t->n / 8));
     for (size_t at = 0, n; at < t->n && all; at += n) {
         utf8proc_int32_t c = (utf8proc_int32_t)char_at(t, at, &n);
         bool is_upper = utf8proc_isupper(c), is_lower = utf8proc_islower(c);

@@ -135,7 +135,7 @@ hone_status values_order(interp *in, value a, value b, int *out) {
     }
     if (a.type == V_TEXT && b.type == V_TEXT) {
         *out = compare_texts(a.text, b.text);
-        return HONE_OK;
+        return spend(in, (a.text->n < b.text->n ? a.text->n : b.text->n) / 64);
     }
     if (a.type == V_UNDEFINED || b.type == V_UNDEFINED) {
         const char *name = a.type == V_UNDEFINED ? a.name : b.name;

@@ -154,7 +154,7 @@ hone_status unicode_nfc(const char *text, size_t n, char **out, size_t *out_n) {
         goto done;
     }
     size_t at = 0;
-    for (size_t i = 0; i < count; i++) at += utf8_encode(bytes + at, (uint32_t)codes[i]);
+    for (size_t i = 0; i < count; i++) at += utf8_write(bytes + at, (uint32_t)codes[i]);
     *out = bytes;
     *out_n = at;
 done:

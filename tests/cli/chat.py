@@ -18,10 +18,22 @@ class Mismatch(Exception):
     pass
 
 
+def started(*arguments, **variables):
+    """How the program of a test is called; $MODEL and $CHAT are replaced."""
+    def mark(test):
+        test.arguments, test.variables = arguments, variables
+        return test
+    return mark
+
+
+plainly = started("run", "$MODEL", "--temperature", "0")
+
+
 class Terminal:
     """A program on a pseudo-terminal, with what it printed so far."""
 
     def __init__(self, argv, env):
+        self.argv, self.env = argv, env
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             os.execvpe(argv[0], argv, env)
@@ -67,6 +79,8 @@ class Terminal:
             self.read(0.1)
             if time.monotonic() > end:
                 raise Mismatch(f"does not end; printed:\n{self.text}")
+        while self.read(0):
+            pass
         got = os.waitstatus_to_exitcode(self.status)
         if got != code:
             raise Mismatch(f"exit code {got}, expected {code}; printed:\n{self.text}")
@@ -82,6 +96,7 @@ class Terminal:
         os.close(self.fd)
 
 
+@plainly
 def a_question_gets_an_answer_and_ctrl_d_leaves(t):
     t.expect(r">>> ")
     t.type("Once upon a time\r")
@@ -92,6 +107,7 @@ def a_question_gets_an_answer_and_ctrl_d_leaves(t):
     t.expect_terminal_restored()
 
 
+@plainly
 def help_lists_the_commands(t):
     t.expect(r">>> ")
     t.type("/help\r")
@@ -103,6 +119,7 @@ def help_lists_the_commands(t):
     t.expect_terminal_restored()
 
 
+@plainly
 def a_slip_in_a_command_is_pointed_out(t):
     t.expect(r">>> ")
     t.type("/hlep\r")
@@ -112,6 +129,7 @@ def a_slip_in_a_command_is_pointed_out(t):
     t.expect_exit(0)
 
 
+@plainly
 def ctrl_c_stops_the_answer_and_not_the_program(t):
     t.expect(r">>> ")
     t.type("Once upon a time\r")
@@ -129,6 +147,7 @@ def ctrl_c_stops_the_answer_and_not_the_program(t):
     t.expect_exit(0)
 
 
+@plainly
 def ctrl_c_twice_at_the_prompt_leaves(t):
     t.expect(r">>> ")
     t.type("half a line")
@@ -141,6 +160,7 @@ def ctrl_c_twice_at_the_prompt_leaves(t):
     t.expect_terminal_restored()
 
 
+@plainly
 def history_brings_back_the_line_before(t):
     t.expect(r">>> ")
     t.type("/set max-tokens 3\r")
@@ -158,6 +178,29 @@ def history_brings_back_the_line_before(t):
     t.expect_exit(0)
 
 
+@plainly
+def history_outlives_the_program(t):
+    t.expect(r">>> ")
+    t.type("/set max-tokens 4\r")
+    t.expect(r"max-tokens is 4")
+    t.expect(r">>> ")
+    t.type(CTRL_D)
+    t.expect_exit(0)
+    again = Terminal(t.argv, t.env)
+    try:
+        again.expect(r">>> ")
+        again.type(UP)
+        again.expect(r"/set max-tokens 4")
+        again.type("\r")
+        again.expect(r"max-tokens is 4")
+        again.expect(r">>> ")
+        again.type(CTRL_D)
+        again.expect_exit(0)
+    finally:
+        again.close()
+
+
+@plainly
 def several_lines_make_one_message(t):
     t.expect(r">>> ")
     t.type("/set max-tokens 3\r")
@@ -178,6 +221,7 @@ def several_lines_make_one_message(t):
     t.expect_exit(0)
 
 
+@plainly
 def settings_are_checked(t):
     t.expect(r">>> ")
     t.type("/set top-p 7\r")
@@ -190,6 +234,7 @@ def settings_are_checked(t):
     t.expect_exit(0)
 
 
+@plainly
 def sigterm_ends_an_answer_and_the_program(t):
     t.expect(r">>> ")
     t.type("Once upon a time\r")
@@ -199,6 +244,7 @@ def sigterm_ends_an_answer_and_the_program(t):
     t.expect_terminal_restored()
 
 
+@plainly
 def sigterm_at_the_prompt_ends_the_program(t):
     t.expect(r">>> ")
     t.type("half a line")
@@ -208,22 +254,9 @@ def sigterm_at_the_prompt_ends_the_program(t):
     t.expect_terminal_restored()
 
 
-CHATS = [
-    a_question_gets_an_answer_and_ctrl_d_leaves,
-    help_lists_the_commands,
-    a_slip_in_a_command_is_pointed_out,
-    ctrl_c_stops_the_answer_and_not_the_program,
-    ctrl_c_twice_at_the_prompt_leaves,
-    history_brings_back_the_line_before,
-    several_lines_make_one_message,
-    settings_are_checked,
-    sigterm_ends_an_answer_and_the_program,
-    sigterm_at_the_prompt_ends_the_program,
-]
-
-
+@started("run", "$CHAT", "--temperature", "0", "--stats")
 def the_conversation_is_remembered(t):
-    """With a chat template, each turn stands on those before: its prompt grows, most of it known."""
+    """With a chat template, each turn stands on those before: its prompt grows, and is partly known."""
     t.expect(r">>> ")
     t.type("/set max-tokens 4\r")
     t.expect(r">>> ")
@@ -240,10 +273,59 @@ def the_conversation_is_remembered(t):
     t.expect_exit(0)
 
 
-def run_one(chat, hone, model, env, options):
-    terminal = Terminal([str(hone), "run", model, "--temperature", "0", *options], env)
+@started("run", "$MODEL", "Once upon a time", "--temperature", "0", "-n", "5")
+def one_answer_at_a_terminal_ends_with_what_it_cost(t):
+    t.expect(r", there was a little\r\n\[prompt 5 tokens, .*answer 5 tokens, .*peak memory .*\]\r\n")
+    t.expect_exit(0)
+
+
+@started("run", "$MODEL", "Once upon a time", "--temperature", "0", "--ignore-eos")
+def ctrl_c_ends_one_answer_with_130(t):
+    t.expect(r", there was")
+    t.type(CTRL_C)
+    t.expect_exit(130)
+    t.expect_terminal_restored()
+
+
+@started("help")
+def headings_are_bold_at_a_terminal(t):
+    t.expect_exit(0)
+    if "\x1b[1mCommands\x1b[0m" not in t.text:
+        raise Mismatch("no bold heading in:\n" + t.text)
+
+
+@started("help", NO_COLOR="1")
+def no_color_is_honoured(t):
+    t.expect_exit(0)
+    if "\x1b" in t.text or "Commands" not in t.text:
+        raise Mismatch("an escape sequence in:\n" + t.text)
+
+
+TESTS = [
+    a_question_gets_an_answer_and_ctrl_d_leaves,
+    help_lists_the_commands,
+    a_slip_in_a_command_is_pointed_out,
+    ctrl_c_stops_the_answer_and_not_the_program,
+    ctrl_c_twice_at_the_prompt_leaves,
+    history_brings_back_the_line_before,
+    history_outlives_the_program,
+    several_lines_make_one_message,
+    settings_are_checked,
+    sigterm_ends_an_answer_and_the_program,
+    sigterm_at_the_prompt_ends_the_program,
+    the_conversation_is_remembered,
+    one_answer_at_a_terminal_ends_with_what_it_cost,
+    ctrl_c_ends_one_answer_with_130,
+    headings_are_bold_at_a_terminal,
+    no_color_is_honoured,
+]
+
+
+def run_one(test, hone, env):
+    arguments = [env.get(a[1:], a) if a.startswith("$") else a for a in test.arguments]
+    terminal = Terminal([str(hone), *arguments], env)
     try:
-        chat(terminal)
+        test(terminal)
     except (Mismatch, OSError) as problem:
         return str(problem)
     finally:
@@ -253,20 +335,21 @@ def run_one(chat, hone, model, env, options):
 
 def run_all(hone, shared, environment):
     """(passed, failed, skipped)"""
-    if not shared:
-        print(f"skipped {len(CHATS) + 1} chats: no reference data")
-        return 0, 0, len(CHATS) + 1
-    failed = 0
-    for chat in CHATS + [the_conversation_is_remembered]:
+    passed = failed = skipped = 0
+    for test in TESTS:
+        name = test.__name__.replace("_", " ")
+        if not shared and test.arguments[0] == "run":
+            print(f"skipped chat.py {name}: no reference data")
+            skipped += 1
+            continue
         folder = tempfile.mkdtemp(prefix="hone-chat-")
         env = environment(hone, shared, folder)
-        env["TERM"] = "xterm"
-        remembered = chat is the_conversation_is_remembered
-        problem = run_one(chat, hone, env["CHAT" if remembered else "MODEL"], env,
-                          ["--stats"] if remembered else [])
+        env.update(TERM="xterm", **test.variables)
+        problem = run_one(test, hone, env)
         shutil.rmtree(folder, ignore_errors=True)
         if problem:
-            print(f"FAILED chat.py {chat.__name__.replace('_', ' ')}\n    " +
-                  problem.replace("\n", "\n    "))
+            print(f"FAILED chat.py {name}\n    " + problem.replace("\n", "\n    "))
             failed += 1
-    return len(CHATS) + 1 - failed, failed, 0
+        else:
+            passed += 1
+    return passed, failed, skipped

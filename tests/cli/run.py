@@ -25,21 +25,21 @@ class Case:
     code: int = 0
     stdout: list = field(default_factory=list)
     stderr: list = field(default_factory=list)
-    needs_shared: bool = False
+    needs: tuple = ()
 
 
 def parse(path):
     """The cases of one file. A comment after a command begins the next case."""
-    cases, comment, needs = [], [], False
+    cases, comment, needs = [], [], ()
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         kind, rest = line[:1], line[2:]
-        if line == "needs: shared":
-            needs = True
+        if line.startswith("needs: "):
+            needs += (line[7:],)
         elif kind == "#":
             comment.append(rest)
         elif kind == "$":
-            cases.append(Case(path.name, number, " ".join(comment) or rest, rest, needs_shared=needs))
-            comment, needs = [], False
+            cases.append(Case(path.name, number, " ".join(comment) or rest, rest, needs=needs))
+            comment, needs = [], ()
         elif kind in "<>!?" and kind and cases:
             case = cases[-1]
             if kind == "?":
@@ -99,7 +99,7 @@ def run(case, hone, shared):
         problems += f"exit code {got.returncode}, expected {case.code}\n"
     for name, lines, text in (("stdout", case.stdout, out), ("stderr", case.stderr, err)):
         if not matches(lines, text):
-            problems += f"{name} was:\n{indent(text)}expected:\n{indent(''.join(l + chr(10) for l in lines))}"
+            problems += f"{name} was:\n{indent(text)}expected:\n" + indent("\n".join(lines))
     if problems and not matches(case.stderr, err):
         return problems
     return problems and problems + (f"stderr:\n{indent(err)}" if err else "")
@@ -120,18 +120,23 @@ def main():
     cases = [case for file in files for case in parse(file)]
     passed = failed = skipped = 0
 
+    sanitized = b"__asan_init" in hone.read_bytes() or b"__tsan_init" in hone.read_bytes()
+    lacking = {"shared": not shared and "no reference data",
+               "plain": sanitized and "sanitizers reserve memory of their own"}
+
     def one(case):
-        if case.needs_shared and not shared:
-            return "skip"
-        return run(case, hone, shared)
+        """(reason to skip, problem)"""
+        reason = next((lacking[need] for need in case.needs if lacking[need]), None)
+        return reason, None if reason else run(case, hone, shared)
 
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        for case, problem in zip(cases, pool.map(one, cases)):
-            if problem == "skip":
-                print(f"skipped {case.file}:{case.line} {case.name}: no reference data")
+        for case, (reason, problem) in zip(cases, pool.map(one, cases)):
+            if reason:
+                print(f"skipped {case.file}:{case.line} {case.name}: {reason}")
                 skipped += 1
             elif problem:
-                print(f"FAILED {case.file}:{case.line} {case.name}\n  $ {case.command}\n{indent(problem)}")
+                print(f"FAILED {case.file}:{case.line} {case.name}\n  $ {case.command}")
+                print(indent(problem))
                 failed += 1
             else:
                 passed += 1

@@ -28,7 +28,7 @@ static void open_all(void) {
     uint32_t next = 0x100;
     for (uint32_t b = 0; b < N_BYTES; b++) {
         bool printable = (b >= 33 && b <= 126) || (b >= 161 && b <= 172) || b >= 174;
-        size_t n = utf8_encode(letters[b], printable ? b : next++);
+        size_t n = utf8_write(letters[b], printable ? b : next++);
         tokens[b] = (token_entry){.text = letters[b], .n = (uint32_t)n, .type = TOKEN_NORMAL};
     }
     for (size_t i = 0; i < N_MERGED; i++)

@@ -33,8 +33,9 @@ static void fill_floats(float *x, size_t n, float scale) {
 }
 
 static const dtype weight_types[] = {
-    DTYPE_F32,  DTYPE_F16,  DTYPE_BF16, DTYPE_Q4_0, DTYPE_Q4_1, DTYPE_Q5_0,   DTYPE_Q5_1,  DTYPE_Q8_0,
-    DTYPE_Q2_K, DTYPE_Q3_K, DTYPE_Q4_K, DTYPE_Q5_K, DTYPE_Q6_K, DTYPE_IQ4_NL, DTYPE_IQ4_XS};
+    DTYPE_F32,  DTYPE_F16,  DTYPE_BF16, DTYPE_Q4_0, DTYPE_Q4_1, DTYPE_Q5_0,   DTYPE_Q5_1,
+    DTYPE_Q8_0, DTYPE_Q2_K, DTYPE_Q3_K, DTYPE_Q4_K, DTYPE_Q5_K, DTYPE_Q6_K,   DTYPE_IQ4_NL,
+    DTYPE_IQ4_XS};
 enum { N_TYPES = sizeof weight_types / sizeof *weight_types, FIRST_BLOCK_TYPE = 3 };
 
 /* Where a block keeps its halves; -1: it has no minimum. */
@@ -194,8 +195,8 @@ static matrix matrix_init(dtype type, size_t n_rows, size_t n_in) {
 }
 
 /* out[n_tokens, n_rows] = w · x in doubles and the same over absolute values. */
-static void product_in_doubles(double *out, double *magnitude, const tensor *w, const activations *a,
-                               bool quantised) {
+static void product_in_doubles(double *out, double *magnitude, const tensor *w,
+                               const activations *a, bool quantised) {
     size_t n = a->n_in, n_rows = w->ne[1];
     float *row = mem_alloc(n * sizeof(float));
     for (size_t r = 0; r < n_rows; r++) {
@@ -276,13 +277,14 @@ static void fill_unit_row(dtype type, uint8_t *row, size_t n, int pattern) {
     int d, min;
     halves_of(type, &d, &min);
     for (size_t i = 0; i < bytes; i++)
-        row[i] = pattern == 0 ? 0xff : pattern == 1 ? 0x80 : pattern == 2 ? 0 : (uint8_t)random_bits();
+        row[i] = pattern < 3 ? (const uint8_t[]){0xff, 0x80, 0}[pattern] : (uint8_t)random_bits();
     for (size_t i = 0; i < n / t->block; i++, row += t->block_bytes) {
         put_half(row + d, 1);
         if (min >= 0) put_half(row + min, 1);
         if (type == DTYPE_Q2_K) memset(row, 0x11, 16);
         if (type == DTYPE_Q3_K) memset(row + 96, 0x11, 8), memset(row + 104, 0xaa, 4);
-        if (type == DTYPE_Q4_K || type == DTYPE_Q5_K) memset(row + 4, 1, 8), memset(row + 12, 0x11, 4);
+        if (type == DTYPE_Q4_K || type == DTYPE_Q5_K)
+            memset(row + 4, 1, 8), memset(row + 12, 0x11, 4);
         if (type == DTYPE_Q6_K) memset(row + 192, 1, 16);
         if (type == DTYPE_IQ4_XS) memset(row + 2, 0xaa, 2), memset(row + 4, 0x11, 4);
     }
@@ -294,7 +296,8 @@ static void integer_parts_are_exact(void) {
         for (int pattern = 0; pattern < 5; pattern++) {
             inputs in = inputs_init(scalar, TOKENS, N);
             for (size_t j = 0; j < TOKENS * N; j++) {
-                int q = pattern < 4 ? (random_bits() & 1 ? 127 : -127) : (int)random_below(255) - 127;
+                int q = pattern < 4 ? 127 : (int)random_below(255) - 127;
+                if (pattern < 4 && random_bits() & 1) q = -127;
                 if (pattern < 2 && j < 4 * N) q = j < 2 * N ? 127 : -127;
                 in.x[j] = j % 32 == 0 ? 127.0f : (float)q;
             }
@@ -310,8 +313,9 @@ static void integer_parts_are_exact(void) {
                 void *scratch = mem_alloc_aligned(matmul_scratch_bytes(&m.view, n_tokens), 1);
                 matmul_rows(k, y, ROWS, &m.view, 0, ROWS, &a, scratch);
                 for (size_t j = 0; j < n_tokens * ROWS; j++)
-                    CHECK_MSG(y[j] == (float)expected[j], "%s %s pattern %d of %zu tokens: %g, not %g",
-                              k->name, dtype_get(weight_types[i])->name, pattern, n_tokens, y[j],
+                    CHECK_MSG(y[j] == (float)expected[j],
+                              "%s %s pattern %d of %zu tokens: %g, not %g", k->name,
+                              dtype_get(weight_types[i])->name, pattern, n_tokens, y[j],
                               expected[j]);
                 mem_free(scratch);
             }
@@ -409,8 +413,8 @@ static const safetensors_entry *golden_entry(const safetensors *st, const char *
     return safetensors_find(st, name);
 }
 
-/* In floats the reference's bound holds for each output. Rounding activations to 8 bits is noise with
- * about the reference's bound for a standard deviation, whatever the arithmetic behind it. */
+/* In floats the reference's bound holds for each output. Rounding activations to 8 bits is noise
+ * with about the reference's bound for a standard deviation, whatever the arithmetic behind it. */
 static void products_agree_with_the_reference_vectors(void) {
     enum { ROWS = 6, TOKENS = 3, N = 512 };
     char path[512];
@@ -535,8 +539,8 @@ static void exponentials_are_near_the_exact_ones(void) {
             if (exact > 3.4028234663852886e38) {
                 CHECK_MSG(x.x[i] == INFINITY, "%s: exp(%g) = %g", k->name, shifted, x.x[i]);
             } else {
-                CHECK_MSG(fabs(x.x[i] - exact) <= 1.5e-7 * exact + 1.5e-45, "%s: exp(%.9g) = %.9g, not %.9g",
-                          k->name, shifted, x.x[i], exact);
+                CHECK_MSG(fabs(x.x[i] - exact) <= 1.5e-7 * exact + 1.5e-45,
+                          "%s: exp(%.9g) = %.9g, not %.9g", k->name, shifted, x.x[i], exact);
             }
         }
         if (exact_sum < 1e38) CHECK_NEAR(sum, exact_sum, 2e-6 * exact_sum + 1e-43);
@@ -589,8 +593,9 @@ static void silu_is_near_the_exact_one(void) {
         k->silu_mul(gate.x, up, n);
         for (size_t i = 0; i < n; i++) {
             double exact = before[i] / (1 + exp(-(double)before[i])) * up[i];
-            CHECK_MSG(fabs(gate.x[i] - exact) <= 5e-7 * fabs(exact) + 1e-36, "%s: silu(%g) * %g = %g, not %g",
-                      k->name, before[i], up[i], gate.x[i], exact);
+            CHECK_MSG(fabs(gate.x[i] - exact) <= 5e-7 * fabs(exact) + 1e-36,
+                      "%s: silu(%g) * %g = %g, not %g", k->name, before[i], up[i], gate.x[i],
+                      exact);
         }
         CHECK(guards_intact(&gate));
         guarded_release(&gate);
@@ -713,7 +718,8 @@ static void time_others(const kernels *k) {
 
 /* `only` is the name of a type, or NULL. The scalar table is left out unless it is alone. */
 static int benchmark(const char *only) {
-    printf("GB/s of weights for 1 token (k 1536, 8960), GOP/s for 8, 64, 512 tokens (k 1536), (k 8960)\n");
+    printf("GB/s of weights for 1 token (k 1536, 8960), "
+           "GOP/s for 8, 64, 512 tokens (k 1536), (k 8960)\n");
     for (int i = n_tables > 1; i < n_tables; i++)
         for (int type = 0; type < N_TYPES; type++) {
             if (only && strcmp(only, dtype_get(weight_types[type])->name) != 0) continue;

@@ -248,6 +248,21 @@ static void endless_work_ends_in_words(void) {
                    "range of");
 }
 
+/* Operations that make nothing new cost steps by the length of what they look at. */
+static void looking_at_long_strings_costs_steps(void) {
+    static const char *const looks[] = {"s|length", "s[-1]", "s[99999999]", "s < z", "'b' in s",
+                                        "s|truncate(9900000)", "s.find('b')", "s == z",
+                                        "s is upper", "s.isascii()", "s.count('b')", "{s: 1}"};
+    for (size_t i = 0; i < sizeof looks / sizeof *looks; i++) {
+        char source[300];
+        snprintf(source, sizeof source,
+                 "{%% set s = 'a' * 9000000 %%}{%% set z = s ~ 'z' %%}{%% for i in range(100000) %%}"
+                 "{%% set _ = %s %%}{%% endfor %%}",
+                 looks[i]);
+        expect_failure(source, "{}", HONE_ERR_MEMORY, "steps");
+    }
+}
+
 static void long_strings_end_in_words(void) {
     expect_failure("{{ 'a' * 10**9 }}", "{}", HONE_ERR_MEMORY, "repeats a string");
     expect_failure("{% set n = namespace(s='ab') %}{% for i in range(64) %}"
@@ -373,6 +388,7 @@ int main(void) {
     RUN(printed_structures_with_users_text_are_users_text);
     RUN(a_template_without_users_text_is_one_span);
     RUN(endless_work_ends_in_words);
+    RUN(looking_at_long_strings_costs_steps);
     RUN(long_strings_end_in_words);
     RUN(much_memory_ends_in_words);
     RUN(deep_recursion_ends_in_words);

@@ -1,4 +1,4 @@
-/* The float kernels on AVX2, FMA and F16C: vectors of 8, twelve accumulators of sixteen registers. */
+/* The float kernels on AVX2, FMA and F16C: vectors of 8, 12 accumulators of 16 registers. */
 #include <immintrin.h>
 
 #include "tensor/kernels_int.h"

@@ -1,9 +1,9 @@
 /* Products in 8 bits on AVX2: vpmaddubsw multiplies unsigned weights with signed activations and
  * adds pairs in 16 bits, where several of them fit before the sum is widened. Weights that use all
- * 8 bits would overflow there: their sign goes to the activation, and each pair is widened at once. */
+ * 8 bits would overflow there: their sign goes to the activation, each pair is widened at once. */
 #include "tensor/x86/pack.h"
 
-enum { PANEL_ROWS = 16, MOST_TOKENS = 4 };
+enum { PANEL_ROWS = 16, MOST_TOKENS = 4, BIAS = 0 };
 
 /* --- activations --- */
 
@@ -23,7 +23,8 @@ static void quantise_row_avx2(int8_t *q, float *scale, float *sum32, float *sum1
             v[i] = _mm256_loadu_ps(x + 8 * i);
             largest = _mm256_max_ps(_mm256_and_ps(v[i], magnitude), largest);
         }
-        __m128 four = _mm_max_ps(_mm256_castps256_ps128(largest), _mm256_extractf128_ps(largest, 1));
+        __m128 four =
+            _mm_max_ps(_mm256_castps256_ps128(largest), _mm256_extractf128_ps(largest, 1));
         four = _mm_max_ps(four, _mm_movehl_ps(four, four));
         four = _mm_max_ss(four, _mm_movehdup_ps(four));
         float most = _mm_cvtss_f32(four), s = most >= 1e-35f ? most / 127.0f : 0.0f;
@@ -64,46 +65,51 @@ INLINE float sum_lanes(__m256 v) {
     return _mm_cvtss_f32(_mm_add_ss(four, _mm_movehdup_ps(four)));
 }
 
-enum { CHUNK = 2048 }; /* weights whose scales are unpacked ahead */
+/* A piece of a row: where its codes lie, and its scales. */
+typedef struct row_piece {
+    const void *codes;
+    const float *scale, *min;
+} row_piece;
 
 /* Adds the products of up to 256 weights from k on with `tokens` tokens from t on. */
-INLINE void dot_piece(__m256 sum[][2], __m256 minima[], const dtype type, const void *blocks,
-                      const float *w_scale, const float *w_min, const activations *x, size_t t,
+INLINE void dot_piece(__m256 sum[][2], __m256 minima[], const dtype source, const size_t group,
+                      const bool is_signed, row_piece piece, const activations *x, size_t t,
                       size_t k, size_t width, const int tokens) {
-    const unpack_traits traits = unpack_traits_of(type);
-    const dtype_traits layout = *dtype_get(type);
-    const size_t n = x->n_in, group = traits.group, n_groups = width / group;
+    const unpack_traits traits = unpack_traits_of(source);
+    const size_t n = x->n_in, n_groups = width / group;
     __m256 scale[MOST_TOKENS][2];
     for (int i = 0; i < tokens; i++) {
         const float *x_scale = x->scale + ((t + i) * n + k) / 32;
         const float *x_sum = (group == 32 ? x->sum32 : x->sum16) + ((t + i) * n + k) / group;
         __m256 eight = load_first(x_scale, width / 32);
         if (group == 32) {
-            scale[i][0] = _mm256_mul_ps(_mm256_loadu_ps(w_scale), eight);
+            scale[i][0] = _mm256_mul_ps(_mm256_loadu_ps(piece.scale), eight);
         } else {
             __m256i twice = _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3);
             __m256 first = _mm256_permutevar8x32_ps(eight, twice);
             __m256 second = _mm256_permutevar8x32_ps(
                 eight, _mm256_add_epi32(twice, _mm256_set1_epi32(4)));
-            scale[i][0] = _mm256_mul_ps(_mm256_loadu_ps(w_scale), first);
-            scale[i][1] = _mm256_mul_ps(_mm256_loadu_ps(w_scale + 8), second);
+            scale[i][0] = _mm256_mul_ps(_mm256_loadu_ps(piece.scale), first);
+            scale[i][1] = _mm256_mul_ps(_mm256_loadu_ps(piece.scale + 8), second);
         }
-        for (size_t g = 0; g < n_groups && !traits.is_signed; g += 8)
-            minima[i] = _mm256_fmadd_ps(_mm256_loadu_ps(w_min + g),
+        for (size_t g = 0; g < n_groups && !is_signed; g += 8)
+            minima[i] = _mm256_fmadd_ps(_mm256_loadu_ps(piece.min + g),
                                         load_first(x_sum + g, n_groups - g), minima[i]);
     }
 #pragma GCC unroll 8
     for (int j = 0; j < 8; j++) {
         if (32 * (size_t)j >= width) break;
-        const void *block = layout.block == 32 ? (const char *)blocks + j * layout.block_bytes : blocks;
-        __m256i w = codes_32(type, block, layout.block == 32 ? 0 : j);
+        const bool small = traits.block == 32;
+        const char *block = (const char *)piece.codes + (small ? j * traits.block_bytes : 0);
+        __m256i w = source == UNPACKED ? load_32((const uint8_t *)piece.codes + 32 * j)
+                                       : codes_32(source, block, small ? 0 : j);
         int first = 2 * j % 8;
         __m256i of_group = group == 32 ? _mm256_set1_epi32(j)
                                        : _mm256_setr_epi32(first, first, first, first, first + 1,
                                                            first + 1, first + 1, first + 1);
         for (int i = 0; i < tokens; i++) {
             __m256i in = _mm256_loadu_si256((const void *)(x->q + (t + i) * n + k + 32 * j));
-            __m256 dot = _mm256_cvtepi32_ps(dot_bytes(w, in, traits.is_signed));
+            __m256 dot = _mm256_cvtepi32_ps(dot_bytes(w, in, is_signed));
             __m256 factor =
                 _mm256_permutevar8x32_ps(scale[i][group == 32 ? 0 : j / 4], of_group);
             sum[i][j % 2] = _mm256_fmadd_ps(dot, factor, sum[i][j % 2]);
@@ -111,24 +117,25 @@ INLINE void dot_piece(__m256 sum[][2], __m256 minima[], const dtype type, const 
     }
 }
 
-INLINE void dot_row(float *y, size_t y_stride, const dtype type, const char *row,
-                    const activations *x, size_t t, const int tokens) {
-    const unpack_traits traits = unpack_traits_of(type);
-    const dtype_traits layout = *dtype_get(type);
-    const size_t n = x->n_in;
+/* One row with `tokens` tokens from t on. `source` is the type, and the codes go from the blocks
+ * into registers, or UNPACKED: for more tokens they are unpacked first, for the same sums. */
+INLINE void dot_row(float *y, size_t y_stride, const dtype source, dtype type, const size_t group,
+                    const bool is_signed, const char *row, const activations *x, size_t t,
+                    const int tokens) {
+    const size_t n = x->n_in, step = 256;
+    const dtype_traits *layout = dtype_get(type);
     __m256 sum[MOST_TOKENS][2], minima[MOST_TOKENS];
-    float scale[CHUNK / 16 + 8], min[CHUNK / 16 + 8];
+    chunk c;
     for (int i = 0; i < tokens; i++) sum[i][0] = sum[i][1] = minima[i] = _mm256_setzero_ps();
     for (size_t begin = 0; begin < n; begin += CHUNK) {
-        const size_t width = n - begin < CHUNK ? n - begin : CHUNK, groups = width / traits.group;
-        unpack_scales_and_minima(type, scale, min, traits.zero, row, width);
-        _mm256_storeu_ps(scale + groups, _mm256_setzero_ps());
-        _mm256_storeu_ps(min + groups, _mm256_setzero_ps());
-        for (size_t k = 0; k < width; k += 256) {
-            size_t rest = width - k < 256 ? width - k : 256;
-            dot_piece(sum, minima, type, row, scale + k / traits.group, min + k / traits.group, x, t,
-                      begin + k, rest, tokens);
-            row += rest / layout.block * layout.block_bytes;
+        const size_t width = n - begin < CHUNK ? n - begin : CHUNK;
+        const char *blocks = row + begin / layout->block * layout->block_bytes;
+        chunk_fill(&c, source, type, group, blocks, width, BIAS);
+        for (size_t k = 0; k < width; k += step) {
+            const row_piece w = {chunk_codes(&c, source, blocks, k), c.scale + k / group,
+                                 c.min + k / group};
+            size_t rest = width - k < step ? width - k : step;
+            dot_piece(sum, minima, source, group, is_signed, w, x, t, begin + k, rest, tokens);
         }
     }
     for (int i = 0; i < tokens; i++) {
@@ -137,14 +144,32 @@ INLINE void dot_row(float *y, size_t y_stride, const dtype type, const char *row
     }
 }
 
+/* All but the last token of an odd number. */
+static size_t dot_tokens(float *y, size_t y_stride, dtype type, const char *row,
+                         const activations *x) {
+    const unpack_traits traits = unpack_traits_of(type);
+#define DOT_ROW(tokens)                                                             \
+    if (traits.group == 16)                                                         \
+        dot_row(y, y_stride, UNPACKED, type, 16, false, row, x, t, tokens);         \
+    else if (traits.is_signed)                                                      \
+        dot_row(y, y_stride, UNPACKED, type, 32, true, row, x, t, tokens);          \
+    else                                                                            \
+        dot_row(y, y_stride, UNPACKED, type, 32, false, row, x, t, tokens)
+    size_t t = 0;
+    for (; t + 4 <= x->n_tokens; t += 4) DOT_ROW(4);
+    for (; t + 2 <= x->n_tokens; t += 2) DOT_ROW(2);
+#undef DOT_ROW
+    return t;
+}
+
 INLINE void dot_rows_of(float *y, size_t y_stride, const dtype type, const void *rows,
                         size_t row_bytes, size_t n_rows, const activations *x) {
+    const unpack_traits traits = unpack_traits_of(type);
     for (size_t r = 0; r < n_rows; r++) {
         const char *row = (const char *)rows + r * row_bytes;
-        size_t t = 0;
-        for (; t + 4 <= x->n_tokens; t += 4) dot_row(y + r, y_stride, type, row, x, t, 4);
-        for (; t + 2 <= x->n_tokens; t += 2) dot_row(y + r, y_stride, type, row, x, t, 2);
-        for (; t < x->n_tokens; t++) dot_row(y + r, y_stride, type, row, x, t, 1);
+        size_t t = x->n_tokens > 1 ? dot_tokens(y + r, y_stride, type, row, x) : 0;
+        if (t < x->n_tokens)
+            dot_row(y + r, y_stride, type, type, traits.group, traits.is_signed, row, x, t, 1);
     }
 }
 
@@ -159,11 +184,7 @@ static void dot_rows_avx2(float *y, size_t y_stride, dtype type, const void *row
 
 static void pack_panel_avx2(dtype type, const panel *to, const void *rows, size_t row_bytes,
                             size_t n_rows, size_t n) {
-#define PACK_PANEL(block_type)                                                \
-    pack_panel_of(block_type, to, rows, row_bytes, n_rows, n, PANEL_ROWS, 0, \
-                  unpack_traits_of(block_type).zero)
-    FOR_BLOCK_TYPE(type, PACK_PANEL)
-#undef PACK_PANEL
+    pack_panel_x86(type, to, rows, row_bytes, n_rows, n, PANEL_ROWS, BIAS);
 }
 
 enum { TILE_TOKENS = 3 };
@@ -234,10 +255,11 @@ INLINE void panel_tile(float *y, size_t y_stride, const panel *rows, size_t n_ro
             w_scale += PANEL_ROWS;
             w_min += PANEL_ROWS;
         }
-        for (int i = 0; i < tokens; i++)
+        for (int i = 0; i < tokens; i++) {
+            __m256 x_scale = _mm256_set1_ps(x->scale[(t + i) * blocks + b]);
             for (int v = 0; v < 2; v++)
-                sum[i][v] = _mm256_fmadd_ps(block[i][v], _mm256_set1_ps(x->scale[(t + i) * blocks + b]),
-                                            sum[i][v]);
+                sum[i][v] = _mm256_fmadd_ps(block[i][v], x_scale, sum[i][v]);
+        }
     }
     for (int i = 0; i < tokens; i++) {
         _Alignas(32) float out[PANEL_ROWS];

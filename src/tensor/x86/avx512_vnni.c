@@ -3,46 +3,43 @@
  * takes that off again. */
 #include "tensor/x86/pack.h"
 
-enum { PANEL_ROWS = 32, MOST_TOKENS = 8 };
-
-INLINE float zero_code(const dtype type) {
-    const unpack_traits traits = unpack_traits_of(type);
-    return traits.is_signed ? 128 : traits.zero;
-}
+enum { PANEL_ROWS = 32, MOST_TOKENS = 8, BIAS = 128 };
 
 /* --- one row, lanes along k --- */
 
 INLINE __mmask16 first_lanes(size_t n) { return n >= 16 ? 0xffff : (__mmask16)((1u << n) - 1); }
 
-enum { CHUNK = 2048 }; /* weights whose scales are unpacked ahead */
-
 /* Codes 64j … 64j + 63 from the block at `blocks` on, as unsigned bytes; the upper half is zero
  * where only `width` weights are left. */
 INLINE __m512i codes_64(const dtype type, const void *blocks, const int j, size_t width) {
-    const dtype_traits layout = *dtype_get(type);
-    const char *block = (const char *)blocks + 64 * j / layout.block * layout.block_bytes;
-    const int at = 64 * j % layout.block / 32;
-    const bool whole = 64 * (size_t)(j + 1) <= width;
+    const unpack_traits traits = unpack_traits_of(type);
+    const char *block = (const char *)blocks + 64 * j / traits.block * traits.block_bytes;
+    const int at = 64 * j % traits.block / 32;
     __m512i codes = _mm512_zextsi256_si512(codes_32(type, block, at));
-    if (whole) {
-        const char *next = layout.block == 32 ? block + layout.block_bytes : block;
-        __m256i upper = codes_32(type, next, layout.block == 32 ? 0 : at + 1);
-        codes = _mm512_inserti64x4(codes, upper, 1);
+    if (64 * (size_t)(j + 1) <= width) {
+        const char *next = traits.block == 32 ? block + traits.block_bytes : block;
+        codes = _mm512_inserti64x4(codes, codes_32(type, next, traits.block == 32 ? 0 : at + 1), 1);
     }
-    if (unpack_traits_of(type).is_signed) codes = _mm512_xor_si512(codes, _mm512_set1_epi8(-128));
-    return codes;
+    return traits.is_signed ? _mm512_xor_si512(codes, _mm512_set1_epi8(-128)) : codes;
 }
 
-INLINE __m512i inputs_64(const int8_t *q, const int j, size_t width) {
-    if (64 * (size_t)(j + 1) <= width) return _mm512_loadu_si512(q + 64 * j);
-    return _mm512_zextsi256_si512(_mm256_loadu_si256((const void *)(q + 64 * j)));
+INLINE __m512i load_64(const void *p, const int j, size_t width) {
+    const char *at = (const char *)p + 64 * j;
+    if (64 * (size_t)(j + 1) <= width) return _mm512_loadu_si512(at);
+    return _mm512_zextsi256_si512(_mm256_loadu_si256((const void *)at));
 }
+
+/* A piece of a row: where its codes lie, and its scales. */
+typedef struct row_piece {
+    const void *codes;
+    const float *scale, *min;
+} row_piece;
 
 /* Adds the products of up to 16 groups from column k on with `tokens` tokens from t on. */
-INLINE void dot_piece(__m512 sum[][2], __m512 minima[], const dtype type, const void *blocks,
-                      const float *w_scale, const float *w_min, const activations *x, size_t t,
-                      size_t k, size_t width, const int tokens) {
-    const size_t group = unpack_traits_of(type).group, n = x->n_in;
+INLINE void dot_piece(__m512 sum[][2], __m512 minima[], const dtype source, const size_t group,
+                      row_piece w, const activations *x, size_t t, size_t k, size_t width,
+                      const int tokens) {
+    const size_t n = x->n_in;
     const __mmask16 lanes = first_lanes(width / group);
     const __m512i twice = _mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
     __m512 scale[MOST_TOKENS];
@@ -51,8 +48,8 @@ INLINE void dot_piece(__m512 sum[][2], __m512 minima[], const dtype type, const 
         const float *x_sum = (group == 32 ? x->sum32 : x->sum16) + ((t + i) * n + k) / group;
         __m512 factors = _mm512_maskz_loadu_ps(first_lanes(width / 32), x_scale);
         if (group == 16) factors = _mm512_permutexvar_ps(twice, factors);
-        scale[i] = _mm512_mul_ps(_mm512_loadu_ps(w_scale), factors);
-        minima[i] = _mm512_fmadd_ps(_mm512_loadu_ps(w_min), _mm512_maskz_loadu_ps(lanes, x_sum),
+        scale[i] = _mm512_mul_ps(_mm512_loadu_ps(w.scale), factors);
+        minima[i] = _mm512_fmadd_ps(_mm512_loadu_ps(w.min), _mm512_maskz_loadu_ps(lanes, x_sum),
                                     minima[i]);
     }
     /* Vector j of 64 weights holds groups 2j, 2j + 1 or 4j … 4j + 3. */
@@ -61,37 +58,38 @@ INLINE void dot_piece(__m512 sum[][2], __m512 minima[], const dtype type, const 
 #pragma GCC unroll 8
     for (int j = 0; j < (int)(16 * group / 64); j++) {
         if (64 * (size_t)j >= width) break;
-        const __m512i w = codes_64(type, blocks, j, width);
+        const __m512i codes =
+            source == UNPACKED ? load_64(w.codes, j, width) : codes_64(source, w.codes, j, width);
         const __m512i groups = _mm512_add_epi32(of_group, _mm512_set1_epi32(64 / group * j));
         for (int i = 0; i < tokens; i++) {
-            __m512i in = inputs_64(x->q + (t + i) * n + k, j, width);
-            __m512 dot = _mm512_cvtepi32_ps(_mm512_dpbusd_epi32(_mm512_setzero_si512(), w, in));
+            __m512i in = load_64(x->q + (t + i) * n + k, j, width);
+            __m512 dot = _mm512_cvtepi32_ps(_mm512_dpbusd_epi32(_mm512_setzero_si512(), codes, in));
             sum[i][j % 2] =
                 _mm512_fmadd_ps(dot, _mm512_permutexvar_ps(groups, scale[i]), sum[i][j % 2]);
         }
     }
 }
 
-INLINE void dot_row(float *y, size_t y_stride, const dtype type, const char *row,
-                    const activations *x, size_t t, const int tokens) {
-    const unpack_traits traits = unpack_traits_of(type);
-    const dtype_traits layout = *dtype_get(type);
-    const size_t n = x->n_in, step = 16 * traits.group;
+/* One row with `tokens` tokens from t on. `source` is the type, and the codes go from the blocks
+ * into registers, or UNPACKED: for more tokens they are unpacked first, for the same sums. */
+INLINE void dot_row(float *y, size_t y_stride, const dtype source, dtype type, const size_t group,
+                    const char *row, const activations *x, size_t t, const int tokens) {
+    const size_t n = x->n_in, step = 16 * group;
+    const dtype_traits *layout = dtype_get(type);
     __m512 sum[MOST_TOKENS][2], minima[MOST_TOKENS];
-    float scale[CHUNK / 16 + 16], min[CHUNK / 16 + 16];
+    chunk c;
     for (int i = 0; i < tokens; i++) sum[i][0] = sum[i][1] = minima[i] = _mm512_setzero_ps();
     for (size_t begin = 0; begin < n; begin += CHUNK) {
-        const size_t width = n - begin < CHUNK ? n - begin : CHUNK, groups = width / traits.group;
-        unpack_scales_and_minima(type, scale, min, zero_code(type), row, width);
-        _mm512_storeu_ps(scale + groups, _mm512_setzero_ps());
-        _mm512_storeu_ps(min + groups, _mm512_setzero_ps());
+        const size_t width = n - begin < CHUNK ? n - begin : CHUNK;
+        const char *blocks = row + begin / layout->block * layout->block_bytes;
+        chunk_fill(&c, source, type, group, blocks, width, BIAS);
         for (size_t k = 0; k < width; k += step) {
-            const float *w_scale = scale + k / traits.group, *w_min = min + k / traits.group;
-            if (k + step <= width)
-                dot_piece(sum, minima, type, row, w_scale, w_min, x, t, begin + k, step, tokens);
+            const row_piece w = {chunk_codes(&c, source, blocks, k), c.scale + k / group,
+                                 c.min + k / group};
+            if (width - k >= step)
+                dot_piece(sum, minima, source, group, w, x, t, begin + k, step, tokens);
             else
-                dot_piece(sum, minima, type, row, w_scale, w_min, x, t, begin + k, width - k, tokens);
-            row += step / layout.block * layout.block_bytes;
+                dot_piece(sum, minima, source, group, w, x, t, begin + k, width - k, tokens);
         }
     }
     for (int i = 0; i < tokens; i++) {
@@ -100,15 +98,29 @@ INLINE void dot_row(float *y, size_t y_stride, const dtype type, const char *row
     }
 }
 
+/* All but the last token of an odd number. */
+static size_t dot_tokens(float *y, size_t y_stride, dtype type, const char *row,
+                         const activations *x) {
+#define DOT_ROW(tokens)                                                        \
+    if (unpack_traits_of(type).group == 16)                                    \
+        dot_row(y, y_stride, UNPACKED, type, 16, row, x, t, tokens);           \
+    else                                                                       \
+        dot_row(y, y_stride, UNPACKED, type, 32, row, x, t, tokens)
+    size_t t = 0;
+    for (; t + 8 <= x->n_tokens; t += 8) DOT_ROW(8);
+    for (; t + 4 <= x->n_tokens; t += 4) DOT_ROW(4);
+    for (; t + 2 <= x->n_tokens; t += 2) DOT_ROW(2);
+#undef DOT_ROW
+    return t;
+}
+
 INLINE void dot_rows_of(float *y, size_t y_stride, const dtype type, const void *rows,
                         size_t row_bytes, size_t n_rows, const activations *x) {
     for (size_t r = 0; r < n_rows; r++) {
         const char *row = (const char *)rows + r * row_bytes;
-        size_t t = 0;
-        for (; t + 8 <= x->n_tokens; t += 8) dot_row(y + r, y_stride, type, row, x, t, 8);
-        for (; t + 4 <= x->n_tokens; t += 4) dot_row(y + r, y_stride, type, row, x, t, 4);
-        for (; t + 2 <= x->n_tokens; t += 2) dot_row(y + r, y_stride, type, row, x, t, 2);
-        for (; t < x->n_tokens; t++) dot_row(y + r, y_stride, type, row, x, t, 1);
+        size_t t = x->n_tokens > 1 ? dot_tokens(y + r, y_stride, type, row, x) : 0;
+        if (t < x->n_tokens)
+            dot_row(y + r, y_stride, type, type, unpack_traits_of(type).group, row, x, t, 1);
     }
 }
 
@@ -123,11 +135,7 @@ static void dot_rows_vnni(float *y, size_t y_stride, dtype type, const void *row
 
 static void pack_panel_vnni(dtype type, const panel *to, const void *rows, size_t row_bytes,
                             size_t n_rows, size_t n) {
-#define PACK_PANEL(block_type)                                             \
-    pack_panel_of(block_type, to, rows, row_bytes, n_rows, n, PANEL_ROWS, \
-                  unpack_traits_of(block_type).is_signed ? 128 : 0, zero_code(block_type))
-    FOR_BLOCK_TYPE(type, PACK_PANEL)
-#undef PACK_PANEL
+    pack_panel_x86(type, to, rows, row_bytes, n_rows, n, PANEL_ROWS, BIAS);
 }
 
 enum { TILE_TOKENS = 6 };
@@ -180,7 +188,8 @@ INLINE void panel_tile(float *y, size_t y_stride, const panel *rows, size_t n_ro
                 sum[i][v] =
                     _mm512_fmadd_ps(block[i][v], _mm512_set1_ps(x_scale[i * blocks]), sum[i][v]);
     }
-    const __mmask16 first = first_lanes(n_rows), second = n_rows > 16 ? first_lanes(n_rows - 16) : 0;
+    const __mmask16 first = first_lanes(n_rows);
+    const __mmask16 second = n_rows > 16 ? first_lanes(n_rows - 16) : 0;
     for (int i = 0; i < tokens; i++) {
         float *out = y + (t + i) * y_stride;
         _mm512_mask_storeu_ps(out, first, sum[i][0]);

@@ -3,13 +3,16 @@
 #define TENSOR_X86_CODES_H
 
 #include <immintrin.h>
+#include <string.h>
 
 #include "tensor/blocks.h"
 #include "tensor/kernels_int.h"
 
 INLINE __m256i load_32(const uint8_t *p) { return _mm256_loadu_si256((const void *)p); }
 
-INLINE __m256i and_bytes(__m256i v, int mask) { return _mm256_and_si256(v, _mm256_set1_epi8((char)mask)); }
+INLINE __m256i and_bytes(__m256i v, int mask) {
+    return _mm256_and_si256(v, _mm256_set1_epi8((char)mask));
+}
 
 /* Every byte's bits `mask` >> by, brought down; or up where `by` is negative. The bits that shifts
  * of words drag over from the next byte fall outside the mask. */
@@ -77,6 +80,41 @@ INLINE __m256i codes_32(const dtype type, const void *block, const int j) {
     }
     default: return _mm256_setzero_si256();
     }
+}
+
+/* --- scales --- */
+
+/* The `d` of eight blocks that lie `step` bytes apart. */
+INLINE __m256 halves_8(const void *first, size_t step) {
+    const char *p = first;
+    uint16_t h[8];
+    for (int i = 0; i < 8; i++) memcpy(&h[i], p + i * step, 2);
+    return _mm256_cvtph_ps(_mm_setr_epi16((short)h[0], (short)h[1], (short)h[2], (short)h[3],
+                                          (short)h[4], (short)h[5], (short)h[6], (short)h[7]));
+}
+
+INLINE __m256 floats_of_bytes(__m128i eight, const bool is_signed) {
+    return _mm256_cvtepi32_ps(is_signed ? _mm256_cvtepi8_epi32(eight)
+                                        : _mm256_cvtepu8_epi32(eight));
+}
+
+/* The first 16 bytes of a block of Q4_K or Q5_K: d, dmin and twelve bytes of squeezed scales and
+ * minima, which become eight bytes each (q4_k_scale, q4_k_min in tensor/blocks.h). */
+INLINE void scales_q4_k_avx2(float *scale, float *min, const void *block) {
+    const __m128i head = _mm_loadu_si128(block);
+    const __m128i low_at = _mm_setr_epi8(4, 5, 6, 7, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15);
+    const __m128i high_at = _mm_setr_epi8(-1, -1, -1, -1, 4, 5, 6, 7, -1, -1, -1, -1, 8, 9, 10, 11);
+    const __m128i low_mask = _mm_setr_epi32(0x3f3f3f3f, 0x0f0f0f0f, 0x3f3f3f3f, 0x0f0f0f0f);
+    __m128i low = _mm_srlv_epi32(_mm_shuffle_epi8(head, low_at), _mm_setr_epi32(0, 0, 0, 4));
+    __m128i high = _mm_srli_epi32(_mm_shuffle_epi8(head, high_at), 2);
+    __m128i codes = _mm_or_si128(_mm_and_si128(low, low_mask),
+                                 _mm_and_si128(high, _mm_set1_epi32(0x30303030)));
+    __m128 factors = _mm_cvtph_ps(head);
+    __m256 d = _mm256_broadcastss_ps(factors);
+    __m256 dmin = _mm256_broadcastss_ps(_mm_movehdup_ps(factors));
+    _mm256_storeu_ps(scale, _mm256_mul_ps(d, floats_of_bytes(codes, false)));
+    codes = _mm_unpackhi_epi64(codes, codes);
+    _mm256_storeu_ps(min, _mm256_mul_ps(dmin, floats_of_bytes(codes, false)));
 }
 
 #endif

@@ -1,4 +1,5 @@
-/* Interleaving rows into panels, for the x86 files with AVX2. */
+/* Unpacking pieces of rows and interleaving rows into panels, for the x86 files with AVX2. `bias`
+ * is what a file adds to signed codes: 128 to make them unsigned, or 0. */
 #ifndef TENSOR_X86_PACK_H
 #define TENSOR_X86_PACK_H
 
@@ -7,8 +8,59 @@
 #include "tensor/kernels_int.h"
 #include "tensor/unpack.h"
 
+/* The code of the value 0, after the bias. */
+INLINE float zero_code(const dtype type, const uint8_t bias) {
+    const unpack_traits traits = unpack_traits_of(type);
+    return traits.is_signed ? bias : traits.zero;
+}
+
+/* Codes, scales and minima of `width` weights; minima of every type. */
+static void unpack_piece(dtype type, uint8_t *codes, float *scale, float *min, const void *blocks,
+                         size_t width, const uint8_t bias) {
+#define UNPACK(T)                                                                          \
+    unpack_codes(T, codes, blocks, width, unpack_traits_of(T).is_signed ? bias : 0);       \
+    unpack_scales_and_minima(T, scale, min, zero_code(T, bias), blocks, width)
+    FOR_BLOCK_TYPE(type, UNPACK)
+#undef UNPACK
+}
+
+/* --- rows, a chunk at a time --- */
+
+enum { CHUNK = 2048 };
+
+typedef struct chunk {
+    _Alignas(64) uint8_t codes[CHUNK];
+    float scale[CHUNK / 16 + 16], min[CHUNK / 16 + 16]; /* sixteen zeros behind the last */
+} chunk;
+
+#define UNPACKED DTYPE_I8 /* in place of a block type: the codes are unpacked bytes */
+
+/* Scales and minima of `width` weights of the constant type `source`; codes too where it is
+ * UNPACKED, for blocks of `type`. */
+INLINE void chunk_fill(chunk *c, const dtype source, dtype type, const size_t group,
+                       const void *blocks, size_t width, const uint8_t bias) {
+    if (source == UNPACKED)
+        unpack_piece(type, c->codes, c->scale, c->min, blocks, width, bias);
+    else
+        unpack_scales_and_minima(source, c->scale, c->min, zero_code(source, bias), blocks, width);
+    for (int i = 0; i < 16; i += 8) {
+        _mm256_storeu_ps(c->scale + width / group + i, _mm256_setzero_ps());
+        _mm256_storeu_ps(c->min + width / group + i, _mm256_setzero_ps());
+    }
+}
+
+/* Where the codes of a chunk from column k on are, when the chunk's blocks lie at `blocks`. */
+INLINE const void *chunk_codes(const chunk *c, const dtype source, const void *blocks, size_t k) {
+    if (source == UNPACKED) return c->codes + k;
+    const unpack_traits traits = unpack_traits_of(source);
+    return (const char *)blocks + k / traits.block * traits.block_bytes;
+}
+
+/* --- panels --- */
+
 /* to[c, r] = from[r, c] for eight rows r and eight columns c of 32 bits. */
-INLINE void transpose_8x8(uint32_t *to, size_t to_stride, const uint32_t *from, size_t from_stride) {
+INLINE void transpose_8x8(uint32_t *to, size_t to_stride, const uint32_t *from,
+                          size_t from_stride) {
     __m256 a[8], b[8];
     for (int r = 0; r < 8; r++) a[r] = _mm256_loadu_ps((const float *)(from + r * from_stride));
     for (int r = 0; r < 8; r += 2) {
@@ -30,7 +82,7 @@ INLINE void transpose_8x8(uint32_t *to, size_t to_stride, const uint32_t *from, 
 }
 
 /* to[c, r] = from[r, c], rows a multiple of 8. */
-INLINE void transpose(void *to, const void *from, size_t from_stride, size_t rows, size_t columns) {
+static void transpose(void *to, const void *from, size_t from_stride, size_t rows, size_t columns) {
     const uint32_t *source = from;
     uint32_t *target = to;
     for (size_t r = 0; r < rows; r += 8, source += 8 * from_stride, target += 8) {
@@ -42,26 +94,21 @@ INLINE void transpose(void *to, const void *from, size_t from_stride, size_t row
     }
 }
 
-/* As the slot pack_panel, with `bias` added to the codes and `zero` as the code of 0. 256 columns of
- * all rows at a time stay in the first cache. */
-INLINE void pack_panel_of(const dtype type, const panel *to, const void *rows, size_t row_bytes,
-                          size_t n_rows, size_t n, const size_t panel_rows, const uint8_t bias,
-                          const float zero) {
+/* As the slot pack_panel. 256 columns of all rows at a time stay in the first cache. */
+static void pack_panel_x86(dtype type, const panel *to, const void *rows, size_t row_bytes,
+                           size_t n_rows, size_t n, const size_t panel_rows, const uint8_t bias) {
     enum { PIECE = 256, MOST_ROWS = 32 };
     _Alignas(64) uint8_t q[MOST_ROWS][PIECE];
     _Alignas(64) float scale[MOST_ROWS][PIECE / 16], min[MOST_ROWS][PIECE / 16];
     const unpack_traits traits = unpack_traits_of(type);
-    const dtype_traits *layout = dtype_get(type);
     memset(q + n_rows, 0, (panel_rows - n_rows) * sizeof *q);
     memset(scale + n_rows, 0, (panel_rows - n_rows) * sizeof *scale);
     memset(min + n_rows, 0, (panel_rows - n_rows) * sizeof *min);
     for (size_t k = 0; k < n; k += PIECE) {
         const size_t width = n - k < PIECE ? n - k : PIECE, groups = width / traits.group;
-        const char *blocks = (const char *)rows + k / layout->block * layout->block_bytes;
-        for (size_t r = 0; r < n_rows; r++, blocks += row_bytes) {
-            unpack_codes(type, q[r], blocks, width, bias);
-            unpack_scales_and_minima(type, scale[r], min[r], zero, blocks, width);
-        }
+        const char *blocks = (const char *)rows + k / traits.block * traits.block_bytes;
+        for (size_t r = 0; r < n_rows; r++, blocks += row_bytes)
+            unpack_piece(type, q[r], scale[r], min[r], blocks, width, bias);
         const size_t first_group = k / traits.group * panel_rows;
         transpose(to->q + k * panel_rows, q, PIECE / 4, panel_rows, width / 4);
         transpose(to->scale + first_group, scale, PIECE / 16, panel_rows, groups);
