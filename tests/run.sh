@@ -59,8 +59,8 @@ if [ -d "$shared/golden" ]; then
         HONE_CPU=avx2 suite golden-avx2 "$build/tests/golden" $tiny "$shared/golden/smollm2"
     fi
     suite template_vectors "$build/tests/template_vectors" "$shared/data/vectors"
-    if sh tests/fetch_vocabularies.sh; then
-        suite tokenizer_vectors "$build/tests/tokenizer_vectors" "$shared/data/vectors" "$cache/vocabularies"
+    if vocabularies=$(sh tests/fetch_vocabularies.sh); then
+        suite tokenizer_vectors "$build/tests/tokenizer_vectors" "$shared/data/vectors" "$vocabularies"
     else
         missing tokenizer_vectors "the vocabulary files could not be fetched"
         failed=$((failed + 1))
