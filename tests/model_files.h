@@ -100,13 +100,15 @@ static inline void made_vocabulary(tokenizer_spec *spec) {
             snprintf(bytes[b], 4, "%c%c", (int)(0xc0 | c >> 6), (int)(0x80 | (c & 0x3f)));
     }
     for (int i = 0; i < MADE_TOKENS; i++) {
-        const char *text = i < MADE_BYTES ? control[i] : i < MADE_BYTES + 256 ? bytes[i - MADE_BYTES]
-                                                       : words[i - MADE_BYTES - 256];
+        const char *text = i < MADE_BYTES         ? control[i]
+                         : i < MADE_BYTES + 256 ? bytes[i - MADE_BYTES]
+                                                : words[i - MADE_BYTES - 256];
         tokens[i] = (token_entry){.text = text, .n = (uint32_t)strlen(text),
                                   .type = i < MADE_BYTES ? TOKEN_CONTROL : TOKEN_NORMAL};
     }
     *spec = (tokenizer_spec){.model = TOKENIZER_BPE_BYTES, .split = SPLIT_GPT2, .tokens = tokens,
-                             .n_tokens = MADE_TOKENS, .merges = (token_merge *)merges, .n_merges = 6,
+                             .n_tokens = MADE_TOKENS, .merges = (token_merge *)merges,
+                             .n_merges = 6,
                              .bos = MADE_END, .eos = MADE_TURN_END, .unk = -1, .pad = -1,
                              .chat_template =
         "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
@@ -196,7 +198,8 @@ static inline void made_row(const model_maker *m, const made_tensor *t, size_t r
 /* The origin's row that stands at `row` of a GGUF file. */
 static inline size_t made_gguf_row(const model_maker *m, const made_tensor *t, size_t row) {
     bool halves = !m->source.gguf && strcmp(m->h.architecture, "llama") == 0;
-    if (!halves || !(strstr(t->name, "attn_q.weight") || strstr(t->name, "attn_k.weight"))) return row;
+    if (!halves) return row;
+    if (!strstr(t->name, "attn_q.weight") && !strstr(t->name, "attn_k.weight")) return row;
     size_t dim = m->h.head_dim, in_head = row % dim;
     return row - in_head + in_head % 2 * (dim / 2) + in_head / 2;
 }
@@ -230,7 +233,8 @@ static inline hone_status made_number(const model_maker *m, gguf_writer *w, cons
     return changed ? gguf_put_u64(w, key, m->r->value) : gguf_put_u32(w, key, (uint32_t)value);
 }
 
-static inline hone_status made_real(const model_maker *m, gguf_writer *w, const char *end, double value) {
+static inline hone_status made_real(const model_maker *m, gguf_writer *w, const char *end,
+                                    double value) {
     char key[96];
     snprintf(key, sizeof key, "%s.%s", m->h.architecture, end);
     return gguf_put_f32(w, key, (float)value);
@@ -295,7 +299,8 @@ static inline hone_status made_put_merges(gguf_writer *w, const tokenizer_spec *
 static inline hone_status made_put_tokenizer(gguf_writer *w, const tokenizer_spec *s) {
     static const char *const splits[] = {
         [SPLIT_GPT2] = "gpt-2", [SPLIT_QWEN2] = "qwen2", [SPLIT_LLAMA3] = "llama-bpe",
-        [SPLIT_SMOLLM] = "smollm", [SPLIT_DEEPSEEK_LLM] = "deepseek-llm", [SPLIT_DEFAULT] = "default"};
+        [SPLIT_SMOLLM] = "smollm", [SPLIT_DEEPSEEK_LLM] = "deepseek-llm",
+        [SPLIT_DEFAULT] = "default"};
     bool spm = s->model == TOKENIZER_SPM;
     const char *model = spm ? "llama" : s->model == TOKENIZER_BPE_CHARS ? "gemma4" : "gpt2";
     const char *split = s->model == TOKENIZER_BPE_BYTES ? splits[s->split] : "default";
@@ -307,7 +312,8 @@ static inline hone_status made_put_tokenizer(gguf_writer *w, const tokenizer_spe
     if (s->eos >= 0) TRY(gguf_put_u32(w, "tokenizer.ggml.eos_token_id", (uint32_t)s->eos));
     TRY(gguf_put_bool(w, "tokenizer.ggml.add_bos_token", s->add_bos));
     if (!s->chat_template) return HONE_OK;
-    return gguf_put_string(w, "tokenizer.chat_template", s->chat_template, strlen(s->chat_template));
+    return gguf_put_string(w, "tokenizer.chat_template", s->chat_template,
+                           strlen(s->chat_template));
 }
 
 static inline hone_status made_produce(void *user, size_t index, void *out, size_t bytes) {
@@ -330,7 +336,8 @@ static inline hone_status made_write(model_maker *m, gguf_writer *w, const char 
     }
     for (size_t i = m->first; i < end; i++) {
         const made_tensor *t = &m->tensors[i];
-        TRY(gguf_put_tensor(w, t->name, t->type, (size_t[]){t->n_in, t->n_out ? t->n_out : 1}, t->n_out ? 2 : 1));
+        TRY(gguf_put_tensor(w, t->name, t->type, (size_t[]){t->n_in, t->n_out ? t->n_out : 1},
+                            t->n_out ? 2 : 1));
     }
     return gguf_write(w, path, made_produce, m);
 }

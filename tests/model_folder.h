@@ -37,7 +37,8 @@ static inline int made_write_tokenizer(const model_maker *m, const char *folder)
         const token_entry *t = &m->spec.tokens[i];
         json_object_set_new(vocab, t->text, json_integer((json_int_t)i));
         if (t->type == TOKEN_CONTROL)
-            json_array_append_new(added, json_pack("{s:I, s:s, s:b}", "id", (json_int_t)i, "content",
+            json_array_append_new(added, json_pack("{s:I, s:s, s:b}", "id", (json_int_t)i,
+                                                   "content",
                                                    t->text, "special", 1));
     }
     for (size_t i = 0; i < m->spec.n_merges; i++) {
@@ -49,7 +50,8 @@ static inline int made_write_tokenizer(const model_maker *m, const char *folder)
                               "trim_offsets", 1, "use_regex", 1);
     int fine = made_dump(json_pack("{s:s, s:o, s:n, s:O, s:n, s:o, s:{s:s, s:o, s:o}}", "version",
                                    "1.0", "added_tokens", added, "normalizer", "pre_tokenizer",
-                                   bytes, "post_processor", "decoder", bytes, "model", "type", "BPE",
+                                   bytes, "post_processor", "decoder", bytes, "model", "type",
+                                   "BPE",
                                    "vocab", vocab, "merges", merges), folder, "tokenizer.json");
     return fine && made_dump(json_pack("{s:s, s:s, s:s, s:b}", "bos_token", "<|endoftext|>",
                                        "eos_token", "<|im_end|>", "chat_template",
@@ -60,7 +62,8 @@ static inline int made_write_tokenizer(const model_maker *m, const char *folder)
 static inline int made_write_weights(const model_maker *m, const char *folder) {
     json_t *header = json_object();
     size_t at = 0, bytes[128];
-    const char *dtype_name = m->r->type == DTYPE_F16 ? "F16" : m->r->type == DTYPE_BF16 ? "BF16" : "F32";
+    dtype type = m->r->type;
+    const char *dtype_name = type == DTYPE_F16 || type == DTYPE_BF16 ? dtype_get(type)->name : "F32";
     for (size_t i = 0; i < m->n_tensors; i++) {
         const made_tensor *t = &m->tensors[i];
         size_t n_rows = t->n_out ? t->n_out : 1;
@@ -69,8 +72,8 @@ static inline int made_write_weights(const model_maker *m, const char *folder) {
         json_t *shape = t->n_out ? json_pack("[I, I]", (json_int_t)t->n_out, (json_int_t)t->n_in)
                                  : json_pack("[I]", (json_int_t)t->n_in);
         json_object_set_new(header, t->folder_name,
-                            json_pack("{s:s, s:o, s:[I, I]}", "dtype", t->n_out ? dtype_name : "F32",
-                                      "shape", shape, "data_offsets", (json_int_t)at,
+                            json_pack("{s:s, s:o, s:[I, I]}", "dtype",
+                                      t->n_out ? dtype_name : "F32", "shape", shape, "data_offsets", (json_int_t)at,
                                       (json_int_t)(at + bytes[i])));
         at += bytes[i];
     }

@@ -16,14 +16,16 @@ static void begin(void) {
 }
 
 /* Opens `path`; CHECKs status and that the words hold each of the texts. */
-static void check_open(const char *at, hone_status want, const char *a, const char *b, const char *c) {
+static void check_open(const char *at, hone_status want, const char *a, const char *b,
+                       const char *c) {
     hone_model *model = NULL;
     hone_status status = hone_model_open(&model, at, &(hone_model_options){.n_threads = 1});
     const char *words = status == HONE_OK ? "" : hone_error_message(), *parts[] = {a, b, c};
-    CHECK_MSG(status == want, "%s, expected %s: %s", hone_status_name(status), hone_status_name(want),
-              words);
+    CHECK_MSG(status == want, "%s, expected %s: %s", hone_status_name(status),
+              hone_status_name(want), words);
     for (int i = 0; i < 3; i++)
-        CHECK_MSG(!parts[i] || strstr(words, parts[i]), "\"%s\" does not say \"%s\"", words, parts[i]);
+        CHECK_MSG(!parts[i] || strstr(words, parts[i]), "\"%s\" does not say \"%s\"", words,
+                  parts[i]);
     CHECK(status != HONE_OK || model);
     hone_model_close(model);
 }
@@ -85,11 +87,13 @@ static void folders_without_a_model(void) {
 /* --- what hone does not have --- */
 
 static void architectures_are_refused_by_name(void) {
-    check_recipe(&(model_recipe){.architecture = "mamba"}, HONE_ERR_UNSUPPORTED, path, "mamba", "llama");
+    check_recipe(&(model_recipe){.architecture = "mamba"}, HONE_ERR_UNSUPPORTED, path, "mamba",
+                 "llama");
     test_folder hf = test_folder_make();
     CHECK(model_write_folder(&(model_recipe){.architecture = "gpt_neox"}, hf.path, NULL));
     check_open(hf.path, HONE_ERR_UNSUPPORTED, "gpt_neox", "qwen2", NULL);
-    static const char *const changes[] = {"{\"hidden_act\": \"gelu\"}", "{\"attention_bias\": true}",
+    static const char *const changes[] = {"{\"hidden_act\": \"gelu\"}",
+                                          "{\"attention_bias\": true}",
                                           "{\"mlp_bias\": true}"};
     static const char *const words[] = {"gelu", "attention_bias", "mlp_bias"};
     for (int i = 0; i < 3; i++) {
@@ -150,12 +154,14 @@ static void vocabularies_must_fit(void) {
     CHECK(model_write_folder(&(model_recipe){0}, hf.path, "{\"vocab_size\": 300}"));
     check_open(hf.path, HONE_ERR_FORMAT, "token_embd.weight", "300", "272");
     test_folder_remove(&hf);
-    static const char *const keys[] = {"tokenizer.ggml.bos_token_id", "tokenizer.ggml.eos_token_id"};
+    static const char *const keys[] = {"tokenizer.ggml.bos_token_id",
+                                       "tokenizer.ggml.eos_token_id"};
     for (int i = 0; i < 2; i++) { /* ids far outside */
         size_t n = 0;
         uint32_t id = 0x7fffffff;
         CHECK_OK(model_write_gguf(&(model_recipe){0}, path));
-        unsigned char *bytes = test_read_file(path, &n), *at = memmem(bytes, n, keys[i], strlen(keys[i]));
+        unsigned char *bytes = test_read_file(path, &n);
+        unsigned char *at = memmem(bytes, n, keys[i], strlen(keys[i]));
         memcpy(at + strlen(keys[i]) + 4, &id, sizeof id);
         CHECK(test_write_file(path, bytes, n));
         free(bytes);
@@ -238,7 +244,8 @@ static void check_damage(const char *name, dtype type, bool exact) {
     for (int i = 0; i < 3; i++) {
         size_t n;
         hone_status status = hone_step(&(hone_step_item){s, ids, lengths[i], HONE_LOGITS_LAST}, 1);
-        CHECK_MSG(status == HONE_ERR_NUMERIC, "%s of %s, exact %d, poison %08x, %zu tokens: %s", name,
+        CHECK_MSG(status == HONE_ERR_NUMERIC, "%s of %s, exact %d, poison %08x, %zu tokens: %s",
+                  name,
                   dtype_get(type)->name, exact, poison, lengths[i], hone_status_name(status));
         if (status != HONE_OK) CHECK(strstr(hone_error_message(), path) != NULL);
         hone_session_tokens(s, &n);
@@ -251,8 +258,9 @@ static void check_damage(const char *name, dtype type, bool exact) {
 
 static void damaged_weights_are_noticed(bool exact) {
     static const dtype types[] = {
-        DTYPE_F32,  DTYPE_F16,  DTYPE_BF16, DTYPE_Q4_0, DTYPE_Q4_1, DTYPE_Q5_0,   DTYPE_Q5_1, DTYPE_Q8_0,
-        DTYPE_Q2_K, DTYPE_Q3_K, DTYPE_Q4_K, DTYPE_Q5_K, DTYPE_Q6_K, DTYPE_IQ4_NL, DTYPE_IQ4_XS};
+        DTYPE_F32,  DTYPE_F16,  DTYPE_BF16, DTYPE_Q4_0, DTYPE_Q4_1, DTYPE_Q5_0,   DTYPE_Q5_1,
+        DTYPE_Q8_0, DTYPE_Q2_K, DTYPE_Q3_K, DTYPE_Q4_K, DTYPE_Q5_K, DTYPE_Q6_K,   DTYPE_IQ4_NL,
+        DTYPE_IQ4_XS};
     static const char *const names[] = {"token_embd.weight", "blk.0.attn_q.weight",
         "blk.0.attn_v.weight", "blk.0.attn_output.weight", "blk.1.ffn_gate.weight",
         "blk.1.ffn_down.weight", "output.weight"};
@@ -263,8 +271,12 @@ static void damaged_weights_are_noticed(bool exact) {
     }
 }
 
-static void damaged_weights_are_noticed_in_the_exact_mode(void) { damaged_weights_are_noticed(true); }
-static void damaged_weights_are_noticed_in_the_default_mode(void) { damaged_weights_are_noticed(false); }
+static void damaged_weights_are_noticed_in_the_exact_mode(void) {
+    damaged_weights_are_noticed(true);
+}
+static void damaged_weights_are_noticed_in_the_default_mode(void) {
+    damaged_weights_are_noticed(false);
+}
 
 static void damaged_norms_are_refused(void) {
     static const char *const names[] = {"blk.1.attn_norm.weight", "blk.0.ffn_norm.weight",

@@ -150,7 +150,7 @@ static void a_full_context_ends_with_length(void) {
     hone_session_close(s);
 }
 
-/* Every part of the text is tried as a stop string, in twos as well: what comes out ends before it. */
+/* Every part of the text is tried as a stop string: what comes out ends before it. */
 static void stop_strings_never_leak(void) {
     hone_request r = babble();
     hone_result whole = run(model, &r);
@@ -167,8 +167,8 @@ static void stop_strings_never_leak(void) {
         hone_result cut = run(model, &r);
         size_t at = (size_t)(strstr(whole.text, stop) - whole.text);
         CHECK_MSG(cut.finish == HONE_FINISH_STOP && cut.n_bytes == at && p.n_bytes == at &&
-                  memcmp(cut.text, whole.text, at) == 0, "\"%s\" at %zu of \"%s\": \"%s\"", stop, at,
-                  whole.text, cut.text);
+                  memcmp(cut.text, whole.text, at) == 0, "\"%s\" at %zu of \"%s\": \"%s\"", stop,
+                  at, whole.text, cut.text);
         hone_result_release(&cut);
     }
     hone_result_release(&whole);
@@ -228,7 +228,8 @@ static void prompts_that_cannot_fit_are_refused_with_numbers(void) {
 static void bad_prompts_are_refused(void) {
     int32_t out_of_range[] = {1, 2, MADE_VOCABULARY};
     hone_part image = {HONE_PART_IMAGE, "GIF", 3}, broken = {HONE_PART_TEXT, "a\xff", 2};
-    hone_message looks = {"user", &image, 1}, babbles = {"user", &broken, 1}, nobody = {NULL, NULL, 0};
+    hone_message looks = {"user", &image, 1}, babbles = {"user", &broken, 1},
+        nobody = {NULL, NULL, 0};
     const struct {
         hone_request request;
         hone_status status;
@@ -236,7 +237,8 @@ static void bad_prompts_are_refused(void) {
         {{.prompt = "", .prompt_bytes = 0}, HONE_ERR_ARGUMENT},
         {{.prompt = NULL}, HONE_ERR_ARGUMENT},
         {{.prompt = "a\xff\xfe", .prompt_bytes = 3}, HONE_ERR_FORMAT},
-        {{.prompt = "a", .prompt_bytes = 1, .prompt_ids = out_of_range, .n_prompt_ids = 1}, HONE_ERR_ARGUMENT},
+        {{.prompt = "a", .prompt_bytes = 1, .prompt_ids = out_of_range, .n_prompt_ids = 1},
+         HONE_ERR_ARGUMENT},
         {{.prompt_ids = out_of_range, .n_prompt_ids = 3}, HONE_ERR_ARGUMENT},
         {{.messages = &looks, .n_messages = 1}, HONE_ERR_UNSUPPORTED},
         {{.messages = &babbles, .n_messages = 1}, HONE_ERR_FORMAT},
@@ -297,7 +299,8 @@ static int measure(void *user, const hone_piece *piece) {
     CHECK_OK(hone_score(m->twin, &piece->token, 1, &own));
     m->n_bad += piece->n_top != 5 || fabs(own - piece->logprob) > 1e-9;
     for (size_t i = 0; i < piece->n_top; i++)
-        m->n_bad += piece->top_ids[i] != ids[i] || fabs(piece->top_logprobs[i] - logprobs[i]) > 1e-9;
+        m->n_bad += piece->top_ids[i] != ids[i] ||
+            fabs(piece->top_logprobs[i] - logprobs[i]) > 1e-9;
     return 0;
 }
 
@@ -322,7 +325,8 @@ static void logprobs_are_the_unmodified_log_softmax(void) {
     hone_session_close(m.twin);
 }
 
-static hone_status only_every_seventh(void *user, const int32_t *generated, size_t n, uint64_t *mask) {
+static hone_status only_every_seventh(void *user, const int32_t *generated, size_t n,
+                                      uint64_t *mask) {
     size_t *calls = user;
     (void)generated;
     CHECK(n == *calls);

@@ -6,8 +6,9 @@
 enum { PROMPT = 40 };
 
 static const dtype weight_types[] = {
-    DTYPE_F32,  DTYPE_F16,  DTYPE_BF16, DTYPE_Q4_0, DTYPE_Q4_1, DTYPE_Q5_0,   DTYPE_Q5_1, DTYPE_Q8_0,
-    DTYPE_Q2_K, DTYPE_Q3_K, DTYPE_Q4_K, DTYPE_Q5_K, DTYPE_Q6_K, DTYPE_IQ4_NL, DTYPE_IQ4_XS};
+    DTYPE_F32,  DTYPE_F16,  DTYPE_BF16, DTYPE_Q4_0, DTYPE_Q4_1, DTYPE_Q5_0,   DTYPE_Q5_1,
+    DTYPE_Q8_0, DTYPE_Q2_K, DTYPE_Q3_K, DTYPE_Q4_K, DTYPE_Q5_K, DTYPE_Q6_K,   DTYPE_IQ4_NL,
+    DTYPE_IQ4_XS};
 enum { N_TYPES = sizeof weight_types / sizeof *weight_types };
 
 /* --- helpers --- */
@@ -31,7 +32,8 @@ static hone_model *open_model(const char *path) {
  * it becomes a second model that holds the same values as F32. */
 static hone_model *made_models(const model_recipe *r, hone_model **decoded) {
     test_folder folder = test_folder_make();
-    const char *path = test_path(folder.path, "model.gguf"), *copy = test_path(folder.path, "f32.gguf");
+    const char *path = test_path(folder.path, "model.gguf");
+    const char *copy = test_path(folder.path, "f32.gguf");
     hone_model *model = CHECK_OK(model_write_gguf(r, path)) ? open_model(path) : NULL;
     if (model && decoded && CHECK_OK(model_write_gguf(&(model_recipe){.from = path}, copy)))
         *decoded = open_model(copy);
@@ -50,12 +52,13 @@ static void fill_prompt(const hone_model *model, int32_t *ids, size_t n) {
 static float *logits_of(hone_model *model, const hone_session_options *options, size_t n_tokens,
                         bool all) {
     size_t n_vocab = hone_model_describe(model)->n_vocab, n_rows = all ? n_tokens : 1;
+    hone_logits which = all ? HONE_LOGITS_ALL : HONE_LOGITS_LAST;
     int32_t ids[PROMPT];
     hone_session *s = NULL;
     float *out = calloc(n_rows * n_vocab, sizeof *out);
     fill_prompt(model, ids, n_tokens);
     if (CHECK_OK(hone_session_open(&s, model, options)) &&
-        CHECK_OK(hone_step(&(hone_step_item){s, ids, n_tokens, all ? HONE_LOGITS_ALL : HONE_LOGITS_LAST}, 1)))
+        CHECK_OK(hone_step(&(hone_step_item){s, ids, n_tokens, which}, 1)))
         memcpy(out, hone_session_logits(s, 0), n_rows * n_vocab * sizeof *out);
     hone_session_close(s);
     return out;
@@ -90,7 +93,8 @@ static const hone_session_options exact = {.exact = true};
  * deep networks amplify rounding: 0.015 nats were seen). */
 static void check_type(const char *from, dtype type) {
     const char *name = dtype_get(type)->name;
-    hone_model *decoded = NULL, *coded = made_models(&(model_recipe){.from = from, .type = type}, &decoded);
+    hone_model *decoded = NULL, *coded = made_models(&(model_recipe){.from = from, .type = type},
+                                                     &decoded);
     size_t n_vocab = coded ? hone_model_describe(coded)->n_vocab : 0;
     static const size_t lengths[] = {1, PROMPT};
     for (size_t i = 0; coded && decoded && i < 2; i++) {
@@ -129,7 +133,8 @@ static void random_models_of_both_families_in_every_type(void) {
             made_models(&(model_recipe){.type = weight_types[i], .width = 256, .n_layers = 1,
                                         .architecture = i % 2 ? "llama" : "qwen2"}, &decoded);
         if (!decoded) continue;
-        float *a = logits_of(coded, &exact, PROMPT, true), *b = logits_of(decoded, &exact, PROMPT, true);
+        float *a = logits_of(coded, &exact, PROMPT, true);
+        float *b = logits_of(decoded, &exact, PROMPT, true);
         double gap = largest_gap(a, b, PROMPT * MADE_VOCABULARY);
         CHECK_MSG(gap <= 1e-4, "%s: %g", dtype_get(weight_types[i])->name, gap);
         free(a);
@@ -193,7 +198,8 @@ static void split_files_are_one_model(void) {
     }
     hone_model *whole = made_model(&(model_recipe){.type = DTYPE_Q8_0});
     hone_model *split = open_model(test_path(folder.path, "m-00002-of-00003.gguf"));
-    float *a = logits_of(whole, NULL, PROMPT, true), *b = split ? logits_of(split, NULL, PROMPT, true) : NULL;
+    float *a = logits_of(whole, NULL, PROMPT, true);
+    float *b = split ? logits_of(split, NULL, PROMPT, true) : NULL;
     CHECK(b && memcmp(a, b, PROMPT * MADE_VOCABULARY * sizeof *a) == 0);
     free(a);
     free(b);
@@ -210,13 +216,14 @@ static void greedy(hone_result *out, const char *path, const char *prompt, size_
     if (!model) return;
     CHECK_OK(hone_session_open(&s, model, &exact));
     CHECK_OK(hone_generate(s, &(hone_request){.prompt = prompt, .prompt_bytes = strlen(prompt),
-                                              .sampling = hone_sampling_greedy(), .ignore_eos = true,
+                                              .sampling = hone_sampling_greedy(),
+                                                  .ignore_eos = true,
                                               .max_tokens = n_tokens}, out));
     hone_session_close(s);
     hone_model_close(model);
 }
 
-/* The reference texts hold prompt and answer without the blank in front, and end with a line feed. */
+/* The reference texts hold prompt and answer without the blank in front, and a line feed. */
 static void stories_tell_their_exact_text(void) {
     static const struct {
         const char *file, *prompt;
@@ -342,7 +349,8 @@ static void unknown_scalings_are_refused_by_name(void) {
         char changes[200];
         hone_model *model = NULL;
         test_folder folder = test_folder_make();
-        snprintf(changes, sizeof changes, "{\"rope_scaling\": {\"rope_type\": \"%s\", \"factor\": 2.0}}",
+        snprintf(changes, sizeof changes,
+                 "{\"rope_scaling\": {\"rope_type\": \"%s\", \"factor\": 2.0}}",
                  words[i]);
         CHECK(model_write_folder(&(model_recipe){0}, folder.path, changes));
         CHECK(hone_model_open(&model, folder.path, NULL) == HONE_ERR_UNSUPPORTED);

@@ -17,7 +17,9 @@ static hone_session *open_session(const hone_session_options *options) {
     return s;
 }
 
-static hone_session *exact_session(void) { return open_session(&(hone_session_options){.exact = true}); }
+static hone_session *exact_session(void) {
+    return open_session(&(hone_session_options){.exact = true});
+}
 
 static void step(hone_session *s, const int32_t *tokens, size_t n, hone_logits logits) {
     CHECK_OK(hone_step(&(hone_step_item){s, tokens, n, logits}, 1));
@@ -86,12 +88,14 @@ static void check_batch(const hone_session_options *o) {
     }
     for (int round = 0; round < 3; round++) {
         for (int i = 0; i < 8; i++) {
-            items[i] = (hone_step_item){together[i], &ids[100 + 10 * round + i], 1, HONE_LOGITS_LAST};
+            items[i] = (hone_step_item){together[i], &ids[100 + 10 * round + i], 1,
+                                        HONE_LOGITS_LAST};
             step(apart[i], items[i].tokens, 1, HONE_LOGITS_LAST);
         }
         CHECK_OK(hone_step(items, 8));
         for (int i = 0; i < 8; i++)
-            CHECK_MSG(same_row(hone_session_logits(together[i], 0), hone_session_logits(apart[i], 0)),
+            CHECK_MSG(same_row(hone_session_logits(together[i], 0),
+                               hone_session_logits(apart[i], 0)),
                       "round %d, session %d, exact %d, cache %d", round, i, o->exact, o->kv);
     }
     for (int i = 0; i < 8; i++) {
@@ -164,7 +168,7 @@ static void pages_come_back(void) {
 static void halves_and_bytes_stay_near(void) {
     static const struct {
         hone_kv_type kv;
-        double bound; /* of logits that spread over ±3; small changes flip codes of 8-bit activations */
+        double bound; /* logits spread over ±3; small changes flip codes of 8-bit activations */
     } types[] = {{HONE_KV_F16, 0.15}, {HONE_KV_Q8_0, 0.3}};
     hone_session *wide = open_session(&(hone_session_options){.kv = HONE_KV_F32});
     step(wide, ids, 8, HONE_LOGITS_NONE);
@@ -176,8 +180,10 @@ static void halves_and_bytes_stay_near(void) {
         const float *a = hone_session_logits(wide, 0), *b = hone_session_logits(s, 0);
         double largest = 0;
         for (int i = 0; i < ROW; i++) largest = fmax(largest, fabs((double)a[i] - b[i]));
-        CHECK_MSG(largest > 0 && largest < types[t].bound, "cache %d: %g", (int)types[t].kv, largest);
-        CHECK(hone_session_kv_bytes(s) * (types[t].kv == HONE_KV_F16 ? 2 : 3) <= hone_session_kv_bytes(wide));
+        CHECK_MSG(largest > 0 && largest < types[t].bound, "cache %d: %g", (int)types[t].kv,
+                  largest);
+        uint64_t times_smaller = types[t].kv == HONE_KV_F16 ? 2 : 3;
+        CHECK(hone_session_kv_bytes(s) * times_smaller <= hone_session_kv_bytes(wide));
         hone_session_close(s);
     }
     hone_session_close(wide);
@@ -226,7 +232,8 @@ static void a_context_fills_to_its_last_place(void) {
     double logprobs[2];
     CHECK(hone_score(s, ids, 1, logprobs) == HONE_ERR_CONTEXT_FULL);
     hone_session_close(s);
-    CHECK(hone_session_open(&s, model, &(hone_session_options){.n_context = 257}) == HONE_ERR_ARGUMENT);
+    CHECK(hone_session_open(&s, model, &(hone_session_options){.n_context = 257}) ==
+          HONE_ERR_ARGUMENT);
     s = open_session(&(hone_session_options){.n_context = 10, .exact = true});
     step(s, ids, 10, HONE_LOGITS_LAST);
     CHECK(same_row(hone_session_logits(s, 0), alone + 9 * ROW));
@@ -262,7 +269,8 @@ static void refused_steps_leave_all_sessions_alone(void) {
     CHECK(hone_step(NULL, 0) == HONE_ERR_ARGUMENT);
     hone_session_cancel(b);
     CHECK(hone_step((hone_step_item[]){{a, ids + 20, 1, HONE_LOGITS_LAST},
-                                       {b, ids + 30, 1, HONE_LOGITS_LAST}}, 2) == HONE_ERR_CANCELLED);
+                                       {b, ids + 30, 1, HONE_LOGITS_LAST}}, 2) ==
+          HONE_ERR_CANCELLED);
     hone_session_uncancel(b);
     CHECK_OK(hone_step((hone_step_item[]){{a, ids + 20, 1, HONE_LOGITS_LAST},
                                           {b, ids + 30, 1, HONE_LOGITS_LAST}}, 2));

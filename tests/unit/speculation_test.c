@@ -53,7 +53,8 @@ static bool same_answer(const hone_result *a, const hone_result *b) {
 }
 
 /* Greedy and sampled, exact and not, with 1, 4 and 7 drafted tokens: the same answer as without. */
-static void check_draft(hone_request r, hone_draft_kind kind, hone_model *drafter, bool *some, bool *all) {
+static void check_draft(hone_request r, hone_draft_kind kind, hone_model *drafter, bool *some,
+                        bool *all) {
     for (int i = 0; i < 12; i++) {
         bool exact = i % 2;
         r.sampling.temperature = i / 2 % 2 ? 0.7f : 0;

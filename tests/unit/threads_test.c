@@ -21,7 +21,8 @@ static void open_model(void) {
 /* A chat of its own for each number, forked in the middle. */
 static bool chat(int number, hone_result *out) {
     char text[32];
-    hone_part part = {HONE_PART_TEXT, text, (size_t)snprintf(text, sizeof text, "on the one %d", number)};
+    int n = snprintf(text, sizeof text, "on the one %d", number);
+    hone_part part = {HONE_PART_TEXT, text, (size_t)n};
     hone_message message = {"user", &part, 1};
     hone_request r = {.messages = &message, .n_messages = 1, .sampling = hone_sampling_greedy(),
                       .max_tokens = 6, .ignore_eos = true, .draft_kind = HONE_DRAFT_NGRAM};
@@ -34,7 +35,8 @@ static bool chat(int number, hone_result *out) {
                 hone_session_fork(&child, s) == HONE_OK;
     hone_session_close(s);
     hone_result_release(&first);
-    fine = fine && hone_session_rewind(child, 4) == HONE_OK && hone_generate(child, &r, out) == HONE_OK;
+    fine = fine && hone_session_rewind(child, 4) == HONE_OK &&
+           hone_generate(child, &r, out) == HONE_OK;
     hone_session_close(child);
     return fine;
 }
@@ -50,7 +52,7 @@ static void *work(void *user) {
     for (int i = 0; i < N_ROUNDS; i++) {
         hone_result have = {0};
         bool same = chat(w->number, &have) && have.n_tokens == w->want->n_tokens &&
-                    memcmp(have.tokens, w->want->tokens, have.n_tokens * sizeof *have.tokens) == 0 &&
+                    !memcmp(have.tokens, w->want->tokens, have.n_tokens * sizeof *have.tokens) &&
                     strcmp(have.text, w->want->text) == 0;
         w->n_wrong += !same;
         hone_result_release(&have);
@@ -80,8 +82,8 @@ static void *fail_here(void *user) {
     size_t n = 1000 + *(size_t *)user;
     char number[16];
     snprintf(number, sizeof number, "%zu", n);
-    bool fine = hone_session_open(&s, model, &(hone_session_options){.n_context = n}) == HONE_ERR_ARGUMENT &&
-                strstr(hone_error_message(), number);
+    hone_status status = hone_session_open(&s, model, &(hone_session_options){.n_context = n});
+    bool fine = status == HONE_ERR_ARGUMENT && strstr(hone_error_message(), number);
     return fine ? user : NULL;
 }
 

@@ -32,7 +32,8 @@ static void remove_models(void) {
 /* Counts as a failed check unless the call worked or said that memory is short, in words. */
 static bool worked(hone_status status, long n, const char *what) {
     if (status == HONE_OK) return true;
-    CHECK_MSG(status == HONE_ERR_MEMORY && *hone_error_message(), "%s, allocation %ld: %s: %s", what, n,
+    CHECK_MSG(status == HONE_ERR_MEMORY && *hone_error_message(), "%s, allocation %ld: %s: %s",
+              what, n,
               hone_status_name(status), hone_error_message());
     return false;
 }
@@ -240,7 +241,8 @@ static void texts_and_ids(void) {
         char *text = NULL;
         size_t n_ids, n_bytes;
         mem_fail_from(n);
-        done = worked(hone_tokenize(model, "the one \xc3\xa9", 10, true, &ids, &n_ids), n, "tokenize") &&
+        done = worked(hone_tokenize(model, "the one \xc3\xa9", 10, true, &ids, &n_ids), n,
+                      "tokenize") &&
                worked(hone_detokenize(model, ids, n_ids, true, &text, &n_bytes), n, "detokenize");
         mem_fail_from(0);
         if (done) CHECK(strcmp(text, "the one \xc3\xa9") == 0);
