@@ -102,7 +102,7 @@ golden: $(BUILD)/hone $(BUILD)/tests/golden ## compare with reference outputs: m
 	@HONE_TEST_MODELS=$(CACHE)/models $(BUILD)/tests/golden $(GOLDEN)
 
 vectors: $(TOOLS) ## tokenizer and template vectors: make vectors VECTORS=folder
-	@HONE_TEST_CACHE=$(CACHE) sh tests/vectors.sh $(BUILD) $(VECTORS) $(CACHE)/vocabularies
+	@HONE_TEST_CACHE=$(CACHE) sh tests/vectors.sh $(BUILD) $(VECTORS)
 
 SANITIZED := CC=$(CC) SIMD_OPT=-O1 CFLAGS="-O1 -g -fno-omit-frame-pointer
 sanitize: ## the tests under address and undefined behaviour sanitizers, threads apart

@@ -32,6 +32,8 @@ static hone_status message_text(const hone_message *message, buf *text) {
 }
 
 static hone_status add_message(json_t *list, const hone_message *message) {
+    if (!message->role || !utf8_is_valid(message->role, strlen(message->role)))
+        return fail(HONE_ERR_ARGUMENT, "a message needs a role in UTF-8");
     buf text;
     buf_init(&text, 256u << 20);
     json_t *entry = json_object();
@@ -128,14 +130,15 @@ static void from_gguf(hone_sampling *s, const gguf *file) {
 }
 
 /* generation_config.json counts only where it asks for sampling (docs/sampling.md). */
-static void from_folder(hone_sampling *s, const char *path) {
+static hone_status from_folder(hone_sampling *s, const char *path) {
     buf name;
     json_t *config = NULL;
     bool sample = false;
     buf_init(&name, 65536);
-    if (buf_add_format(&name, "%s/generation_config.json", path) == HONE_OK &&
-        json_parse_file(&config, name.data, MAX_GENERATION_CONFIG_BYTES) == HONE_OK &&
-        json_get_bool(config, "do_sample", &sample) == HONE_OK && sample) {
+    hone_status status = buf_add_format(&name, "%s/generation_config.json", path);
+    if (status == HONE_OK)
+        status = json_parse_file(&config, name.data, MAX_GENERATION_CONFIG_BYTES);
+    if (status == HONE_OK && json_get_bool(config, "do_sample", &sample) == HONE_OK && sample) {
         double temperature = s->temperature, top_p = s->top_p, min_p = s->min_p, typical = 1,
                repetition = 1;
         uint64_t top_k = (uint64_t)s->top_k;
@@ -155,21 +158,23 @@ static void from_folder(hone_sampling *s, const char *path) {
     }
     json_decref(config);
     buf_release(&name);
+    return status == HONE_ERR_MEMORY ? status : HONE_OK;
 }
 
-void recommended_sampling(hone_sampling *out, const model_source *s) {
+hone_status recommended_sampling(hone_sampling *out, const model_source *s) {
     const hone_sampling table = {.temperature = 0.8f, .top_k = 40, .top_p = 0.9f, .typical_p = 1,
                                  .repetition_penalty = 1, .repeat_last_n = 64};
     *out = table;
     if (s->gguf)
         from_gguf(out, s->gguf);
     else
-        from_folder(out, s->path);
+        TRY(from_folder(out, s->path));
     bool sound = out->temperature >= 0 && out->temperature <= 100 && out->top_p >= 0 &&
                  out->top_p <= 1 && out->min_p >= 0 && out->min_p <= 1 && out->typical_p > 0 &&
                  out->typical_p <= 1 && out->repetition_penalty > 0 &&
                  isfinite(out->repetition_penalty);
     if (!sound) *out = table; /* a file's nonsense does not become the user's error */
+    return HONE_OK;
 }
 
 hone_sampling hone_sampling_default(const hone_model *model) {

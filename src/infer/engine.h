@@ -38,7 +38,7 @@ struct hone_session {
     bool exact;
     /* Logits of the last step, and the buffer that the next one fills before the two swap. */
     float *logits, *next_logits;
-    size_t n_rows, n_next_rows, capacity, next_capacity; /* rows of n_vocab */
+    size_t n_rows, capacity, next_capacity; /* rows of n_vocab */
     atomic_bool cancelled;
 };
 
@@ -46,6 +46,6 @@ struct hone_session {
 const float *session_last_logits(const hone_session *s);
 
 /* What the model's files recommend for sampling (docs/sampling.md, defaults). */
-void recommended_sampling(hone_sampling *out, const model_source *s);
+hone_status recommended_sampling(hone_sampling *out, const model_source *s);
 
 #endif

@@ -23,6 +23,7 @@ typedef struct generation {
     uint64_t *mask, *padding; /* [mask_words]; NULL where nothing is forbidden */
     size_t mask_words;
     bool finished;
+    bool receiver_left; /* on_piece wants no more */
     hone_finish finish;
     size_t n_drafted, n_accepted;
     double started_ms, first_token_ms;
@@ -88,7 +89,8 @@ static hone_status check_request(const generation *g) {
     if (r->n_draft > HONE_MAX_DRAFT)
         return fail(HONE_ERR_ARGUMENT, "%zu drafted tokens, at most %d", r->n_draft, HONE_MAX_DRAFT);
     if (r->draft_kind != HONE_DRAFT_MODEL) return HONE_OK;
-    if (!r->draft) return fail(HONE_ERR_ARGUMENT, "drafting by a model needs a session of it");
+    if (!r->draft || r->draft == g->session)
+        return fail(HONE_ERR_ARGUMENT, "drafting by a model needs a session of its own");
     return check_same_vocabulary(g->model, r->draft->model);
 }
 
@@ -170,7 +172,10 @@ static hone_status emit(generation *g, int32_t token, const float *logits) {
         logits_top(logits, n_vocab, piece.n_top, top_ids, top_logprobs);
     }
     TRY(buf_add(&g->text, piece.text, piece.n_bytes));
-    if (r->on_piece && r->on_piece(r->user, &piece) != 0) end(g, HONE_FINISH_CANCELLED);
+    if (r->on_piece && r->on_piece(r->user, &piece) != 0) {
+        g->receiver_left = true;
+        end(g, HONE_FINISH_CANCELLED);
+    }
     g->piece.len = 0;
     return HONE_OK;
 }
@@ -214,7 +219,8 @@ static hone_status model_draft(hone_session *draft, const int32_t *history, size
     if (n + k > draft->n_context) return HONE_OK;
     TRY(hone_prefill(draft, history, n, NULL, NULL, NULL));
     while (*n_out < k) {
-        int32_t token = argmax(session_last_logits(draft), draft->model->net.h.n_vocab);
+        /* never a row of padding: the two models may have different numbers of those */
+        int32_t token = argmax(session_last_logits(draft), tokenizer_size(draft->model->tokenizer));
         out[(*n_out)++] = token;
         if (*n_out < k) TRY(hone_step(&(hone_step_item){draft, &token, 1, HONE_LOGITS_LAST}, 1));
     }
@@ -280,7 +286,7 @@ static hone_status generate(generation *g, const token_list *ids, hone_result *r
 /* Releases what the stream still holds and fills the result. */
 static hone_status conclude(generation *g, hone_result *result) {
     bool stopped = false;
-    TRY(text_stream_finish(g->stream, &g->piece, &stopped));
+    if (!g->receiver_left) TRY(text_stream_finish(g->stream, &g->piece, &stopped));
     if (stopped && g->finish == HONE_FINISH_LENGTH) g->finish = HONE_FINISH_STOP;
     if (g->piece.len) TRY(emit(g, -1, NULL));
     double now = clock_ms();

@@ -113,8 +113,10 @@ static hone_status token_text(char **out, const tokenizer_spec *spec, int32_t id
     const token_entry *token = id >= 0 ? &spec->tokens[id] : &(token_entry){.text = ""};
     if (token->n > MAX_TEMPLATE_VARIABLE)
         return fail(HONE_ERR_FORMAT, "token %d has a text of %u bytes", (int)id, token->n);
-    *out = mem_copy_string(token->text, token->n);
-    return *out ? HONE_OK : mem_fail("token text", token->n);
+    /* Templates take text only: bytes that are none count as no token. */
+    size_t n = utf8_is_valid(token->text, token->n) ? token->n : 0;
+    *out = mem_copy_string(token->text, n);
+    return *out ? HONE_OK : mem_fail("token text", n);
 }
 
 static hone_status open_text(hone_model *m, const tokenizer_spec *spec) {
@@ -148,7 +150,7 @@ static hone_status open_parts(hone_model *m, const char *path, int n_threads) {
     hone_status status = open_text(m, &spec);
     tokenizer_spec_release(&spec);
     TRY(status);
-    recommended_sampling(&m->recommended, &m->source);
+    TRY(recommended_sampling(&m->recommended, &m->source));
     return describe(m);
 }
 

@@ -30,6 +30,7 @@ hone_status hone_session_open(hone_session **session, hone_model *model,
     s->model = model;
     s->n_context = o.n_context ? o.n_context : h->n_context;
     s->prefill_chunk = o.prefill_chunk ? o.prefill_chunk : DEFAULT_CHUNK;
+    if (s->prefill_chunk > s->n_context) s->prefill_chunk = s->n_context;
     s->exact = o.exact;
     kv_init(&s->kv, &layout);
     *session = s;
@@ -152,6 +153,15 @@ static size_t rows_wanted(const hone_step_item *item) {
     return item->logits == HONE_LOGITS_ALL ? item->n_tokens : item->logits == HONE_LOGITS_LAST;
 }
 
+static hone_status check_tokens(const hone_session *s, const int32_t *tokens, size_t n) {
+    size_t n_vocab = s->model->net.h.n_vocab;
+    for (size_t i = 0; i < n; i++)
+        if (tokens[i] < 0 || (size_t)tokens[i] >= n_vocab)
+            return fail(HONE_ERR_ARGUMENT, "token id %d is outside the vocabulary of %zu",
+                        (int)tokens[i], n_vocab);
+    return HONE_OK;
+}
+
 static hone_status check_item(const hone_step_item *item, const hone_session *first) {
     const hone_session *s = item->session;
     if (s->model != first->model || s->exact != first->exact ||
@@ -162,16 +172,10 @@ static hone_status check_item(const hone_step_item *item, const hone_session *fi
     if (item->n_tokens > s->n_context - s->n_tokens)
         return fail(HONE_ERR_CONTEXT_FULL, "%zu tokens after %zu do not fit into a context of %zu",
                     item->n_tokens, s->n_tokens, s->n_context);
-    size_t n_vocab = s->model->net.h.n_vocab;
-    for (size_t i = 0; i < item->n_tokens; i++)
-        if (item->tokens[i] < 0 || (size_t)item->tokens[i] >= n_vocab)
-            return fail(HONE_ERR_ARGUMENT, "token id %d is outside the vocabulary of %zu",
-                        (int)item->tokens[i], n_vocab);
-    return HONE_OK;
+    return check_tokens(s, item->tokens, item->n_tokens);
 }
 
 static hone_status check_items(const hone_step_item *items, size_t n_items) {
-    if (n_items == 0) return fail(HONE_ERR_ARGUMENT, "a step without sessions");
     for (size_t i = 0; i < n_items; i++) {
         TRY(check_item(&items[i], items[0].session));
         for (size_t j = 0; j < i; j++)
@@ -272,10 +276,19 @@ static void commit_item(const hone_step_item *item, size_t n_rows) {
     s->n_rows = n_rows;
 }
 
-static hone_status run_step(stepping *st) {
-    TRY(check_items(st->items, st->n_items));
+static hone_status compute_step(stepping *st) {
     TRY(reserve_step(st));
     for (bool more = true; more;) TRY(run_pass(st, &more));
+    return HONE_OK;
+}
+
+static hone_status run_step(stepping *st) {
+    TRY(check_items(st->items, st->n_items));
+    hone_status status = compute_step(st);
+    if (status != HONE_OK) /* pages that were added go back */
+        for (size_t i = 0; i < st->n_items; i++)
+            kv_truncate(&st->items[i].session->kv, st->items[i].session->n_tokens);
+    TRY(status);
     for (size_t i = 0; i < st->n_items; i++) commit_item(&st->items[i], st->rows_done[i]);
     return HONE_OK;
 }
@@ -321,6 +334,7 @@ hone_status hone_prefill(hone_session *s, const int32_t *tokens, size_t n_tokens
     if (n_tokens > s->n_context)
         return fail(HONE_ERR_CONTEXT_FULL, "the prompt has %zu tokens, the context holds %zu",
                     n_tokens, s->n_context);
+    TRY(check_tokens(s, tokens, n_tokens));
     size_t done = common_prefix(s, tokens, n_tokens);
     bool has_logits = done == s->n_tokens && s->n_rows > 0;
     if (done == n_tokens && !has_logits) done--; /* the last one again, for its logits */
@@ -342,6 +356,7 @@ hone_status hone_score(hone_session *s, const int32_t *tokens, size_t n_tokens, 
     if (n_tokens > s->n_context - s->n_tokens)
         return fail(HONE_ERR_CONTEXT_FULL, "%zu tokens after %zu do not fit into a context of %zu",
                     n_tokens, s->n_tokens, s->n_context);
+    TRY(check_tokens(s, tokens, n_tokens));
     if (!session_last_logits(s)) {
         int32_t last = s->tokens[s->n_tokens - 1];
         TRY(hone_session_rewind(s, s->n_tokens - 1));
@@ -349,10 +364,6 @@ hone_status hone_score(hone_session *s, const int32_t *tokens, size_t n_tokens, 
     }
     for (size_t done = 0; done < n_tokens;) {
         size_t n = n_tokens - done < LOGIT_ROWS_PER_PASS ? n_tokens - done : LOGIT_ROWS_PER_PASS;
-        for (size_t i = 0; i < n; i++)
-            if (tokens[done + i] < 0 || (size_t)tokens[done + i] >= n_vocab)
-                return fail(HONE_ERR_ARGUMENT, "token id %d is outside the vocabulary of %zu",
-                            (int)tokens[done + i], n_vocab);
         logprobs[done] = logits_logprob(session_last_logits(s), n_vocab, tokens[done]);
         TRY(hone_step(&(hone_step_item){s, tokens + done, n, HONE_LOGITS_ALL}, 1));
         for (size_t i = 1; i < n; i++)

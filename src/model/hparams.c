@@ -118,6 +118,10 @@ static hone_status read_gguf_rope(key_reader *r, hparams *h) {
         if (divisors.type != DTYPE_F32 || (uintptr_t)divisors.data % sizeof(float) != 0)
             return fail(HONE_ERR_FORMAT, "%s: rope_freqs.weight must be F32", r->s->path);
         rope->divisors = divisors.data;
+        for (size_t i = 0; i < rope->n_dims / 2; i++)
+            if (!(rope->divisors[i] > 0) || isinf(rope->divisors[i]))
+                return fail(HONE_ERR_FORMAT, "%s: rope_freqs.weight: value %zu is %g", r->s->path, i,
+                            (double)rope->divisors[i]);
     }
     return HONE_OK;
 }

@@ -28,11 +28,11 @@ static hone_status load_vector(vector_loader *v, const char *name, size_t n, con
     return HONE_OK;
 }
 
-static hone_status load_layer(llama *m, vector_loader *v, size_t i) {
+static hone_status find_matrices(llama *m, const model_source *s, size_t i) {
     const hparams *h = &m->h;
     llama_layer *layer = &m->layers[i];
     size_t q_rows = h->n_heads * h->head_dim, kv_rows = h->n_kv_heads * h->head_dim;
-    struct {
+    const struct {
         const char *name;
         size_t n_out, n_in;
         tensor *view;
@@ -42,7 +42,19 @@ static hone_status load_layer(llama *m, vector_loader *v, size_t i) {
         {"ffn_gate", h->n_ff, h->n_embd, &layer->gate}, {"ffn_up", h->n_ff, h->n_embd, &layer->up},
         {"ffn_down", h->n_embd, h->n_ff, &layer->down},
     };
-    struct {
+    char name[64];
+    for (size_t j = 0; j < sizeof matrices / sizeof *matrices; j++) {
+        snprintf(name, sizeof name, "blk.%zu.%s.weight", i, matrices[j].name);
+        TRY(source_tensor(s, name, matrices[j].n_out, matrices[j].n_in, matrices[j].view));
+    }
+    return HONE_OK;
+}
+
+static hone_status load_vectors(llama *m, vector_loader *v, size_t i) {
+    const hparams *h = &m->h;
+    llama_layer *layer = &m->layers[i];
+    size_t q_rows = h->n_heads * h->head_dim, kv_rows = h->n_kv_heads * h->head_dim;
+    const struct {
         const char *name;
         size_t n;
         const float **vector;
@@ -54,10 +66,6 @@ static hone_status load_layer(llama *m, vector_loader *v, size_t i) {
         {"attn_v.bias", kv_rows, &layer->v_bias},
     };
     char name[64];
-    for (size_t j = 0; j < sizeof matrices / sizeof *matrices; j++) {
-        snprintf(name, sizeof name, "blk.%zu.%s.weight", i, matrices[j].name);
-        TRY(source_tensor(v->s, name, matrices[j].n_out, matrices[j].n_in, matrices[j].view));
-    }
     size_t n_vectors = h->qkv_bias ? 5 : 2;
     for (size_t j = 0; j < n_vectors; j++) {
         snprintf(name, sizeof name, "blk.%zu.%s", i, vectors[j].name);
@@ -78,27 +86,32 @@ static hone_status load_head(llama *m, const model_source *s) {
                          &m->output);
 }
 
-hone_status llama_open(llama *m, const model_source *s) {
-    *m = (llama){0};
-    TRY(hparams_read(&m->h, s));
+/* The matrices first: once they are there, the file is larger than what its vectors will take. */
+static hone_status load(llama *m, const model_source *s) {
     const hparams *h = &m->h;
     TRY(load_head(m, s));
+    m->layers = mem_calloc(h->n_layers, sizeof *m->layers);
+    if (!m->layers) return mem_fail("layers", h->n_layers * sizeof *m->layers);
+    for (size_t i = 0; i < h->n_layers; i++) TRY(find_matrices(m, s, i));
     size_t per_layer = 2 * h->n_embd +
                        (h->qkv_bias ? (h->n_heads + 2 * h->n_kv_heads) * h->head_dim : 0);
     size_t n_floats = h->n_layers * per_layer + h->n_embd;
-    m->layers = mem_calloc(h->n_layers, sizeof *m->layers);
     m->vectors = mem_calloc(n_floats, sizeof(float));
     m->rope_frequencies = mem_calloc(h->rope.n_dims / 2, sizeof(float));
-    hone_status status = HONE_OK;
-    if (!m->layers || !m->vectors || !m->rope_frequencies)
-        status = mem_fail("norms and biases", n_floats * sizeof(float));
+    if (!m->vectors || !m->rope_frequencies)
+        return mem_fail("norms and biases", n_floats * sizeof(float));
     vector_loader v = {s, m->vectors};
-    for (size_t i = 0; status == HONE_OK && i < h->n_layers; i++) status = load_layer(m, &v, i);
-    if (status == HONE_OK) status = load_vector(&v, "output_norm.weight", h->n_embd, &m->output_norm);
-    if (status == HONE_OK)
-        rope_frequencies(&h->rope, m->rope_frequencies, &m->rope_amplitude);
-    else
-        llama_release(m);
+    for (size_t i = 0; i < h->n_layers; i++) TRY(load_vectors(m, &v, i));
+    TRY(load_vector(&v, "output_norm.weight", h->n_embd, &m->output_norm));
+    rope_frequencies(&h->rope, m->rope_frequencies, &m->rope_amplitude);
+    return HONE_OK;
+}
+
+hone_status llama_open(llama *m, const model_source *s) {
+    *m = (llama){0};
+    TRY(hparams_read(&m->h, s));
+    hone_status status = load(m, s);
+    if (status != HONE_OK) llama_release(m);
     return status;
 }
 

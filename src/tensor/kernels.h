@@ -43,8 +43,9 @@ typedef struct kernels {
     void (*decode_row)(dtype type, float *out, const void *row, size_t n);
 
     /* q, scale and sums of one row x[n], n a multiple of 32; q = round to nearest even of x · (1 /
-     * scale). A block whose max|x| is below 1e-35 is all zero; one that holds NaN or infinity gives
-     * unspecified numbers. Bit-equal to the scalar version. */
+     * scale). A block whose max|x| is below 1e-35 is all zero; one that holds NaN or infinity
+     * has a scale that is no finite number and unspecified q, so that its products tell. Otherwise
+     * bit-equal to the scalar version. */
     void (*quantise_row)(int8_t *q, float *scale, float *sum32, float *sum16, const float *x,
                          size_t n);
 

@@ -8,10 +8,18 @@
 
 static void quantise_block(int8_t q[32], float *scale, float *sum32, float sum16[2],
                            const float x[32]) {
-    float largest = 0;
-    for (int i = 0; i < 32; i++) largest = fabsf(x[i]) > largest ? fabsf(x[i]) : largest;
+    /* The bits of magnitudes order as the magnitudes do, with infinity and NaN above all. */
+    uint32_t most = 0;
+    for (int i = 0; i < 32; i++) {
+        uint32_t bits;
+        memcpy(&bits, &x[i], sizeof bits);
+        bits &= 0x7fffffff;
+        most = bits > most ? bits : most;
+    }
+    float largest;
+    memcpy(&largest, &most, sizeof largest);
     /* Below this 1 / scale would not be finite. */
-    float s = largest >= 1e-35f ? largest / 127.0f : 0.0f;
+    float s = largest < 1e-35f ? 0.0f : largest / 127.0f;
     float inverse = s > 0 ? 1.0f / s : 0.0f;
     int sums[2] = {0, 0};
     for (int i = 0; i < 32; i++) {

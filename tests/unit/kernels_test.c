@@ -239,6 +239,19 @@ static void decoded_rows_have_the_bits_of_the_specification(void) {
     }
 }
 
+static void one_nan_makes_the_scale_of_its_block_nan(void) {
+    const float poisons[] = {NAN, -NAN, INFINITY, -INFINITY};
+    EACH_TABLE(k) for (int trial = 0; trial < 4 * 32; trial++) {
+        float x[96], numbers[3 * 4];
+        int8_t q[96];
+        fill_floats(x, 96, 1);
+        x[32 + trial / 4] = poisons[trial % 4];
+        k->quantise_row(q, numbers, numbers + 3, numbers + 6, x, 96);
+        CHECK_MSG(isfinite(numbers[0]) && !isfinite(numbers[1]) && isfinite(numbers[2]),
+                  "%s, trial %d: %g", k->name, trial, (double)numbers[1]);
+    }
+}
+
 static void quantised_rows_have_the_bits_of_the_scalar_version(void) {
     const float sizes[] = {1, 1e-3f, 1e6f, 1e-34f, 1e-36f, 1e-44f, 0, 3e38f};
     EACH_TABLE(k) for (int trial = 0; trial < 200; trial++) {
@@ -764,6 +777,7 @@ int main(int argc, char **argv) {
     printf("\n");
     RUN(decoded_rows_have_the_bits_of_the_specification);
     RUN(quantised_rows_have_the_bits_of_the_scalar_version);
+    RUN(one_nan_makes_the_scale_of_its_block_nan);
     RUN(integer_parts_are_exact);
     RUN(products_are_near_the_exact_sums);
     RUN(outputs_do_not_depend_on_tokens_and_slices);

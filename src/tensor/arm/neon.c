@@ -83,7 +83,7 @@ static void quantise_row_neon(int8_t *q, float *scale, float *sum32, float *sum1
             v[i] = vld1q_f32(x + 4 * i);
             largest = vmaxq_f32(largest, vabsq_f32(v[i]));
         }
-        float most = vmaxvq_f32(largest), s = most >= 1e-35f ? most / 127.0f : 0.0f;
+        float most = vmaxvq_f32(largest), s = most < 1e-35f ? 0.0f : most / 127.0f; /* NaN stays */
         float inverse = s > 0 ? 1.0f / s : 0.0f;
         int sums[2];
         for (int h = 0; h < 2; h++) {

@@ -15,19 +15,20 @@ INLINE int sum_of_bytes(__m128i q) {
 
 static void quantise_row_avx2(int8_t *q, float *scale, float *sum32, float *sum16, const float *x,
                               size_t n) {
-    const __m256 magnitude = _mm256_castsi256_ps(_mm256_set1_epi32(0x7fffffff));
+    const __m256i magnitude = _mm256_set1_epi32(0x7fffffff);
     const __m256i in_order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
     for (size_t b = 0; b < n / 32; b++, x += 32, q += 32) {
-        __m256 v[4], largest = _mm256_setzero_ps();
+        __m256 v[4];
+        __m256i largest = _mm256_setzero_si256(); /* as bits, above which NaN stands */
         for (int i = 0; i < 4; i++) {
             v[i] = _mm256_loadu_ps(x + 8 * i);
-            largest = _mm256_max_ps(_mm256_and_ps(v[i], magnitude), largest);
+            largest = _mm256_max_epi32(_mm256_and_si256(_mm256_castps_si256(v[i]), magnitude), largest);
         }
-        __m128 four =
-            _mm_max_ps(_mm256_castps256_ps128(largest), _mm256_extractf128_ps(largest, 1));
-        four = _mm_max_ps(four, _mm_movehl_ps(four, four));
-        four = _mm_max_ss(four, _mm_movehdup_ps(four));
-        float most = _mm_cvtss_f32(four), s = most >= 1e-35f ? most / 127.0f : 0.0f;
+        __m128i four =
+            _mm_max_epi32(_mm256_castsi256_si128(largest), _mm256_extracti128_si256(largest, 1));
+        four = _mm_max_epi32(four, _mm_unpackhi_epi64(four, four));
+        four = _mm_max_epi32(four, _mm_shuffle_epi32(four, 1));
+        float most = _mm_cvtss_f32(_mm_castsi128_ps(four)), s = most < 1e-35f ? 0.0f : most / 127.0f;
         __m256 inverse = _mm256_set1_ps(s > 0 ? 1.0f / s : 0.0f);
         __m256i whole[4];
         for (int i = 0; i < 4; i++) whole[i] = _mm256_cvtps_epi32(_mm256_mul_ps(v[i], inverse));
