@@ -140,12 +140,13 @@ install: all ## into PREFIX (/usr/local), below DESTDIR
 	install -m 755 $(BUILD)/libhone.so $(DESTDIR)$(PREFIX)/lib/libhone.so.0
 	ln -sf libhone.so.0 $(DESTDIR)$(PREFIX)/lib/libhone.so
 	install -m 644 include/hone/*.h $(DESTDIR)$(PREFIX)/include/hone/
-	sed -e 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|; s|@REQUIRES@|$(DEPS)|' scripts/hone.pc.in \
+	sed -e 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|; s|@LIBS@|$(PKG_LIBS)|' scripts/hone.pc.in \
 	    > $(DESTDIR)$(PREFIX)/lib/pkgconfig/hone.pc
 	install -m 644 man/hone.1 $(DESTDIR)$(PREFIX)/share/man/man1/hone.1
 	install -m 644 completions/hone.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/hone
 	install -m 644 completions/_hone $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_hone
 	install -m 644 completions/hone.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/hone.fish
+	test -n "$(DESTDIR)" || ldconfig 2>/dev/null || true
 
 clean: ## remove what was built
 	rm -rf $(BUILD)
