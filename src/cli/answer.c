@@ -247,6 +247,17 @@ int answer_print_logprobs(const answer *a, const engine *e) {
     return cli_table_print(&table);
 }
 
+void answer_tell_cut(const answer *a, const engine *e, const answer_settings *s, bool limit_too) {
+    const hone_result *r = &a->result;
+    if (r->finish != HONE_FINISH_LENGTH) return;
+    if (s->max_tokens == CLI_UNSET || r->n_tokens < (size_t)s->max_tokens) {
+        fprintf(stderr, "(the answer was cut: the context of %zu tokens is full)\n",
+                hone_session_context(e->session));
+    } else if (limit_too) {
+        fprintf(stderr, "(the answer was cut at %zu tokens)\n", r->n_tokens);
+    }
+}
+
 /* --- what it cost --- */
 
 static double per_second(size_t n, double milliseconds) {
@@ -265,13 +276,13 @@ static double decode_speed(const hone_result *r) {
 
 void answer_print_stats_line(FILE *out, const answer *a, const engine *e) {
     const hone_result *r = &a->result;
-    cli_text first, load, memory;
+    cli_text first, load, memory, drafts;
     fprintf(out, "%s[prompt %zu tokens", cli_colour_code(out, CLI_DIM), r->n_prompt_tokens);
     if (r->n_cached_tokens) fprintf(out, ", %zu of them known", r->n_cached_tokens);
     fprintf(out, ", %.0f tokens/s; answer %zu tokens, %.1f tokens/s; first token after %s; ",
             prefill_speed(r), r->n_tokens, decode_speed(r), cli_format_ms(&first, r->ttft_ms));
     if (e->draft_kind != HONE_DRAFT_NONE) {
-        fprintf(out, "%zu of %zu drafted tokens accepted; ", r->n_accepted, r->n_drafted);
+        fprintf(out, "%s; ", engine_format_drafts(&drafts, r->n_accepted, r->n_drafted));
     }
     fprintf(out, "loaded in %s; peak memory %s]%s\n", cli_format_ms(&load, e->load_ms),
             cli_format_bytes(&memory, system_peak_resident_bytes()),
@@ -291,8 +302,8 @@ void answer_print_stats_table(FILE *out, const answer *a, const engine *e, const
     fprintf(out, ")\n%-24s%s\n", "time to first token", cli_format_ms(&t, r->ttft_ms));
     fprintf(out, "%-24s%.1f tokens/s (%zu tokens)\n", "decode", decode_speed(r), r->n_tokens);
     if (e->draft_kind != HONE_DRAFT_NONE) {
-        fprintf(out, "%-24s%zu of %zu tokens accepted\n", "speculation", r->n_accepted,
-                r->n_drafted);
+        fprintf(out, "%-24s%s\n", "speculation",
+                engine_format_drafts(&t, r->n_accepted, r->n_drafted));
     }
     fprintf(out, "%-24s%s\n", "peak memory",
             cli_format_bytes(&t, system_peak_resident_bytes()));

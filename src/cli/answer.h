@@ -78,6 +78,10 @@ json_t *answer_to_json(const answer *a, const engine *e, const char *model_name,
 /* The tokens with their log-probabilities as a table on stdout. Returns an exit code. */
 int answer_print_logprobs(const answer *a, const engine *e);
 
+/* Tells on stderr where the answer was cut because the context is full, or (where `limit_too`) by
+ * --max-tokens; nothing where the model ended it. */
+void answer_tell_cut(const answer *a, const engine *e, const answer_settings *s, bool limit_too);
+
 /* What it cost: one line, or a table that starts with the model. On `out`. */
 void answer_print_stats_line(FILE *out, const answer *a, const engine *e);
 void answer_print_stats_table(FILE *out, const answer *a, const engine *e, const char *model_name);

@@ -262,7 +262,7 @@ static void judge(bench *b, const machine_state *before, double wall_ms) {
         doubt(b, "weights were read from disk during the run (%llu page faults)",
               (unsigned long long)(after.n_major_faults - before->n_major_faults));
     }
-    if (b->repeat < 3) doubt(b, "%zu repetitions say little about the spread", b->repeat);
+    if (b->repeat < 3) doubt(b, "fewer than three repetitions say little about the spread");
     for (size_t i = 0; i < b->n_rows; i++) {
         double width = spread_width(&b->rows[i].speed);
         if (width > 0.1) {
@@ -362,8 +362,7 @@ static int print_page(const bench *b, const char *name) {
     if (b->ttft_ms > 0) printf("time to first token  %s\n", cli_format_ms(&text, b->ttft_ms));
     printf("peak memory          %s\n", cli_format_bytes(&text, system_peak_resident_bytes()));
     if (b->engine.draft_kind != HONE_DRAFT_NONE) {
-        printf("speculation          %zu of %zu drafted tokens accepted\n", b->n_accepted,
-               b->n_drafted);
+        printf("speculation          %s\n", engine_format_drafts(&text, b->n_accepted, b->n_drafted));
     }
     if (b->n_reasons) printf("\nDo not rely on these numbers:\n");
     for (size_t i = 0; i < b->n_reasons; i++) printf("  %s\n", b->reasons[i]);

@@ -237,9 +237,7 @@ static void ask(chat *c, const char *text, size_t n) {
         return;
     }
     cli_write("\n", 1);
-    if (a.result.finish == HONE_FINISH_LENGTH) {
-        fprintf(stderr, "(the answer was cut at %zu tokens)\n", a.result.n_tokens);
-    }
+    answer_tell_cut(&a, c->engine, &c->settings->answer, true);
     if (c->settings->stats) answer_print_stats_line(stderr, &a, c->engine);
     if (!add_turn(c, "assistant", a.result.text, a.result.n_bytes)) drop_turns(c, before);
     if (c->has_last) answer_release(&c->last);

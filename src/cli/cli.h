@@ -15,7 +15,7 @@ typedef enum cli_exit {
     CLI_OK = 0,
     CLI_FAILED = 1,       /* the work failed; stderr says why */
     CLI_USAGE = 2,        /* wrong use: an option, an operand, an environment variable */
-    CLI_NOT_MET = 3,      /* what was asked for is not there or not feasible */
+    CLI_NOT_MET = 3,      /* the model is there, and lacks what was asked of it */
     CLI_INTERRUPTED = 130 /* SIGINT or SIGTERM */
 } cli_exit;
 
@@ -41,7 +41,8 @@ int cmd_version(int argc, char **argv);
 void cli_error(const char *format, ...) __attribute__((format(printf, 1, 2), cold));
 
 /* For a failed hone call: prints hone_error_message() and returns the exit code that fits, which is
- * CLI_INTERRUPTED for HONE_ERR_CANCELLED (then without words) and CLI_FAILED otherwise. */
+ * CLI_INTERRUPTED for HONE_ERR_CANCELLED (then without words), CLI_USAGE for HONE_ERR_ARGUMENT and
+ * CLI_FAILED otherwise. */
 int cli_fail(hone_status status);
 
 /* The word of words[n] (NULL ends the list) that a typing slip away from `typed` is, or NULL. */

@@ -1,13 +1,16 @@
 /* Opening models and sessions for `run`, `show` and `bench`. */
 #include "cli/engine.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/mem.h"
 #include "base/system.h"
 #include "cli/cli.h"
 #include "cli/options.h"
+#include "weights/catalogue.h"
 #include "weights/store.h"
 
 /* A flag beats the environment. `*threads` 0 = one for each usable core. */
@@ -29,13 +32,59 @@ static int choose_threads(int64_t flag, int *threads) {
     return CLI_OK;
 }
 
+/* A typing slip, or a tag left away: "tale" for "tale:1". */
+static bool resembles(const char *typed, const char *name) {
+    const char *words[] = {name, NULL};
+    size_t n = strlen(typed);
+    return cli_nearest(typed, words) || (!strncasecmp(typed, name, n) && name[n] == ':');
+}
+
+/* The first name of the store or the catalogue that resembles it; false where there is none. */
+static bool find_resembling(const char *typed, char *name, size_t size) {
+    store *s;
+    store_listing listing = {.n = 0};
+    bool found = false;
+    if (store_open(&s, NULL) != HONE_OK) return false;
+    if (store_list(s, &listing) == HONE_OK) {
+        for (size_t i = 0; i < listing.n && !found; i++) {
+            const char *text = listing.entries[i]->manifest.name.text;
+            found = resembles(typed, text);
+            if (found) snprintf(name, size, "%s", text);
+        }
+        store_listing_release(&listing);
+    }
+    store_close(s);
+    const catalogue_entry *known;
+    for (size_t i = 0; !found && (known = catalogue_at(i)); i++) {
+        found = resembles(typed, known->name);
+        for (const char *const *alias = known->aliases; *alias && !found; alias++) {
+            found = resembles(typed, *alias);
+        }
+        if (found) snprintf(name, size, "%s", known->name);
+    }
+    return found;
+}
+
+int engine_fail_model(hone_status status, const char *name) {
+    char meant[256];
+    if (status != HONE_ERR_NOT_FOUND || catalogue_find(name)) return cli_fail(status);
+    char sentence[1024];
+    snprintf(sentence, sizeof sentence, "%s", hone_error_message());
+    if (find_resembling(name, meant, sizeof meant)) {
+        cli_error("%s; did you mean %s?", sentence, meant);
+    } else {
+        cli_error("%s", sentence);
+    }
+    return CLI_FAILED;
+}
+
 int engine_open_model(hone_model **model, const char *name, int64_t threads) {
     hone_model_options options = {0};
     int code = choose_threads(threads, &options.n_threads);
     if (code != CLI_OK) return code;
     char *path;
     hone_status status = store_resolve(name, &path);
-    if (status != HONE_OK) return cli_fail(status);
+    if (status != HONE_OK) return engine_fail_model(status, name);
     status = hone_model_open(model, path, &options);
     mem_free(path);
     return status == HONE_OK ? CLI_OK : cli_fail(status);
@@ -81,9 +130,20 @@ static int open_draft(engine *e, const engine_settings *settings) {
     return open_session(&e->draft_session, e->draft_model, &own);
 }
 
+const char *engine_format_drafts(cli_text *t, size_t n_accepted, size_t n_drafted) {
+    if (n_drafted == 0) return "nothing was drafted";
+    snprintf(t->text, sizeof t->text, "%zu of %zu drafts accepted (%.0f %%)", n_accepted, n_drafted,
+             100 * (double)n_accepted / (double)n_drafted);
+    return t->text;
+}
+
 int engine_open(engine *e, const char *name, const engine_settings *settings) {
     if (settings->exact && settings->kv >= 0 && settings->kv != HONE_KV_F32) {
         cli_error("--exact keeps an f32 cache; leave --kv away");
+        return CLI_USAGE;
+    }
+    if (settings->n_draft != CLI_UNSET && !settings->draft) {
+        cli_error("--draft-tokens needs --draft");
         return CLI_USAGE;
     }
     *e = (engine){.n_draft = 0};

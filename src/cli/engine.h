@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "cli/output.h"
 #include "hone/hone.h"
 
 /* Options that both commands take; see ENGINE_OPTIONS. */
@@ -50,11 +51,18 @@ typedef struct engine {
 int engine_open(engine *e, const char *name, const engine_settings *settings);
 void engine_release(engine *e);
 
+/* For a model that the store does not know: the sentence, with the name that was perhaps meant.
+ * Returns an exit code. */
+int engine_fail_model(hone_status status, const char *name);
+
 /* Opens only the model. */
 int engine_open_model(hone_model **model, const char *name, int64_t threads);
 
 /* The cache type that the settings mean. */
 hone_kv_type engine_kv_type(const engine_settings *settings);
 const char *engine_kv_name(hone_kv_type type);
+
+/* How well speculation went: "8 of 10 drafts accepted (80 %)". */
+const char *engine_format_drafts(cli_text *t, size_t n_accepted, size_t n_drafted);
 
 #endif

@@ -35,7 +35,7 @@ static int print_table(const store *s, const store_listing *listing) {
                 store_folder(s));
         return CLI_OK;
     }
-    static const char *const headers[] = {"NAME", "SIZE", "LICENSE", "PULLED", "FILE"};
+    static const char *const headers[] = {"NAME", "SIZE", "LICENCE", "PULLED", "FILE"};
     cli_table table;
     cli_text size;
     cli_table_init(&table, "lrlll", headers);

@@ -38,7 +38,7 @@ int cli_fail(hone_status status) {
         return CLI_INTERRUPTED;
     }
     cli_error("%s", hone_error_message());
-    return CLI_FAILED;
+    return status == HONE_ERR_ARGUMENT ? CLI_USAGE : CLI_FAILED;
 }
 
 static const cli_command *find_command(const char *name) {

@@ -339,8 +339,9 @@ int cli_parse(const cli_usage *usage, int argc, char **argv, cli_operands *opera
         if (code != CLI_PARSED) return code;
     }
     if (operands->n < usage->min_operands) {
-        return cli_wrong_use(usage, "something is missing: hone %s %s", usage->command,
-                             usage->operands ? usage->operands : "");
+        int n = (int)strcspn(usage->operands, " …"); /* the name of the first one */
+        return cli_wrong_use(usage, "%.*s is missing: hone %s %s", n, usage->operands,
+                             usage->command, usage->operands);
     }
     if (operands->n > usage->max_operands) {
         return cli_wrong_use(usage, "\"%s\" is one word too many (quote a text with spaces)",

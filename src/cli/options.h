@@ -76,7 +76,7 @@ typedef struct cli_option {
 
 typedef struct cli_usage {
     const char *command;  /* "run"; NULL for the program itself */
-    const char *operands; /* "MODEL [PROMPT]" */
+    const char *operands; /* "MODEL [PROMPT]"; NULL = none */
     const char *about;    /* one or more paragraphs */
     const char *examples; /* lines of shell, or NULL */
     const cli_option *options;

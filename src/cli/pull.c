@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/system.h"
 #include "cli/cli.h"
+#include "cli/engine.h"
 #include "cli/interrupt.h"
 #include "cli/options.h"
 #include "cli/output.h"
@@ -28,15 +29,15 @@ static const char *phase_label(pull_phase phase) {
     case PULL_UNPACKING: return "unpacking";
     case PULL_VERIFYING: return "checking";
     case PULL_CHATTER:
-    case PULL_NO_LUCK: break;
+    case PULL_GAVE_UP: break;
     }
     return "";
 }
 
-static void tell_line(const char *label, const char *words) {
+static void tell_line(const char *before, const char *words, const char *behind) {
     char *printable = cli_printable(words);
     cli_progress_clear();
-    fprintf(stderr, "%s%s\n", label, printable ? printable : "");
+    fprintf(stderr, "%s%s%s\n", before, printable ? printable : "", behind);
     mem_free(printable);
 }
 
@@ -78,7 +79,7 @@ static void show_in_log(teller *t, const pull_event *event) {
         fprintf(stderr, "downloading: %s of %s\n", cli_format_bytes(&done, event->bytes),
                 cli_format_bytes(&total, event->total));
     else if (event->phase == PULL_ASKING)
-        tell_line("asking ", source);
+        tell_line("asking ", source, "");
     else
         fprintf(stderr, "%s\n", phase_label(event->phase));
 }
@@ -86,9 +87,9 @@ static void show_in_log(teller *t, const pull_event *event) {
 static bool on_event(void *context, const pull_event *event) {
     teller *t = context;
     if (event->phase == PULL_CHATTER) {
-        if (t->verbose) tell_line("  ", event->words);
-    } else if (event->phase == PULL_NO_LUCK) {
-        tell_line("no luck: ", event->words);
+        if (t->verbose) tell_line("  ", event->words, "");
+    } else if (event->phase == PULL_GAVE_UP) {
+        tell_line("not from there: ", event->words, "; trying the next source");
     } else if (t->terminal) {
         show_on_terminal(t, event);
     } else {
@@ -98,7 +99,7 @@ static bool on_event(void *context, const pull_event *event) {
 }
 
 static int pull_one(const store *s, const char *what, const char *name, bool verbose, bool json) {
-    teller t = {.verbose = verbose, .terminal = cli_is_terminal(stderr), .phase = PULL_NO_LUCK};
+    teller t = {.verbose = verbose, .terminal = cli_is_terminal(stderr), .phase = PULL_GAVE_UP};
     store_pull_options options = {.name = name, .observe = on_event, .context = &t};
     store_entry entry;
     bool was_there;
@@ -108,7 +109,7 @@ static int pull_one(const store *s, const char *what, const char *name, bool ver
     cli_progress_clear();
     if (status == HONE_ERR_CANCELLED)
         fputs("hone: stopped; the same command continues the download\n", stderr);
-    if (status != HONE_OK) return cli_fail(status);
+    if (status != HONE_OK) return engine_fail_model(status, what);
 
     int code = CLI_OK;
     if (json) {

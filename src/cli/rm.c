@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/engine.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "weights/store.h"
@@ -24,7 +25,7 @@ static int remove_one(const store *s, const char *name, bool sure) {
     }
     uint64_t freed;
     hone_status status = store_remove(s, name, &freed);
-    if (status != HONE_OK) return cli_fail(status);
+    if (status != HONE_OK) return engine_fail_model(status, name);
     cli_text size;
     printf("%s: removed, %s freed\n", name, cli_format_bytes(&size, freed));
     return CLI_OK;

@@ -145,6 +145,7 @@ static int answer_once(const engine *e, const run_settings *s, const buf *prompt
     }
     int written = cli_finish_output();
     if (code == CLI_OK) code = written;
+    answer_tell_cut(&a, e, &s->answer, false);
     bool watched = cli_is_terminal(stdout) && cli_is_terminal(stderr) && !json;
     if (s->stats) answer_print_stats_table(stderr, &a, e, s->model);
     else if (watched) answer_print_stats_line(stderr, &a, e);

@@ -116,13 +116,14 @@ static int print_page(const char *name, const hone_model_info *info, const type_
     size_row(&t, "embedding", info->n_embedding);
     size_row(&t, "feed forward", info->n_feed_forward);
     cli_table_add(&t, "heads");
-    cli_table_add(&t, "%zu of %zu numbers, %zu for keys and values", info->n_heads, info->head_dim,
-                  info->n_kv_heads);
+    cli_table_add(&t, "%zu, and %zu for keys and values, of %zu numbers each", info->n_heads,
+                  info->n_kv_heads, info->head_dim);
     row(&t, "chat template", info->has_chat_template ? "yes" : "none");
     for (size_t i = 0; i < types->n; i++) {
         cli_table_add(&t, i ? "" : "weights");
-        cli_table_add(&t, "%-6s %4zu tensors  %s", types->rows[i].name, types->rows[i].n_tensors,
-                      cli_format_bytes(&a, types->rows[i].n_bytes));
+        size_t n = types->rows[i].n_tensors;
+        cli_table_add(&t, "%-6s %4zu %-7s  %s", types->rows[i].name, n,
+                      n == 1 ? "tensor" : "tensors", cli_format_bytes(&a, types->rows[i].n_bytes));
     }
     cli_table_add(&t, "memory needed");
     cli_table_add(&t, "%s: weights %s, cache %s (%zu tokens, %s)",

@@ -77,8 +77,8 @@ static hone_status check_same_vocabulary(const hone_model *a, const hone_model *
         same = n_a == n_b && memcmp(text_a, text_b, n_a) == 0;
     }
     if (same) return HONE_OK;
-    return fail(HONE_ERR_ARGUMENT, "%s and %s have different vocabularies: the one cannot draft for "
-                "the other", b->source.path, a->source.path);
+    return fail(HONE_ERR_ARGUMENT, "%s cannot draft here: its vocabulary differs from the model's",
+                b->source.path);
 }
 
 static hone_status check_request(const generation *g) {

@@ -18,8 +18,8 @@ hone_status hone_session_open(hone_session **session, hone_model *model,
     hone_session_options o = options ? *options : (hone_session_options){0};
     const hparams *h = &model->net.h;
     if (o.n_context > h->n_context)
-        return fail(HONE_ERR_ARGUMENT, "a context of %zu tokens; this model was made for at most %zu",
-                    o.n_context, h->n_context);
+        return fail(HONE_ERR_ARGUMENT, "a context of %zu tokens is too long: this model was made for "
+                    "at most %zu", o.n_context, h->n_context);
     if ((unsigned)o.kv >= sizeof types / sizeof *types)
         return fail(HONE_ERR_ARGUMENT, "unknown cache type %d", (int)o.kv);
     kv_layout layout;

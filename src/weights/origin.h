@@ -52,7 +52,7 @@ typedef enum pull_phase {
     PULL_UNPACKING,
     PULL_VERIFYING,
     PULL_CHATTER,     /* `words`: a line of a helper program's own output */
-    PULL_NO_LUCK      /* `source` does not work, `words` say why; the next one is tried */
+    PULL_GAVE_UP      /* `source` does not work, `words` say why; the next one is tried */
 } pull_phase;
 
 typedef struct pull_event {

@@ -313,7 +313,7 @@ hone_status store_remove(const store *s, const char *text, uint64_t *freed) {
     TRY(store_full_name(&name, text));
     TRY(store_manifest_path(s, &name, &path));
     if (access(path.text, F_OK) != 0)
-        return fail_unknown(name.text);
+        return fail_unknown(text);
     TRY(store_lock(s, &lock));
     hone_status status = store_read_entry(s, path.text, &name, &entry);
     if (status == HONE_OK) {

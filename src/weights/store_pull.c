@@ -172,7 +172,7 @@ static hone_status try_sources(pull *p, fs_path *path) {
         status = try_source(p, *text, path);
         /* Another source would fill the same disk. */
         if (status == HONE_OK || status == HONE_ERR_CANCELLED || status == HONE_ERR_MEMORY) break;
-        pull_event event = {.phase = PULL_NO_LUCK, .source = *text, .words = hone_error_message()};
+        pull_event event = {.phase = PULL_GAVE_UP, .source = *text, .words = hone_error_message()};
         if (text[1] && !tell(p, &event)) {
             status = fail(HONE_ERR_CANCELLED, "cancelled");
             break;
