@@ -362,7 +362,8 @@ static int print_page(const bench *b, const char *name) {
     if (b->ttft_ms > 0) printf("time to first token  %s\n", cli_format_ms(&text, b->ttft_ms));
     printf("peak memory          %s\n", cli_format_bytes(&text, system_peak_resident_bytes()));
     if (b->engine.draft_kind != HONE_DRAFT_NONE) {
-        printf("speculation          %s\n", engine_format_drafts(&text, b->n_accepted, b->n_drafted));
+        printf("speculation          %s\n",
+               engine_format_drafts(&text, b->n_accepted, b->n_drafted));
     }
     if (b->n_reasons) printf("\nDo not rely on these numbers:\n");
     for (size_t i = 0; i < b->n_reasons; i++) printf("  %s\n", b->reasons[i]);

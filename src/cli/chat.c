@@ -1,7 +1,7 @@
 /* The chat at a terminal: line editing and history by libedit, the conversation, its commands.
  *
- * Ctrl-C while the model answers ends the answer; at the prompt it drops the line, and twice in a
- * row it leaves, as Ctrl-D and /bye do. The library keeps what both sides said in its cache, so
+ * Ctrl-C while the model answers ends the answer; at the prompt it drops what is typed, and where
+ * nothing is, twice in a row, it leaves, as Ctrl-D and /bye do. The library keeps what both sides said in its cache, so
  * that a turn computes only what is new. */
 #include <errno.h>
 #include <histedit.h>
@@ -43,7 +43,8 @@ typedef struct chat {
     EditLine *line_editor;
     History *history;
     fs_path history_path;
-    bool continuing; /* the prompt shows that a text goes on */
+    bool continuing;   /* the prompt shows that a text goes on */
+    bool line_dropped; /* the last interrupt met something typed */
     bool leave;
     int exit_code;
     answer last;
@@ -134,6 +135,8 @@ static reading read_line(chat *c, const char **line, size_t *n) {
     *line = el_gets(c->line_editor, &count);
     interrupt_disarm();
     if (interrupt_seen()) {
+        const LineInfo *typed = el_line(c->line_editor);
+        c->line_dropped = c->continuing || typed->lastchar != typed->buffer;
         el_reset(c->line_editor);
         cli_write("\n", 1);
         return READ_INTERRUPTED;
@@ -302,6 +305,12 @@ static void do_set(chat *c, const char *rest) {
         }
         return;
     }
+    if (*rest && !known) {
+        const char *nearest = n < sizeof name ? cli_nearest(name, changeable) : NULL;
+        fprintf(stderr, "There is no such setting%s%s%s\n", nearest ? "; did you mean " : "",
+                nearest ? nearest : "", nearest ? "?" : ".");
+        if (nearest) return;
+    }
     printf("/set NAME VALUE, where NAME is one of:\n");
     for (size_t i = 0; changeable[i]; i++) {
         const cli_option *option = cli_find_option(c->settings->options, changeable[i]);
@@ -369,7 +378,7 @@ static void take_turn(chat *c, bool *hinted) {
         if (message.len && !obey(c, message.data)) ask(c, message.data, message.len);
         break;
     case READ_INTERRUPTED:
-        if (*hinted) {
+        if (*hinted && !c->line_dropped) {
             c->leave = true;
             c->exit_code = CLI_INTERRUPTED;
         } else if (!interrupt_is_final()) {

@@ -63,7 +63,7 @@ int cmd_list(int argc, char **argv) {
     };
     const cli_usage usage = {.command = "list",
                              .about = "Lists the models in the local store (HONE_HOME, or hone's "
-                                      "folder among\nyour data).",
+                                      "folder among your data).",
                              .options = options};
     cli_operands operands;
     int code = cli_parse(&usage, argc, argv, &operands);

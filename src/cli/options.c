@@ -54,7 +54,8 @@ const char *cli_nearest(const char *typed, const char *const *words) {
 
 /* --- help --- */
 
-/* Prints `text` from column `column` on, breaking at spaces; a "\n" in it is kept. */
+/* Prints `text` from column `column` on, breaking at spaces; a "\n" in it is kept, and so are spaces
+ * behind one. */
 static void print_wrapped(FILE *out, const char *text, int column, int indent) {
     while (*text) {
         size_t word = strcspn(text, " \n");
@@ -74,20 +75,30 @@ static void print_wrapped(FILE *out, const char *text, int column, int indent) {
             column = 0;
             text++;
             if (*text != '\n') {
-                fprintf(out, "%*s", indent, "");
+                int kept = (int)strspn(text, " ");
+                fprintf(out, "%*s", indent + kept, "");
                 column = indent;
+                text += kept;
             }
         }
     }
     fputc('\n', out);
 }
 
+/* Characters of a text that a column each shows; bytes 10xxxxxx only continue one. */
+static int count_columns(const char *text) {
+    int n = 0;
+    for (; *text; text++) n += ((unsigned char)*text & 0xc0) != 0x80;
+    return n;
+}
+
 static void print_option(FILE *out, const cli_option *option) {
     char left[128];
     char letter[5] = "    ";
     if (option->letter) snprintf(letter, sizeof letter, "-%c, ", option->letter);
-    int column = snprintf(left, sizeof left, "  %s--%s%s%s", letter, option->name,
-                          option->argument ? " " : "", option->argument ? option->argument : "");
+    snprintf(left, sizeof left, "  %s--%s%s%s", letter, option->name, option->argument ? " " : "",
+             option->argument ? option->argument : "");
+    int column = count_columns(left);
     fputs(left, out);
     if (column + 2 > HELP_COLUMN) {
         fputc('\n', out);

@@ -137,7 +137,7 @@ int cmd_pull(int argc, char **argv) {
     const cli_usage usage = {
         .command = "pull",
         .operands = "MODEL…",
-        .about = "Fetches models into the local store. MODEL is a name that hone knows\n"
+        .about = "Fetches models into the local store. MODEL is a name that hone knows "
                  "(smollm2:135m) or a source:\n"
                  "  https://host/path/x.gguf\n"
                  "  hf:OWNER/REPOSITORY[@REVISION]#FILE    HF_ENDPOINT and HF_TOKEN apply\n"

@@ -41,7 +41,7 @@ int cmd_rm(int argc, char **argv) {
         .command = "rm",
         .operands = "MODEL…",
         .about = "Removes models from the local store. Files that another name uses stay. Asks "
-                 "first\nwhen at a terminal.",
+                 "first when at a terminal.",
         .options = options,
         .min_operands = 1,
         .max_operands = 64};

@@ -12,6 +12,7 @@ import time
 
 UP, CTRL_C, CTRL_D = b"\x1b[A", b"\x03", b"\x04"
 WAIT_S = 30
+TESTS = []
 
 
 class Mismatch(Exception):
@@ -19,9 +20,10 @@ class Mismatch(Exception):
 
 
 def started(*arguments, **variables):
-    """How the program of a test is called; $MODEL and $CHAT are replaced."""
+    """Makes a test: how its program is called; $MODEL and $CHAT are replaced."""
     def mark(test):
         test.arguments, test.variables = arguments, variables
+        TESTS.append(test)
         return test
     return mark
 
@@ -201,6 +203,19 @@ def history_outlives_the_program(t):
 
 
 @plainly
+def ctrl_c_drops_a_line_however_often(t):
+    t.expect(r">>> ")
+    for _ in range(2):
+        t.type("half a line")
+        t.expect(r"half a line")
+        t.type(CTRL_C)
+        t.expect(r"leaves\)")
+        t.expect(r">>> ")
+    t.type(CTRL_D)
+    t.expect_exit(0)
+
+
+@plainly
 def several_lines_make_one_message(t):
     t.expect(r">>> ")
     t.type("/set max-tokens 3\r")
@@ -226,6 +241,9 @@ def settings_are_checked(t):
     t.expect(r">>> ")
     t.type("/set top-p 7\r")
     t.expect(r"--top-p takes a number from 0 to 1, not 7")
+    t.expect(r">>> ")
+    t.type("/set temprature 1\r")
+    t.expect(r"did you mean temperature\?")
     t.expect(r">>> ")
     t.type("/set\r")
     t.expect(r"temperature")
@@ -299,26 +317,6 @@ def no_color_is_honoured(t):
     t.expect_exit(0)
     if "\x1b" in t.text or "Commands" not in t.text:
         raise Mismatch("an escape sequence in:\n" + t.text)
-
-
-TESTS = [
-    a_question_gets_an_answer_and_ctrl_d_leaves,
-    help_lists_the_commands,
-    a_slip_in_a_command_is_pointed_out,
-    ctrl_c_stops_the_answer_and_not_the_program,
-    ctrl_c_twice_at_the_prompt_leaves,
-    history_brings_back_the_line_before,
-    history_outlives_the_program,
-    several_lines_make_one_message,
-    settings_are_checked,
-    sigterm_ends_an_answer_and_the_program,
-    sigterm_at_the_prompt_ends_the_program,
-    the_conversation_is_remembered,
-    one_answer_at_a_terminal_ends_with_what_it_cost,
-    ctrl_c_ends_one_answer_with_130,
-    headings_are_bold_at_a_terminal,
-    no_color_is_honoured,
-]
 
 
 def run_one(test, hone, env):
