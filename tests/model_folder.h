@@ -73,8 +73,8 @@ static inline int made_write_weights(const model_maker *m, const char *folder) {
                                  : json_pack("[I]", (json_int_t)t->n_in);
         json_object_set_new(header, t->folder_name,
                             json_pack("{s:s, s:o, s:[I, I]}", "dtype",
-                                      t->n_out ? dtype_name : "F32", "shape", shape, "data_offsets", (json_int_t)at,
-                                      (json_int_t)(at + bytes[i])));
+                                      t->n_out ? dtype_name : "F32", "shape", shape,
+                                      "data_offsets", (json_int_t)at, (json_int_t)(at + bytes[i])));
         at += bytes[i];
     }
     char *text = json_dumps(header, JSON_COMPACT);

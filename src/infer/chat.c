@@ -112,6 +112,7 @@ hone_status hone_render_chat(const hone_model *model, const hone_message *messag
         *text = chat.text;
         chat.text = NULL;
     }
+    if (status != HONE_OK) token_list_release(&list);
     template_output_release(&chat);
     return status;
 }

@@ -198,8 +198,12 @@ bool hone_is_stop_token(const hone_model *model, int32_t id) {
 hone_status hone_tokenize(const hone_model *model, const char *text, size_t n_bytes,
                           bool add_special, int32_t **ids, size_t *n_ids) {
     token_list list = {0};
-    TRY(tokenizer_encode(model->tokenizer, text, n_bytes, NULL, 0,
-                         add_special ? ENCODE_ADD_SPECIAL : 0, &list));
+    hone_status status = tokenizer_encode(model->tokenizer, text, n_bytes, NULL, 0,
+                                          add_special ? ENCODE_ADD_SPECIAL : 0, &list);
+    if (status != HONE_OK) {
+        token_list_release(&list);
+        return status;
+    }
     *ids = list.ids;
     *n_ids = list.n;
     return HONE_OK;
