@@ -63,7 +63,8 @@ static inline int made_write_weights(const model_maker *m, const char *folder) {
     json_t *header = json_object();
     size_t at = 0, bytes[128];
     dtype type = m->r->type;
-    const char *dtype_name = type == DTYPE_F16 || type == DTYPE_BF16 ? dtype_get(type)->name : "F32";
+    const char *dtype_name = type == DTYPE_F16 ||
+        type == DTYPE_BF16 ? dtype_get(type)->name : "F32";
     for (size_t i = 0; i < m->n_tensors; i++) {
         const made_tensor *t = &m->tensors[i];
         size_t n_rows = t->n_out ? t->n_out : 1;
