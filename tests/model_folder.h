@@ -63,7 +63,8 @@ static inline int made_write_weights(const model_maker *m, const char *folder) {
     json_t *header = json_object();
     size_t at = 0, bytes[128];
     dtype type = m->r->type;
-    const char *dtype_name = type == DTYPE_F16 || type == DTYPE_BF16 ? dtype_get(type)->name : "F32";
+    const char *dtype_name = type == DTYPE_F16 ||
+        type == DTYPE_BF16 ? dtype_get(type)->name : "F32";
     for (size_t i = 0; i < m->n_tensors; i++) {
         const made_tensor *t = &m->tensors[i];
         size_t n_rows = t->n_out ? t->n_out : 1;
@@ -73,8 +74,8 @@ static inline int made_write_weights(const model_maker *m, const char *folder) {
                                  : json_pack("[I]", (json_int_t)t->n_in);
         json_object_set_new(header, t->folder_name,
                             json_pack("{s:s, s:o, s:[I, I]}", "dtype",
-                                      t->n_out ? dtype_name : "F32", "shape", shape, "data_offsets", (json_int_t)at,
-                                      (json_int_t)(at + bytes[i])));
+                                      t->n_out ? dtype_name : "F32", "shape", shape,
+                                      "data_offsets", (json_int_t)at, (json_int_t)(at + bytes[i])));
         at += bytes[i];
     }
     char *text = json_dumps(header, JSON_COMPACT);

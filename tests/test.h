@@ -82,7 +82,8 @@ static inline int test_summary(void) {
     return test_failed ? 1 : 0;
 }
 
-/* The reference data beside the checkout ($HONE_SHARED or ../shared), or NULL where it is missing. */
+/* The reference data beside the checkout ($HONE_SHARED or ../shared), or NULL where it is
+ * missing. */
 static inline const char *test_shared(void) {
     const char *folder = getenv("HONE_SHARED");
     if (!folder) folder = "../shared";

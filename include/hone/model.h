@@ -33,7 +33,8 @@ HONE_API hone_status hone_model_open(hone_model **model, const char *path,
 /* All sessions of the model must be closed before. NULL is allowed. */
 HONE_API void hone_model_close(hone_model *model);
 
-/* What the model is and can do: capabilities are asked, not guessed. Strings belong to the model. */
+/* What the model is and can do: capabilities are asked, not guessed. Strings belong to the
+ * model. */
 typedef struct hone_model_info {
     const char *architecture; /* "llama", "qwen2" */
     const char *name;         /* as the file says, or "" */

@@ -13,7 +13,9 @@ extern "C" {
 
 /* --- what goes in --- */
 
-typedef enum hone_part_kind { HONE_PART_TEXT = 0, HONE_PART_IMAGE = 1, HONE_PART_AUDIO = 2 } hone_part_kind;
+typedef enum hone_part_kind {
+    HONE_PART_TEXT = 0, HONE_PART_IMAGE = 1, HONE_PART_AUDIO = 2
+} hone_part_kind;
 
 /* A piece of a message: UTF-8 text, or the bytes of an image or audio file. Borrowed. */
 typedef struct hone_part {
@@ -70,7 +72,9 @@ typedef struct hone_piece {
     const double *top_logprobs;
 } hone_piece;
 
-typedef enum hone_draft_kind { HONE_DRAFT_NONE = 0, HONE_DRAFT_NGRAM = 1, HONE_DRAFT_MODEL = 2 } hone_draft_kind;
+typedef enum hone_draft_kind {
+    HONE_DRAFT_NONE = 0, HONE_DRAFT_NGRAM = 1, HONE_DRAFT_MODEL = 2
+} hone_draft_kind;
 
 enum { HONE_MAX_TOP_LOGPROBS = 64, HONE_MAX_DRAFT = 7 };
 
@@ -101,8 +105,8 @@ typedef struct hone_request {
 
     /* Speculation (Leviathan et al. 2023; n-gram look-up: Saxena 2023): the drafted tokens are
      * checked in one step, and each stands if it is the one that is drawn in its place. So the
-     * answer is what it would be without, whatever the sampling. `draft` is a session of a smaller
-     * model with the same vocabulary (HONE_ERR_ARGUMENT otherwise). */
+     * answer is what it would be without, whatever the sampling. `draft` is another session, of a
+     * smaller model with the same vocabulary (HONE_ERR_ARGUMENT otherwise). */
     hone_draft_kind draft_kind;
     hone_session *draft;
     size_t n_draft;                /* tokens drafted at a time, at most HONE_MAX_DRAFT; 0 = 5 */
@@ -117,7 +121,9 @@ typedef struct hone_request {
 
 /* --- what comes out --- */
 
-typedef enum hone_finish { HONE_FINISH_STOP = 0, HONE_FINISH_LENGTH = 1, HONE_FINISH_CANCELLED = 2 } hone_finish;
+typedef enum hone_finish {
+    HONE_FINISH_STOP = 0, HONE_FINISH_LENGTH = 1, HONE_FINISH_CANCELLED = 2
+} hone_finish;
 
 HONE_API const char *hone_finish_name(hone_finish finish); /* "stop", "length", "cancelled" */
 
@@ -137,11 +143,12 @@ typedef struct hone_result {
 HONE_API void hone_result_release(hone_result *result);
 
 /* Runs a request on a session: renders, tokenises, reuses the common prefix, prefills, generates.
- * Afterwards the session holds the prompt and the answer but for its last token. *result is filled on success and when cancelled
- * (finish reason "cancelled", status HONE_OK, the text so far). Errors before any work:
- * HONE_ERR_CONTEXT_FULL when the prompt does not fit (the message says by how much),
- * HONE_ERR_UNSUPPORTED for parts that the model cannot take, HONE_ERR_FORMAT for invalid UTF-8 or a
- * template that raises, HONE_ERR_ARGUMENT for an empty prompt or settings out of range. */
+ * Afterwards the session holds the prompt and the answer but for its last token. *result is filled
+ * on success and when cancelled (finish reason "cancelled", status HONE_OK, the text so far).
+ * Errors before any work: HONE_ERR_CONTEXT_FULL when the prompt does not fit (the message says by
+ * how much), HONE_ERR_UNSUPPORTED for parts that the model cannot take, HONE_ERR_FORMAT for invalid
+ * UTF-8 or a template that raises, HONE_ERR_ARGUMENT for an empty prompt or settings out of
+ * range. */
 HONE_API hone_status hone_generate(hone_session *session, const hone_request *request,
                                    hone_result *result);
 

@@ -1,8 +1,8 @@
 /* A session: one timeline of tokens over a model, with its key/value cache. Mutable.
  *
- * Forks share their common prefix by reference. One step advances any number of sessions in a single
- * pass over the weights. A session is used by one thread at a time; hone_session_cancel is the only
- * call that may come from another.
+ * Forks share their common prefix by reference. One step advances any number of sessions in a
+ * single pass over the weights. A session is used by one thread at a time; hone_session_cancel is
+ * the only call that may come from another.
  *
  * In the exact mode (float activations, F32 cache) a session's logits depend neither on how its
  * tokens were cut into steps, nor on the other sessions of a step, nor on the number of threads:
@@ -50,7 +50,9 @@ HONE_API uint64_t hone_session_kv_bytes(const hone_session *session);
 
 /* --- advancing --- */
 
-typedef enum hone_logits { HONE_LOGITS_LAST = 0, HONE_LOGITS_NONE = 1, HONE_LOGITS_ALL = 2 } hone_logits;
+typedef enum hone_logits {
+    HONE_LOGITS_LAST = 0, HONE_LOGITS_NONE = 1, HONE_LOGITS_ALL = 2
+} hone_logits;
 
 /* One session's share of a step: appends tokens[n_tokens] and computes logits of the last position,
  * of none or of all of them. */
@@ -62,8 +64,8 @@ typedef struct hone_step_item {
 } hone_step_item;
 
 /* Advances all sessions together. They are distinct, of one model, and alike in `exact`. On failure
- * (HONE_ERR_CONTEXT_FULL, HONE_ERR_CANCELLED, HONE_ERR_MEMORY, HONE_ERR_NUMERIC, …) every session is
- * as it was before. */
+ * (HONE_ERR_CONTEXT_FULL, HONE_ERR_CANCELLED, HONE_ERR_MEMORY, HONE_ERR_NUMERIC, …) every session
+ * is as it was before. */
 HONE_API hone_status hone_step(const hone_step_item *items, size_t n_items);
 
 /* logits[n_vocab] of the last step: of its last position (index 0), or with HONE_LOGITS_ALL of its
@@ -72,15 +74,16 @@ HONE_API const float *hone_session_logits(const hone_session *session, size_t in
 
 /* Makes the session hold exactly tokens[n_tokens] with logits at the last: keeps the longest common
  * prefix, drops the rest, computes what is new in chunks. *n_reused (may be NULL) is the number of
- * tokens that needed no work. `progress` (may be NULL) is called between chunks with tokens done and
- * in all. */
+ * tokens that needed no work. On failure the session holds a beginning of the tokens. `progress`
+ * (may be NULL) is called between chunks with tokens done and in all. */
 HONE_API hone_status hone_prefill(hone_session *session, const int32_t *tokens, size_t n_tokens,
                                   size_t *n_reused,
                                   void (*progress)(void *user, size_t done, size_t total),
                                   void *user);
 
 /* logprobs[i] = ln p(tokens[i] | everything before it), natural logarithm; the tokens are appended.
- * The session holds at least one token. */
+ * The session holds at least one token. On failure it holds a beginning of what it held and the
+ * tokens. */
 HONE_API hone_status hone_score(hone_session *session, const int32_t *tokens, size_t n_tokens,
                                 double *logprobs);
 

@@ -60,6 +60,7 @@ char *mem_copy_string(const char *text, size_t bytes) {
 }
 
 int mem_fail(const char *what, size_t bytes) {
-    if (bytes < 1000000) return fail(HONE_ERR_MEMORY, "out of memory: %s needs %zu bytes", what, bytes);
+    if (bytes < 1000000)
+        return fail(HONE_ERR_MEMORY, "out of memory: %s needs %zu bytes", what, bytes);
     return fail(HONE_ERR_MEMORY, "out of memory: %s needs %.1f MB", what, (double)bytes / 1e6);
 }

@@ -13,15 +13,15 @@
  * microseconds pass; a sleep and its wake-up cost some ten. */
 #define SPIN_ROUNDS 4000
 
-/* What is left of a round is one word: the round's number above, the tasks nobody has taken below. A
- * thread takes a task by counting the word down. So a worker that sleeps or has lost its core misses
- * the round, and nobody waits for it; and it cannot take a task of a round that it only thinks is on.
- * The fields that every thread writes stand on cache lines of their own. */
+/* What is left of a round is one word: the round's number above, the tasks nobody has taken below.
+ * A thread takes a task by counting the word down. So a worker that sleeps or has lost its core
+ * misses the round, and nobody waits for it; and it cannot take a task of a round that it only
+ * thinks is on. The fields that every thread writes stand on cache lines of their own. */
 struct pool {
     _Alignas(64) _Atomic uint64_t left;
     _Alignas(64) atomic_size_t n_done; /* tasks finished in this round */
-    _Alignas(64) pool_task task;       /* of this round: written before it begins, read once a task … */
-    void *user;                        /* … is taken, while the round cannot end */
+    _Alignas(64) pool_task task;       /* this and the next two: written before the round begins, */
+    void *user;                        /* read once a task is taken, while it cannot end */
     size_t n_tasks;
     atomic_bool closing;
     int n_threads;
@@ -87,8 +87,8 @@ static void *work(void *argument) {
     return NULL;
 }
 
-/* Whoever goes to sleep counts itself first and looks at `left` after; whoever begins a round writes
- * `left` first and looks at the count after: one of the two sees the other. */
+/* Whoever goes to sleep counts itself first and looks at `left` after; whoever begins a round
+ * writes `left` first and looks at the count after: one of the two sees the other. */
 static void wake_sleepers(pool *p) {
     if (atomic_load(&p->n_asleep) == 0) return;
     pthread_mutex_lock(&p->lock);
@@ -162,7 +162,7 @@ void pool_run(pool *p, size_t n_tasks, pool_task task, void *user) {
     take_tasks(p, 0);
     for (int i = 0; atomic_load_explicit(&p->n_done, memory_order_acquire) < n_tasks; i++) {
         relax();
-        if (i > SPIN_ROUNDS) { /* whoever has the last task may have lost its core: offer this one */
+        if (i > SPIN_ROUNDS) { /* whoever has the last task may lack a core: offer this one */
             sched_yield();
             i = 0;
         }

@@ -1,7 +1,8 @@
 /* A hash map from byte strings to 32-bit numbers (open addressing).
  *
  * Keys are borrowed: their bytes must outlive the map. Lookup is safe from several threads while
- * nobody inserts. The hash is seeded per process, so that hostile keys cannot be made to collide. */
+ * nobody inserts. The hash is seeded per process, so that hostile keys cannot be made to
+ * collide. */
 #ifndef BASE_STRMAP_H
 #define BASE_STRMAP_H
 

@@ -1,8 +1,8 @@
 /* What a model file says about its tokenizer: arrays and flags, whatever file they came from.
  *
  * `tokenizer_spec_from_gguf` reads tokenizer.ggml.*; `tokenizer_spec_from_folder` reads
- * tokenizer.json, tokenizer_config.json, generation_config.json and chat_template.jinja of a Hugging
- * Face folder. text/tokenizer.h makes a working tokenizer of it. */
+ * tokenizer.json, tokenizer_config.json, generation_config.json and chat_template.jinja of a
+ * Hugging Face folder. text/tokenizer.h makes a working tokenizer of it. */
 #ifndef FORMAT_TOKENIZER_SPEC_H
 #define FORMAT_TOKENIZER_SPEC_H
 

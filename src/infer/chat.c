@@ -13,7 +13,8 @@
 /* --- messages as template variables --- */
 
 static hone_status set(json_t *object, const char *key, json_t *value) {
-    if (!value || json_object_set_new(object, key, value) != 0) return mem_fail("template data", 64);
+    if (!value || json_object_set_new(object, key, value) != 0)
+        return mem_fail("template data", 64);
     return HONE_OK;
 }
 
@@ -90,7 +91,8 @@ static hone_status render(const hone_model *m, const hone_message *messages, siz
 /* The ids of a rendered chat. Models that want a BOS get one even where the template wrote none. */
 static hone_status encode_chat(const hone_model *m, const template_output *chat, token_list *ids) {
     int32_t bos = tokenizer_bos(m->tokenizer);
-    TRY(tokenizer_encode(m->tokenizer, chat->text, chat->n, chat->control, chat->n_control, 0, ids));
+    TRY(tokenizer_encode(m->tokenizer, chat->text, chat->n, chat->control, chat->n_control, 0,
+                         ids));
     if (!tokenizer_adds_bos(m->tokenizer) || (ids->n && ids->ids[0] == bos)) return HONE_OK;
     token_list_release(ids);
     return tokenizer_encode(m->tokenizer, chat->text, chat->n, chat->control, chat->n_control,
@@ -112,6 +114,7 @@ hone_status hone_render_chat(const hone_model *model, const hone_message *messag
         *text = chat.text;
         chat.text = NULL;
     }
+    if (status != HONE_OK) token_list_release(&list);
     template_output_release(&chat);
     return status;
 }
@@ -122,7 +125,8 @@ static void from_gguf(hone_sampling *s, const gguf *file) {
     double real;
     uint64_t whole;
     if (gguf_get_f64(file, "general.sampling.temp", &real)) s->temperature = (float)real;
-    if (gguf_get_u64(file, "general.sampling.top_k", &whole)) s->top_k = (int32_t)(whole & INT32_MAX);
+    if (gguf_get_u64(file, "general.sampling.top_k", &whole))
+        s->top_k = (int32_t)(whole & INT32_MAX);
     if (gguf_get_f64(file, "general.sampling.top_p", &real)) s->top_p = (float)real;
     if (gguf_get_f64(file, "general.sampling.min_p", &real)) s->min_p = (float)real;
     if (gguf_get_f64(file, "general.sampling.penalty_repeat", &real))

@@ -10,6 +10,12 @@
 #include "text/template.h"
 #include "text/tokenizer.h"
 
+/* How far an item of a step has come. */
+typedef struct step_progress {
+    size_t n_tokens; /* computed */
+    size_t n_rows;   /* of logits, in the session's next_logits */
+} step_progress;
+
 struct hone_model {
     model_source source;
     llama net;
@@ -27,6 +33,11 @@ struct hone_model {
     llama_scratch scratch;
     float *logits; /* [n_logit_floats], of one pass */
     size_t n_logit_floats;
+    int32_t *pass_tokens; /* [n_pass_tokens] */
+    size_t n_pass_tokens;
+    kv_segment *segments;    /* [n_step_items] */
+    step_progress *progress; /* [n_step_items] */
+    size_t n_step_items;
 };
 
 struct hone_session {

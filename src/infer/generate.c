@@ -53,7 +53,8 @@ static hone_status prompt_ids(const generation *g, token_list *ids) {
     if (n_forms > 1)
         return fail(HONE_ERR_ARGUMENT, "give one of messages, prompt and prompt_ids");
     if (r->n_messages)
-        return hone_render_chat(g->model, r->messages, r->n_messages, r->tools_json, NULL, &ids->ids,
+        return hone_render_chat(g->model, r->messages, r->n_messages, r->tools_json, NULL,
+                                &ids->ids,
                                 &ids->n);
     if (r->prompt)
         return tokenizer_encode(g->model->tokenizer, r->prompt, r->prompt_bytes, NULL, 0,
@@ -87,7 +88,8 @@ static hone_status check_request(const generation *g) {
         return fail(HONE_ERR_ARGUMENT, "%zu alternatives per token, at most %d", r->n_top_logprobs,
                     HONE_MAX_TOP_LOGPROBS);
     if (r->n_draft > HONE_MAX_DRAFT)
-        return fail(HONE_ERR_ARGUMENT, "%zu drafted tokens, at most %d", r->n_draft, HONE_MAX_DRAFT);
+        return fail(HONE_ERR_ARGUMENT, "%zu drafted tokens, at most %d", r->n_draft,
+                    HONE_MAX_DRAFT);
     if (r->draft_kind != HONE_DRAFT_MODEL) return HONE_OK;
     if (!r->draft || r->draft == g->session)
         return fail(HONE_ERR_ARGUMENT, "drafting by a model needs a session of its own");
@@ -114,7 +116,8 @@ static hone_status begin(generation *g, token_list *ids) {
     TRY(prompt_ids(g, ids));
     if (ids->n == 0) return fail(HONE_ERR_ARGUMENT, "the prompt is empty");
     if (ids->n >= g->session->n_context)
-        return fail(HONE_ERR_CONTEXT_FULL, "the prompt has %zu tokens and needs room for an answer; "
+        return fail(HONE_ERR_CONTEXT_FULL,
+                    "the prompt has %zu tokens and needs room for an answer; "
                     "the context holds %zu", ids->n, g->session->n_context);
     g->n_prompt = ids->n;
     TRY(sampler_open(&g->sampler, &r->sampling, g->model->net.h.n_vocab));
@@ -138,7 +141,8 @@ static hone_status pick(generation *g, const float *logits, int32_t *token) {
         TRY(r->token_mask(r->user, g->tokens, g->n_tokens, g->mask));
         for (size_t i = 0; i < g->mask_words; i++) g->mask[i] &= g->padding[i];
     }
-    /* During speculation the session holds drafted tokens, too: of those only the accepted count. */
+    /* During speculation the session holds drafted tokens, too: of those only the accepted
+     * count. */
     sampler_place place = {
         .history = g->session->tokens, .n_history = g->n_prompt + g->n_tokens,
         .n_generated = g->n_tokens, .step = (uint32_t)g->n_tokens, .sequence = r->sequence,
@@ -158,7 +162,8 @@ static hone_status keep_token(generation *g, int32_t token) {
     return HONE_OK;
 }
 
-/* Hands on what the stream released; `logits` are those the token was drawn from (NULL at the end). */
+/* Hands on what the stream released; `logits` are those the token was drawn from (NULL at the
+ * end). */
 static hone_status emit(generation *g, int32_t token, const float *logits) {
     const hone_request *r = g->request;
     int32_t top_ids[HONE_MAX_TOP_LOGPROBS];
@@ -273,7 +278,8 @@ static hone_status advance(generation *g, int32_t *token) {
 
 static hone_status generate(generation *g, const token_list *ids, hone_result *result) {
     const hone_request *r = g->request;
-    TRY(hone_prefill(g->session, ids->ids, ids->n, &result->n_cached_tokens, r->on_prefill, r->user));
+    TRY(hone_prefill(g->session, ids->ids, ids->n, &result->n_cached_tokens, r->on_prefill,
+                     r->user));
     result->prefill_ms = clock_ms() - g->started_ms;
     int32_t token;
     const float *logits = session_last_logits(g->session);

@@ -31,8 +31,8 @@ static hone_status check_memory(const char *path, uint64_t file_bytes) {
     if (file_bytes <= have && have - file_bytes >= WORKING_BYTES) return HONE_OK;
     char needed[32], weights[32], present[32], fits[32];
     return fail(HONE_ERR_MEMORY,
-                "%s needs %s of memory (%s of weights, the rest for cache and buffers); this process "
-                "may use %s. A model file of at most %s would fit: try a smaller quantisation or a "
+                "%s needs %s of memory (%s of weights, the rest for cache and buffers); this "
+                "process may use %s. A model file of at most %s would fit: try a smaller quantisation or a "
                 "smaller model", path, show_bytes(needed, file_bytes + WORKING_BYTES),
                 show_bytes(weights, file_bytes), show_bytes(present, have),
                 show_bytes(fits, have > WORKING_BYTES ? have - WORKING_BYTES : 0));
@@ -178,6 +178,9 @@ void hone_model_close(hone_model *m) {
     llama_release(&m->net);
     source_release(&m->source);
     mem_free(m->logits);
+    mem_free(m->pass_tokens);
+    mem_free(m->segments);
+    mem_free(m->progress);
     mem_free(m->template_source);
     mem_free(m->bos_text);
     mem_free(m->eos_text);
@@ -198,8 +201,12 @@ bool hone_is_stop_token(const hone_model *model, int32_t id) {
 hone_status hone_tokenize(const hone_model *model, const char *text, size_t n_bytes,
                           bool add_special, int32_t **ids, size_t *n_ids) {
     token_list list = {0};
-    TRY(tokenizer_encode(model->tokenizer, text, n_bytes, NULL, 0,
-                         add_special ? ENCODE_ADD_SPECIAL : 0, &list));
+    hone_status status = tokenizer_encode(model->tokenizer, text, n_bytes, NULL, 0,
+                                          add_special ? ENCODE_ADD_SPECIAL : 0, &list);
+    if (status != HONE_OK) {
+        token_list_release(&list);
+        return status;
+    }
     *ids = list.ids;
     *n_ids = list.n;
     return HONE_OK;

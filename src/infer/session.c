@@ -18,8 +18,9 @@ hone_status hone_session_open(hone_session **session, hone_model *model,
     hone_session_options o = options ? *options : (hone_session_options){0};
     const hparams *h = &model->net.h;
     if (o.n_context > h->n_context)
-        return fail(HONE_ERR_ARGUMENT, "a context of %zu tokens is too long: this model was made for "
-                    "at most %zu", o.n_context, h->n_context);
+        return fail(HONE_ERR_ARGUMENT,
+                    "a context of %zu tokens is too long: this model was made for at most %zu",
+                    o.n_context, h->n_context);
     if ((unsigned)o.kv >= sizeof types / sizeof *types)
         return fail(HONE_ERR_ARGUMENT, "unknown cache type %d", (int)o.kv);
     kv_layout layout;
@@ -133,19 +134,15 @@ typedef struct stepping {
     hone_model *model;
     const hone_step_item *items;
     size_t n_items;
-    size_t *done;         /* [n_items] tokens computed */
-    size_t *rows_done;    /* [n_items] rows in next_logits */
-    size_t chunk;         /* most tokens in a pass */
-    int32_t *tokens;      /* [chunk] */
-    kv_segment *segments; /* [n_items] */
-    uint32_t *rows;       /* [LOGIT_ROWS_PER_PASS] */
-    size_t *row_items;    /* [LOGIT_ROWS_PER_PASS] the item that a row belongs to */
+    size_t chunk;                          /* most tokens in a pass */
+    uint32_t rows[LOGIT_ROWS_PER_PASS];    /* tokens of the pass whose logits are wanted, */
+    size_t row_items[LOGIT_ROWS_PER_PASS]; /* and the items that they belong to */
 } stepping;
 
 static bool any_cancelled(void *user) {
     const stepping *st = user;
     for (size_t i = 0; i < st->n_items; i++)
-        if (atomic_load_explicit(&st->items[i].session->cancelled, memory_order_relaxed)) return true;
+        if (atomic_load(&st->items[i].session->cancelled)) return true;
     return false;
 }
 
@@ -185,8 +182,31 @@ static hone_status check_items(const hone_step_item *items, size_t n_items) {
     return HONE_OK;
 }
 
+/* Room for the step's own lists, kept by the model from step to step. */
+static hone_status reserve_lists(stepping *st) {
+    hone_model *m = st->model;
+    if (st->chunk > m->n_pass_tokens) {
+        int32_t *tokens = mem_realloc(m->pass_tokens, st->chunk, sizeof *tokens);
+        if (!tokens) return mem_fail("step", st->chunk * sizeof *tokens);
+        m->pass_tokens = tokens;
+        m->n_pass_tokens = st->chunk;
+    }
+    if (st->n_items > m->n_step_items) {
+        kv_segment *segments = mem_realloc(m->segments, st->n_items, sizeof *segments);
+        if (!segments) return mem_fail("step", st->n_items * sizeof *segments);
+        m->segments = segments;
+        step_progress *progress = mem_realloc(m->progress, st->n_items, sizeof *progress);
+        if (!progress) return mem_fail("step", st->n_items * sizeof *progress);
+        m->progress = progress;
+        m->n_step_items = st->n_items;
+    }
+    memset(m->progress, 0, st->n_items * sizeof *m->progress);
+    return HONE_OK;
+}
+
 /* All memory that the step will need, so that nothing can fail half-way but the computation. */
 static hone_status reserve_step(stepping *st) {
+    TRY(reserve_lists(st));
     size_t n_vocab = st->model->net.h.n_vocab, n_rows = 0;
     for (size_t i = 0; i < st->n_items; i++) {
         hone_session *s = st->items[i].session;
@@ -205,18 +225,20 @@ static hone_status reserve_step(stepping *st) {
 
 /* Takes tokens from the items, in order, until the pass is full. */
 static void fill_pass(stepping *st, llama_batch *b) {
+    hone_model *m = st->model;
     for (size_t i = 0; i < st->n_items && b->n_tokens < st->chunk; i++) {
         const hone_step_item *item = &st->items[i];
-        size_t take = item->n_tokens - st->done[i], room = st->chunk - b->n_tokens;
+        size_t *done = &m->progress[i].n_tokens;
+        size_t take = item->n_tokens - *done, room = st->chunk - b->n_tokens;
         if (take > room) take = room;
         size_t rows_left = LOGIT_ROWS_PER_PASS - b->n_logit_rows;
         if (item->logits == HONE_LOGITS_ALL && take > rows_left) take = rows_left;
-        bool ends = st->done[i] + take == item->n_tokens;
+        bool ends = *done + take == item->n_tokens;
         if (item->logits == HONE_LOGITS_LAST && ends && rows_left == 0) take--;
         if (take == 0) continue;
-        ends = st->done[i] + take == item->n_tokens;
-        st->segments[b->n_segments++] = (kv_segment){.kv = &item->session->kv, .first = b->n_tokens,
-            .n_tokens = take, .position = item->session->n_tokens + st->done[i]};
+        ends = *done + take == item->n_tokens;
+        m->segments[b->n_segments++] = (kv_segment){.kv = &item->session->kv, .first = b->n_tokens,
+            .n_tokens = take, .position = item->session->n_tokens + *done};
         for (size_t t = 0; t < take; t++) {
             bool wanted = item->logits == HONE_LOGITS_ALL ||
                           (item->logits == HONE_LOGITS_LAST && ends && t == take - 1);
@@ -224,10 +246,10 @@ static void fill_pass(stepping *st, llama_batch *b) {
                 st->row_items[b->n_logit_rows] = i;
                 st->rows[b->n_logit_rows++] = (uint32_t)(b->n_tokens + t);
             }
-            st->tokens[b->n_tokens + t] = item->tokens[st->done[i] + t];
+            m->pass_tokens[b->n_tokens + t] = item->tokens[*done + t];
         }
         b->n_tokens += take;
-        st->done[i] += take;
+        *done += take;
     }
 }
 
@@ -244,7 +266,7 @@ static bool all_finite(const float *x, size_t n) {
 static hone_status run_pass(stepping *st, bool *more) {
     hone_model *m = st->model;
     size_t n_vocab = m->net.h.n_vocab;
-    llama_batch b = {.tokens = st->tokens, .segments = st->segments, .logit_rows = st->rows,
+    llama_batch b = {.tokens = m->pass_tokens, .segments = m->segments, .logit_rows = st->rows,
                      .exact = st->items[0].session->exact, .logits = m->logits,
                      .cancelled = any_cancelled, .user = st};
     fill_pass(st, &b);
@@ -255,9 +277,10 @@ static hone_status run_pass(stepping *st, bool *more) {
         size_t i = st->row_items[r];
         const float *row = m->logits + r * n_vocab;
         if (!all_finite(row, n_vocab))
-            return fail(HONE_ERR_NUMERIC, "%s: the logits are not finite numbers: the weights may be "
+            return fail(HONE_ERR_NUMERIC,
+                        "%s: the logits are not finite numbers: the weights may be "
                         "damaged", m->source.path);
-        memcpy(st->items[i].session->next_logits + st->rows_done[i]++ * n_vocab, row,
+        memcpy(st->items[i].session->next_logits + m->progress[i].n_rows++ * n_vocab, row,
                n_vocab * sizeof *row);
     }
     return HONE_OK;
@@ -289,7 +312,8 @@ static hone_status run_step(stepping *st) {
         for (size_t i = 0; i < st->n_items; i++)
             kv_truncate(&st->items[i].session->kv, st->items[i].session->n_tokens);
     TRY(status);
-    for (size_t i = 0; i < st->n_items; i++) commit_item(&st->items[i], st->rows_done[i]);
+    for (size_t i = 0; i < st->n_items; i++)
+        commit_item(&st->items[i], st->model->progress[i].n_rows);
     return HONE_OK;
 }
 
@@ -297,26 +321,9 @@ hone_status hone_step(const hone_step_item *items, size_t n_items) {
     if (n_items == 0) return fail(HONE_ERR_ARGUMENT, "a step without sessions");
     stepping st = {.model = items[0].session->model, .items = items, .n_items = n_items,
                    .chunk = items[0].session->prefill_chunk};
-    st.done = mem_calloc(n_items, sizeof *st.done);
-    st.rows_done = mem_calloc(n_items, sizeof *st.rows_done);
-    st.tokens = mem_calloc(st.chunk, sizeof *st.tokens);
-    st.segments = mem_calloc(n_items, sizeof *st.segments);
-    st.rows = mem_calloc(LOGIT_ROWS_PER_PASS, sizeof *st.rows);
-    st.row_items = mem_calloc(LOGIT_ROWS_PER_PASS, sizeof *st.row_items);
-    hone_status status;
-    if (st.done && st.rows_done && st.tokens && st.segments && st.rows && st.row_items) {
-        pthread_mutex_lock(&st.model->lock);
-        status = run_step(&st);
-        pthread_mutex_unlock(&st.model->lock);
-    } else {
-        status = mem_fail("step", st.chunk * sizeof *st.tokens);
-    }
-    mem_free(st.done);
-    mem_free(st.rows_done);
-    mem_free(st.tokens);
-    mem_free(st.segments);
-    mem_free(st.rows);
-    mem_free(st.row_items);
+    pthread_mutex_lock(&st.model->lock);
+    hone_status status = run_step(&st);
+    pthread_mutex_unlock(&st.model->lock);
     return status;
 }
 
@@ -342,8 +349,8 @@ hone_status hone_prefill(hone_session *s, const int32_t *tokens, size_t n_tokens
     if (n_reused) *n_reused = done;
     while (done < n_tokens) {
         size_t n = n_tokens - done < s->prefill_chunk ? n_tokens - done : s->prefill_chunk;
-        TRY(hone_step(&(hone_step_item){s, tokens + done, n,
-                                        done + n < n_tokens ? HONE_LOGITS_NONE : HONE_LOGITS_LAST}, 1));
+        hone_logits logits = done + n < n_tokens ? HONE_LOGITS_NONE : HONE_LOGITS_LAST;
+        TRY(hone_step(&(hone_step_item){s, tokens + done, n, logits}, 1));
         done += n;
         if (progress) progress(user, done, n_tokens);
     }
@@ -378,7 +385,8 @@ hone_status hone_top_logprobs(const hone_session *s, size_t k, int32_t *ids, dou
     const float *logits = session_last_logits(s);
     if (!logits) return fail(HONE_ERR_ARGUMENT, "the session has no logits yet");
     if (k > s->model->net.h.n_vocab)
-        return fail(HONE_ERR_ARGUMENT, "%zu alternatives of %zu tokens", k, s->model->net.h.n_vocab);
+        return fail(HONE_ERR_ARGUMENT, "%zu alternatives of %zu tokens", k,
+                    s->model->net.h.n_vocab);
     logits_top(logits, s->model->net.h.n_vocab, k, ids, logprobs);
     return HONE_OK;
 }

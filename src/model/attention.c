@@ -96,7 +96,7 @@ void op_kv_store(compute *c, const kv_segment *segments, size_t n_segments, size
 
 /* --- reading it --- */
 
-/* The softmax so far of one query head: out is Σ exp(score − max) · v, sum is Σ exp(score − max). */
+/* The softmax so far of one query head: out = Σ exp(score − max) · v, sum = Σ exp(score − max). */
 typedef struct softmax_state {
     float max, sum;
 } softmax_state;

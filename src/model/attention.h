@@ -11,8 +11,8 @@
 
 #define ATTENTION_SPLIT (8 * KV_PAGE)
 
-/* One session's new tokens in a step: tokens first … first + n_tokens − 1 of the step's arrays stand
- * at positions position, position + 1, … of its cache. */
+/* One session's new tokens in a step: tokens first … first + n_tokens − 1 of the step's arrays
+ * stand at positions position, position + 1, … of its cache. */
 typedef struct kv_segment {
     kv_cache *kv;
     size_t first, n_tokens, position;

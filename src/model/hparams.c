@@ -70,7 +70,8 @@ static hone_status read_real(key_reader *r, const char *key, double *value) {
     return HONE_OK;
 }
 
-static hone_status scaling_by_name(rope_params *rope, const char *path, const char *word, size_t n) {
+static hone_status scaling_by_name(rope_params *rope, const char *path, const char *word,
+                                   size_t n) {
     static const struct {
         const char *word;
         rope_scaling scaling;
@@ -109,9 +110,9 @@ static hone_status read_gguf_rope(key_reader *r, hparams *h) {
     TRY(read_real(r, "rope.scaling.attn_factor", &attn_factor));
     TRY(read_real(r, "rope.scaling.yarn_attn_factor", &yarn_attn_factor));
     if (yarn_attn_factor > 0) attn_factor = yarn_attn_factor;
+    bool by_formula = rope->factor > 1 && rope->extrapolation != 0;
     if (rope->scaling == ROPE_YARN && attn_factor != 1 && rope->factor > 0)
-        rope->attention_factor =
-            attn_factor * (rope->factor > 1 && rope->extrapolation != 0 ? 0.1 * log(rope->factor) + 1 : 1);
+        rope->attention_factor = attn_factor * (by_formula ? 0.1 * log(rope->factor) + 1 : 1);
     tensor divisors;
     if (source_find(r->s, "rope_freqs.weight", &divisors)) {
         TRY(source_tensor(r->s, "rope_freqs.weight", 0, rope->n_dims / 2, &divisors));
@@ -120,7 +121,8 @@ static hone_status read_gguf_rope(key_reader *r, hparams *h) {
         rope->divisors = divisors.data;
         for (size_t i = 0; i < rope->n_dims / 2; i++)
             if (!(rope->divisors[i] > 0) || isinf(rope->divisors[i]))
-                return fail(HONE_ERR_FORMAT, "%s: rope_freqs.weight: value %zu is %g", r->s->path, i,
+                return fail(HONE_ERR_FORMAT, "%s: rope_freqs.weight: value %zu is %g", r->s->path,
+                            i,
                             (double)rope->divisors[i]);
     }
     return HONE_OK;
@@ -227,7 +229,8 @@ static hone_status refuse_features(const model_source *s) {
                         : sliding        ? "use_sliding_window"
                                          : NULL;
     if (feature)
-        return fail(HONE_ERR_UNSUPPORTED, "%s/config.json: \"%s\" is not supported", s->path, feature);
+        return fail(HONE_ERR_UNSUPPORTED, "%s/config.json: \"%s\" is not supported", s->path,
+                    feature);
     if (strcmp(activation, "silu") != 0)
         return fail(HONE_ERR_UNSUPPORTED, "%s/config.json: activation \"%s\" is not supported",
                     s->path, activation);

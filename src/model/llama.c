@@ -38,7 +38,8 @@ static hone_status find_matrices(llama *m, const model_source *s, size_t i) {
         tensor *view;
     } matrices[] = {
         {"attn_q", q_rows, h->n_embd, &layer->q},     {"attn_k", kv_rows, h->n_embd, &layer->k},
-        {"attn_v", kv_rows, h->n_embd, &layer->v},    {"attn_output", h->n_embd, q_rows, &layer->attn_out},
+        {"attn_v", kv_rows, h->n_embd, &layer->v},
+        {"attn_output", h->n_embd, q_rows, &layer->attn_out},
         {"ffn_gate", h->n_ff, h->n_embd, &layer->gate}, {"ffn_up", h->n_ff, h->n_embd, &layer->up},
         {"ffn_down", h->n_embd, h->n_ff, &layer->down},
     };
@@ -219,7 +220,8 @@ static void feed_forward_block(pass *p, size_t index) {
     size_t n = p->b->n_tokens;
     op_rms_norm(p->c, p->h, p->x, layer->ffn_norm, n, h->n_embd, h->norm_eps);
     products(p, p->h, n, h->n_embd,
-             (linear[]){{&layer->gate, NULL, p->gate, h->n_ff}, {&layer->up, NULL, p->up, h->n_ff}}, 2);
+             (linear[]){{&layer->gate, NULL, p->gate, h->n_ff},
+                        {&layer->up, NULL, p->up, h->n_ff}}, 2);
     op_silu_mul(p->c, p->gate, p->up, n, h->n_ff);
     products(p, p->gate, n, h->n_ff, &(linear){&layer->down, NULL, p->h, h->n_embd}, 1);
     add_rows(p->x, p->h, n * h->n_embd);

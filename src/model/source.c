@@ -15,7 +15,8 @@ static hone_status open_folder(model_source *s, const char *path) {
     if (status == HONE_OK) status = json_parse_file(&s->config, name.data, MAX_CONFIG_BYTES);
     buf_release(&name);
     if (status == HONE_ERR_NOT_FOUND)
-        return fail(HONE_ERR_FORMAT, "%s: a folder without config.json is not a model folder", path);
+        return fail(HONE_ERR_FORMAT, "%s: a folder without config.json is not a model folder",
+                    path);
     TRY(status);
     if (!json_is_object(s->config))
         return fail(HONE_ERR_FORMAT, "%s/config.json: an object was expected", path);
@@ -109,11 +110,13 @@ hone_status source_tensor(const model_source *s, const char *gguf_name, size_t n
         char have[96], want[96];
         tensor expected = {.n_dims = n_dims, .ne = {n_in, n_out}};
         return fail(HONE_ERR_FORMAT, "%s: tensor %s has shape %s, expected %s", s->path, gguf_name,
-                    shape_text(&found, have, sizeof have), shape_text(&expected, want, sizeof want));
+                    shape_text(&found, have, sizeof have),
+                    shape_text(&expected, want, sizeof want));
     }
     if (!dtype_get(found.type)->is_weight) {
         const char *type = dtype_get(found.type)->name;
-        return fail(HONE_ERR_UNSUPPORTED, "%s: tensor %s has type %s, which hone cannot compute with",
+        return fail(HONE_ERR_UNSUPPORTED,
+                    "%s: tensor %s has type %s, which hone cannot compute with",
                     s->path, gguf_name, type ? type : "unknown");
     }
     *view = found;

@@ -1,7 +1,7 @@
 /* The element types of weights: names and sizes, no functions that touch data.
  *
- * Numbers are ggml's type ids, so that a GGUF file's value is the enum's. A row of a block type is a
- * whole number of blocks. Layouts: docs/formats.md. */
+ * Numbers are ggml's type ids, so that a GGUF file's value is the enum's. A row of a block type is
+ * a whole number of blocks. Layouts: docs/formats.md. */
 #ifndef TENSOR_DTYPE_H
 #define TENSOR_DTYPE_H
 

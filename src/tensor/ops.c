@@ -80,7 +80,8 @@ static void quantise_one(const row_work *w, size_t row) {
 }
 
 void op_quantise(compute *c, activations *a) {
-    if (a->quantised) run_rows((row_work){.c = c, .n_rows = a->n_tokens, .one = quantise_one, .a = a});
+    if (!a->quantised) return;
+    run_rows((row_work){.c = c, .n_rows = a->n_tokens, .one = quantise_one, .a = a});
 }
 
 static void norm_one(const row_work *w, size_t row) {

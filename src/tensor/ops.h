@@ -1,7 +1,7 @@
 /* Operations that models call: they split work over threads and call kernels.
  *
- * A `compute` holds the threads, the kernel table and each thread's scratch. One operation runs at a
- * time; whoever calls holds the model's lock. Results do not depend on the number of threads. */
+ * A `compute` holds the threads, the kernel table and each thread's scratch. One operation runs at
+ * a time; whoever calls holds the model's lock. Results do not depend on the number of threads. */
 #ifndef TENSOR_OPS_H
 #define TENSOR_OPS_H
 

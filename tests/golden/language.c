@@ -25,7 +25,8 @@ typedef struct lm {
 
 static hone_session *exact_session(hone_model *model, size_t chunk) {
     hone_session *s = NULL;
-    CHECK_OK(hone_session_open(&s, model, &(hone_session_options){.exact = true, .prefill_chunk = chunk}));
+    hone_session_options options = {.exact = true, .prefill_chunk = chunk};
+    CHECK_OK(hone_session_open(&s, model, &options));
     return s;
 }
 
@@ -37,7 +38,8 @@ static int32_t greedy_of(const float *logits, size_t n) {
 }
 
 static bool same_row(const lm *l, const lm_case *c, size_t position, const float *logits) {
-    return logits && memcmp(logits, c->logits + position * l->n_vocab, l->n_vocab * sizeof *logits) == 0;
+    return logits && memcmp(logits, c->logits + position * l->n_vocab,
+                            l->n_vocab * sizeof *logits) == 0;
 }
 
 /* --- against the reference --- */
@@ -64,7 +66,8 @@ static void greedy_matches(lm *l, size_t i) {
     CHECK_OK(hone_prefill(s, c->ids, c->n_ids, NULL, NULL, NULL));
     for (size_t t = 0; t < c->n_greedy; t++) {
         int32_t token = greedy_of(hone_session_logits(s, 0), l->n_vocab);
-        CHECK_MSG(token == c->greedy[t], "case %zu, step %zu: %d, expected %d", i, t, token, c->greedy[t]);
+        CHECK_MSG(token == c->greedy[t], "case %zu, step %zu: %d, expected %d", i, t, token,
+                  c->greedy[t]);
         CHECK_OK(hone_step(&(hone_step_item){s, &c->greedy[t], 1, HONE_LOGITS_LAST}, 1));
     }
     double difference = want ? largest_difference(hone_session_logits(s, 0), want, l->n_vocab) : 0;
@@ -85,7 +88,10 @@ static void generate_matches(lm *l, size_t i, hone_draft_kind kind) {
                   memcmp(result.tokens, c->greedy, c->n_greedy * sizeof *c->greedy) == 0,
                   "case %zu: another text (%zu tokens)", i, result.n_tokens);
         CHECK(result.finish == HONE_FINISH_LENGTH);
-        if (kind == HONE_DRAFT_MODEL) CHECK(result.n_drafted > 0 && result.n_accepted == result.n_drafted);
+        if (kind == HONE_DRAFT_MODEL) {
+            CHECK(result.n_drafted > 0);
+            CHECK(result.n_accepted == result.n_drafted);
+        }
     }
     hone_result_release(&result);
     hone_session_close(draft);
@@ -121,7 +127,7 @@ static void forked_in_the_middle(lm *l, size_t i) {
     hone_session_close(parent);
     size_t reused;
     CHECK_OK(hone_prefill(child, c->ids, c->n_ids, &reused, NULL, NULL));
-    CHECK(reused == (half == c->n_ids ? half : half));
+    CHECK(reused == half);
     CHECK(same_row(l, c, c->n_ids - 1, hone_session_logits(child, 0)));
     CHECK_OK(hone_prefill(other, c->ids, c->n_ids, &reused, NULL, NULL));
     CHECK(same_row(l, c, c->n_ids - 1, hone_session_logits(other, 0)));
@@ -166,7 +172,8 @@ static void batched_as_alone(lm *l) {
     for (size_t t = 0; t < cases[0]->n_greedy; t++) {
         for (size_t j = 0; j < n; j++) {
             const float *last = session_last_logits(sessions[j]);
-            CHECK_MSG(greedy_of(last, l->n_vocab) == cases[j]->greedy[t], "sequence %zu, step %zu", j, t);
+            CHECK_MSG(greedy_of(last, l->n_vocab) == cases[j]->greedy[t], "sequence %zu, step %zu",
+                      j, t);
             items[j] = (hone_step_item){sessions[j], &cases[j]->greedy[t], 1, HONE_LOGITS_LAST};
         }
         CHECK_OK(hone_step(items, n));
@@ -212,7 +219,8 @@ static bool same_ids(const token_list *have, const json_t *array) {
 
 static void check_encoding(const lm *l, const json_t *text, const json_t *ids, unsigned flags) {
     token_list have = {0};
-    CHECK_OK(tokenizer_encode(l->model->tokenizer, json_string_value(text), json_string_length(text),
+    CHECK_OK(tokenizer_encode(l->model->tokenizer, json_string_value(text),
+                              json_string_length(text),
                               NULL, 0, flags, &have));
     CHECK_MSG(same_ids(&have, ids), "\"%s\" has other ids", json_string_value(text));
     token_list_release(&have);
@@ -222,7 +230,8 @@ static void tokenizer_matches(lm *l) {
     size_t i;
     json_t *row;
     json_array_foreach(json_object_get(l->g->json, "tokenizer"), i, row) {
-        const json_t *text = json_object_get(row, "text"), *decoded = json_object_get(row, "decoded");
+        const json_t *text = json_object_get(row, "text");
+        const json_t *decoded = json_object_get(row, "decoded");
         check_encoding(l, text, json_object_get(row, "ids"), 0);
         check_encoding(l, text, json_object_get(row, "ids_with_special"), ENCODE_ADD_SPECIAL);
         size_t n, bytes;
@@ -236,9 +245,11 @@ static void tokenizer_matches(lm *l) {
         }
         free(ids);
     }
-    json_array_foreach(json_object_get(l->g->json, "cases"), i, row)
+    json_array_foreach(json_object_get(l->g->json, "cases"), i, row) {
+        bool special = json_is_true(json_object_get(row, "add_special_tokens"));
         check_encoding(l, json_object_get(row, "prompt"), json_object_get(row, "ids"),
-                       json_is_true(json_object_get(row, "add_special_tokens")) ? ENCODE_ADD_SPECIAL : 0);
+                       special ? ENCODE_ADD_SPECIAL : 0);
+    }
 }
 
 static void chats_match(lm *l) {
@@ -255,7 +266,8 @@ static void chats_match(lm *l) {
         CHECK(l->model->template != NULL);
         if (l->model->template &&
             CHECK_OK(chat_template_render(l->model->template, variables, &clock, &have))) {
-            CHECK_MSG(strcmp(have.text, want) == 0, "chat %zu:\n%s\nexpected:\n%s", i, have.text, want);
+            CHECK_MSG(strcmp(have.text, want) == 0, "chat %zu:\n%s\nexpected:\n%s", i, have.text,
+                      want);
             token_list ids = {0};
             CHECK_OK(tokenizer_encode(l->model->tokenizer, have.text, have.n, have.control,
                                       have.n_control, 0, &ids));

@@ -57,7 +57,8 @@ static void products_are_near(const golden *g, const char *name, dtype type, boo
     if (quantised && !matmul_can_quantise(&w)) return;
     const kernels *k;
     if (!CHECK_OK(kernels_get(&k))) return;
-    float *x = mem_alloc_aligned(n_tokens * n_in, sizeof *x), *y = calloc(n_tokens * n_out, sizeof *y);
+    float *x = mem_alloc_aligned(n_tokens * n_in, sizeof *x);
+    float *y = calloc(n_tokens * n_out, sizeof *y);
     memcpy(x, input->view.data, input->bytes);
     void *memory = quantised ? mem_alloc_aligned(activations_bytes(n_tokens, n_in), 1) : NULL;
     activations a;
@@ -66,8 +67,9 @@ static void products_are_near(const golden *g, const char *name, dtype type, boo
     void *scratch = mem_alloc_aligned(matmul_scratch_bytes(&w, n_tokens), 1);
     matmul_rows(k, y, n_out, &w, 0, n_out, &a, scratch);
     /* Rounding 32 numbers to 8 bits by their largest moves each by about 0.005 of their spread, and
-     * the sum of n products by about 0.008 / sqrt(n) of its magnitude. That is the size of the error,
-     * not its bound: here its root mean square may be 0.0126 / sqrt(n), a single one four times that. */
+     * the sum of n products by about 0.008 / sqrt(n) of its magnitude. That is the size of the
+     * error, not its bound: here its root mean square may be 0.0126 / sqrt(n), a single one four
+     * times that. */
     double bound = quantised ? 5e-2 / sqrt((double)n_in) : 2e-6, squares = 0;
     for (size_t i = 0; i < n_tokens * n_out; i++) {
         double want, scale;

@@ -165,7 +165,8 @@ static void perplexity_matches(real *r) {
 
 static void mean_kl_is_small(real *r) {
     double mean = r->kl_sum / (double)r->n_kl;
-    printf("KL divergence %.2g over %zu positions; argmax equal at %zu of %zu steps\n", mean, r->n_kl,
+    printf("KL divergence %.2g over %zu positions; argmax equal at %zu of %zu steps\n", mean,
+           r->n_kl,
            r->n_forced - r->n_missed, r->n_forced);
     CHECK_MSG(r->n_kl > 0 && mean <= (r->exact ? 1e-8 : 0.01), "mean KL divergence %g", mean);
 }
@@ -204,7 +205,8 @@ void check_real_model(const golden *g) {
         EACH_ROW("logits at every position", full_logits_match(&r, i, row));
         RUN_NAMED("KL divergence", mean_kl_is_small(&r));
         RUN_NAMED("perplexity", perplexity_matches(&r));
-        if (exact) printf("largest deviation of a logit: %.3g (allowed %.3g)\n", r.largest, EXACT_BOUND);
+        if (exact) printf("largest deviation of a logit: %.3g (allowed %.3g)\n", r.largest,
+                          EXACT_BOUND);
     }
     hone_model_close(r.model);
 }

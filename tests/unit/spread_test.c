@@ -20,7 +20,8 @@ static void one_value_has_no_confidence(void) {
 }
 
 /* Tabled, for example in Conover, Practical Nonparametric Statistics: n = 5 gives 1 − 2/32 for
- * smallest to largest; n = 6 is the first with 95 %; n = 10 allows the second to the ninth value. */
+ * smallest to largest; n = 6 is the first with 95 %; n = 10 allows the second to the ninth
+ * value. */
 static void the_interval_is_as_tabled(void) {
     double values[10] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
     spread five = spread_of(values, 5), six = spread_of(values, 6), ten = spread_of(values, 10);

@@ -22,13 +22,15 @@ static void quantise_row_avx2(int8_t *q, float *scale, float *sum32, float *sum1
         __m256i largest = _mm256_setzero_si256(); /* as bits, above which NaN stands */
         for (int i = 0; i < 4; i++) {
             v[i] = _mm256_loadu_ps(x + 8 * i);
-            largest = _mm256_max_epi32(_mm256_and_si256(_mm256_castps_si256(v[i]), magnitude), largest);
+            largest = _mm256_max_epi32(_mm256_and_si256(_mm256_castps_si256(v[i]), magnitude),
+                                       largest);
         }
         __m128i four =
             _mm_max_epi32(_mm256_castsi256_si128(largest), _mm256_extracti128_si256(largest, 1));
         four = _mm_max_epi32(four, _mm_unpackhi_epi64(four, four));
         four = _mm_max_epi32(four, _mm_shuffle_epi32(four, 1));
-        float most = _mm_cvtss_f32(_mm_castsi128_ps(four)), s = most < 1e-35f ? 0.0f : most / 127.0f;
+        float most = _mm_cvtss_f32(_mm_castsi128_ps(four));
+        float s = most < 1e-35f ? 0.0f : most / 127.0f;
         __m256 inverse = _mm256_set1_ps(s > 0 ? 1.0f / s : 0.0f);
         __m256i whole[4];
         for (int i = 0; i < 4; i++) whole[i] = _mm256_cvtps_epi32(_mm256_mul_ps(v[i], inverse));
