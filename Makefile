@@ -32,7 +32,8 @@ ALL_CFLAGS  = -std=c11 $(WARN) -fPIC -fvisibility=hidden -ffp-contract=off -pthr
 COMPILE     = $(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(ISA) -MMD -MP
 
 ARCH    := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
-KERNELS := $(if $(filter x86_64,$(ARCH)),src/tensor/x86)$(if $(filter aarch64 arm64,$(ARCH)),src/tensor/arm)
+KERNELS := $(if $(filter x86_64,$(ARCH)),src/tensor/x86)
+KERNELS += $(if $(filter aarch64 arm64,$(ARCH)),src/tensor/arm)
 OUTSIDE := src/cli/%.c $(if $(ENGINE_ONLY),src/weights/%.c src/base/http.c src/base/sha256.c)
 
 LIB_SRC  := $(filter-out $(OUTSIDE),$(wildcard src/*/*.c) $(wildcard $(addsuffix /*.c,$(KERNELS))))
@@ -49,8 +50,8 @@ all: $(BUILD)/hone $(LIB) $(BUILD)/libhone.so ## build the program and the libra
 
 # --- rules ---
 
-# Instruction-set flags go to files named for their set and to no other. (Sanitizers set SIMD_OPT=-O1:
-# gcc needs many minutes for their checks in unrolled intrinsics.)
+# Instruction-set flags go to files named for their set and to no other. (Sanitizers set
+# SIMD_OPT=-O1: gcc needs many minutes for their checks in unrolled intrinsics.)
 SIMD_OPT ?= -O3
 AVX2   := $(SIMD_OPT) -mavx2 -mfma -mf16c
 AVX512 := $(AVX2) -mavx512f -mavx512bw -mavx512dq -mavx512vl
@@ -105,8 +106,9 @@ vectors: $(TOOLS) ## tokenizer and template vectors: make vectors VECTORS=folder
 	@HONE_TEST_CACHE=$(CACHE) sh tests/vectors.sh $(BUILD) $(VECTORS)
 
 SANITIZED := CC=$(CC) SIMD_OPT=-O1 CFLAGS="-O1 -g -fno-omit-frame-pointer
+ADDRESS   := -fsanitize=address,undefined -fno-sanitize-recover=all
 sanitize: ## the tests under address and undefined behaviour sanitizers, threads apart
-	$(MAKE) BUILD=$(BUILD)/asan $(SANITIZED) -fsanitize=address,undefined -fno-sanitize-recover=all" all tests
+	$(MAKE) BUILD=$(BUILD)/asan $(SANITIZED) $(ADDRESS)" all tests
 	sh tests/sanitize.sh $(BUILD)/asan
 	$(MAKE) BUILD=$(BUILD)/tsan $(SANITIZED) -fsanitize=thread" all tests
 	sh tests/sanitize.sh $(BUILD)/tsan
@@ -134,7 +136,8 @@ install: all ## into PREFIX (/usr/local), below DESTDIR
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig \
 	    $(DESTDIR)$(PREFIX)/include/hone $(DESTDIR)$(PREFIX)/share/man/man1 \
 	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
-	    $(DESTDIR)$(PREFIX)/share/zsh/site-functions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	    $(DESTDIR)$(PREFIX)/share/zsh/site-functions \
+	    $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 	install -m 755 $(BUILD)/hone $(DESTDIR)$(PREFIX)/bin/hone
 	install -m 644 $(LIB) $(DESTDIR)$(PREFIX)/lib/libhone.a
 	install -m 755 $(BUILD)/libhone.so $(DESTDIR)$(PREFIX)/lib/libhone.so.0
@@ -146,7 +149,7 @@ install: all ## into PREFIX (/usr/local), below DESTDIR
 	install -m 644 completions/hone.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/hone
 	install -m 644 completions/_hone $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_hone
 	install -m 644 completions/hone.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/hone.fish
-	test -n "$(DESTDIR)" || ldconfig 2>/dev/null || true
+	test -n "$(DESTDIR)" || ldconfig 2>/dev/null || true # programs find the library at once
 
 clean: ## remove what was built
 	rm -rf $(BUILD)

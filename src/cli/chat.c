@@ -1,8 +1,8 @@
 /* The chat at a terminal: line editing and history by libedit, the conversation, its commands.
  *
  * Ctrl-C while the model answers ends the answer; at the prompt it drops what is typed, and where
- * nothing is, twice in a row, it leaves, as Ctrl-D and /bye do. The library keeps what both sides said in its cache, so
- * that a turn computes only what is new. */
+ * nothing is, twice in a row, it leaves, as Ctrl-D and /bye do. The library keeps what both sides
+ * said in its cache, so that a turn computes only what is new. */
 #include <errno.h>
 #include <histedit.h>
 #include <langinfo.h>

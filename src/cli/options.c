@@ -54,8 +54,8 @@ const char *cli_nearest(const char *typed, const char *const *words) {
 
 /* --- help --- */
 
-/* Prints `text` from column `column` on, breaking at spaces; a "\n" in it is kept, and so are spaces
- * behind one. */
+/* Prints `text` from column `column` on, breaking at spaces; a "\n" in it is kept, and so are
+ * spaces behind one. */
 static void print_wrapped(FILE *out, const char *text, int column, int indent) {
     while (*text) {
         size_t word = strcspn(text, " \n");
