@@ -75,12 +75,13 @@ typedef struct reader {
 static void remember(child *c, const char *line) {
     size_t room = sizeof c->last_words, old = strlen(c->last_words), n = strlen(line);
     if (n >= room / 2) line += n - room / 2, n = room / 2;
-    const char *glue = old ? " | " : "";
-    size_t needed = old + strlen(glue) + n + 1, drop = 0;
-    if (needed > room) drop = needed - room < old ? needed - room : old;
-    memmove(c->last_words, c->last_words + drop, old - drop + 1);
-    old -= drop;
-    snprintf(c->last_words + old, room - old, "%s%s", glue, line);
+    if (old && old + n + 4 > room) { /* whole lines go, the oldest first */
+        const char *next = strstr(c->last_words + (old + n + 4 - room), " | ");
+        size_t kept = next ? strlen(next + 3) : 0;
+        memmove(c->last_words, c->last_words + old - kept, kept + 1);
+        old = kept;
+    }
+    snprintf(c->last_words + old, room - old, "%s%s", old ? " | " : "", line);
 }
 
 static bool end_line(reader *r) {

@@ -197,8 +197,8 @@ int cmd_run(int argc, char **argv) {
         .command = "run",
         .operands = "MODEL [PROMPT]",
         .about = "Answers once, streaming to standard output. The prompt is the argument, a "
-                 "--file, or standard input where that is not a terminal; without any of them, a "
-                 "chat begins (/help lists its commands).\n\n"
+                 "--file, or standard input: where that is not a terminal, or as \"-\". Without any "
+                 "of them a chat begins (/help lists its commands).\n\n"
                  "MODEL is a name in the store (hone list), a GGUF file or a Hugging Face folder.",
         .examples = "hone run smollm2:135m \"Why is the sky blue?\"\n"
                     "hone run smollm2:135m --temperature 0 --json < question.txt\n"
@@ -214,6 +214,7 @@ int cmd_run(int argc, char **argv) {
     s.model = operands.items[0];
     s.options = options;
     const char *argument = operands.n > 1 ? operands.items[1] : NULL;
+    if (argument && !file && !strcmp(argument, "-")) file = argument, argument = NULL;
     bool chat = !argument && !file && cli_is_terminal(stdin);
     if (chat && (json || !cli_is_terminal(stdout))) {
         return cli_wrong_use(&usage, "a prompt is missing: give it as an argument, with --file or "

@@ -21,8 +21,9 @@ void hone_free(void *memory) { mem_free(memory); }
 #define WORKING_BYTES (64u << 20)
 
 static const char *show_bytes(char out[32], uint64_t bytes) {
-    bool small = bytes < 1000000000;
-    snprintf(out, 32, small ? "%.1f MB" : "%.2f GB", (double)bytes / (small ? 1e6 : 1e9));
+    bool small = bytes < (uint64_t)1000 << 20;
+    snprintf(out, 32, small ? "%.1f MiB" : "%.2f GiB",
+             (double)bytes / (double)(small ? 1 << 20 : 1 << 30));
     return out;
 }
 
