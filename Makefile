@@ -90,7 +90,11 @@ $(BUILD)/tests/golden: $(GOLD_SRC) $(wildcard tests/golden/*.h tests/*.h) $(LIB)
 
 # --- goals ---
 
-test: all tests ## everything that must hold; ends with `N passed, N failed`
+# Goals that build first use all cores, unless -j says otherwise (only recipes can see that).
+JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1))
+
+test: ## everything that must hold; ends with `N passed, N failed`
+	@$(MAKE) --no-print-directory $(JOBS) all tests
 	@sh tests/run.sh $(BUILD)
 
 tests: $(UNIT) $(TOOLS) $(BUILD)/tests/golden $(BUILD)/example
@@ -108,15 +112,15 @@ vectors: $(TOOLS) ## tokenizer and template vectors: make vectors VECTORS=folder
 SANITIZED := CC=$(CC) SIMD_OPT=-O1 CFLAGS="-O1 -g -fno-omit-frame-pointer
 ADDRESS   := -fsanitize=address,undefined -fno-sanitize-recover=all
 sanitize: ## the tests under address and undefined behaviour sanitizers, threads apart
-	$(MAKE) BUILD=$(BUILD)/asan $(SANITIZED) $(ADDRESS)" all tests
+	$(MAKE) $(JOBS) BUILD=$(BUILD)/asan $(SANITIZED) $(ADDRESS)" all tests
 	sh tests/sanitize.sh $(BUILD)/asan
-	$(MAKE) BUILD=$(BUILD)/tsan $(SANITIZED) -fsanitize=thread" all tests
+	$(MAKE) $(JOBS) BUILD=$(BUILD)/tsan $(SANITIZED) -fsanitize=thread" all tests
 	sh tests/sanitize.sh $(BUILD)/tsan
 
 FUZZ_SECONDS ?= 60
 FUZZ_CC      ?= clang
 fuzz: ## every fuzz target for a minute (FUZZ_SECONDS), under sanitizers; needs clang
-	$(MAKE) BUILD=$(BUILD)/fuzzing CC=$(FUZZ_CC) SIMD_OPT=-O1 \
+	$(MAKE) $(JOBS) BUILD=$(BUILD)/fuzzing CC=$(FUZZ_CC) SIMD_OPT=-O1 \
 	    CFLAGS="-O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all" fuzzers
 	sh tests/fuzz.sh $(BUILD)/fuzzing $(FUZZ_SECONDS)
 

@@ -54,8 +54,7 @@ static hone_status prompt_ids(const generation *g, token_list *ids) {
         return fail(HONE_ERR_ARGUMENT, "give one of messages, prompt and prompt_ids");
     if (r->n_messages)
         return hone_render_chat(g->model, r->messages, r->n_messages, r->tools_json, NULL,
-                                &ids->ids,
-                                &ids->n);
+                                &ids->ids, &ids->n);
     if (r->prompt)
         return tokenizer_encode(g->model->tokenizer, r->prompt, r->prompt_bytes, NULL, 0,
                                 ENCODE_ADD_SPECIAL, ids);

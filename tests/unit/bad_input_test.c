@@ -293,7 +293,7 @@ static void damaged_norms_are_refused(void) {
 
 static void models_beyond_memory_are_refused_with_numbers(void) {
     CHECK_OK(model_write_gguf(&(model_recipe){0}, path));
-    CHECK(truncate(path, (off_t)1 << 43) == 0); /* 8.8 TB, sparse */
+    CHECK(truncate(path, (off_t)1 << 43) == 0); /* 8 TiB, sparse */
     check_open(path, HONE_ERR_MEMORY, path, "8192.06 GiB", "would fit");
 }
 
