@@ -1,5 +1,6 @@
 #include "weights/origin.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,7 +79,7 @@ static bool parse_part(origin_wheel_part *part, const char *text, size_t n) {
     const char *equals = hash ? memmem(text, (size_t)(hash - text), "==", 2) : NULL;
     return equals &&
            copy_word(part->package, sizeof part->package, text, (size_t)(equals - text), "._-") &&
-           part->package[0] != '-' &&
+           isalnum((unsigned char)part->package[0]) && /* PEP 508; no option, no ".." */
            copy_word(part->version, sizeof part->version, equals + 2, (size_t)(hash - equals - 2),
                      "._-+!") &&
            copy_path(part->member, sizeof part->member, hash + 1, n - (size_t)(hash + 1 - text));

@@ -133,7 +133,8 @@ static void bad_sources_are_refused(void) {
         "hf:#x",            "hf:a/b@x/y#z",   "hf:/a/b#x",        "hf:a/b#x\ny",  "pip:a#x",
         "pip:a==#x",        "pip:-r==1#x",    "pip:a==1",         "pip:a==1#",    "pip:a==1#/etc/x",
         "pip:a==1#x/../y",  "pip:a==1#x,",    "pip:--pre==1#x",   "pip:a b==1#x", "pip:a==1;c#x",
-        "https://",         "ftp://h/x.gguf", "git://h/x",        "pip:a==1#-x"};
+        "https://",         "ftp://h/x.gguf", "git://h/x",        "pip:a==1#-x",     "pip:..==1#x",
+        "pip:a==1#x,..==2#y"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         origin s;
         CHECK_MSG(origin_is_meant(bad[i]), "%s", bad[i]);
