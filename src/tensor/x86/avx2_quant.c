@@ -47,141 +47,16 @@ static void quantise_row_avx2(int8_t *q, float *scale, float *sum32, float *sum1
     }
 }
 
-/* --- one row, lanes along k --- */
+/* --- rows --- */
 
-/* The sums of four products each; |w| · 127 · 2 fits 16 bits. */
-INLINE __m256i dot_bytes(__m256i w, __m256i x, const bool is_signed) {
+/* |w| · 127 · 2 fits 16 bits. */
+INLINE __m256i dot_32(__m256i w, __m256i x, const bool is_signed) {
     __m256i pairs = is_signed ? _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w))
                               : _mm256_maddubs_epi16(w, x);
     return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
 }
 
-INLINE __m256 load_first(const float *p, size_t n) {
-    if (n >= 8) return _mm256_loadu_ps(p);
-    __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    return _mm256_maskload_ps(p, _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), lanes));
-}
-
-INLINE float sum_lanes(__m256 v) {
-    __m128 four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
-    four = _mm_add_ps(four, _mm_movehl_ps(four, four));
-    return _mm_cvtss_f32(_mm_add_ss(four, _mm_movehdup_ps(four)));
-}
-
-/* A piece of a row: where its codes lie, and its scales. */
-typedef struct row_piece {
-    const void *codes;
-    const float *scale, *min;
-} row_piece;
-
-/* Adds the products of up to 256 weights from k on with `tokens` tokens from t on. */
-INLINE void dot_piece(__m256 sum[][2], __m256 minima[], const dtype source, const size_t group,
-                      const bool is_signed, row_piece piece, const activations *x, size_t t,
-                      size_t k, size_t width, const int tokens) {
-    const unpack_traits traits = unpack_traits_of(source);
-    const size_t n = x->n_in, n_groups = width / group;
-    __m256 scale[MOST_TOKENS][2];
-    for (int i = 0; i < tokens; i++) {
-        const float *x_scale = x->scale + ((t + i) * n + k) / 32;
-        const float *x_sum = (group == 32 ? x->sum32 : x->sum16) + ((t + i) * n + k) / group;
-        __m256 eight = load_first(x_scale, width / 32);
-        if (group == 32) {
-            scale[i][0] = _mm256_mul_ps(_mm256_loadu_ps(piece.scale), eight);
-        } else {
-            __m256i twice = _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3);
-            __m256 first = _mm256_permutevar8x32_ps(eight, twice);
-            __m256 second = _mm256_permutevar8x32_ps(
-                eight, _mm256_add_epi32(twice, _mm256_set1_epi32(4)));
-            scale[i][0] = _mm256_mul_ps(_mm256_loadu_ps(piece.scale), first);
-            scale[i][1] = _mm256_mul_ps(_mm256_loadu_ps(piece.scale + 8), second);
-        }
-        for (size_t g = 0; g < n_groups && !is_signed; g += 8)
-            minima[i] = _mm256_fmadd_ps(_mm256_loadu_ps(piece.min + g),
-                                        load_first(x_sum + g, n_groups - g), minima[i]);
-    }
-#pragma GCC unroll 8
-    for (int j = 0; j < 8; j++) {
-        if (32 * (size_t)j >= width) break;
-        const bool small = traits.block == 32;
-        const char *block = (const char *)piece.codes + (small ? j * traits.block_bytes : 0);
-        __m256i w = source == UNPACKED ? load_32((const uint8_t *)piece.codes + 32 * j)
-                                       : codes_32(source, block, small ? 0 : j);
-        int first = 2 * j % 8;
-        __m256i of_group = group == 32 ? _mm256_set1_epi32(j)
-                                       : _mm256_setr_epi32(first, first, first, first, first + 1,
-                                                           first + 1, first + 1, first + 1);
-        for (int i = 0; i < tokens; i++) {
-            __m256i in = _mm256_loadu_si256((const void *)(x->q + (t + i) * n + k + 32 * j));
-            __m256 dot = _mm256_cvtepi32_ps(dot_bytes(w, in, is_signed));
-            __m256 factor =
-                _mm256_permutevar8x32_ps(scale[i][group == 32 ? 0 : j / 4], of_group);
-            sum[i][j % 2] = _mm256_fmadd_ps(dot, factor, sum[i][j % 2]);
-        }
-    }
-}
-
-/* One row with `tokens` tokens from t on. `source` is the type, and the codes go from the blocks
- * into registers, or UNPACKED: for more tokens they are unpacked first, for the same sums. */
-INLINE void dot_row(float *y, size_t y_stride, const dtype source, dtype type, const size_t group,
-                    const bool is_signed, const char *row, const activations *x, size_t t,
-                    const int tokens) {
-    const size_t n = x->n_in, step = 256;
-    const dtype_traits *layout = dtype_get(type);
-    __m256 sum[MOST_TOKENS][2], minima[MOST_TOKENS];
-    chunk c;
-    for (int i = 0; i < tokens; i++) sum[i][0] = sum[i][1] = minima[i] = _mm256_setzero_ps();
-    for (size_t begin = 0; begin < n; begin += CHUNK) {
-        const size_t width = n - begin < CHUNK ? n - begin : CHUNK;
-        const char *blocks = row + begin / layout->block * layout->block_bytes;
-        chunk_fill(&c, source, type, group, blocks, width, BIAS);
-        for (size_t k = 0; k < width; k += step) {
-            const row_piece w = {chunk_codes(&c, source, blocks, k), c.scale + k / group,
-                                 c.min + k / group};
-            size_t rest = width - k < step ? width - k : step;
-            dot_piece(sum, minima, source, group, is_signed, w, x, t, begin + k, rest, tokens);
-        }
-    }
-    for (int i = 0; i < tokens; i++) {
-        __m256 total = _mm256_add_ps(sum[i][0], sum[i][1]);
-        y[(t + i) * y_stride] = sum_lanes(_mm256_sub_ps(total, minima[i]));
-    }
-}
-
-/* All but the last token of an odd number. */
-static size_t dot_tokens(float *y, size_t y_stride, dtype type, const char *row,
-                         const activations *x) {
-    const unpack_traits traits = unpack_traits_of(type);
-#define DOT_ROW(tokens)                                                             \
-    if (traits.group == 16)                                                         \
-        dot_row(y, y_stride, UNPACKED, type, 16, false, row, x, t, tokens);         \
-    else if (traits.is_signed)                                                      \
-        dot_row(y, y_stride, UNPACKED, type, 32, true, row, x, t, tokens);          \
-    else                                                                            \
-        dot_row(y, y_stride, UNPACKED, type, 32, false, row, x, t, tokens)
-    size_t t = 0;
-    for (; t + 4 <= x->n_tokens; t += 4) DOT_ROW(4);
-    for (; t + 2 <= x->n_tokens; t += 2) DOT_ROW(2);
-#undef DOT_ROW
-    return t;
-}
-
-INLINE void dot_rows_of(float *y, size_t y_stride, const dtype type, const void *rows,
-                        size_t row_bytes, size_t n_rows, const activations *x) {
-    const unpack_traits traits = unpack_traits_of(type);
-    for (size_t r = 0; r < n_rows; r++) {
-        const char *row = (const char *)rows + r * row_bytes;
-        size_t t = x->n_tokens > 1 ? dot_tokens(y + r, y_stride, type, row, x) : 0;
-        if (t < x->n_tokens)
-            dot_row(y + r, y_stride, type, type, traits.group, traits.is_signed, row, x, t, 1);
-    }
-}
-
-static void dot_rows_avx2(float *y, size_t y_stride, dtype type, const void *rows, size_t row_bytes,
-                          size_t n_rows, const activations *x) {
-#define DOT_ROWS(block_type) dot_rows_of(y, y_stride, block_type, rows, row_bytes, n_rows, x)
-    FOR_BLOCK_TYPE(type, DOT_ROWS)
-#undef DOT_ROWS
-}
+#include "tensor/x86/dot_rows.h"
 
 /* --- panels: 16 rows, lanes along the rows --- */
 
@@ -301,7 +176,7 @@ static void gemm_panel_avx2(float *y, size_t y_stride, dtype type, const panel *
 
 void kernels_fill_avx2_quant(kernels *k) {
     k->quantise_row = quantise_row_avx2;
-    k->dot_rows = dot_rows_avx2;
+    k->dot_rows = dot_rows_x86;
     k->panel_rows = PANEL_ROWS;
     k->pack_panel = pack_panel_avx2;
     k->gemm_panel = gemm_panel_avx2;

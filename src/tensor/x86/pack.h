@@ -24,39 +24,9 @@ static void unpack_piece(dtype type, uint8_t *codes, float *scale, float *min, c
 #undef UNPACK
 }
 
-/* --- rows, a chunk at a time --- */
-
-enum { CHUNK = 2048 };
-
-typedef struct chunk {
-    _Alignas(64) uint8_t codes[CHUNK];
-    float scale[CHUNK / 16 + 16], min[CHUNK / 16 + 16]; /* sixteen zeros behind the last */
-} chunk;
-
-#define UNPACKED DTYPE_I8 /* in place of a block type: the codes are unpacked bytes */
-
-/* Scales and minima of `width` weights of the constant type `source`; codes too where it is
- * UNPACKED, for blocks of `type`. */
-INLINE void chunk_fill(chunk *c, const dtype source, dtype type, const size_t group,
-                       const void *blocks, size_t width, const uint8_t bias) {
-    if (source == UNPACKED)
-        unpack_piece(type, c->codes, c->scale, c->min, blocks, width, bias);
-    else
-        unpack_scales_and_minima(source, c->scale, c->min, zero_code(source, bias), blocks, width);
-    for (int i = 0; i < 16; i += 8) {
-        _mm256_storeu_ps(c->scale + width / group + i, _mm256_setzero_ps());
-        _mm256_storeu_ps(c->min + width / group + i, _mm256_setzero_ps());
-    }
-}
-
-/* Where the codes of a chunk from column k on are, when the chunk's blocks lie at `blocks`. */
-INLINE const void *chunk_codes(const chunk *c, const dtype source, const void *blocks, size_t k) {
-    if (source == UNPACKED) return c->codes + k;
-    const unpack_traits traits = unpack_traits_of(source);
-    return (const char *)blocks + k / traits.block * traits.block_bytes;
-}
-
 /* --- panels --- */
+
+enum { PIECE = 256 }; /* weights at a time: of a row, a whole number of blocks of each type */
 
 /* to[c, r] = from[r, c] for eight rows r and eight columns c of 32 bits. */
 INLINE void transpose_8x8(uint32_t *to, size_t to_stride, const uint32_t *from,
@@ -94,10 +64,10 @@ static void transpose(void *to, const void *from, size_t from_stride, size_t row
     }
 }
 
-/* As the slot pack_panel. 256 columns of all rows at a time stay in the first cache. */
+/* As the slot pack_panel. PIECE columns of all rows at a time stay in the first cache. */
 static void pack_panel_x86(dtype type, const panel *to, const void *rows, size_t row_bytes,
                            size_t n_rows, size_t n, const size_t panel_rows, const uint8_t bias) {
-    enum { PIECE = 256, MOST_ROWS = 32 };
+    enum { MOST_ROWS = 32 };
     _Alignas(64) uint8_t q[MOST_ROWS][PIECE];
     _Alignas(64) float scale[MOST_ROWS][PIECE / 16], min[MOST_ROWS][PIECE / 16];
     const unpack_traits traits = unpack_traits_of(type);
