@@ -97,6 +97,7 @@ static hone_status quantise(job *j) {
     TRY(recode_check_output(j->out_path, j->in_path, j->options->replace));
     TRY(gguf_open(&j->in, j->in_path));
     size_t n = gguf_n_tensors(j->in);
+    if (n == 0) return fail(HONE_ERR_FORMAT, "%s: no tensors in it", j->in_path);
     j->types = mem_calloc(n, sizeof *j->types);
     if (!j->types) return mem_fail("tensor types", n * sizeof *j->types);
     for (size_t i = 0; i < n; i++) total += gguf_tensor_at(j->in, i)->bytes;
