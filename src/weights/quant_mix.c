@@ -130,10 +130,6 @@ const quant_mix *quant_mix_at(size_t i) {
 }
 
 const quant_mix *quant_mix_by_name(const char *name) {
-    static const char *const short_names[][2] = {
-        {"Q5_K", "Q5_K_M"}, {"Q4_K", "Q4_K_M"}, {"Q3_K", "Q3_K_M"}};
-    for (size_t i = 0; i < sizeof short_names / sizeof *short_names; i++)
-        if (strcasecmp(short_names[i][0], name) == 0) name = short_names[i][1];
     for (size_t i = 0; i < sizeof mixes / sizeof *mixes; i++)
         if (strcasecmp(mixes[i].name, name) == 0) return &mixes[i];
     return NULL;

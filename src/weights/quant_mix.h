@@ -10,8 +10,7 @@
 
 typedef struct quant_mix quant_mix;
 
-/* NULL where there is no mix of that name (any case). "Q3_K", "Q4_K" and "Q5_K" mean their _M.
- * Mixes are constants. */
+/* NULL where there is no mix of that name (any case). Mixes are constants. */
 const quant_mix *quant_mix_by_name(const char *name);
 /* The i-th one, NULL behind the last. */
 const quant_mix *quant_mix_at(size_t i);
