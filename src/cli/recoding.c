@@ -1,6 +1,7 @@
 #include "cli/recoding.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "cli/cli.h"
 #include "cli/interrupt.h"
@@ -24,7 +25,10 @@ static int unknown_type(const cli_usage *usage, const char *typed) {
     names[n] = NULL;
     for (size_t i = 0; typed[i] && i + 1 < sizeof upper; i++)
         upper[i] = typed[i] >= 'a' && typed[i] <= 'z' ? (char)(typed[i] - 32) : typed[i];
-    const char *nearest = cli_nearest(upper, names);
+    const char *nearest = NULL;
+    for (size_t i = 0; i < n && !nearest; i++) /* "Q4_K": the mixes of that type begin with it */
+        if (upper[0] && strncmp(names[i], upper, strlen(upper)) == 0) nearest = names[i];
+    if (!nearest) nearest = cli_nearest(upper, names);
     if (nearest)
         return cli_wrong_use(usage, "there is no type \"%s\"; did you mean %s?", typed, nearest);
     return cli_wrong_use(usage, "there is no type \"%s\"; the types are:%s", typed, list);
