@@ -5,17 +5,22 @@ _hone_models() {
     hone list --json 2>/dev/null | sed -n 's/^ *"name": "\(.*\)",*$/\1/p'
 }
 
+_hone_types() {
+    hone quantize --help 2>/dev/null | tr ', ' '\n\n' | grep -xE '(B?F(16|32)|I?Q[0-9]_[A-Z0-9_]+)'
+}
+
 _hone() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]}
     local colon=${COMP_WORDBREAKS//[^:]/}
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        COMPREPLY=($(compgen -W "run pull list show rm bench version help" -- "$word"))
+        COMPREPLY=($(compgen -W "run pull list show rm convert quantize bench version help" -- "$word"))
         return
     fi
     case $before in
     --kv) COMPREPLY=($(compgen -W "f16 f32 q8_0" -- "$word")); return ;;
-    --file | -f) COMPREPLY=($(compgen -f -- "$word")); return ;;
+    --type) COMPREPLY=($(compgen -W "$(_hone_types)" -- "$word")); return ;;
+    --file | -f | --output | -o) COMPREPLY=($(compgen -f -- "$word")); return ;;
     --draft) COMPREPLY=($(compgen -W "ngram $(_hone_models)" -- "$word")); return ;;
     esac
     case $word in
@@ -27,7 +32,7 @@ _hone() {
         ;;
     esac
     case $command in
-    help) COMPREPLY=($(compgen -W "run pull list show rm bench version" -- "$word")) ;;
+    help) COMPREPLY=($(compgen -W "run pull list show rm convert quantize bench version" -- "$word")) ;;
     run | show | bench)
         # bash takes a name apart at its colon; complete what stands behind it.
         local typed=$word prefix=
@@ -37,6 +42,7 @@ _hone() {
         COMPREPLY=("${COMPREPLY[@]#"$prefix"}")
         [ -n "$prefix" ] || COMPREPLY+=($(compgen -f -- "$word"))
         ;;
+    convert | quantize) COMPREPLY=($(compgen -f -- "$word")) ;;
     rm | pull) COMPREPLY=($(compgen -W "$(_hone_models) smollm2:135m" -- "$word")) ;;
     esac
 }

@@ -37,6 +37,7 @@ void interrupt_init(void) {
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file-size limit is a failed write like any other */
 }
 
 static void forget(void) {

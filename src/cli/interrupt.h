@@ -10,7 +10,7 @@
 
 #include "hone/session.h"
 
-/* Once, at the start of main; also makes SIGPIPE harmless (see cli_finish_output). */
+/* Once, at the start of main; also makes SIGPIPE (see cli_finish_output) and SIGXFSZ harmless. */
 void interrupt_init(void);
 
 /* Clears the flag. `session` (may be NULL) is cancelled by the first signal. */

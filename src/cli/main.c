@@ -16,6 +16,8 @@ const cli_command cli_commands[] = {
     {"list", "the models in the local store", cmd_list},
     {"show", "what a model is, and the memory it needs", cmd_show},
     {"rm", "remove a model from the local store", cmd_rm},
+    {"convert", "write a Hugging Face folder as a GGUF file", cmd_convert},
+    {"quantize", "write a GGUF file with its weights in another type", cmd_quantize},
     {"bench", "measure a model's speed on this machine", cmd_bench},
     {"version", "version; with --verbose, processor features and libraries", cmd_version},
     {"help", "this page, or the page of a command", cmd_help},

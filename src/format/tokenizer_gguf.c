@@ -50,6 +50,17 @@ static const pre_rule pre_rules[] = {
     {"falcon", SPLIT_FALCON, false, false, false},
 };
 
+/* The first rule of the kind is the name that most programs know. */
+const char *tokenizer_spec_pre_name(const tokenizer_spec *spec) {
+    for (size_t i = 0; i < sizeof pre_rules / sizeof *pre_rules; i++) {
+        const pre_rule *rule = &pre_rules[i];
+        if (rule->split == spec->split && rule->nfc == spec->normalise_nfc &&
+            rule->ignore_merges == spec->ignore_merges)
+            return rule->name;
+    }
+    return NULL;
+}
+
 static bool is_text(gguf_string s, const char *text) {
     return s.n == strlen(text) && memcmp(s.data, text, s.n) == 0;
 }

@@ -28,21 +28,22 @@ hone_status tokenizer_spec_add_stop(tokenizer_spec *spec, int64_t id) {
 
 /* The texts that end a turn in some model family, and those that a model writes only when it has
  * gone past the end of a file. The same as llama.cpp's of early 2025. */
-static bool ends_a_turn(const token_entry *t) {
+bool token_is_known_stop(const token_entry *t) {
     static const char *const texts[] = {
         "<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>", "<|endoftext|>", "<|eom_id|>",
         "<EOT>", "<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<|fim_repo|>", "<|repo_name|>",
         "<fim-repo>", "<reponame>", "<repo_name>", "<|file_sep|>", "<file_sep>"
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-        if (t->n == strlen(texts[i]) && memcmp(t->text, texts[i], t->n) == 0) return true;
+        if (t->n == strlen(texts[i]) && memcmp(t->text, texts[i], t->n) == 0)
+            return t->type != TOKEN_UNUSED;
     return false;
 }
 
 hone_status tokenizer_spec_add_known_stops(tokenizer_spec *spec) {
     for (size_t i = 0; i < spec->n_tokens; i++) {
         const token_entry *t = &spec->tokens[i];
-        if (t->type != TOKEN_UNUSED && t->n && t->text[0] == '<' && ends_a_turn(t))
+        if (t->n && t->text[0] == '<' && token_is_known_stop(t))
             TRY(tokenizer_spec_add_stop(spec, (int64_t)i));
     }
     return HONE_OK;

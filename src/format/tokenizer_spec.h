@@ -75,13 +75,25 @@ hone_status tokenizer_spec_from_folder(tokenizer_spec *spec, const char *folder)
 hone_status tokenizer_spec_from_json(tokenizer_spec *spec, const char *json, size_t n,
                                      const char *name);
 
+/* Writes the spec as tokenizer.* keys, such that tokenizer_spec_from_gguf reads it back: BPE over
+ * characters without splits becomes the SentencePiece form, whose scores are the merges' order.
+ * Rows of the model beyond the tokens (n_vocab of them in all) and gaps become unused tokens,
+ * "[PAD17]". GGUF cannot say that a token swallows white space beside it, nor where else than in
+ * front of the text the first space goes; both get lost. What else it cannot say is
+ * HONE_ERR_UNSUPPORTED. `name` stands for the origin in errors. */
+hone_status tokenizer_spec_to_gguf(gguf_writer *w, const tokenizer_spec *spec, size_t n_vocab,
+                                   const char *name);
+
 void tokenizer_spec_release(tokenizer_spec *spec);
 
-/* --- for the two readers --- */
+/* --- for the readers and the writer --- */
 
 /* Adds an id to `stops` once; negative ids are passed over. */
 hone_status tokenizer_spec_add_stop(tokenizer_spec *spec, int64_t id);
 /* Adds every token whose text is known to end a turn (<|im_end|>, <|eot_id|>, …). */
 hone_status tokenizer_spec_add_known_stops(tokenizer_spec *spec);
+bool token_is_known_stop(const token_entry *token);
+/* The word of tokenizer.ggml.pre for byte-level BPE like this one, or NULL: no file can say it. */
+const char *tokenizer_spec_pre_name(const tokenizer_spec *spec);
 
 #endif

@@ -17,6 +17,7 @@
 #include "tensor/blocks.h"
 #include "tensor/quant.h"
 #include "weights/quant_mix.h"
+#include "weights/quantise.h"
 
 /* --- random numbers --- */
 
@@ -397,107 +398,6 @@ static hone_status run_synth(const char *shape_name, const quant_mix *mix, const
     return status;
 }
 
-/* --- other types for the same weights --- */
-
-typedef struct requant {
-    const gguf *in;
-    dtype *types; /* [tensors] wanted */
-    char (*names)[256];
-} requant;
-
-static hone_status encode_rows(const tensor *from, dtype type, uint8_t *out, float *row) {
-    size_t n_rows = from->ne[1] * from->ne[2] * from->ne[3], row_bytes;
-    if (!dtype_row_bytes(type, from->ne[0], &row_bytes))
-        return fail(HONE_ERR_UNSUPPORTED, "rows of %zu", from->ne[0]);
-    for (size_t i = 0; i < n_rows; i++) {
-        quant_decode_row(from->type, row, tensor_row(from, i), from->ne[0]);
-        TRY(quant_encode_row(type, out + i * row_bytes, row, from->ne[0], NULL));
-    }
-    return HONE_OK;
-}
-
-static hone_status requantise_tensor(void *user, size_t index, void *out, size_t bytes) {
-    const requant *r = user;
-    const gguf_tensor *t = gguf_tensor_at(r->in, index);
-    if (t->view.type == r->types[index]) {
-        memcpy(out, t->view.data, bytes);
-        return HONE_OK;
-    }
-    float *row = mem_alloc_aligned(t->view.ne[0], sizeof *row);
-    if (!row) return mem_fail("a row", t->view.ne[0] * sizeof *row);
-    hone_status status = encode_rows(&t->view, r->types[index], out, row);
-    mem_free(row);
-    return status;
-}
-
-static bool key_is(const gguf_kv *kv, const char *key) {
-    return kv->key.n == strlen(key) && memcmp(kv->key.data, key, kv->key.n) == 0;
-}
-
-/* All keys but those that this run makes untrue. */
-static hone_status copy_keys(gguf_writer *w, const gguf *in, const quant_mix *mix) {
-    static const char file_type[] = "general.file_type", version[] = "general.quantization_version";
-    for (size_t i = 0; i < gguf_n_kv(in); i++) {
-        const gguf_kv *kv = gguf_kv_at(in, i);
-        if (key_is(kv, file_type))
-            TRY(gguf_put_u32(w, file_type, quant_mix_file_type(mix)));
-        else if (key_is(kv, version))
-            TRY(gguf_put_u32(w, version, 2));
-        else if (kv->key.n < 6 || memcmp(kv->key.data, "split.", 6) != 0)
-            TRY(gguf_put_copy(w, kv));
-    }
-    if (!gguf_find(in, file_type)) TRY(gguf_put_u32(w, file_type, quant_mix_file_type(mix)));
-    return gguf_find(in, version) ? HONE_OK : gguf_put_u32(w, version, 2);
-}
-
-static uint64_t hyperparameter(const gguf *in, const char *end) {
-    gguf_string architecture = {"", 0};
-    char key[256];
-    uint64_t value = 0;
-    gguf_get_string(in, "general.architecture", &architecture);
-    snprintf(key, sizeof key, "%.*s.%s", (int)architecture.n, architecture.data, end);
-    gguf_get_u64(in, key, &value);
-    return value;
-}
-
-static hone_status plan_types(requant *r, gguf_writer *w, const quant_mix *mix) {
-    quant_mix_model model = {
-        .n_layers = hyperparameter(r->in, "block_count"),
-        .n_heads = hyperparameter(r->in, "attention.head_count"),
-        .n_kv_heads = hyperparameter(r->in, "attention.head_count_kv"),
-        .has_output = gguf_find_tensor(r->in, "output.weight") != NULL,
-    };
-    for (size_t i = 0; i < gguf_n_tensors(r->in); i++) {
-        const gguf_tensor *t = gguf_tensor_at(r->in, i);
-        snprintf(r->names[i], sizeof r->names[i], "%.*s", (int)t->name.n, t->name.data);
-        r->types[i] = quant_mix_type(mix, &model, r->names[i], &t->view);
-        if (!dtype_get(t->view.type)->is_weight) r->types[i] = t->view.type;
-        TRY(gguf_put_tensor(w, r->names[i], r->types[i], t->view.ne, t->view.n_dims));
-    }
-    return HONE_OK;
-}
-
-static hone_status run_requantise(const char *in_path, const quant_mix *mix, const char *path) {
-    gguf *in = NULL;
-    gguf_writer *w = NULL;
-    requant r = {0};
-    TRY(gguf_open(&in, in_path));
-    r.in = in;
-    r.types = mem_calloc(gguf_n_tensors(in), sizeof *r.types);
-    r.names = mem_calloc(gguf_n_tensors(in), sizeof *r.names);
-    hone_status status = HONE_OK;
-    if (!r.types || !r.names) status = mem_fail("tensors", gguf_n_tensors(in));
-    if (status == HONE_OK) status = gguf_writer_open(&w);
-    if (status == HONE_OK) status = copy_keys(w, in, mix);
-    if (status == HONE_OK) status = plan_types(&r, w, mix);
-    if (status == HONE_OK) status = gguf_write(w, path, requantise_tensor, &r);
-    mem_free(r.types);
-    mem_free(r.names);
-    gguf_writer_close(w);
-    gguf_close(in);
-    return status;
-}
-
 /* --- the program --- */
 
 static int usage(void) {
@@ -518,7 +418,7 @@ int main(int argc, char **argv) {
     if (mix && strcmp(argv[1], "synth") == 0)
         status = run_synth(argv[2], mix, argv[4]);
     else if (mix && strcmp(argv[1], "requantise") == 0)
-        status = run_requantise(argv[2], mix, argv[4]);
+        status = quantise_gguf(argv[2], argv[4], mix, &(recode_options){.replace = true}, NULL);
     else
         return usage();
     if (status == HONE_OK) return 0;

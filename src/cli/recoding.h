@@ -1,0 +1,30 @@
+/* What `convert` and `quantize` share: the type's name, progress, interruption, the last line. */
+#ifndef CLI_RECODING_H
+#define CLI_RECODING_H
+
+#include "cli/options.h"
+#include "weights/quant_mix.h"
+#include "weights/recode.h"
+
+typedef struct recoding {
+    const char *type;  /* as typed, or NULL */
+    int64_t threads;   /* CLI_UNSET: one for each core */
+    bool replace;
+    const quant_mix *mix; /* recoding_prepare's */
+    recode_options options;
+} recoding;
+
+#define RECODING_OPTIONS(r, type_help)                                                  \
+    CLI_TEXT("type", 0, &(r)->type, "TYPE", type_help),                                 \
+    CLI_INTEGER("threads", 't', &(r)->threads, "N", 1, 1024,                            \
+                "compute threads (default: one for each core)"),                        \
+    CLI_FLAG("force", 0, &(r)->replace, "replace the output if it exists")
+
+/* Finds the type and makes the options ready, under which an interrupt cancels the work. Returns
+ * CLI_PARSED, or the exit code after a complaint. */
+int recoding_prepare(recoding *r, const cli_usage *usage);
+
+/* After the work: takes the progress away, tells of a failure. Returns an exit code. */
+int recoding_finish(hone_status status);
+
+#endif
