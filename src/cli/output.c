@@ -11,10 +11,11 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "base/system.h"
 #include "base/utf8.h"
 #include "cli/cli.h"
 
-enum { MAX_CELL = 4096, MAX_PRINTABLE = 1 << 20 };
+enum { MAX_CELL = 4096, MAX_PRINTABLE = 1 << 20, PROGRESS_INTERVAL_MS = 100 };
 
 /* --- colours --- */
 
@@ -181,6 +182,7 @@ json_t *cli_json_text(const char *text) {
 /* --- progress --- */
 
 static bool progress_shown;
+static double progress_drawn_ms = -PROGRESS_INTERVAL_MS;
 
 static bool progress_wanted(void) {
     static int wanted = -1;
@@ -200,8 +202,26 @@ void cli_progress(const char *format, ...) {
     progress_shown = true;
 }
 
+void cli_progress_bytes(const char *label, uint64_t done, uint64_t total) {
+    static double start_ms;
+    static uint64_t start_bytes;
+    double now = clock_ms();
+    if (!progress_shown) {
+        start_ms = now;
+        start_bytes = done;
+    }
+    if (now - progress_drawn_ms < PROGRESS_INTERVAL_MS) return;
+    progress_drawn_ms = now;
+    cli_text have, all, rate;
+    double seconds = (now - start_ms) / 1000;
+    double per_second = seconds > 0 ? (double)(done - start_bytes) / seconds : 0;
+    cli_progress("%s  %s of %s  %s/s", label, cli_format_bytes(&have, done),
+                 cli_format_bytes(&all, total), cli_format_bytes(&rate, (uint64_t)per_second));
+}
+
 void cli_progress_clear(void) {
     if (!progress_shown) return;
+    progress_drawn_ms = -PROGRESS_INTERVAL_MS;
     fputs("\r\033[K", stderr);
     fflush(stderr);
     progress_shown = false;

@@ -50,6 +50,8 @@ json_t *cli_json_text(const char *text);
 
 /* --- progress: one line on stderr that is rewritten; silent unless stderr is a terminal --- */
 void cli_progress(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* "label  41.2 MiB of 93.8 MiB  12.1 MiB/s"; redraws at most ten times a second. */
+void cli_progress_bytes(const char *label, uint64_t done, uint64_t total);
 void cli_progress_clear(void); /* leaves no trace of it */
 
 /* --- stdout --- */
