@@ -14,6 +14,7 @@ static void fill(kernels *k, cpu_isa isa, unsigned extras) {
     if (isa == CPU_AVX2 || isa == CPU_AVX512) {
         kernels_fill_avx2(k);
         kernels_fill_avx2_quant(k);
+        kernels_fill_avx2_rows(k);
         kernels_fill_avx2_gemm(k);
     }
     if (isa == CPU_AVX512) {

@@ -13,7 +13,8 @@ void kernels_fill_scalar(kernels *k);
 void store_row_scalar(dtype kv, void *row, const float *x, size_t n);
 
 void kernels_fill_avx2(kernels *k);        /* floats, attention, element-wise */
-void kernels_fill_avx2_quant(kernels *k);  /* products in 8 bits, few tokens */
+void kernels_fill_avx2_quant(kernels *k);  /* activations into 8 bits */
+void kernels_fill_avx2_rows(kernels *k);   /* products in 8 bits, few tokens */
 void kernels_fill_avx2_gemm(kernels *k);   /* products in 8 bits, many tokens */
 void kernels_fill_avx512(kernels *k);      /* floats, attention, element-wise */
 void kernels_fill_avx512_vnni(kernels *k); /* products in 8 bits */
