@@ -24,7 +24,14 @@ typedef struct activations {
     float *scale; /* [n_tokens, n_in / 32] */
     float *sum32; /* [n_tokens, n_in / 32] */
     float *sum16; /* [n_tokens, n_in / 16] */
+
+    /* What the slot sum_pairs makes of q, where a table has it: for each 16 columns the sums of
+     * those 0 and 1, and of those 2 and 3, modulo 4. */
+    int16_t *pairs; /* [n_tokens, n_in / 16, 2] */
 } activations;
+
+/* Scratch that a thread lends to gemm_rows, 64-byte aligned. */
+#define GEMM_SCRATCH_BYTES (128 << 10)
 
 /* A panel of R rows of a block type, interleaved for products with many tokens: w = scale · q −
  * min, where each group of 16 or 32 weights (tensor/unpack.h) has a scale and a minimum. Whether a
@@ -60,13 +67,21 @@ typedef struct kernels {
     void (*quantise_row)(int8_t *q, float *scale, float *sum32, float *sum16, const float *x,
                          size_t n);
 
+    /* pairs[n / 16, 2] of one row of codes; NULL where the table's products do not use them. */
+    void (*sum_pairs)(int16_t *pairs, const int8_t *q, size_t n);
+
     /* y[t · y_stride + r] = products of n_rows rows of a block type with all tokens. Every output
      * has the same order of summation whatever the number of tokens and rows. */
     void (*dot_rows)(float *y, size_t y_stride, dtype type, const void *rows, size_t row_bytes,
                      size_t n_rows, const activations *x);
 
-    /* The same for many tokens, faster and in another order: `panel_rows` rows, interleaved first;
-     * 0 where a table has no such form. Rows from n_rows on become zero. */
+    /* The same for many tokens, faster and in another order; NULL where a table has no such form.
+     * `scratch` has GEMM_SCRATCH_BYTES. */
+    void (*gemm_rows)(float *y, size_t y_stride, dtype type, const void *rows, size_t row_bytes,
+                      size_t n_rows, const activations *x, void *scratch);
+
+    /* The same in two steps: `panel_rows` rows, interleaved first; 0 where a table has no such
+     * form. Rows from n_rows on become zero. */
     size_t panel_rows;
     void (*pack_panel)(dtype type, const panel *to, const void *rows, size_t row_bytes,
                        size_t n_rows, size_t n);
