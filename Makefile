@@ -34,7 +34,7 @@ COMPILE     = $(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(ISA) -MMD -MP
 ARCH    := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
 KERNELS := $(if $(filter x86_64,$(ARCH)),src/tensor/x86)
 KERNELS += $(if $(filter aarch64 arm64,$(ARCH)),src/tensor/arm)
-OUTSIDE := src/cli/%.c $(if $(ENGINE_ONLY),src/weights/%.c src/base/http.c src/base/sha256.c)
+OUTSIDE := src/cli/%.c $(if $(ENGINE_ONLY),src/weights/%.c src/base/http%.c src/base/sha256.c)
 
 LIB_SRC  := $(filter-out $(OUTSIDE),$(wildcard src/*/*.c) $(wildcard $(addsuffix /*.c,$(KERNELS))))
 LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/%.o)
