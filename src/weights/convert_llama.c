@@ -41,7 +41,7 @@ static void release_llama(convert_job *j) {
 static hone_status add_layer(convert_job *j, const hparams *h, size_t layer) {
     size_t q = h->n_heads * h->head_dim, kv = h->n_kv_heads * h->head_dim;
     /* llama's rotation takes neighbours in GGUF, halves in the folder */
-    size_t head = strcmp(h->architecture, "llama") == 0 ? h->head_dim : 0;
+    size_t head = hparams_gguf_interleaves(h->architecture) ? h->head_dim : 0;
     const struct {
         const char *name;
         size_t n_out, n_in, pairs_of_head;

@@ -7,6 +7,7 @@
 
 #include "base/cpu.h"
 #include "base/mem.h"
+#include "model/hparams.h"
 #include "tensor/quant.h"
 
 /* Elements between two words to the observer: a fraction of a second of the slowest quantiser. */
@@ -45,16 +46,11 @@ typedef struct row_job {
     atomic_size_t first_bad; /* the lowest row that failed; SIZE_MAX: none */
 } row_job;
 
-static size_t origin_row(size_t row, size_t head) {
-    if (head == 0) return row;
-    size_t in_head = row % head;
-    return row - in_head + in_head % 2 * (head / 2) + in_head / 2;
-}
-
 static hone_status recode_row(row_job *job, size_t row, float *scratch) {
     const tensor *from = job->from;
     size_t n = from->ne[0];
-    const void *in = tensor_row(from, origin_row(row, job->pairs_of_head));
+    size_t head = job->pairs_of_head, origin = head ? rope_row_among_halves(row, head) : row;
+    const void *in = tensor_row(from, origin);
     uint8_t *out = job->out + row * job->row_bytes;
     quant_decode_row(from->type, scratch, in, n);
     for (size_t i = 0; i < n; i++)
