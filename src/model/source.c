@@ -47,6 +47,11 @@ size_t source_file_bytes(const model_source *s) {
     return s->gguf ? gguf_file_bytes(s->gguf) : safetensors_file_bytes(s->folder);
 }
 
+void source_forget(const model_source *s) {
+    if (s->gguf) gguf_forget(s->gguf);
+    else safetensors_forget(s->folder);
+}
+
 /* --- names --- */
 
 static const struct {

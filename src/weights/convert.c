@@ -65,11 +65,11 @@ static hone_status put_tensors(convert_job *j) {
     return HONE_OK;
 }
 
-static hone_status produce(void *user, size_t index, void *out, size_t bytes) {
+static hone_status produce(void *user, size_t index, size_t offset, void *out, size_t bytes) {
     convert_job *j = user;
     const convert_tensor *t = &j->tensors[index];
-    (void)bytes;
-    return recode_tensor(&j->recoder, &t->view, t->type, t->pairs_of_head, out);
+    const recode_change change = {.to = t->type, .pairs_of_head = t->pairs_of_head};
+    return recode_rows(&j->recoder, &t->view, &change, offset, out, bytes);
 }
 
 /* --- keys --- */
@@ -152,7 +152,7 @@ static hone_status convert(convert_job *j) {
     TRY(recode_check_output(j->out_path, j->folder, j->options->replace));
     TRY(j->family->plan(j));
     TRY(refuse_leftovers(j));
-    TRY(recoder_init(&j->recoder, j->options, weight_bytes(j)));
+    TRY(recoder_init(&j->recoder, j->options, &j->source, weight_bytes(j)));
     TRY(gguf_writer_open(&j->writer));
     TRY(put_general(j));
     TRY(j->family->put_keys(j));

@@ -17,7 +17,7 @@ typedef struct convert_tensor {
     tensor view;
     dtype type;           /* in the file; vectors F32, all else as in the folder unless a mix is
                              asked for */
-    size_t pairs_of_head; /* recode_tensor */
+    size_t pairs_of_head; /* recode_change */
 } convert_tensor;
 
 typedef struct convert_family convert_family;

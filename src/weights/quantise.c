@@ -13,7 +13,8 @@ typedef struct job {
     const char *in_path, *out_path;
     const quant_mix *mix;
     const recode_options *options;
-    gguf *in;
+    model_source source;
+    const gguf *in; /* the source's */
     gguf_writer *writer;
     recoder recoder;
     dtype *types; /* [tensors] wanted */
@@ -82,11 +83,11 @@ static hone_status put_tensors(job *j) {
     return HONE_OK;
 }
 
-static hone_status produce(void *user, size_t index, void *out, size_t bytes) {
+static hone_status produce(void *user, size_t index, size_t offset, void *out, size_t bytes) {
     job *j = user;
-    (void)bytes;
-    hone_status status = recode_tensor(&j->recoder, &gguf_tensor_at(j->in, index)->view,
-                                       j->types[index], 0, out);
+    const recode_change change = {.to = j->types[index]};
+    hone_status status = recode_rows(&j->recoder, &gguf_tensor_at(j->in, index)->view, &change,
+                                     offset, out, bytes);
     return status == HONE_OK ? status : fail_context(status, "%s", j->in_path);
 }
 
@@ -95,13 +96,17 @@ static hone_status produce(void *user, size_t index, void *out, size_t bytes) {
 static hone_status quantise(job *j) {
     uint64_t total = 0;
     TRY(recode_check_output(j->out_path, j->in_path, j->options->replace));
-    TRY(gguf_open(&j->in, j->in_path));
+    TRY(source_open(&j->source, j->in_path));
+    j->in = j->source.gguf;
+    if (!j->in)
+        return fail(HONE_ERR_ARGUMENT, "%s is a folder; hone convert makes a GGUF file of it",
+                    j->in_path);
     size_t n = gguf_n_tensors(j->in);
     if (n == 0) return fail(HONE_ERR_FORMAT, "%s: no tensors in it", j->in_path);
     j->types = mem_calloc(n, sizeof *j->types);
     if (!j->types) return mem_fail("tensor types", n * sizeof *j->types);
     for (size_t i = 0; i < n; i++) total += gguf_tensor_at(j->in, i)->bytes;
-    TRY(recoder_init(&j->recoder, j->options, total));
+    TRY(recoder_init(&j->recoder, j->options, &j->source, total));
     TRY(gguf_writer_open(&j->writer));
     TRY(put_keys(j));
     TRY(put_tensors(j));
@@ -114,12 +119,12 @@ hone_status quantise_gguf(const char *in, const char *out, const quant_mix *mix,
     hone_status status = quantise(&j);
     if (status == HONE_OK && result) {
         struct stat st;
-        *result = (quantise_result){.in_bytes = gguf_file_bytes(j.in), .lossy_type = j.lossy_type};
+        *result = (quantise_result){.in_bytes = source_file_bytes(&j.source), .lossy_type = j.lossy_type};
         if (stat(out, &st) == 0) result->out_bytes = (uint64_t)st.st_size;
     }
     gguf_writer_close(j.writer);
     recoder_release(&j.recoder);
     mem_free(j.types);
-    gguf_close(j.in);
+    source_release(&j.source);
     return status;
 }
