@@ -68,7 +68,9 @@ static hone_status put_tensors(convert_job *j) {
 static hone_status produce(void *user, size_t index, size_t offset, void *out, size_t bytes) {
     convert_job *j = user;
     const convert_tensor *t = &j->tensors[index];
-    const recode_change change = {.to = t->type, .pairs_of_head = t->pairs_of_head};
+    recode_change change = {.to = t->type, .pairs_of_head = t->pairs_of_head};
+    merge_sum sum;
+    merge_into(&j->adapters, t->name, &sum, &change);
     return recode_rows(&j->recoder, &t->view, &change, offset, out, bytes);
 }
 
@@ -152,6 +154,7 @@ static hone_status convert(convert_job *j) {
     TRY(recode_check_output(j->out_path, j->folder, j->options->replace));
     TRY(j->family->plan(j));
     TRY(refuse_leftovers(j));
+    TRY(merge_open(&j->adapters, j->options, &j->source));
     TRY(recoder_init(&j->recoder, j->options, &j->source, weight_bytes(j)));
     TRY(gguf_writer_open(&j->writer));
     TRY(put_general(j));
@@ -173,6 +176,7 @@ hone_status convert_folder(const char *folder, const char *out, const quant_mix 
     }
     gguf_writer_close(j.writer);
     recoder_release(&j.recoder);
+    merge_release(&j.adapters);
     if (j.family) j.family->release(&j);
     mem_free(j.tensors);
     source_release(&j.source);

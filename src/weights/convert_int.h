@@ -9,8 +9,8 @@
 #include "format/gguf.h"
 #include "format/tokenizer_spec.h"
 #include "model/source.h"
+#include "weights/merge.h"
 #include "weights/quant_mix.h"
-#include "weights/recode.h"
 
 typedef struct convert_tensor {
     char name[64]; /* in GGUF */
@@ -33,6 +33,7 @@ typedef struct convert_job {
     void *own;                /* the family's */
     gguf_writer *writer;
     recoder recoder;
+    merge adapters;
     convert_tensor *tensors; /* [n_tensors], in the order of the file */
     size_t n_tensors, room;
 } convert_job;

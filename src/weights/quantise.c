@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "format/gguf.h"
+#include "weights/merge.h"
 
 enum { QUANTISATION_VERSION = 2, MAX_TENSOR_NAME = 64 };
 
@@ -17,6 +18,7 @@ typedef struct job {
     const gguf *in; /* the source's */
     gguf_writer *writer;
     recoder recoder;
+    merge adapters;
     dtype *types; /* [tensors] wanted */
     const char *lossy_type;
 } job;
@@ -29,10 +31,11 @@ static bool begins_with(gguf_string text, const char *start) {
 }
 
 /* What this run makes untrue. */
-static bool is_outdated(gguf_string key) {
-    static const char *const starts[] = {"general.file_type", "general.quantization_version",
-                                         "split.", "quantize.imatrix."};
-    for (size_t i = 0; i < sizeof starts / sizeof *starts; i++)
+static bool is_outdated(const job *j, gguf_string key) {
+    static const char *const starts[] = {"split.", "general.file_type",
+                                         "general.quantization_version", "quantize.imatrix."};
+    size_t n = j->mix ? sizeof starts / sizeof *starts : 1;
+    for (size_t i = 0; i < n; i++)
         if (begins_with(key, starts[i])) return true;
     return false;
 }
@@ -40,8 +43,9 @@ static bool is_outdated(gguf_string key) {
 static hone_status put_keys(job *j) {
     for (size_t i = 0; i < gguf_n_kv(j->in); i++) {
         const gguf_kv *kv = gguf_kv_at(j->in, i);
-        if (!is_outdated(kv->key)) TRY(gguf_put_copy(j->writer, kv));
+        if (!is_outdated(j, kv->key)) TRY(gguf_put_copy(j->writer, kv));
     }
+    if (!j->mix) return HONE_OK;
     TRY(gguf_put_u32(j->writer, "general.file_type", quant_mix_file_type(j->mix)));
     return gguf_put_u32(j->writer, "general.quantization_version", QUANTISATION_VERSION);
 }
@@ -61,6 +65,10 @@ static size_t hyperparameter(const gguf *in, const char *end) {
     return (size_t)value;
 }
 
+static void tensor_name(const gguf_tensor *t, char name[MAX_TENSOR_NAME]) {
+    snprintf(name, MAX_TENSOR_NAME, "%.*s", (int)t->name.n, t->name.data);
+}
+
 static hone_status put_tensors(job *j) {
     const quant_mix_model model = {
         .n_layers = hyperparameter(j->in, "block_count"),
@@ -72,8 +80,8 @@ static hone_status put_tensors(job *j) {
         const gguf_tensor *t = gguf_tensor_at(j->in, i);
         const dtype_traits *from = dtype_get(t->view.type);
         char name[MAX_TENSOR_NAME];
-        snprintf(name, sizeof name, "%.*s", (int)t->name.n, t->name.data);
-        j->types[i] = from->is_weight ? quant_mix_type(j->mix, &model, name, &t->view)
+        tensor_name(t, name);
+        j->types[i] = j->mix && from->is_weight ? quant_mix_type(j->mix, &model, name, &t->view)
                                       : t->view.type;
         bool again = from->block > 1 && j->types[i] != t->view.type;
         if (again && dtype_get(j->types[i])->block > 1 && !j->lossy_type)
@@ -85,9 +93,13 @@ static hone_status put_tensors(job *j) {
 
 static hone_status produce(void *user, size_t index, size_t offset, void *out, size_t bytes) {
     job *j = user;
-    const recode_change change = {.to = j->types[index]};
-    hone_status status = recode_rows(&j->recoder, &gguf_tensor_at(j->in, index)->view, &change,
-                                     offset, out, bytes);
+    const gguf_tensor *t = gguf_tensor_at(j->in, index);
+    recode_change change = {.to = j->types[index]};
+    merge_sum sum;
+    char name[MAX_TENSOR_NAME];
+    tensor_name(t, name);
+    merge_into(&j->adapters, name, &sum, &change);
+    hone_status status = recode_rows(&j->recoder, &t->view, &change, offset, out, bytes);
     return status == HONE_OK ? status : fail_context(status, "%s", j->in_path);
 }
 
@@ -106,6 +118,7 @@ static hone_status quantise(job *j) {
     j->types = mem_calloc(n, sizeof *j->types);
     if (!j->types) return mem_fail("tensor types", n * sizeof *j->types);
     for (size_t i = 0; i < n; i++) total += gguf_tensor_at(j->in, i)->bytes;
+    TRY(merge_open(&j->adapters, j->options, &j->source));
     TRY(recoder_init(&j->recoder, j->options, &j->source, total));
     TRY(gguf_writer_open(&j->writer));
     TRY(put_keys(j));
@@ -124,6 +137,7 @@ hone_status quantise_gguf(const char *in, const char *out, const quant_mix *mix,
     }
     gguf_writer_close(j.writer);
     recoder_release(&j.recoder);
+    merge_release(&j.adapters);
     mem_free(j.types);
     source_release(&j.source);
     return status;

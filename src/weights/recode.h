@@ -15,12 +15,20 @@
 /* Hears how many bytes of weights were read so far; false cancels. */
 typedef bool recode_observer(void *context, uint64_t done, uint64_t total);
 
+/* An adapter (docs/adapters.md) to be added to the weights, times `scale`. */
+typedef struct merge_adapter {
+    const char *path;
+    float scale;
+} merge_adapter;
+
 /* Fields that are 0 have their usual meaning. */
 typedef struct recode_options {
     int n_threads;            /* 0 = one for each core that this process may use */
     bool replace;             /* an output that exists is replaced; otherwise refused */
     recode_observer *observe; /* may be NULL */
     void *context;
+    const merge_adapter *adapters; /* added on the way (merge.h) */
+    size_t n_adapters;
 } recode_options;
 
 typedef struct recoder {
