@@ -26,5 +26,6 @@ void check_language_model(const golden *g);
 void check_real_model(const golden *g);
 void check_quant(const golden *g);
 void check_mel(const golden *g);
+void check_whisper(const golden *g);
 
 #endif

@@ -42,6 +42,7 @@ static const struct {
     {"causal_lm", check_language_model},
     {"quant", check_quant},
     {"mel", check_mel},
+    {"whisper", check_whisper},
 };
 
 static void skip(const char *folder, const char *kind, const char *reason) {

@@ -5,7 +5,7 @@
 #include "tensor/kernels_int.h"
 
 typedef float32x4_t vec;
-enum { LANES = 4, TILE_TOKENS = 6 };
+enum { LANES = 4, TILE_TOKENS = 6, DENSE_ROWS = 5, DENSE_VECTORS = 4 };
 
 INLINE vec v_set(float a) { return vdupq_n_f32(a); }
 INLINE vec v_load(const float *p) { return vld1q_f32(p); }
@@ -62,7 +62,7 @@ INLINE void v_sum4(float out[4], vec a, vec b, vec c, vec d) {
     vst1q_f32(out, vpaddq_f32(vpaddq_f32(a, b), vpaddq_f32(c, d)));
 }
 
-#include "tensor/float_kernels.h"
+#include "tensor/dense_kernels.h"
 
 static void store_row_neon(dtype kv, void *row, const float *x, size_t n) {
     if (kv != DTYPE_F16 || n % LANES != 0) {
@@ -114,4 +114,5 @@ void kernels_fill_neon(kernels *k) {
     k->quantise_row = quantise_row_neon;
     k->dot_rows = dot_rows_simd;
     fill_float_kernels(k);
+    fill_dense_kernels(k);
 }

@@ -4,7 +4,7 @@
 #include "tensor/kernels_int.h"
 
 typedef __m256 vec;
-enum { LANES = 8, TILE_TOKENS = 3 };
+enum { LANES = 8, TILE_TOKENS = 3, DENSE_ROWS = 6, DENSE_VECTORS = 2 };
 
 /* All ones in the first n < 8 lanes. */
 INLINE __m256i first_lanes(size_t n) {
@@ -56,7 +56,7 @@ INLINE void v_sum4(float out[4], vec a, vec b, vec c, vec d) {
                                    _mm_hadd_ps(sum_halves(c), sum_halves(d))));
 }
 
-#include "tensor/float_kernels.h"
+#include "tensor/dense_kernels.h"
 
 static void store_row_avx2(dtype kv, void *row, const float *x, size_t n) {
     if (kv != DTYPE_F16 || n % 8 != 0) {
@@ -72,4 +72,5 @@ void kernels_fill_avx2(kernels *k) {
     k->name = "avx2";
     k->store_row = store_row_avx2;
     fill_float_kernels(k);
+    fill_dense_kernels(k);
 }

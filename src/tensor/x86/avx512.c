@@ -4,7 +4,7 @@
 #include "tensor/kernels_int.h"
 
 typedef __m512 vec;
-enum { LANES = 16, TILE_TOKENS = 6 };
+enum { LANES = 16, TILE_TOKENS = 6, DENSE_ROWS = 6, DENSE_VECTORS = 4 };
 
 INLINE __mmask16 first_lanes(size_t n) { return (__mmask16)((1u << n) - 1); }
 
@@ -46,9 +46,10 @@ INLINE void v_sum4(float out[4], vec a, vec b, vec c, vec d) {
                                    _mm_hadd_ps(sum_quarters(c), sum_quarters(d))));
 }
 
-#include "tensor/float_kernels.h"
+#include "tensor/dense_kernels.h"
 
 void kernels_fill_avx512(kernels *k) {
     k->name = "avx512";
     fill_float_kernels(k);
+    fill_dense_kernels(k);
 }
