@@ -43,6 +43,7 @@ static const struct {
     {"quant", check_quant},
     {"mel", check_mel},
     {"whisper", check_whisper},
+    {"lora", check_lora},
 };
 
 static void skip(const char *folder, const char *kind, const char *reason) {
