@@ -184,16 +184,10 @@ static hone_status lay_out(pass *p, llama_scratch *scratch, float **cosines, flo
     return HONE_OK;
 }
 
-/* Several products of x[n_tokens, n_in]; 8-bit activations unless the batch is exact. */
+/* 8-bit activations unless the batch is exact. */
 static void products(pass *p, const float *x, size_t n_tokens, size_t n_in, const linear *jobs,
                      size_t n_jobs) {
-    bool quantised = false;
-    for (size_t i = 0; i < n_jobs && !p->b->exact; i++)
-        quantised = quantised || matmul_can_quantise(jobs[i].w);
-    activations a;
-    activations_init(&a, x, n_tokens, n_in, quantised ? p->quantised : NULL);
-    op_quantise(p->c, &a);
-    op_linear(p->c, &a, jobs, n_jobs);
+    op_products(p->c, x, n_tokens, n_in, jobs, n_jobs, p->b->exact ? NULL : p->quantised);
 }
 
 /* Adds what adapters change to parts `first` … of a layer, which are products of x. */

@@ -127,6 +127,23 @@ typedef struct kernels {
 
     /* gate[i] = silu(gate[i]) · up[i], silu(a) = a / (1 + exp(−a)) */
     void (*silu_mul)(float *gate, const float *up, size_t n);
+
+    /* --- encoders: tensor/dense_kernels.h --- */
+
+    /* y[m, n] = a[m, k] · b[k, n], rows y_stride, a_stride and b_stride floats apart; each output's
+     * terms are added one by one from k = 0. */
+    void (*gemm_dense)(float *y, size_t y_stride, const float *a, size_t a_stride, const float *b,
+                       size_t b_stride, size_t m, size_t n, size_t k);
+
+    /* The largest of x[n], n > 0; NaN may be passed over. */
+    float (*max_of)(const float *x, size_t n);
+
+    /* y = (x − mean(x)) / sqrt(var(x) + eps) ⊙ w + b, LayerNorm (Ba et al. 2016). */
+    void (*layer_norm)(float *y, const float *x, const float *w, const float *b, size_t n,
+                       float eps);
+
+    /* x[i] = x[i] · Φ(x[i]), the exact GELU (Hendrycks & Gimpel 2016). */
+    void (*gelu)(float *x, size_t n);
 } kernels;
 
 /* The table for HONE_CPU's choice, or the best this machine has. Built once; thread-safe. */
