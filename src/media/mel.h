@@ -32,6 +32,9 @@ hone_status mel_stream_finish(mel_stream *stream, pool *p, size_t n_zeros);
 size_t mel_stream_frames(const mel_stream *stream);  /* known so far */
 float mel_stream_maximum(const mel_stream *stream);  /* of all of them, log10 */
 
+/* log10 energies [MEL_BANDS] of a known frame that is not dropped. */
+const float *mel_stream_frame(const mel_stream *stream, size_t frame);
+
 /* out[MEL_BANDS, n] = the normalised values of frames begin … begin + n − 1 against `maximum`, bands
  * `stride` floats apart. The frames are known and not dropped. */
 void mel_stream_normalised(const mel_stream *stream, size_t begin, size_t n, float maximum,
@@ -41,7 +44,7 @@ void mel_stream_normalised(const mel_stream *stream, size_t begin, size_t n, flo
 void mel_stream_drop(mel_stream *stream, size_t begin);
 
 /* One window as Hugging Face's extractor makes it: up to 480,000 samples, silence behind them, the
- * maximum of the window. out[MEL_BANDS, MEL_WINDOW_FRAMES]. */
+ * maximum of the window; more samples are left out. out[MEL_BANDS, MEL_WINDOW_FRAMES]. */
 hone_status mel_window(const float *samples, size_t n, pool *p, float *out);
 
 #endif

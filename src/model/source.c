@@ -46,70 +46,12 @@ size_t source_file_bytes(const model_source *s) {
     return s->gguf ? gguf_file_bytes(s->gguf) : safetensors_file_bytes(s->folder);
 }
 
-/* --- names: GGUF's and Hugging Face's --- */
-
-typedef struct name_pair {
-    const char *gguf, *folder;
-} name_pair;
-
-static const name_pair whole_names[] = {
-    {"token_embd.weight", "model.embed_tokens.weight"},
-    {"token_embd.weight", "model.decoder.embed_tokens.weight"}, /* Whisper from here */
-    {"output_norm.weight", "model.norm.weight"},
-    {"output.weight", "lm_head.weight"},
-    {"enc.conv1.weight", "model.encoder.conv1.weight"},
-    {"enc.conv1.bias", "model.encoder.conv1.bias"},
-    {"enc.conv2.weight", "model.encoder.conv2.weight"},
-    {"enc.conv2.bias", "model.encoder.conv2.bias"},
-    {"enc.position_embd.weight", "model.encoder.embed_positions.weight"},
-    {"enc.output_norm.weight", "model.encoder.layer_norm.weight"},
-    {"enc.output_norm.bias", "model.encoder.layer_norm.bias"},
-    {"dec.position_embd.weight", "model.decoder.embed_positions.weight"},
-    {"dec.output_norm.weight", "model.decoder.layer_norm.weight"},
-    {"dec.output_norm.bias", "model.decoder.layer_norm.bias"},
-}, llama_parts[] = {
-    {"attn_norm", "input_layernorm"},    {"attn_q", "self_attn.q_proj"},
-    {"attn_k", "self_attn.k_proj"},      {"attn_v", "self_attn.v_proj"},
-    {"attn_output", "self_attn.o_proj"}, {"ffn_norm", "post_attention_layernorm"},
-    {"ffn_gate", "mlp.gate_proj"},       {"ffn_up", "mlp.up_proj"},
-    {"ffn_down", "mlp.down_proj"},       {NULL, NULL},
-}, whisper_parts[] = {
-    {"attn_norm", "self_attn_layer_norm"},      {"attn_q", "self_attn.q_proj"},
-    {"attn_k", "self_attn.k_proj"},             {"attn_v", "self_attn.v_proj"},
-    {"attn_output", "self_attn.out_proj"},      {"ffn_norm", "final_layer_norm"},
-    {"ffn_up", "fc1"},                          {"ffn_down", "fc2"},
-    {"cross_norm", "encoder_attn_layer_norm"},  {"cross_q", "encoder_attn.q_proj"},
-    {"cross_k", "encoder_attn.k_proj"},         {"cross_v", "encoder_attn.v_proj"},
-    {"cross_output", "encoder_attn.out_proj"},  {NULL, NULL},
-};
-
-static const struct {
-    const char *scan, *folder; /* "blk.3.attn_q.weight" → "model.layers.3." */
-    const name_pair *parts;
-} layer_names[] = {
-    {"blk.%u.%31[^.].%15s", "model.layers", llama_parts},
-    {"enc.blk.%u.%31[^.].%15s", "model.encoder.layers", whisper_parts},
-    {"dec.blk.%u.%31[^.].%15s", "model.decoder.layers", whisper_parts},
-};
-
-static const safetensors_entry *find_in_folder(const safetensors *folder, const char *gguf_name) {
-    for (size_t i = 0; i < sizeof whole_names / sizeof *whole_names; i++) {
-        if (strcmp(gguf_name, whole_names[i].gguf) != 0) continue;
-        const safetensors_entry *found = safetensors_find(folder, whole_names[i].folder);
-        if (found) return found;
-    }
-    for (size_t i = 0; i < sizeof layer_names / sizeof *layer_names; i++) {
-        unsigned layer;
-        char part[32], kind[16], name[128];
-        if (sscanf(gguf_name, layer_names[i].scan, &layer, part, kind) != 3) continue;
-        const name_pair *p = layer_names[i].parts;
-        while (p->gguf && strcmp(part, p->gguf) != 0) p++;
-        if (!p->gguf) return NULL;
-        snprintf(name, sizeof name, "%s.%u.%s.%s", layer_names[i].folder, layer, p->folder, kind);
-        return safetensors_find(folder, name);
-    }
-    return NULL;
+void source_forget(const model_source *s) {
+    if (s->gguf) gguf_forget(s->gguf);
+    else safetensors_forget(s->folder);
 }
+
+/* --- tensors --- */
 
 bool source_find(const model_source *s, const char *gguf_name, tensor *view) {
     if (s->gguf) {
@@ -117,7 +59,10 @@ bool source_find(const model_source *s, const char *gguf_name, tensor *view) {
         if (found) *view = found->view;
         return found != NULL;
     }
-    const safetensors_entry *found = find_in_folder(s->folder, gguf_name);
+    char name[SOURCE_MAX_NAME];
+    const safetensors_entry *found = NULL;
+    for (size_t i = 0; !found && source_folder_name(gguf_name, i, name, sizeof name); i++)
+        found = safetensors_find(s->folder, name);
     if (found) *view = found->view;
     return found != NULL;
 }
