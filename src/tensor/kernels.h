@@ -24,7 +24,14 @@ typedef struct activations {
     float *scale; /* [n_tokens, n_in / 32] */
     float *sum32; /* [n_tokens, n_in / 32] */
     float *sum16; /* [n_tokens, n_in / 16] */
+
+    /* What the slot sum_pairs makes of q, where a table has it: for each 16 columns the sums of
+     * those 0 and 1, and of those 2 and 3, modulo 4. */
+    int16_t *pairs; /* [n_tokens, n_in / 16, 2] */
 } activations;
+
+/* Scratch that a thread lends to gemm_rows, 64-byte aligned. */
+#define GEMM_SCRATCH_BYTES (128 << 10)
 
 /* A panel of R rows of a block type, interleaved for products with many tokens: w = scale · q −
  * min, where each group of 16 or 32 weights (tensor/unpack.h) has a scale and a minimum. Whether a
@@ -61,13 +68,21 @@ typedef struct kernels {
     void (*quantise_row)(int8_t *q, float *scale, float *sum32, float *sum16, const float *x,
                          size_t n);
 
+    /* pairs[n / 16, 2] of one row of codes; NULL where the table's products do not use them. */
+    void (*sum_pairs)(int16_t *pairs, const int8_t *q, size_t n);
+
     /* y[t · y_stride + r] = products of n_rows rows of a block type with all tokens. Every output
      * has the same order of summation whatever the number of tokens and rows. */
     void (*dot_rows)(float *y, size_t y_stride, dtype type, const void *rows, size_t row_bytes,
                      size_t n_rows, const activations *x);
 
-    /* The same for many tokens, faster and in another order: `panel_rows` rows, interleaved first;
-     * 0 where a table has no such form. Rows from n_rows on become zero. */
+    /* The same for many tokens, faster and in another order; NULL where a table has no such form.
+     * `scratch` has GEMM_SCRATCH_BYTES. */
+    void (*gemm_rows)(float *y, size_t y_stride, dtype type, const void *rows, size_t row_bytes,
+                      size_t n_rows, const activations *x, void *scratch);
+
+    /* The same in two steps: `panel_rows` rows, interleaved first; 0 where a table has no such
+     * form. Rows from n_rows on become zero. */
     size_t panel_rows;
     void (*pack_panel)(dtype type, const panel *to, const void *rows, size_t row_bytes,
                        size_t n_rows, size_t n);
@@ -113,6 +128,23 @@ typedef struct kernels {
 
     /* gate[i] = silu(gate[i]) · up[i], silu(a) = a / (1 + exp(−a)) */
     void (*silu_mul)(float *gate, const float *up, size_t n);
+
+    /* --- encoders: tensor/dense_kernels.h --- */
+
+    /* y[m, n] = a[m, k] · b[k, n], rows y_stride, a_stride and b_stride floats apart; each output's
+     * terms are added one by one from k = 0. */
+    void (*gemm_dense)(float *y, size_t y_stride, const float *a, size_t a_stride, const float *b,
+                       size_t b_stride, size_t m, size_t n, size_t k);
+
+    /* The largest of x[n], n > 0; NaN may be passed over. */
+    float (*max_of)(const float *x, size_t n);
+
+    /* y = (x − mean(x)) / sqrt(var(x) + eps) ⊙ w + b, LayerNorm (Ba et al. 2016). */
+    void (*layer_norm)(float *y, const float *x, const float *w, const float *b, size_t n,
+                       float eps);
+
+    /* x[i] = x[i] · Φ(x[i]), the exact GELU (Hendrycks & Gimpel 2016). */
+    void (*gelu)(float *x, size_t n);
 } kernels;
 
 /* The table for HONE_CPU's choice, or the best this machine has. Built once; thread-safe. */

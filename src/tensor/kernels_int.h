@@ -14,7 +14,8 @@ void store_row_scalar(dtype kv, void *row, const float *x, size_t n);
 
 void kernels_fill_avx2(kernels *k);        /* floats, element-wise */
 void kernels_fill_avx2_attention(kernels *k);
-void kernels_fill_avx2_quant(kernels *k);  /* products in 8 bits */
+void kernels_fill_avx2_quant(kernels *k);  /* products in 8 bits, few tokens */
+void kernels_fill_avx2_gemm(kernels *k);   /* products in 8 bits, many tokens */
 void kernels_fill_avx512(kernels *k);      /* floats, element-wise */
 void kernels_fill_avx512_attention(kernels *k);
 void kernels_fill_avx512_vnni(kernels *k); /* products in 8 bits */

@@ -200,6 +200,38 @@ static void silu_mul_scalar(float *gate, const float *up, size_t n) {
     for (size_t i = 0; i < n; i++) gate[i] = gate[i] / (1.0f + expf(-gate[i])) * up[i];
 }
 
+/* --- encoders --- */
+
+static void gemm_dense_scalar(float *y, size_t y_stride, const float *a, size_t a_stride,
+                              const float *b, size_t b_stride, size_t m, size_t n, size_t k) {
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < n; j++) {
+            float sum = 0;
+            for (size_t l = 0; l < k; l++) sum += a[i * a_stride + l] * b[l * b_stride + j];
+            y[i * y_stride + j] = sum;
+        }
+}
+
+static float max_of_scalar(const float *x, size_t n) {
+    float most = x[0];
+    for (size_t i = 1; i < n; i++) most = x[i] > most ? x[i] : most;
+    return most;
+}
+
+static void layer_norm_scalar(float *y, const float *x, const float *w, const float *b, size_t n,
+                              float eps) {
+    float mean = 0, variance = 0;
+    for (size_t i = 0; i < n; i++) mean += x[i];
+    mean /= (float)n;
+    for (size_t i = 0; i < n; i++) variance += (x[i] - mean) * (x[i] - mean);
+    float factor = 1.0f / sqrtf(variance / (float)n + eps);
+    for (size_t i = 0; i < n; i++) y[i] = (x[i] - mean) * factor * w[i] + b[i];
+}
+
+static void gelu_scalar(float *x, size_t n) {
+    for (size_t i = 0; i < n; i++) x[i] = 0.5f * x[i] * (1.0f + erff(x[i] * 0x1.6a09e6p-1f));
+}
+
 void kernels_fill_scalar(kernels *k) {
     *k = (kernels){
         .name = "scalar",
@@ -214,5 +246,9 @@ void kernels_fill_scalar(kernels *k) {
         .blend = blend_scalar,
         .rms_norm = rms_norm_scalar,
         .silu_mul = silu_mul_scalar,
+        .gemm_dense = gemm_dense_scalar,
+        .max_of = max_of_scalar,
+        .layer_norm = layer_norm_scalar,
+        .gelu = gelu_scalar,
     };
 }

@@ -2,7 +2,9 @@
  * registers; products of bytes are added in pairs in 16 bits. */
 #include "tensor/arm/neon_vec.h"
 
-#include "tensor/float_kernels.h"
+enum { DENSE_ROWS = 5, DENSE_VECTORS = 4 };
+
+#include "tensor/dense_kernels.h"
 
 static void store_row_neon(dtype kv, void *row, const float *x, size_t n) {
     if (kv != DTYPE_F16 || n % LANES != 0) {
@@ -54,4 +56,5 @@ void kernels_fill_neon(kernels *k) {
     k->quantise_row = quantise_row_neon;
     k->dot_rows = dot_rows_simd;
     fill_float_kernels(k);
+    fill_dense_kernels(k);
 }

@@ -1,7 +1,9 @@
 /* The float kernels on AVX2, FMA and F16C: vectors of 8, 12 accumulators of 16 registers. */
 #include "tensor/x86/avx2_vec.h"
 
-#include "tensor/float_kernels.h"
+enum { DENSE_ROWS = 6, DENSE_VECTORS = 2 };
+
+#include "tensor/dense_kernels.h"
 
 static void store_row_avx2(dtype kv, void *row, const float *x, size_t n) {
     if (kv != DTYPE_F16 || n % 8 != 0) {
@@ -17,4 +19,5 @@ void kernels_fill_avx2(kernels *k) {
     k->name = "avx2";
     k->store_row = store_row_avx2;
     fill_float_kernels(k);
+    fill_dense_kernels(k);
 }
