@@ -6,6 +6,7 @@
  *   session.h  a mutable timeline: prefill, step in batches, fork, rewind, score
  *   adapter.h  LoRA adapters, chosen for each session
  *   request.h  messages in, streamed answer out
+ *   limits.h   what the machine can do at most
  *
  * The shortest use is in docs/example.c. */
 #ifndef HONE_HONE_H
@@ -13,6 +14,7 @@
 
 #include "hone/adapter.h"
 #include "hone/grammar.h"
+#include "hone/limits.h"
 #include "hone/model.h"
 #include "hone/request.h"
 #include "hone/session.h"

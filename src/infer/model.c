@@ -74,7 +74,24 @@ static hone_status copy_gguf_text(char **out, const gguf *file, const char *key)
     return *out ? HONE_OK : mem_fail(key, text.n);
 }
 
-static void describe_llama(hone_model_info *info, const hparams *h) {
+static void add_matrix(hone_model_info *info, uint64_t *ops, const tensor *w) {
+    info->step_bytes += w->ne[1] * w->row_bytes;
+    *ops += 2 * (uint64_t)w->ne[0] * w->ne[1];
+}
+
+static void describe_work(hone_model_info *info, const llama *m) {
+    for (size_t i = 0; i < m->h.n_layers; i++) {
+        const llama_layer *l = &m->layers[i];
+        const tensor *matrices[] = {&l->q, &l->k, &l->v, &l->attn_out, &l->gate, &l->up, &l->down};
+        for (size_t j = 0; j < sizeof matrices / sizeof *matrices; j++)
+            add_matrix(info, &info->token_ops, matrices[j]);
+    }
+    add_matrix(info, &info->logits_ops, &m->output);
+}
+
+static void describe_llama(hone_model_info *info, const llama *m) {
+    const hparams *h = &m->h;
+    describe_work(info, m);
     info->architecture = h->architecture;
     info->kv_bytes_per_token = (uint64_t)h->n_layers * 2 * h->n_kv_heads * h->head_dim * 2;
     info->n_vocab = h->n_vocab;
@@ -123,7 +140,7 @@ static hone_status describe(hone_model *m) {
         .has_chat_template = m->template != NULL,
     };
     if (m->family == FAMILY_WHISPER) describe_whisper(&m->info, &m->speech.h);
-    else describe_llama(&m->info, &m->net.h);
+    else describe_llama(&m->info, &m->net);
     return HONE_OK;
 }
 
