@@ -46,36 +46,12 @@ size_t source_file_bytes(const model_source *s) {
     return s->gguf ? gguf_file_bytes(s->gguf) : safetensors_file_bytes(s->folder);
 }
 
-/* The Hugging Face name of a llama-family tensor; false for names that have none. */
-static bool folder_name(const char *gguf_name, char *out, size_t n) {
-    static const struct {
-        const char *gguf, *folder;
-    } top[] = {
-        {"token_embd.weight", "model.embed_tokens.weight"},
-        {"output_norm.weight", "model.norm.weight"},
-        {"output.weight", "lm_head.weight"},
-    }, in_layer[] = {
-        {"attn_norm", "input_layernorm"},        {"attn_q", "self_attn.q_proj"},
-        {"attn_k", "self_attn.k_proj"},          {"attn_v", "self_attn.v_proj"},
-        {"attn_output", "self_attn.o_proj"},     {"ffn_norm", "post_attention_layernorm"},
-        {"ffn_gate", "mlp.gate_proj"},           {"ffn_up", "mlp.up_proj"},
-        {"ffn_down", "mlp.down_proj"},
-    };
-    for (size_t i = 0; i < sizeof top / sizeof *top; i++)
-        if (strcmp(gguf_name, top[i].gguf) == 0) {
-            snprintf(out, n, "%s", top[i].folder);
-            return true;
-        }
-    unsigned layer;
-    char part[32], kind[16];
-    if (sscanf(gguf_name, "blk.%u.%31[^.].%15s", &layer, part, kind) != 3) return false;
-    for (size_t i = 0; i < sizeof in_layer / sizeof *in_layer; i++)
-        if (strcmp(part, in_layer[i].gguf) == 0) {
-            snprintf(out, n, "model.layers.%u.%s.%s", layer, in_layer[i].folder, kind);
-            return true;
-        }
-    return false;
+void source_forget(const model_source *s) {
+    if (s->gguf) gguf_forget(s->gguf);
+    else safetensors_forget(s->folder);
 }
+
+/* --- tensors --- */
 
 bool source_find(const model_source *s, const char *gguf_name, tensor *view) {
     if (s->gguf) {
@@ -83,9 +59,10 @@ bool source_find(const model_source *s, const char *gguf_name, tensor *view) {
         if (found) *view = found->view;
         return found != NULL;
     }
-    char name[128];
-    if (!folder_name(gguf_name, name, sizeof name)) return false;
-    const safetensors_entry *found = safetensors_find(s->folder, name);
+    char name[SOURCE_MAX_NAME];
+    const safetensors_entry *found = NULL;
+    for (size_t i = 0; !found && source_folder_name(gguf_name, i, name, sizeof name); i++)
+        found = safetensors_find(s->folder, name);
     if (found) *view = found->view;
     return found != NULL;
 }
