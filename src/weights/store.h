@@ -98,9 +98,9 @@ hone_status store_pull(const store *s, const char *what, const store_pull_option
 hone_status store_copy(const store *s, const char *from, const char *to);
 
 /* Takes the name away, and its files where no other name needs them. *freed (may be NULL) is the
- * number of bytes given back. Refused with HONE_ERR_ARGUMENT where a running program has one of
- * those files open (it holds a lock on it, base/file_map.h), and where another program is the
- * keeper. */
+ * number of bytes given back. Refused where a running program has one of those files open
+ * (HONE_ERR_IO; it holds a lock on it, base/file_map.h), and where another program is the keeper
+ * (HONE_ERR_UNSUPPORTED). */
 hone_status store_remove(const store *s, const char *name, uint64_t *freed);
 
 /* Removes what nothing needs any more: interrupted pulls, files that no name stands for, what

@@ -109,7 +109,7 @@ static hone_status go_through_own(const store *s, const store_listing *all, cons
         if (!remove) {
             /* Whoever has a file mapped holds a shared lock on it. */
             if (fs_is_locked(blob.text))
-                return fail(HONE_ERR_ARGUMENT, "%s: in use by a running program", m->name.text);
+                return fail(HONE_ERR_IO, "%s: in use by a running program", m->name.text);
         } else if (unlink(blob.text) == 0) {
             *freed += m->files[i].bytes;
         } else if (errno != ENOENT) {
@@ -147,7 +147,7 @@ static hone_status refuse_foreign(const store *s, const char *text) {
     store_entry entry;
     if (store_find_foreign(s, text, &entry) != HONE_OK) return store_fail_unknown(text);
     manifest_release(&entry.manifest);
-    return fail(HONE_ERR_ARGUMENT, "%s: kept by %s, where hone changes nothing; remove it there",
+    return fail(HONE_ERR_UNSUPPORTED, "%s: kept by %s, where hone changes nothing; remove it there",
                 text, entry.keeper);
 }
 

@@ -65,7 +65,7 @@ static bool have_version(int version) {
 static bool store_is_empty(void) {
     store *s;
     store_listing listing;
-    if (store_open(&s, NULL) != HONE_OK || store_list(s, &listing) != HONE_OK) return false;
+    if (store_open(&s, NULL) != HONE_OK || store_list(s, false, &listing) != HONE_OK) return false;
     bool empty = listing.n == 0 && listing.disk_bytes == 0;
     store_listing_release(&listing);
     store_close(s);
