@@ -95,14 +95,15 @@ static hone_status add_file(search *c, const char *role, const char *path, const
 }
 
 /* huggingface_hub links to blobs, which are named by their hash where that is a SHA-256. */
-static void hash_of_link(const char *path, char *sha256, size_t size) {
+static void hash_of_link(const char *path, char sha256[65]) {
     char target[4096];
     ssize_t n = readlink(path, target, sizeof target - 1);
     sha256[0] = 0;
     if (n <= 0) return;
     target[n] = 0;
     const char *slash = strrchr(target, '/');
-    snprintf(sha256, size, "%s", slash ? slash + 1 : target);
+    const char *name = slash ? slash + 1 : target;
+    if (sha256_is_hex(name)) strcpy(sha256, name);
 }
 
 static bool ends_in(const char *text, const char *end) {
@@ -122,9 +123,9 @@ static hone_status add_gguf(search *c, const char *path, const model_name *name)
     }
     TRY(add_entry(c, name, path));
     for (size_t nth = 1; nth <= n; nth++) {
-        char sha256[256];
+        char sha256[65];
         if (n > 1) origin_set_split(part.text, nth);
-        hash_of_link(part.text, sha256, sizeof sha256);
+        hash_of_link(part.text, sha256);
         TRY(add_file(c, "model", part.text, sha256));
     }
     return HONE_OK;
@@ -184,9 +185,9 @@ static bool find_snapshot(const char *folder, fs_path *snapshot) {
 }
 
 static hone_status add_snapshot_file(void *context, const char *path, const char *name) {
-    char sha256[256];
+    char sha256[65];
     if (!origin_is_folder_file(name)) return HONE_OK;
-    hash_of_link(path, sha256, sizeof sha256);
+    hash_of_link(path, sha256);
     return add_file(context, "model", path, sha256);
 }
 

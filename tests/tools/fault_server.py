@@ -9,7 +9,9 @@ standard input ends. --log FILE gets one line for each request:
 METHOD PATH PORT range=… if-range=… auth=…
 """
 import argparse
+import hashlib
 import http.server
+import json
 import os
 import re
 import ssl
@@ -94,6 +96,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
         start = self.start(data) if wanted in (None, etag) else 0
         self.send(data, etag, start=start, **more)
 
+    def describe_repository(self):
+        """The hub's answer about a repository, which has one file."""
+        data = content(3000000, 1)
+        self.plain(200, json.dumps({
+            "sha": "abc", "cardData": {"license": "mit"}, "siblings": [
+                {"rfilename": "README.md", "size": 5},
+                {"rfilename": "size-3000000.gguf", "size": 130,
+                 "lfs": {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}}],
+        }), "application/json")
+
     def do_GET(self):
         n = self.note()
         parts = self.path.split("?")[0].strip("/").split("/")
@@ -101,7 +113,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         size = int(match.group(1)) if match else 98362432  # the default model's
         fault = FAULTS.get(parts[0])
         try:
-            if fault:
+            if fault and "/api/models/" in self.path and not parts[0].isdigit():
+                self.describe_repository()
+            elif fault:
                 fault(self, size, n)
             else:
                 self.plain(404, "no such fault")
