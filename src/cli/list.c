@@ -57,8 +57,9 @@ static int print_table(const store *s, const store_listing *listing) {
                                                           : "?");
     }
     int code = cli_table_print(&table);
-    fprintf(stderr, "%s on disk in %s\n", cli_format_bytes(&size, listing->disk_bytes),
-            store_folder(s));
+    if (cli_is_terminal(stderr))
+        fprintf(stderr, "%s on disk in %s\n", cli_format_bytes(&size, listing->disk_bytes),
+                store_folder(s));
     return code;
 }
 

@@ -105,13 +105,25 @@ static void remember_source(char *out, size_t size, const char *text) {
 
 /* --- is it there already? --- */
 
+/* Whether two texts mean the same source: a file of the hub can be told by quantisation or name. */
+static bool is_same_source(const char *a, const char *b) {
+    origin first, second;
+    model_name one, two;
+    if (strcmp(a, b) == 0) return true;
+    return origin_is_meant(a) && origin_is_meant(b) && origin_parse(&first, a) == HONE_OK &&
+           origin_parse(&second, b) == HONE_OK && first.kind == ORIGIN_HUB &&
+           second.kind == ORIGIN_HUB && strcmp(first.hub.revision, second.hub.revision) == 0 &&
+           origin_model_name(&first, &one) == HONE_OK &&
+           origin_model_name(&second, &two) == HONE_OK && strcmp(one.text, two.text) == 0;
+}
+
 static bool is_same(const wish *w, const manifest *m) {
     char wanted_source[sizeof m->source];
     if (m->n_files == 0) return true; /* unreadable: it is replaced */
     if (w->files[0].sha256) return strcmp(m->files[0].sha256.text, w->files[0].sha256) == 0;
     for (const char *const *text = w->files[0].sources; *text; text++) {
         remember_source(wanted_source, sizeof wanted_source, *text);
-        if (strcmp(m->source, wanted_source) == 0) return true;
+        if (is_same_source(m->source, wanted_source)) return true;
     }
     return false;
 }
