@@ -10,7 +10,7 @@ static json_t *files_json(const manifest *m) {
     json_t *files = json_array();
     for (size_t i = 0; files && i < m->n_files; i++) {
         const manifest_file *f = &m->files[i];
-        json_t *file = json_pack("{so so sI so so}", "role", text_or_null(f->role), "name",
+        json_t *file = json_pack("{so so sI so so}", "role", text_or_null(f->role), "file",
                                  text_or_null(f->name), "bytes", (json_int_t)f->bytes, "sha256",
                                  text_or_null(f->sha256.text), "path", text_or_null(f->path));
         if (json_array_append_new(files, file) == 0) continue;
