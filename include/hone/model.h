@@ -65,6 +65,13 @@ HONE_API void hone_model_each_type(const hone_model *model,
                                                 uint64_t n_bytes),
                                    void *user);
 
+/* Every tensor of the model: its name in the file (valid during the call, cut at 255 bytes), its
+ * type, how many numbers it holds and in how many bytes. */
+HONE_API void hone_model_each_tensor(const hone_model *model,
+                                     void (*each)(void *user, const char *name, const char *type,
+                                                  uint64_t n_elements, uint64_t n_bytes),
+                                     void *user);
+
 /* Text to token ids. Nothing in `text` becomes a control token; `add_special` puts the model's BOS
  * in front where it wants one. *ids is freed with hone_free. HONE_ERR_FORMAT on invalid UTF-8. */
 HONE_API hone_status hone_tokenize(const hone_model *model, const char *text, size_t n_bytes,

@@ -46,11 +46,16 @@ typedef struct type_totals {
     uint64_t n_bytes[DTYPE_LIMIT], n_elements;
 } type_totals;
 
-static void add_to_totals(void *user, const tensor *view, size_t bytes) {
-    type_totals *totals = user;
+static uint64_t count_elements(const tensor *view) {
     uint64_t n = 1;
     for (uint32_t i = 0; i < view->n_dims; i++) n *= view->ne[i];
-    totals->n_elements += n;
+    return n;
+}
+
+static void add_to_totals(void *user, gguf_string name, const tensor *view, size_t bytes) {
+    type_totals *totals = user;
+    (void)name;
+    totals->n_elements += count_elements(view);
     if ((uint32_t)view->type >= DTYPE_LIMIT) return;
     totals->n_tensors[view->type]++;
     totals->n_bytes[view->type] += bytes;
@@ -65,6 +70,29 @@ void hone_model_each_type(const hone_model *model,
     for (uint32_t i = 0; i < DTYPE_LIMIT; i++)
         if (totals.n_tensors[i])
             each(user, dtype_get(i)->name, totals.n_tensors[i], totals.n_bytes[i]);
+}
+
+typedef struct tensor_visit {
+    void (*each)(void *user, const char *name, const char *type, uint64_t n_elements,
+                 uint64_t n_bytes);
+    void *user;
+} tensor_visit;
+
+static void visit_tensor(void *user, gguf_string name, const tensor *view, size_t bytes) {
+    const tensor_visit *visit = user;
+    char text[256];
+    bool is_known = (uint32_t)view->type < DTYPE_LIMIT && dtype_get(view->type);
+    snprintf(text, sizeof text, "%.*s", name.n < 255 ? (int)name.n : 255, name.data);
+    visit->each(visit->user, text, is_known ? dtype_get(view->type)->name : "?",
+                count_elements(view), bytes);
+}
+
+void hone_model_each_tensor(const hone_model *model,
+                            void (*each)(void *user, const char *name, const char *type,
+                                         uint64_t n_elements, uint64_t n_bytes),
+                            void *user) {
+    tensor_visit visit = {each, user};
+    source_each(&model->source, visit_tensor, &visit);
 }
 
 static hone_status copy_gguf_text(char **out, const gguf *file, const char *key) {

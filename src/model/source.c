@@ -100,16 +100,17 @@ hone_status source_tensor(const model_source *s, const char *gguf_name, size_t n
     return HONE_OK;
 }
 
-void source_each(const model_source *s, void (*each)(void *user, const tensor *view, size_t bytes),
+void source_each(const model_source *s,
+                 void (*each)(void *user, gguf_string name, const tensor *view, size_t bytes),
                  void *user) {
     size_t n = s->gguf ? gguf_n_tensors(s->gguf) : safetensors_count(s->folder);
     for (size_t i = 0; i < n; i++) {
         if (s->gguf) {
             const gguf_tensor *t = gguf_tensor_at(s->gguf, i);
-            each(user, &t->view, t->bytes);
+            each(user, t->name, &t->view, t->bytes);
         } else {
             const safetensors_entry *t = safetensors_at(s->folder, i);
-            each(user, &t->view, t->bytes);
+            each(user, (gguf_string){t->name, strlen(t->name)}, &t->view, t->bytes);
         }
     }
 }
