@@ -103,7 +103,7 @@ def compare_tensors(ours, theirs):
 
 
 def own_type(folder):
-    path = min(Path(folder).glob("*.safetensors"))
+    path = min(Path(folder).glob("model*.safetensors"))
     with open(path, "rb") as file:
         header = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
     return next(t["dtype"] for name, t in header.items() if "embed_tokens" in name
