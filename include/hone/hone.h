@@ -5,6 +5,7 @@
  *   grammar.h  what an answer may look like
  *   session.h  a mutable timeline: prefill, step in batches, fork, rewind, score
  *   adapter.h  LoRA adapters, chosen for each session
+ *   memory.h   how much memory a model will need
  *   request.h  messages in, streamed answer out
  *
  * The shortest use is in docs/example.c. */
@@ -13,6 +14,7 @@
 
 #include "hone/adapter.h"
 #include "hone/grammar.h"
+#include "hone/memory.h"
 #include "hone/model.h"
 #include "hone/request.h"
 #include "hone/session.h"
