@@ -38,6 +38,33 @@ typedef struct hone_memory {
 HONE_API hone_status hone_memory_needed(hone_memory *memory, const hone_model *model,
                                         const hone_memory_settings *settings);
 
+/* --- fitting a model into a limit --- */
+
+/* Zero-initialise and set what you need. */
+typedef struct hone_fit_wish {
+    uint64_t memory;  /* bytes for the process; 0 = what is free now */
+    size_t n_context; /* 0 = as much as fits, 4096 or the model's maximum being the wish */
+    size_t n_slots;   /* 0 = 1 */
+    bool exact;
+} hone_fit_wish;
+
+/* What had to be given up, in the order in which it is. */
+enum { HONE_GAVE_UP_CACHE_TYPE = 1, HONE_GAVE_UP_SLOTS = 2, HONE_GAVE_UP_CONTEXT = 4 };
+
+typedef struct hone_fit {
+    bool fits;
+    unsigned gave_up;              /* HONE_GAVE_UP_… */
+    hone_memory_settings settings; /* to be used; where nothing fits, the smallest that hone tries */
+    hone_memory memory;            /* what these need, */
+    uint64_t bytes;                /* the program itself included, */
+    uint64_t limit;                /* and what there is */
+} hone_fit;
+
+/* Tries an F16 cache, then Q8_0, then fewer slots, then a shorter context (by halves, down to 512),
+ * and takes the first that fits. Errors: those of hone_memory_needed. */
+HONE_API hone_status hone_fit_model(hone_fit *fit, const hone_model *model,
+                                    const hone_fit_wish *wish);
+
 /* What is free now for this process: the system's available memory, and what the limits of the
  * container (cgroup v2 and v1) and of the address space leave. */
 HONE_API uint64_t hone_memory_free(void);

@@ -78,8 +78,8 @@ int engine_fail_model(hone_status status, const char *name) {
     return CLI_FAILED;
 }
 
-int engine_open_model(hone_model **model, const char *name, int64_t threads) {
-    hone_model_options options = {0};
+static int open_model(hone_model **model, const char *name, int64_t threads, bool describe_only) {
+    hone_model_options options = {.describe_only = describe_only};
     int code = choose_threads(threads, &options.n_threads);
     if (code != CLI_OK) return code;
     char *path;
@@ -88,6 +88,14 @@ int engine_open_model(hone_model **model, const char *name, int64_t threads) {
     status = hone_model_open(model, path, &options);
     mem_free(path);
     return status == HONE_OK ? CLI_OK : cli_fail(status);
+}
+
+int engine_open_model(hone_model **model, const char *name, int64_t threads) {
+    return open_model(model, name, threads, false);
+}
+
+int engine_look_at_model(hone_model **model, const char *name, int64_t threads) {
+    return open_model(model, name, threads, true);
 }
 
 hone_kv_type engine_kv_type(const engine_settings *settings) {

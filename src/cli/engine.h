@@ -59,6 +59,9 @@ void engine_release(engine *e);
  * Returns an exit code. */
 int engine_fail_model(hone_status status, const char *name);
 
+/* Opens a model to be looked at: also one that this machine has no memory for. */
+int engine_look_at_model(hone_model **model, const char *name, int64_t threads);
+
 /* Opens only the model. */
 int engine_open_model(hone_model **model, const char *name, int64_t threads);
 

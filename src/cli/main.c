@@ -15,6 +15,7 @@ const cli_command cli_commands[] = {
     {"pull", "fetch a model into the local store", cmd_pull},
     {"list", "the models in the local store", cmd_list},
     {"show", "what a model is, and the memory it needs", cmd_show},
+    {"plan", "which model fits into the memory, and how", cmd_plan},
     {"rm", "remove a model from the local store", cmd_rm},
     {"convert", "write a Hugging Face folder as a GGUF file", cmd_convert},
     {"quantize", "write a GGUF file with its weights in another type", cmd_quantize},

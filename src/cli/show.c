@@ -32,20 +32,19 @@ static void add_type(void *user, const char *type, size_t n_tensors, uint64_t n_
 typedef struct memory_need {
     size_t context;
     hone_kv_type kv;
-    uint64_t weights, cache;
+    hone_memory bytes;
 } memory_need;
 
-/* The weights are mapped and read in full for each token; the cache grows with the text up to the
- * context. Scratch (a few MiB) is left out. */
-static memory_need count_memory(const hone_model_info *info, const engine_settings *settings) {
-    memory_need need = {.context = info->n_context, .kv = engine_kv_type(settings)};
-    if (settings->context != CLI_UNSET) need.context = (size_t)settings->context;
-    need.weights = info->file_bytes;
-    uint64_t per_token = info->kv_bytes_per_token;
-    if (need.kv == HONE_KV_F32) per_token *= 2;
-    if (need.kv == HONE_KV_Q8_0) per_token = per_token * 17 / 32; /* 34 bytes for 32 numbers */
-    need.cache = per_token * need.context;
-    return need;
+/* A speech model's needs are not counted yet: its weights stand for all. */
+static hone_status count_memory(memory_need *need, const hone_model *model,
+                                const engine_settings *settings) {
+    const hone_model_info *info = hone_model_describe(model);
+    *need = (memory_need){.context = info->n_context, .kv = engine_kv_type(settings)};
+    if (settings->context != CLI_UNSET) need->context = (size_t)settings->context;
+    need->bytes.weights = need->bytes.resident = info->file_bytes;
+    if (!info->takes_text) return HONE_OK;
+    const hone_memory_settings s = {.n_context = need->context, .kv = need->kv};
+    return hone_memory_needed(&need->bytes, model, &s);
 }
 
 static json_t *to_json(const char *name, const hone_model_info *info, const type_list *types,
@@ -80,12 +79,14 @@ static json_t *to_json(const char *name, const hone_model_info *info, const type
                                               "bytes", (json_int_t)types->rows[i].n_bytes));
     }
     json_object_set_new(root, "types", list);
+    const hone_memory *m = &need->bytes;
     json_object_set_new(root, "memory",
-                        json_pack("{s:I, s:s, s:I, s:I, s:I}", "context",
+                        json_pack("{s:I, s:s, s:I, s:I, s:I, s:I, s:I}", "context",
                                   (json_int_t)need->context, "kv", engine_kv_name(need->kv),
-                                  "weights_bytes", (json_int_t)need->weights, "kv_bytes",
-                                  (json_int_t)need->cache, "total_bytes",
-                                  (json_int_t)(need->weights + need->cache)));
+                                  "weights_bytes", (json_int_t)m->weights, "kv_bytes",
+                                  (json_int_t)m->kv, "activations_bytes",
+                                  (json_int_t)m->activations, "tables_bytes",
+                                  (json_int_t)m->tables, "total_bytes", (json_int_t)m->resident));
     return root;
 }
 
@@ -102,7 +103,7 @@ static void size_row(cli_table *table, const char *key, size_t value) {
 static int print_page(const char *name, const hone_model_info *info, const type_list *types,
                       const memory_need *need) {
     cli_table t;
-    cli_text a, b, c;
+    cli_text a, b, c, d;
     cli_table_init(&t, "ll", NULL);
     row(&t, "model", name);
     row(&t, "name", info->name);
@@ -125,17 +126,18 @@ static int print_page(const char *name, const hone_model_info *info, const type_
         cli_table_add(&t, "%-6s %4zu %-7s  %s", types->rows[i].name, n,
                       n == 1 ? "tensor" : "tensors", cli_format_bytes(&a, types->rows[i].n_bytes));
     }
+    const hone_memory *m = &need->bytes;
     cli_table_add(&t, "memory needed");
-    cli_table_add(&t, "%s: weights %s, cache %s (%zu tokens, %s)",
-                  cli_format_bytes(&a, need->weights + need->cache),
-                  cli_format_bytes(&b, need->weights), cli_format_bytes(&c, need->cache),
-                  need->context, engine_kv_name(need->kv));
+    cli_table_add(&t, "%s: weights %s, cache %s (%zu tokens, %s), the rest %s",
+                  cli_format_bytes(&a, m->resident), cli_format_bytes(&b, m->weights),
+                  cli_format_bytes(&c, m->kv), need->context, engine_kv_name(need->kv),
+                  cli_format_bytes(&d, m->activations + m->tables));
     return cli_table_print(&t);
 }
 
 static int show(const char *name, const engine_settings *settings, bool template_only, bool json) {
     hone_model *model;
-    int code = engine_open_model(&model, name, 1);
+    int code = engine_look_at_model(&model, name, CLI_UNSET);
     if (code != CLI_OK) return code;
     const hone_model_info *info = hone_model_describe(model);
     if (settings->context != CLI_UNSET && (size_t)settings->context > info->n_context) {
@@ -150,9 +152,11 @@ static int show(const char *name, const engine_settings *settings, bool template
     } else {
         type_list types = {.n = 0};
         hone_model_each_type(model, add_type, &types);
-        memory_need need = count_memory(info, settings);
-        code = json ? cli_print_json(to_json(name, info, &types, &need), false)
-                    : print_page(name, info, &types, &need);
+        memory_need need;
+        hone_status status = count_memory(&need, model, settings);
+        code = status != HONE_OK ? cli_fail(status)
+               : json            ? cli_print_json(to_json(name, info, &types, &need), false)
+                                 : print_page(name, info, &types, &need);
     }
     hone_model_close(model);
     return code;

@@ -170,9 +170,73 @@ static void free_memory_is_part_of_all_memory(void) {
     CHECK(free_now > 0 && free_now <= system_memory_bytes());
 }
 
+/* --- fitting --- */
+
+static hone_fit fit(const hone_model *model, hone_fit_wish wish) {
+    hone_fit f = {.bytes = 0};
+    CHECK_OK(hone_fit_model(&f, model, &wish));
+    CHECK(f.fits == (f.bytes <= f.limit));
+    CHECK(f.bytes > f.memory.resident);
+    return f;
+}
+
+/* From plenty to nothing: cache type first, then slots, then context, never more than needed. */
+static void less_memory_gives_up_in_order(void) {
+    test_folder tmp = test_folder_make();
+    hone_model *model = small_model(&tmp);
+    const hone_fit_wish wish = {.memory = (uint64_t)1 << 40, .n_context = 4096, .n_slots = 8};
+    if (model) {
+        hone_fit all = fit(model, wish);
+        unsigned lost = 0;
+        CHECK(all.fits && all.gave_up == 0 && all.settings.n_slots == 8 &&
+              all.settings.n_context == 4096 && all.settings.kv == HONE_KV_F16);
+        hone_fit least = all;
+        for (uint64_t memory = all.bytes; memory > 1 << 20; memory -= memory / 100) {
+            hone_fit_wish tight = wish;
+            tight.memory = memory;
+            hone_fit f = fit(model, tight);
+            if (!f.fits) {
+                least = f;
+                break;
+            }
+            CHECK_MSG((f.gave_up & lost) == lost, "%u after %u", f.gave_up, lost);
+            if (f.gave_up & HONE_GAVE_UP_SLOTS) CHECK(f.gave_up & HONE_GAVE_UP_CACHE_TYPE);
+            if (f.gave_up & HONE_GAVE_UP_CONTEXT) CHECK(f.settings.n_slots == 1);
+            CHECK(f.bytes <= memory);
+            lost = f.gave_up;
+        }
+        CHECK(lost == 7);
+        CHECK(!least.fits && least.settings.n_context == 512 && least.settings.n_slots == 1);
+        CHECK_OK(hone_fit_model(&least, model, &(hone_fit_wish){.memory = least.bytes}));
+        CHECK(least.fits); /* what was named does fit */
+    }
+    hone_model_close(model);
+    test_folder_remove(&tmp);
+}
+
+static void without_a_wish_the_context_is_as_long_as_fits(void) {
+    test_folder tmp = test_folder_make();
+    model_recipe r = {.type = DTYPE_F32, .n_context = 40000};
+    hone_model *model = NULL;
+    const char *path = test_path(tmp.path, "long.gguf");
+    CHECK_OK(model_write_gguf(&r, path));
+    CHECK_OK(hone_model_open(&model, path, &(hone_model_options){.describe_only = true}));
+    if (model) {
+        hone_fit all = fit(model, (hone_fit_wish){.memory = (uint64_t)1 << 40});
+        hone_fit some = fit(model, (hone_fit_wish){.memory = all.bytes - (4 << 20)});
+        CHECK(all.settings.n_context == 40000);
+        CHECK_MSG(some.fits && some.settings.n_context > 4096 && some.settings.n_context < 40000 &&
+                  some.gave_up == 0, "%zu", some.settings.n_context);
+    }
+    hone_model_close(model);
+    test_folder_remove(&tmp);
+}
+
 int main(void) {
     RUN(real_model_needs_what_was_foreseen);
     RUN(caches_grow_with_context_slots_and_type);
+    RUN(less_memory_gives_up_in_order);
+    RUN(without_a_wish_the_context_is_as_long_as_fits);
     RUN(free_memory_is_part_of_all_memory);
     return test_summary();
 }
