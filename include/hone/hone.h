@@ -5,6 +5,7 @@
  *   grammar.h  what an answer may look like
  *   session.h  a mutable timeline: prefill, step in batches, fork, rewind, score
  *   adapter.h  LoRA adapters, chosen for each session
+ *   memory.h   how much memory a model will need
  *   request.h  messages in, streamed answer out
  *   limits.h   what the machine can do at most
  *
@@ -15,6 +16,7 @@
 #include "hone/adapter.h"
 #include "hone/grammar.h"
 #include "hone/limits.h"
+#include "hone/memory.h"
 #include "hone/model.h"
 #include "hone/request.h"
 #include "hone/session.h"

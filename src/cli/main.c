@@ -15,6 +15,7 @@ const cli_command cli_commands[] = {
     {"pull", "fetch a model into the local store", cmd_pull},
     {"list", "the models in the local store", cmd_list},
     {"show", "what a model is, and the memory it needs", cmd_show},
+    {"plan", "which model fits into the memory, and how", cmd_plan},
     {"cp", "give a model a second name", cmd_cp},
     {"rm", "remove a model from the local store", cmd_rm},
     {"verify", "compare the files of models with their hashes", cmd_verify},

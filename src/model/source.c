@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "base/mem.h"
+#include "base/strmap.h"
 
 #define MAX_CONFIG_BYTES (16u << 20)
 
@@ -44,6 +45,14 @@ void source_release(model_source *s) {
 
 size_t source_file_bytes(const model_source *s) {
     return s->gguf ? gguf_file_bytes(s->gguf) : safetensors_file_bytes(s->folder);
+}
+
+size_t source_table_bytes(const model_source *s) {
+    if (s->gguf)
+        return gguf_n_tensors(s->gguf) * (sizeof(gguf_tensor) + 2 * sizeof(strmap_slot)) +
+               gguf_n_kv(s->gguf) * sizeof(gguf_kv);
+    /* the header stays as JSON values: two arrays, an object, four numbers and a text */
+    return safetensors_count(s->folder) * (sizeof(safetensors_entry) + 1000);
 }
 
 void source_forget(const model_source *s) {
