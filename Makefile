@@ -15,9 +15,9 @@ GOLDEN   ?= $(or $(HONE_SHARED),../shared)/golden
 VECTORS  ?= $(or $(HONE_SHARED),../shared)/data/vectors
 CACHE    := $(or $(HONE_TEST_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/hone-tests)
 
-# The engine needs two libraries; decoding audio, the store and the program need the others.
+# The engine needs three libraries; decoding audio, the store and the program need the others.
 # ENGINE_ONLY=1 leaves those out (cross builds that only run engine tests).
-ENGINE_DEPS := jansson libutf8proc
+ENGINE_DEPS := jansson libutf8proc zlib
 AUDIO_DEPS  := libavformat libavcodec libavutil libswresample
 DEPS        := $(ENGINE_DEPS) $(if $(ENGINE_ONLY),,libcurl libzip libcrypto $(AUDIO_DEPS))
 CLI_DEPS    := libedit

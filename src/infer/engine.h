@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "hone/hone.h"
+#include "infer/speech_tokens.h"
 #include "model/llama.h"
 #include "model/whisper.h"
 #include "text/template.h"
@@ -23,7 +24,8 @@ struct hone_model {
     model_source source;
     model_family family;
     llama net;       /* FAMILY_LLAMA */
-    whisper speech;  /* FAMILY_WHISPER */
+    whisper speech;  /* FAMILY_WHISPER, and the tokens that it knows */
+    speech_tokens speech_ids;
     tokenizer *tokenizer;
     chat_template *template; /* NULL: none */
     char *template_source;

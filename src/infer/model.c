@@ -180,6 +180,8 @@ static hone_status open_parts(hone_model *m, const char *path, int n_threads) {
     hone_status status = open_text(m, &spec);
     tokenizer_spec_release(&spec);
     TRY(status);
+    if (m->family == FAMILY_WHISPER)
+        TRY(speech_tokens_init(&m->speech_ids, m->tokenizer, &m->speech.h));
     TRY(recommended_sampling(&m->recommended, &m->source));
     return describe(m);
 }
@@ -207,6 +209,7 @@ void hone_model_close(hone_model *m) {
     llama_scratch_release(&m->scratch);
     llama_release(&m->net);
     whisper_scratch_release(&m->speech_scratch);
+    speech_tokens_release(&m->speech_ids);
     whisper_release(&m->speech);
     source_release(&m->source);
     mem_free(m->logits);

@@ -152,6 +152,15 @@ static void default_heads(whisper_hparams *h) {
             h->heads[h->n_heads++] = (whisper_head){(uint32_t)layer, (uint32_t)head};
 }
 
+static hone_status read_multilingual(whisper_hparams *h, const model_source *s,
+                                     const json_t *generation) {
+    enum { MULTILINGUAL_VOCABULARY = 51865 };
+    h->multilingual = h->n_vocab >= MULTILINGUAL_VOCABULARY;
+    if (!s->gguf) return json_get_bool(generation, "is_multilingual", &h->multilingual);
+    gguf_get_bool(s->gguf, "whisper.multilingual", &h->multilingual);
+    return HONE_OK;
+}
+
 static hone_status read_lists(whisper_hparams *h, const model_source *s, const json_t *generation) {
     list heads = find_list(s, generation, "alignment_heads");
     list suppress = find_list(s, generation, "suppress_tokens");
@@ -177,6 +186,7 @@ hone_status whisper_hparams_read(whisper_hparams *h, const model_source *s) {
     json_t *generation = NULL;
     hone_status status = s->folder ? read_generation_config(&generation, s) : HONE_OK;
     if (status == HONE_OK) status = read_numbers(h, s);
+    if (status == HONE_OK) status = read_multilingual(h, s, generation);
     if (status == HONE_OK) status = read_lists(h, s, generation);
     json_decref(generation);
     if (status != HONE_OK) whisper_hparams_release(h);

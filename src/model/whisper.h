@@ -24,6 +24,7 @@ typedef struct whisper_head {
 
 typedef struct whisper_hparams {
     size_t n_mels, n_vocab;
+    bool multilingual; /* as the file says; else by the size of the vocabulary */
     whisper_stack encoder, decoder; /* equal n_embd */
     whisper_head heads[WHISPER_MAX_HEADS]; /* ascending; may be none */
     size_t n_heads;
