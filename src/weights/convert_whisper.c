@@ -95,6 +95,7 @@ static hone_status put_whisper_keys(convert_job *j) {
     TRY(put_stack(j, "encoder", &h->encoder));
     TRY(put_stack(j, "decoder", &h->decoder));
     TRY(convert_put_count(j, "vocab_size", h->n_vocab));
+    TRY(gguf_put_bool(j->writer, "whisper.multilingual", h->multilingual));
     TRY(put_heads(j, h));
     TRY(put_ids(j, "whisper.suppress_tokens", h->suppress, h->n_suppress));
     return put_ids(j, "whisper.begin_suppress_tokens", h->begin_suppress, h->n_begin_suppress);
