@@ -5,6 +5,8 @@
 #include <sys/stat.h>
 
 #include "base/mem.h"
+#include "format/pytorch.h"
+#include "format/whisper_ggml.h"
 #include "model/whisper_files.h"
 
 #define MAX_CONFIG_BYTES (16u << 20)
@@ -33,13 +35,29 @@ static hone_status open_folder(model_source *s, const char *path) {
     return safetensors_open(&s->folder, path);
 }
 
+/* Files are known by their first bytes; what is none of the others is a GGUF file or an error. */
+static hone_status open_file(model_source *s) {
+    file_map map;
+    TRY(file_map_open(&map, s->path));
+    bool checkpoint = pytorch_is(map.data, map.size);
+    if (!checkpoint && !whisper_ggml_is(map.data, map.size)) {
+        file_map_release(&map);
+        return gguf_open(&s->gguf, s->path);
+    }
+    hone_status status = checkpoint ? source_open_pytorch(s, &map)
+                                    : source_open_whisper_ggml(s, &map);
+    if (s->raw) tensor_table_keep_map(s->raw, &map);
+    else file_map_release(&map);
+    return status;
+}
+
 hone_status source_open(model_source *s, const char *path) {
     *s = (model_source){0};
     s->path = mem_copy_string(path, strlen(path));
     if (!s->path) return mem_fail("path", strlen(path));
     struct stat st;
     bool is_folder = stat(path, &st) == 0 && S_ISDIR(st.st_mode);
-    hone_status status = is_folder ? open_folder(s, path) : gguf_open(&s->gguf, path);
+    hone_status status = is_folder ? open_folder(s, path) : open_file(s);
     if (status != HONE_OK) source_release(s);
     return status;
 }
@@ -49,6 +67,7 @@ void source_release(model_source *s) {
     safetensors_close(s->folder);
     tensor_table_close(s->table);
     tensor_table_close(s->raw);
+    ranked_texts_release(&s->texts);
     json_decref(s->config);
     mem_free(s->path);
     *s = (model_source){0};
@@ -66,8 +85,9 @@ void source_forget(const model_source *s) {
 }
 
 hone_status source_tokenizer(const model_source *s, tokenizer_spec *spec) {
-    return s->gguf ? tokenizer_spec_from_gguf(spec, s->gguf, s->path)
-                   : tokenizer_spec_from_folder(spec, s->path);
+    if (s->gguf) return tokenizer_spec_from_gguf(spec, s->gguf, s->path);
+    if (s->texts.n == 0) return tokenizer_spec_from_folder(spec, s->path);
+    return tokenizer_spec_from_whisper_ranks(spec, &s->texts, source_whisper_vocabulary(s), s->path);
 }
 
 /* --- tensors --- */

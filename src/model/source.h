@@ -1,5 +1,6 @@
 /* Where a model's weights and description come from: a GGUF file, a Hugging Face folder, or a
- * Whisper model in another program's form (CTranslate2's folder).
+ * Whisper model in another program's form (CTranslate2's folder, whisper.cpp's file, OpenAI's
+ * checkpoint).
  *
  * Tensors are asked for by their GGUF name ("blk.0.attn_q.weight"); in a folder the name is
  * translated ("model.layers.0.self_attn.q_proj.weight"). Views point into the mapped files. */
@@ -10,7 +11,7 @@
 #include "format/gguf.h"
 #include "format/safetensors.h"
 #include "format/tensor_table.h"
-#include "format/tokenizer_spec.h"
+#include "format/tokenizer_ranks.h"
 
 typedef struct model_source {
     char *path;
@@ -18,6 +19,7 @@ typedef struct model_source {
     safetensors *folder; /* … or this, with `config` … */
     tensor_table *table; /* … or this, under GGUF names, with `config` as it would be */
     tensor_table *raw;   /* what `table` points into: the file's own tensors */
+    ranked_texts texts;  /* the vocabulary of a file that has it in this form; else empty */
     json_t *config;      /* config.json */
 } model_source;
 

@@ -25,6 +25,11 @@ static size_t count_layers(const model_source *s, const char *stack) {
     }
 }
 
+size_t source_whisper_vocabulary(const model_source *s) {
+    const named_tensor *t = tensor_table_find(s->table, "token_embd.weight");
+    return t && t->view.n_dims == 2 ? t->view.ne[1] : 0;
+}
+
 hone_status whisper_make_config(model_source *s, size_t encoder_heads, size_t decoder_heads) {
     size_t mels, audio_context, text_context, width, encoder_ff, decoder_ff;
     TRY(size_of(s, "enc.conv1.weight", 3, 1, &mels));
