@@ -36,7 +36,7 @@ ARCH    := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
 KERNELS := $(if $(filter x86_64,$(ARCH)),src/tensor/x86)
 KERNELS += $(if $(filter aarch64 arm64,$(ARCH)),src/tensor/arm)
 DECODER := src/media/audio_file.c src/media/audio_pcm.c src/media/resample.c
-OUTSIDE := src/cli/%.c $(if $(ENGINE_ONLY),src/weights/%.c src/base/http.c src/base/sha256.c \
+OUTSIDE := src/cli/%.c $(if $(ENGINE_ONLY),src/weights/%.c src/base/http%.c src/base/sha256.c \
                            $(DECODER),src/media/audio_none.c)
 
 LIB_SRC  := $(filter-out $(OUTSIDE),$(wildcard src/*/*.c) $(wildcard $(addsuffix /*.c,$(KERNELS))))
@@ -61,9 +61,9 @@ AVX512 := $(AVX2) -mavx512f -mavx512bw -mavx512dq -mavx512vl
 X86    := $(BUILD)/src/tensor/x86
 ARM    := $(BUILD)/src/tensor/arm
 $(X86)/avx2.o $(X86)/avx2_%.o: ISA := $(AVX2)
-$(X86)/avx512.o: ISA := $(AVX512)
+$(X86)/avx512.o $(X86)/avx512_attention.o: ISA := $(AVX512)
 $(X86)/avx512_vnni.o: ISA := $(AVX512) -mavx512vnni
-$(ARM)/neon.o: ISA := $(SIMD_OPT)
+$(ARM)/neon.o $(ARM)/neon_attention.o: ISA := $(SIMD_OPT)
 $(ARM)/neon_dotprod.o: ISA := $(SIMD_OPT) -march=armv8.2-a+dotprod
 
 $(BUILD)/%.o: %.c

@@ -155,9 +155,9 @@ static void find_best(const float *row, size_t n_vocab, float log_sum, choice *b
 
 static int32_t draw(const kernels *k, const float *row, size_t n_vocab, float temperature,
                     double uniform, float *work) {
-    float max = k->max_of(row, n_vocab);
-    for (size_t i = 0; i < n_vocab; i++) work[i] = row[i] / temperature;
-    k->exp_sum(work, n_vocab, max / temperature);
+    float max;
+    memcpy(work, row, n_vocab * sizeof *work);
+    k->softmax_row(work, n_vocab, 1 / temperature, &max);
     double total = 0, sum = 0;
     for (size_t i = 0; i < n_vocab; i++) total += (double)work[i];
     int32_t last = -1;
@@ -230,7 +230,7 @@ static hone_status assign_rows(speech_decoder *d, attempt *a, hypothesis *next, 
         if (settled[i]) continue;
         while (taken[free_row]) free_row++;
         taken[free_row] = true;
-        TRY(whisper_cache_copy(&d->cache, &d->m->speech, a->first + free_row, next[i].row,
+        TRY(whisper_cache_copy(&d->cache, a->first + free_row, next[i].row,
                                n_positions));
         next[i].row = a->first + free_row;
     }
@@ -385,7 +385,7 @@ static hone_status feed(speech_decoder *d, size_t n_attempts) {
 static hone_status spread(speech_decoder *d, attempt *a) {
     for (size_t i = 1; i < a->n_wanted; i++) {
         d->live[a->first + i] = (hypothesis){.row = a->first + i};
-        TRY(whisper_cache_copy(&d->cache, &d->m->speech, a->first + i, a->first,
+        TRY(whisper_cache_copy(&d->cache, a->first + i, a->first,
                                a->window->n_prompt));
     }
     a->n_live = a->n_wanted;

@@ -8,10 +8,11 @@ static void forbid(float *logits, int32_t begin, int32_t end) {
 }
 
 float speech_log_sum_exp(const kernels *k, const float *x, size_t n, float *work) {
-    float max = k->max_of(x, n);
-    if (max == -INFINITY) return max;
+    if (k->max_of(x, n) == -INFINITY) return -INFINITY;
+    float max;
     memcpy(work, x, n * sizeof *x);
-    return max + logf(k->exp_sum(work, n, max));
+    float sum = k->softmax_row(work, n, 1, &max);
+    return max + logf(sum);
 }
 
 /* Pairs of time marks around text, none earlier than the last. */
@@ -41,8 +42,10 @@ static void prefer_timestamps(const speech_rules *r, const kernels *k, float *lo
     if (max == -INFINITY) return;
     for (size_t i = 0; i < n; i += PIECE) {
         size_t width = n - i < PIECE ? n - i : PIECE;
+        float of_piece = k->max_of(logits + (size_t)first + i, width);
+        if (of_piece == -INFINITY) continue;
         memcpy(work, logits + (size_t)first + i, width * sizeof *work);
-        sum += k->exp_sum(work, width, max);
+        sum += k->softmax_row(work, width, 1, &of_piece) * expf(of_piece - max);
     }
     if (max + logf(sum) > k->max_of(logits, (size_t)first)) forbid(logits, 0, first);
 }

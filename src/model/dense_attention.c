@@ -63,7 +63,8 @@ static void attend_tile(void *user, size_t index, int thread) {
     float inverse[TILE_QUERIES];
     for (size_t r = 0; r < rows; r++) {
         float *row = scores + r * stride;
-        inverse[r] = 1.0f / k->exp_sum(row, w->n, k->max_of(row, w->n));
+        float max;
+        inverse[r] = 1.0f / k->softmax_row(row, w->n, 1, &max);
     }
     float *out = w->out + first * width + head * w->dim;
     k->gemm_dense(out, width, scores, stride, w->values + head * w->n * w->dim, w->dim, rows,

@@ -7,8 +7,8 @@
 #ifndef MODEL_WHISPER_H
 #define MODEL_WHISPER_H
 
+#include "model/attention.h"
 #include "model/source.h"
-#include "tensor/ops.h"
 
 enum { WHISPER_MAX_HEADS = 256 }; /* alignment heads in a file */
 
@@ -130,17 +130,16 @@ void whisper_cross_release(whisper_cross *cross);
 
 /* Self-attention's keys and values of a number of rows, each of up to n_context tokens. */
 typedef struct whisper_cache {
-    dtype type;
-    size_t row_bytes, n_rows;
-    char **rows; /* allocated when first written */
+    kv_cache *rows;
+    size_t n_rows;
 } whisper_cache;
 
 hone_status whisper_cache_init(whisper_cache *cache, const whisper *m, bool exact, size_t n_rows);
 void whisper_cache_release(whisper_cache *cache);
 
-/* Row `to` becomes a copy of the first n_tokens of row `from`. */
-hone_status whisper_cache_copy(whisper_cache *cache, const whisper *m, size_t to, size_t from,
-                               size_t n_tokens);
+/* Row `to` becomes a copy of the first n_tokens of row `from`; the pages are shared until one of the
+ * two writes. */
+hone_status whisper_cache_copy(whisper_cache *cache, size_t to, size_t from, size_t n_tokens);
 
 /* One row's new tokens in a pass. */
 typedef struct whisper_item {

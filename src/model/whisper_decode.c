@@ -9,49 +9,30 @@
 /* Queries that look at one window together, so that its keys are read once for them. */
 enum { CROSS_QUERIES = 24 };
 
-/* --- the cache of self-attention: a row is [layers, keys | values, heads, n_context, dim] --- */
+/* --- the cache of self-attention --- */
 
 hone_status whisper_cache_init(whisper_cache *cache, const whisper *m, bool exact, size_t n_rows) {
     const whisper_stack *s = &m->h.decoder;
-    *cache = (whisper_cache){.type = exact ? DTYPE_F32 : DTYPE_F16, .n_rows = n_rows};
-    cache->row_bytes = s->n_layers * 2 * s->n_embd * s->n_context *
-                       dtype_get(cache->type)->block_bytes;
+    kv_layout layout;
+    *cache = (whisper_cache){0};
+    TRY(kv_layout_init(&layout, exact ? DTYPE_F32 : DTYPE_F16, s->n_layers, s->n_heads,
+                       s->n_embd / s->n_heads));
     cache->rows = mem_calloc(n_rows, sizeof *cache->rows);
-    return cache->rows ? HONE_OK : mem_fail("cache", n_rows * sizeof *cache->rows);
+    if (!cache->rows) return mem_fail("cache", n_rows * sizeof *cache->rows);
+    cache->n_rows = n_rows;
+    for (size_t i = 0; i < n_rows; i++) kv_init(&cache->rows[i], &layout);
+    return HONE_OK;
 }
 
 void whisper_cache_release(whisper_cache *cache) {
-    for (size_t i = 0; cache->rows && i < cache->n_rows; i++) mem_free(cache->rows[i]);
+    for (size_t i = 0; i < cache->n_rows; i++) kv_release(&cache->rows[i]);
     mem_free(cache->rows);
     *cache = (whisper_cache){0};
 }
 
-static hone_status reserve_row(whisper_cache *cache, size_t row) {
-    if (!cache->rows[row]) cache->rows[row] = mem_alloc_aligned(cache->row_bytes, 1);
-    return cache->rows[row] ? HONE_OK : mem_fail("cache", cache->row_bytes);
-}
-
-enum { KEYS, VALUES };
-
-static char *cached(const whisper_cache *cache, const whisper *m, size_t row, size_t layer,
-                    int which, size_t head) {
-    const whisper_stack *s = &m->h.decoder;
-    size_t dim = s->n_embd / s->n_heads;
-    return cache->rows[row] + ((layer * 2 + (size_t)which) * s->n_heads + head) * s->n_context *
-                                  dim * dtype_get(cache->type)->block_bytes;
-}
-
-hone_status whisper_cache_copy(whisper_cache *cache, const whisper *m, size_t to, size_t from,
-                               size_t n_tokens) {
-    const whisper_stack *s = &m->h.decoder;
-    TRY(reserve_row(cache, to));
-    size_t bytes = n_tokens * s->n_embd / s->n_heads * dtype_get(cache->type)->block_bytes;
-    for (size_t layer = 0; layer < s->n_layers; layer++)
-        for (int which = KEYS; which <= VALUES; which++)
-            for (size_t head = 0; head < s->n_heads; head++)
-                memcpy(cached(cache, m, to, layer, which, head),
-                       cached(cache, m, from, layer, which, head), bytes);
-    return HONE_OK;
+hone_status whisper_cache_copy(whisper_cache *cache, size_t to, size_t from, size_t n_tokens) {
+    kv_release(&cache->rows[to]);
+    return kv_share(&cache->rows[to], &cache->rows[from], n_tokens);
 }
 
 /* --- the pass --- */
@@ -77,6 +58,9 @@ typedef struct decoding {
     void *quantised;
     place *places;                  /* [T] */
     group *groups;                  /* [T] at most */
+    kv_segment *segments;           /* [items] of self-attention, */
+    attention_plan plan;            /* and how it is cut */
+    float *att_parts;               /* op_attention's memory */
 } decoding;
 
 static hone_status lay_out(decoding *d) {
@@ -88,6 +72,7 @@ static hone_status lay_out(decoding *d) {
         {&d->quantised, whisper_quantised_floats(s, n)},
         {&d->places, n * sizeof *d->places / sizeof(float)},
         {&d->groups, n * sizeof *d->groups / sizeof(float)},
+        {&d->att_parts, d->plan.n_part_floats},
     };
     return whisper_lay_out(d->run->scratch, arrays, sizeof arrays / sizeof *arrays);
 }
@@ -96,7 +81,7 @@ static hone_status reserve_thread_scratch(const decoding *d) {
     const whisper *m = d->run->m;
     const whisper_stack *s = &m->h.decoder;
     size_t dim = s->n_embd / s->n_heads, columns = m->h.encoder.n_context + 32;
-    size_t self = s->n_context * sizeof(float);
+    size_t self = d->plan.scratch_bytes;
     size_t cross = CROSS_QUERIES * (columns + dim) * sizeof(float);
     size_t products = whisper_product_scratch(m->decoder, s->n_layers, d->n_tokens);
     size_t head = matmul_scratch_bytes(&m->embedding, d->n_tokens);
@@ -141,55 +126,20 @@ static void embed(void *user, size_t t, int thread) {
 
 /* --- self-attention --- */
 
-static void store_token(void *user, size_t t, int thread) {
-    (void)thread;
-    const decoding *d = user;
-    const whisper *m = d->run->m;
-    const whisper_cache *cache = d->b->cache;
-    const place *p = &d->places[t];
-    size_t embd = m->h.decoder.n_embd, dim = embd / m->h.decoder.n_heads;
-    size_t at = p->position * dim * dtype_get(cache->type)->block_bytes;
-    for (size_t head = 0; head < m->h.decoder.n_heads; head++) {
-        size_t offset = t * embd + head * dim;
-        d->run->c->k->store_row(cache->type,
-                                cached(cache, m, p->item->row, d->layer, KEYS, head) + at,
-                                d->k + offset, dim);
-        d->run->c->k->store_row(cache->type,
-                                cached(cache, m, p->item->row, d->layer, VALUES, head) + at,
-                                d->v + offset, dim);
-    }
-}
-
-static void attend_self(void *user, size_t index, int thread) {
-    const decoding *d = user;
-    const whisper *m = d->run->m;
-    const kernels *k = d->run->c->k;
-    const whisper_cache *cache = d->b->cache;
-    size_t n_heads = m->h.decoder.n_heads, dim = m->h.decoder.n_embd / n_heads;
-    size_t t = index / n_heads, head = index % n_heads;
-    const place *p = &d->places[t];
-    size_t n = p->position + 1, offset = t * n_heads * dim + head * dim;
-    float *scores = d->run->c->scratch[thread], *out = d->att + offset;
-    k->attend_scores(scores, d->q + offset, cache->type,
-                     cached(cache, m, p->item->row, d->layer, KEYS, head), n, dim,
-                     1.0f / sqrtf((float)dim));
-    float inverse = 1.0f / k->exp_sum(scores, n, k->max_of(scores, n));
-    memset(out, 0, dim * sizeof *out);
-    k->attend_values(out, scores, cache->type,
-                     cached(cache, m, p->item->row, d->layer, VALUES, head), n, dim);
-    for (size_t i = 0; i < dim; i++) out[i] *= inverse;
-}
-
 static void self_block(decoding *d, const whisper_attention *a) {
+    static const float nothing[1];
+    static const rope_table no_rope = {.cos = nothing, .sin = nothing}; /* positions are learned */
     compute *c = d->run->c;
-    size_t embd = d->run->m->h.decoder.n_embd, n = d->n_tokens;
+    const whisper_stack *s = &d->run->m->h.decoder;
+    size_t embd = s->n_embd, n = d->n_tokens;
     op_layer_norm(c, d->h, d->x, a->norm.weight, a->norm.bias, n, embd, WHISPER_NORM_EPS);
     products(d, d->h, n, embd,
              (linear[]){{&a->q.w, a->q.bias, d->q, embd},
                         {&a->k.w, a->k.bias, d->k, embd},
                         {&a->v.w, a->v.bias, d->v, embd}}, 3);
-    op_parallel(c, n, store_token, d);
-    op_parallel(c, n * d->run->m->h.decoder.n_heads, attend_self, d);
+    op_rope_and_store(c, d->segments, d->b->n_items, d->layer, &no_rope, s->n_heads, d->q, d->k,
+                      d->v);
+    op_attention(c, &d->plan, d->layer, d->q, d->att, d->att_parts);
     products(d, d->att, n, embd, &(linear){&a->out.w, a->out.bias, d->h, embd}, 1);
     op_add(c, d->x, d->h, n, embd);
 }
@@ -228,7 +178,8 @@ static void attend_cross(void *user, size_t index, int thread) {
     if (d->b->scores) capture_scores(d, g, head, scores, stride);
     for (size_t r = 0; r < g->n; r++) {
         float *row = scores + r * stride;
-        inverse[r] = 1.0f / k->exp_sum(row, n, k->max_of(row, n));
+        float max;
+        inverse[r] = 1.0f / k->softmax_row(row, n, 1, &max);
     }
     float *out = d->att + g->first * embd + head * dim;
     k->gemm_float(out, embd, cross->type, whisper_cross_values(cross, m, d->layer, head),
@@ -274,28 +225,47 @@ static void head(decoding *d) {
              &(linear){&m->embedding, NULL, b->logits, m->h.n_vocab}, 1);
 }
 
-hone_status whisper_decode(const whisper_run *run, const whisper_batch *b) {
-    decoding d = {.run = run, .b = b};
-    const whisper *m = run->m;
+/* Room in the caches, and the segments of all items. */
+static hone_status begin(decoding *d) {
+    const whisper_batch *b = d->b;
+    size_t n_context = d->run->m->h.decoder.n_context;
+    d->segments = mem_calloc(b->n_items, sizeof *d->segments);
+    if (!d->segments) return mem_fail("decoder", b->n_items * sizeof *d->segments);
     for (size_t i = 0; i < b->n_items; i++) {
         const whisper_item *item = &b->items[i];
-        if (item->n_tokens > m->h.decoder.n_context - item->position)
+        if (item->n_tokens > n_context - item->position)
             return fail(HONE_ERR_CONTEXT_FULL, "%zu tokens after %zu do not fit into %zu",
-                        item->n_tokens, item->position, m->h.decoder.n_context);
-        TRY(reserve_row(b->cache, item->row));
-        d.n_tokens += item->n_tokens;
+                        item->n_tokens, item->position, n_context);
+        kv_cache *kv = &b->cache->rows[item->row];
+        TRY(kv_reserve(kv, item->position, item->position + item->n_tokens));
+        d->segments[i] = (kv_segment){kv, d->n_tokens, item->n_tokens, item->position};
+        d->n_tokens += item->n_tokens;
     }
-    TRY(reserve_thread_scratch(&d));
-    TRY(lay_out(&d));
-    find_places(&d);
-    op_parallel(run->c, d.n_tokens, embed, &d);
-    for (d.layer = 0; d.layer < m->h.decoder.n_layers; d.layer++) {
-        const whisper_layer *layer = &m->decoder[d.layer];
-        TRY(whisper_check_cancelled(run));
-        self_block(&d, &layer->self);
-        cross_block(&d, &layer->cross);
-        feed_forward_block(&d, layer);
+    attention_plan_init(&d->plan, d->run->c, d->segments, b->n_items,
+                        d->run->m->h.decoder.n_heads);
+    TRY(reserve_thread_scratch(d));
+    return lay_out(d);
+}
+
+static hone_status run_pass(decoding *d) {
+    const whisper *m = d->run->m;
+    TRY(begin(d));
+    find_places(d);
+    op_parallel(d->run->c, d->n_tokens, embed, d);
+    for (d->layer = 0; d->layer < m->h.decoder.n_layers; d->layer++) {
+        const whisper_layer *layer = &m->decoder[d->layer];
+        TRY(whisper_check_cancelled(d->run));
+        self_block(d, &layer->self);
+        cross_block(d, &layer->cross);
+        feed_forward_block(d, layer);
     }
-    head(&d);
+    head(d);
     return HONE_OK;
+}
+
+hone_status whisper_decode(const whisper_run *run, const whisper_batch *b) {
+    decoding d = {.run = run, .b = b};
+    hone_status status = run_pass(&d);
+    mem_free(d.segments);
+    return status;
 }
