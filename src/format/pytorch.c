@@ -190,8 +190,8 @@ enum { MOST_PER_STORED = 4 };
 static hone_status add_tensor(tensor_table *to, const archive *a, const char *name,
                               const pickle_value *t) {
     size_t sizes[TENSOR_MAX_DIMS], strides[TENSOR_MAX_DIMS], bytes;
-    const member *storage;
-    bool contiguous;
+    const member *storage = NULL;
+    bool contiguous = true;
     dtype type;
     tensor view;
     if (t->kind != PICKLE_TENSOR) return fail(HONE_ERR_FORMAT, "it is no tensor");

@@ -142,7 +142,7 @@ static hone_status copy_lists(model_source *s) {
 }
 
 static hone_status read_all(model_source *s, const tensor_table *raw) {
-    size_t encoder_heads, decoder_heads;
+    size_t encoder_heads = 0, decoder_heads = 0;
     TRY(tensor_table_open(&s->table));
     for (size_t i = 0; i < tensor_table_count(raw); i++) TRY(add(s, tensor_table_at(raw, i)));
     TRY(read_setting(s, raw, "encoder/num_heads", &encoder_heads));

@@ -31,7 +31,7 @@ size_t source_whisper_vocabulary(const model_source *s) {
 }
 
 hone_status whisper_make_config(model_source *s, size_t encoder_heads, size_t decoder_heads) {
-    size_t mels, audio_context, text_context, width, encoder_ff, decoder_ff;
+    size_t mels = 0, audio_context = 0, text_context = 0, width = 0, encoder_ff = 0, decoder_ff = 0;
     TRY(size_of(s, "enc.conv1.weight", 3, 1, &mels));
     TRY(size_of(s, "enc.position_embd.weight", 2, 1, &audio_context));
     TRY(size_of(s, "dec.position_embd.weight", 2, 1, &text_context));
