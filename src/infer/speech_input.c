@@ -41,8 +41,8 @@ static hone_status read_all(speech_input *in) {
 
 static size_t content_frames(const speech_input *in) { return in->n_read / MEL_HOP; }
 
-static void openai_window(speech_input *in, size_t seek, size_t n, float *mel) {
-    mel_stream_normalised(in->stream, seek, n, mel_stream_maximum(in->stream), mel,
+void speech_input_span(const speech_input *in, size_t begin, size_t n, float *mel) {
+    mel_stream_normalised(in->stream, begin, n, mel_stream_maximum(in->stream), mel,
                           MEL_WINDOW_FRAMES);
     for (size_t b = 0; b < MEL_BANDS; b++)
         memset(mel + b * MEL_WINDOW_FRAMES + n, 0, (MEL_WINDOW_FRAMES - n) * sizeof *mel);
@@ -102,7 +102,7 @@ hone_status speech_input_window(speech_input *in, size_t seek, float *mel, size_
     *n_content = n < MEL_WINDOW_FRAMES ? n : MEL_WINDOW_FRAMES;
     if (n == 0) return HONE_OK;
     if (in->padding == HONE_MEL_HF) return hf_window(in, mel);
-    openai_window(in, seek, *n_content, mel);
+    speech_input_span(in, seek, *n_content, mel);
     return HONE_OK;
 }
 
@@ -110,7 +110,7 @@ hone_status speech_input_beginning(speech_input *in, float *mel, size_t *n_conte
     if (in->padding == HONE_MEL_HF) return speech_input_window(in, 0, mel, n_content);
     size_t n = content_frames(in);
     *n_content = n < MEL_WINDOW_FRAMES ? n : MEL_WINDOW_FRAMES;
-    openai_window(in, 0, MEL_WINDOW_FRAMES, mel); /* there are 30 s of silence behind the end */
+    speech_input_span(in, 0, MEL_WINDOW_FRAMES, mel); /* there are 30 s of silence behind the end */
     return HONE_OK;
 }
 

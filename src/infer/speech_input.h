@@ -30,6 +30,9 @@ void speech_input_close(speech_input *in);
  * behind the end. `seek` never goes back. */
 hone_status speech_input_window(speech_input *in, size_t seek, float *mel, size_t *n_content);
 
+/* The same for n ≤ MEL_WINDOW_FRAMES frames from `begin` on, all of them content. Only as OpenAI. */
+void speech_input_span(const speech_input *in, size_t begin, size_t n, float *mel);
+
 /* The first 30 s as the language is told by: with silence behind a shorter audio. */
 hone_status speech_input_beginning(speech_input *in, float *mel, size_t *n_content);
 

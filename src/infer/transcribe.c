@@ -168,7 +168,8 @@ static hone_status prepare(transcription *t, hone_audio *audio) {
     TRY(speech_decoder_open(&t->decoder, t->m, &t->settings, t->n_crosses));
     if (t->o.prompt) TRY(encode_text(t, t->o.prompt, &t->history));
     if (t->o.prefix) TRY(encode_text(t, t->o.prefix, &t->prefix));
-    TRY(speech_input_open(&t->in, t->m, audio, t->o.padding));
+    /* Silences are looked for in the spectrum of the whole file. */
+    TRY(speech_input_open(&t->in, t->m, audio, t->o.batched ? HONE_MEL_OPENAI : t->o.padding));
     return t->language < 0 ? detect(t) : HONE_OK;
 }
 

@@ -55,7 +55,8 @@ static double mark_seconds(const transcription *t, const speech_window *w, size_
 }
 
 /* Each pair of time marks ends one segment and begins the next; what follows the last pair is heard
- * again in the next window. *n_frames = what is settled. */
+ * again in the next window, or, where windows do not overlap, is the last segment. *n_frames = what
+ * is settled. */
 static size_t cut_at_pairs(const transcription *t, const speech_window *w, size_t n_content,
                            slice slices[MAX_SLICES], size_t *n_frames) {
     size_t n = 0, last = 0, n_tokens = w->n_tokens;
@@ -69,6 +70,10 @@ static size_t cut_at_pairs(const transcription *t, const speech_window *w, size_
     if (is_mark(t, w, n_tokens - 1) && !is_mark(t, w, n_tokens - 2)) {
         slices[n++] = (slice){last, n_tokens, mark_seconds(t, w, last),
                               mark_seconds(t, w, n_tokens - 1)};
+    } else if (t->o.batched) {
+        if (last + 1 < n_tokens)
+            slices[n++] = (slice){last, n_tokens, mark_seconds(t, w, last),
+                                  (double)n_content * SECONDS_PER_FRAME};
     } else {
         size_t frames = (size_t)(w->tokens[last - 1] - t->ids->first_timestamp) *
                         FRAMES_PER_TIMESTAMP;
