@@ -93,7 +93,7 @@ static void note_probabilities(const alignment *a, size_t begin, size_t n, float
         size_t row = begin + i;
         if (row < a->n_start || row >= a->n_start + a->n_text) continue;
         float *logits = a->logits + i * n_vocab;
-        float sum = k->exp_sum(logits, n_text_ids, k->max_of(logits, n_text_ids));
+        float max, sum = k->softmax_row(logits, n_text_ids, 1, &max);
         probabilities[row - a->n_start] = logits[a->ids[row + 1]] / sum;
     }
 }
@@ -149,7 +149,7 @@ static void prepare_head(void *user, size_t head, int thread) {
     float *scores = a->scores + head * a->n_ids * a->n_audio;
     for (size_t i = 0; i < a->n_ids; i++) {
         float *row = scores + i * a->n_audio;
-        float scale = 1.0f / k->exp_sum(row, a->n_columns, k->max_of(row, a->n_columns));
+        float max, scale = 1.0f / k->softmax_row(row, a->n_columns, 1, &max);
         for (size_t j = 0; j < a->n_columns; j++) row[j] *= scale;
     }
     normalise_columns(scores, a->n_ids, a->n_audio, a->n_columns);

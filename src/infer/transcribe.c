@@ -87,8 +87,7 @@ static hone_status language_probabilities(hone_model *m, const whisper_cross *cr
         memcpy(probabilities, logits + ids->first_language,
                ids->n_languages * sizeof *probabilities);
         const kernels *k = m->compute.k;
-        float sum = k->exp_sum(probabilities, ids->n_languages,
-                               k->max_of(probabilities, ids->n_languages));
+        float max, sum = k->softmax_row(probabilities, ids->n_languages, 1, &max);
         for (size_t i = 0; i < ids->n_languages; i++) probabilities[i] /= sum;
         if (!(sum > 0))
             status = fail(HONE_ERR_NUMERIC, "%s: the logits are not finite numbers: the weights "
