@@ -222,8 +222,7 @@ static hone_status open_parts(hone_model *m, const char *path, const hone_model_
                                     : llama_open(&m->net, &m->source));
     TRY(compute_init(&m->compute, o->n_threads > 0 ? o->n_threads : cpu_usable_count()));
     tokenizer_spec spec;
-    TRY(m->source.gguf ? tokenizer_spec_from_gguf(&spec, m->source.gguf, path)
-                       : tokenizer_spec_from_folder(&spec, path));
+    TRY(source_tokenizer(&m->source, &spec));
     hone_status status = open_text(m, &spec);
     tokenizer_spec_release(&spec);
     TRY(status);
