@@ -14,9 +14,11 @@ static void fill(kernels *k, cpu_isa isa, unsigned extras) {
     if (isa == CPU_AVX2 || isa == CPU_AVX512) {
         kernels_fill_avx2(k);
         kernels_fill_avx2_quant(k);
+        kernels_fill_avx2_encode(k);
     }
     if (isa == CPU_AVX512) {
         kernels_fill_avx512(k);
+        kernels_fill_avx512_encode(k);
         if (extras & CPU_HAS_VNNI) kernels_fill_avx512_vnni(k);
     }
 #elif defined(__aarch64__)
