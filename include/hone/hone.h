@@ -3,12 +3,14 @@
  *   status.h   status codes and error words
  *   model.h    an immutable model: what it is, its tokenizer
  *   session.h  a mutable timeline: prefill, step in batches, fork, rewind, score
+ *   adapter.h  LoRA adapters, chosen for each session
  *   request.h  messages in, streamed answer out
  *
  * The shortest use is in docs/example.c. */
 #ifndef HONE_HONE_H
 #define HONE_HONE_H
 
+#include "hone/adapter.h"
 #include "hone/model.h"
 #include "hone/request.h"
 #include "hone/session.h"

@@ -32,6 +32,10 @@ hone_status file_map_open(file_map *map, const char *path) {
     return status;
 }
 
+void file_map_forget(const file_map *map) {
+    if (map->data) madvise((void *)map->data, map->size, MADV_DONTNEED);
+}
+
 void file_map_release(file_map *map) {
     if (map->data) munmap((void *)map->data, map->size);
     *map = (file_map){0};

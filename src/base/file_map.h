@@ -17,4 +17,8 @@ typedef struct file_map {
 hone_status file_map_open(file_map *map, const char *path);
 void file_map_release(file_map *map);
 
+/* Lets go of the pages that were read so far, so that they no longer count as this process's
+ * memory. What is read again comes back from the file. */
+void file_map_forget(const file_map *map);
+
 #endif

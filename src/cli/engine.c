@@ -150,6 +150,7 @@ int engine_open(engine *e, const char *name, const engine_settings *settings) {
     double start_ms = clock_ms();
     int code = engine_open_model(&e->model, name, settings->threads);
     if (code == CLI_OK) code = open_session(&e->session, e->model, settings);
+    if (code == CLI_OK) code = adapter_option_apply(&settings->adapters, e->model, e->session);
     e->load_ms = clock_ms() - start_ms;
     if (code == CLI_OK) code = open_draft(e, settings);
     if (code != CLI_OK) engine_release(e);

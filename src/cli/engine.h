@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "cli/adapter_option.h"
 #include "cli/output.h"
 #include "hone/hone.h"
 
@@ -16,11 +17,12 @@ typedef struct engine_settings {
     bool exact;
     const char *draft;        /* "ngram", a model, or NULL */
     int64_t n_draft;          /* CLI_UNSET = the library's default */
+    cli_texts adapters;
 } engine_settings;
 
 /* In the order of hone_kv_type. */
 #define ENGINE_KV_CHOICES "f16|f32|q8_0"
-#define ENGINE_SETTINGS_UNSET {CLI_UNSET, CLI_UNSET, -1, false, NULL, CLI_UNSET}
+#define ENGINE_SETTINGS_UNSET {CLI_UNSET, CLI_UNSET, -1, false, NULL, CLI_UNSET, {{NULL}, 0}}
 
 /* Rows of an option table for engine_settings `s`. */
 #define ENGINE_OPTIONS(s)                                                                          \
@@ -32,6 +34,8 @@ typedef struct engine_settings {
                "type of the key/value cache (default f16; f32 with --exact)"),                     \
     CLI_FLAG("exact", 0, &(s).exact, "float activations and an f32 cache: slower, reproducible "   \
                                      "for any number of threads and any batch"),                   \
+    ADAPTER_OPTION(&(s).adapters, "use this adapter (LoRA: PEFT folder or GGUF), at this scale "   \
+                                  "(default 1); repeatable"),                                      \
     CLI_TEXT("draft", 0, &(s).draft, "MODEL|ngram",                                                \
              "speculate with a smaller model of the same vocabulary, or with n-grams of the text " \
              "so far; the answer stays what it would be without"),                                 \

@@ -36,12 +36,22 @@ struct hone_model {
     int32_t *pass_tokens; /* [n_pass_tokens] */
     size_t n_pass_tokens;
     kv_segment *segments;    /* [n_step_items] */
+    lora_group *adapters;    /* [n_step_items] */
     step_progress *progress; /* [n_step_items] */
+    size_t *order;           /* [n_step_items] items in the order of a pass */
     size_t n_step_items;
+};
+
+struct hone_adapter {
+    lora *weights;
+    const hone_model *model; /* only to compare */
+    char *path;
+    hone_adapter_info info;
 };
 
 struct hone_session {
     hone_model *model;
+    lora_set *adapters; /* NULL: none */
     kv_cache kv;
     int32_t *tokens;
     size_t n_tokens, tokens_capacity;

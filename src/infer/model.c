@@ -181,7 +181,9 @@ void hone_model_close(hone_model *m) {
     mem_free(m->logits);
     mem_free(m->pass_tokens);
     mem_free(m->segments);
+    mem_free(m->adapters);
     mem_free(m->progress);
+    mem_free(m->order);
     mem_free(m->template_source);
     mem_free(m->bos_text);
     mem_free(m->eos_text);

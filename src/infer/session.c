@@ -40,6 +40,7 @@ hone_status hone_session_open(hone_session **session, hone_model *model,
 
 void hone_session_close(hone_session *s) {
     if (!s) return;
+    lora_set_release(s->adapters);
     kv_release(&s->kv);
     mem_free(s->tokens);
     mem_free(s->logits);
@@ -92,6 +93,7 @@ hone_status hone_session_fork(hone_session **child, const hone_session *parent) 
     s->n_context = parent->n_context;
     s->prefill_chunk = parent->prefill_chunk;
     s->exact = parent->exact;
+    s->adapters = lora_set_share(parent->adapters);
     hone_status status = copy_into(s, parent);
     if (status != HONE_OK) {
         hone_session_close(s);
@@ -195,18 +197,38 @@ static hone_status reserve_lists(stepping *st) {
         kv_segment *segments = mem_realloc(m->segments, st->n_items, sizeof *segments);
         if (!segments) return mem_fail("step", st->n_items * sizeof *segments);
         m->segments = segments;
+        lora_group *adapters = mem_realloc(m->adapters, st->n_items, sizeof *adapters);
+        if (!adapters) return mem_fail("step", st->n_items * sizeof *adapters);
+        m->adapters = adapters;
         step_progress *progress = mem_realloc(m->progress, st->n_items, sizeof *progress);
         if (!progress) return mem_fail("step", st->n_items * sizeof *progress);
         m->progress = progress;
+        size_t *order = mem_realloc(m->order, st->n_items, sizeof *order);
+        if (!order) return mem_fail("step", st->n_items * sizeof *order);
+        m->order = order;
         m->n_step_items = st->n_items;
     }
     memset(m->progress, 0, st->n_items * sizeof *m->progress);
     return HONE_OK;
 }
 
+/* Items with the same adapters follow each other in a pass, so that these are read once. */
+static void order_items(stepping *st) {
+    size_t *order = st->model->order, n = 0;
+    for (size_t i = 0; i < st->n_items; i++) {
+        const lora_set *set = st->items[i].session->adapters;
+        size_t at = n++;
+        while (at > 0 && !lora_set_equal(st->items[order[at - 1]].session->adapters, set)) at--;
+        if (at == 0) at = n - 1; /* the first with this set */
+        memmove(order + at + 1, order + at, (n - 1 - at) * sizeof *order);
+        order[at] = i;
+    }
+}
+
 /* All memory that the step will need, so that nothing can fail half-way but the computation. */
 static hone_status reserve_step(stepping *st) {
     TRY(reserve_lists(st));
+    order_items(st);
     size_t n_vocab = st->model->net.h.n_vocab, n_rows = 0;
     for (size_t i = 0; i < st->n_items; i++) {
         hone_session *s = st->items[i].session;
@@ -223,10 +245,22 @@ static hone_status reserve_step(stepping *st) {
     return status;
 }
 
-/* Takes tokens from the items, in order, until the pass is full. */
+/* Says that the last n_tokens of the pass belong to the session. */
+static void add_adapters(hone_model *m, llama_batch *b, const hone_session *s, size_t n_tokens) {
+    size_t first = b->n_tokens - n_tokens;
+    lora_group *last = b->n_adapters ? &m->adapters[b->n_adapters - 1] : NULL;
+    if (!s->adapters) return;
+    if (last && last->first + last->n_tokens == first && lora_set_equal(last->set, s->adapters))
+        last->n_tokens += n_tokens;
+    else
+        m->adapters[b->n_adapters++] = (lora_group){first, n_tokens, s->adapters};
+}
+
+/* Takes tokens from the items, in the model's order, until the pass is full. */
 static void fill_pass(stepping *st, llama_batch *b) {
     hone_model *m = st->model;
-    for (size_t i = 0; i < st->n_items && b->n_tokens < st->chunk; i++) {
+    for (size_t turn = 0; turn < st->n_items && b->n_tokens < st->chunk; turn++) {
+        size_t i = m->order[turn];
         const hone_step_item *item = &st->items[i];
         size_t *done = &m->progress[i].n_tokens;
         size_t take = item->n_tokens - *done, room = st->chunk - b->n_tokens;
@@ -249,6 +283,7 @@ static void fill_pass(stepping *st, llama_batch *b) {
             m->pass_tokens[b->n_tokens + t] = item->tokens[*done + t];
         }
         b->n_tokens += take;
+        add_adapters(m, b, item->session, take);
         *done += take;
     }
 }
@@ -267,6 +302,7 @@ static hone_status run_pass(stepping *st, bool *more) {
     hone_model *m = st->model;
     size_t n_vocab = m->net.h.n_vocab;
     llama_batch b = {.tokens = m->pass_tokens, .segments = m->segments, .logit_rows = st->rows,
+                     .adapters = m->adapters,
                      .exact = st->items[0].session->exact, .logits = m->logits,
                      .cancelled = any_cancelled, .user = st};
     fill_pass(st, &b);

@@ -137,6 +137,7 @@ typedef struct pass {
     float *att;             /* [T, heads · head_dim] */
     float *gate, *up;       /* [T, ff] */
     void *quantised;        /* activations_bytes for [T, widest input] */
+    lora_batch adapters;
 } pass;
 
 void llama_scratch_release(llama_scratch *s) {
@@ -163,6 +164,7 @@ static hone_status lay_out(pass *p, llama_scratch *scratch, float **cosines, flo
         {&p->k, n * kv},          {&p->v, n * kv},            {&p->att, n * heads},
         {&p->gate, n * h->n_ff},  {&p->up, n * h->n_ff},      {cosines, n * half},
         {sines, n * half},        {&p->quantised, activations_bytes(n, widest) / sizeof(float)},
+        {&p->adapters.low, lora_low_floats(p->b->adapters, p->b->n_adapters, n)},
     };
     size_t n_arrays = sizeof arrays / sizeof *arrays, total = 0;
     for (size_t i = 0; i < n_arrays; i++) total += (arrays[i].n_floats + 15) / 16 * 16;
@@ -192,6 +194,12 @@ static void products(pass *p, const float *x, size_t n_tokens, size_t n_in, cons
     op_linear(p->c, &a, jobs, n_jobs);
 }
 
+/* Adds what adapters change to parts `first` … of a layer, which are products of x. */
+static void adapt(pass *p, size_t layer, lora_part first, size_t n_parts, const float *x,
+                  float *const *y) {
+    op_lora(p->c, &p->adapters, layer, first, n_parts, p->b->n_tokens, x, y);
+}
+
 static void add_rows(float *x, const float *y, size_t n) {
     for (size_t i = 0; i < n; i++) x[i] += y[i];
 }
@@ -206,11 +214,13 @@ static void attention_block(pass *p, size_t index) {
              (linear[]){{&layer->q, layer->q_bias, p->q, heads},
                         {&layer->k, layer->k_bias, p->k, kv},
                         {&layer->v, layer->v_bias, p->v, kv}}, 3);
+    adapt(p, index, LORA_Q, 3, p->h, (float *[]){p->q, p->k, p->v});
     op_rope(p->c, p->q, n, h->n_heads, h->head_dim, &p->rope);
     op_rope(p->c, p->k, n, h->n_kv_heads, h->head_dim, &p->rope);
     op_kv_store(p->c, b->segments, b->n_segments, index, p->k, p->v);
     op_attention(p->c, b->segments, b->n_segments, index, h->n_heads, p->q, p->att);
     products(p, p->att, n, heads, &(linear){&layer->attn_out, NULL, p->h, h->n_embd}, 1);
+    adapt(p, index, LORA_OUT, 1, p->att, &p->h);
     add_rows(p->x, p->h, n * h->n_embd);
 }
 
@@ -222,8 +232,10 @@ static void feed_forward_block(pass *p, size_t index) {
     products(p, p->h, n, h->n_embd,
              (linear[]){{&layer->gate, NULL, p->gate, h->n_ff},
                         {&layer->up, NULL, p->up, h->n_ff}}, 2);
+    adapt(p, index, LORA_GATE, 2, p->h, (float *[]){p->gate, p->up});
     op_silu_mul(p->c, p->gate, p->up, n, h->n_ff);
     products(p, p->gate, n, h->n_ff, &(linear){&layer->down, NULL, p->h, h->n_embd}, 1);
+    adapt(p, index, LORA_DOWN, 1, p->gate, &p->h);
     add_rows(p->x, p->h, n * h->n_embd);
 }
 
@@ -257,7 +269,8 @@ static hone_status reserve_thread_scratch(const llama *m, compute *c, const llam
 hone_status llama_forward(const llama *m, compute *c, llama_scratch *scratch,
                           const llama_batch *b) {
     const hparams *h = &m->h;
-    pass p = {.m = m, .c = c, .b = b};
+    pass p = {.m = m, .c = c, .b = b,
+              .adapters = {.groups = b->adapters, .n_groups = b->n_adapters}};
     float *cosines, *sines;
     TRY(reserve_thread_scratch(m, c, b));
     TRY(lay_out(&p, scratch, &cosines, &sines));

@@ -6,6 +6,7 @@
 
 #include "model/attention.h"
 #include "model/hparams.h"
+#include "model/lora.h"
 
 /* One layer's weights; matrices [out, in]. */
 typedef struct llama_layer {
@@ -35,6 +36,8 @@ typedef struct llama_batch {
     size_t n_tokens;
     const kv_segment *segments; /* cover the tokens in order; caches have room */
     size_t n_segments;
+    const lora_group *adapters; /* [n_adapters] runs of tokens with adapters */
+    size_t n_adapters;
     bool exact;                 /* float activations in every product */
     const uint32_t *logit_rows; /* [n_logit_rows] tokens whose logits are wanted, ascending */
     size_t n_logit_rows;

@@ -63,3 +63,15 @@ void rope_frequencies(const rope_params *rope, float *frequencies, float *amplit
     else if (rope->scaling == ROPE_YARN && rope->factor > 1 && rope->extrapolation != 0)
         *amplitude = (float)(0.1 * log(rope->factor) + 1);
 }
+
+/* --- the order of q's and k's rows --- */
+
+size_t rope_row_among_halves(size_t row, size_t head_dim) {
+    size_t in_head = row % head_dim;
+    return row - in_head + in_head % 2 * (head_dim / 2) + in_head / 2;
+}
+
+size_t rope_row_among_pairs(size_t row, size_t head_dim) {
+    size_t in_head = row % head_dim, half = head_dim / 2;
+    return row - in_head + in_head % half * 2 + in_head / half;
+}

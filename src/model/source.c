@@ -1,6 +1,7 @@
 #include "model/source.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -46,36 +47,76 @@ size_t source_file_bytes(const model_source *s) {
     return s->gguf ? gguf_file_bytes(s->gguf) : safetensors_file_bytes(s->folder);
 }
 
-/* The Hugging Face name of a llama-family tensor; false for names that have none. */
-static bool folder_name(const char *gguf_name, char *out, size_t n) {
-    static const struct {
-        const char *gguf, *folder;
-    } top[] = {
-        {"token_embd.weight", "model.embed_tokens.weight"},
-        {"output_norm.weight", "model.norm.weight"},
-        {"output.weight", "lm_head.weight"},
-    }, in_layer[] = {
-        {"attn_norm", "input_layernorm"},        {"attn_q", "self_attn.q_proj"},
-        {"attn_k", "self_attn.k_proj"},          {"attn_v", "self_attn.v_proj"},
-        {"attn_output", "self_attn.o_proj"},     {"ffn_norm", "post_attention_layernorm"},
-        {"ffn_gate", "mlp.gate_proj"},           {"ffn_up", "mlp.up_proj"},
-        {"ffn_down", "mlp.down_proj"},
-    };
-    for (size_t i = 0; i < sizeof top / sizeof *top; i++)
-        if (strcmp(gguf_name, top[i].gguf) == 0) {
-            snprintf(out, n, "%s", top[i].folder);
-            return true;
-        }
+void source_forget(const model_source *s) {
+    if (s->gguf) gguf_forget(s->gguf);
+    else safetensors_forget(s->folder);
+}
+
+/* --- names --- */
+
+static const struct {
+    const char *gguf, *folder;
+} top_names[] = {
+    {"token_embd.weight", "model.embed_tokens.weight"},
+    {"output_norm.weight", "model.norm.weight"},
+    {"output.weight", "lm_head.weight"},
+}, layer_names[] = {
+    {"attn_norm", "input_layernorm"},    {"attn_q", "self_attn.q_proj"},
+    {"attn_k", "self_attn.k_proj"},      {"attn_v", "self_attn.v_proj"},
+    {"attn_output", "self_attn.o_proj"}, {"ffn_norm", "post_attention_layernorm"},
+    {"ffn_gate", "mlp.gate_proj"},       {"ffn_up", "mlp.up_proj"},
+    {"ffn_down", "mlp.down_proj"},
+};
+
+enum { N_TOP_NAMES = sizeof top_names / sizeof *top_names,
+       N_LAYER_NAMES = sizeof layer_names / sizeof *layer_names };
+
+/* "<prefix>7.": the number and what stands behind its point. False for other texts, and for numbers
+ * that nobody writes so ("07"). */
+static bool split_layer(const char *name, const char *prefix, unsigned *layer, const char **rest) {
+    size_t n = strlen(prefix);
+    if (strncmp(name, prefix, n) != 0) return false;
+    size_t digits = strspn(name + n, "0123456789");
+    if (digits == 0 || digits > 6) return false;
+    if (name[n] == '0' && digits > 1) return false;
+    *layer = (unsigned)strtoul(name + n, NULL, 10);
+    *rest = name + n + digits + 1;
+    return name[n + digits] == '.';
+}
+
+bool source_folder_name(const char *gguf_name, char *out, size_t n) {
     unsigned layer;
-    char part[32], kind[16];
-    if (sscanf(gguf_name, "blk.%u.%31[^.].%15s", &layer, part, kind) != 3) return false;
-    for (size_t i = 0; i < sizeof in_layer / sizeof *in_layer; i++)
-        if (strcmp(part, in_layer[i].gguf) == 0) {
-            snprintf(out, n, "model.layers.%u.%s.%s", layer, in_layer[i].folder, kind);
-            return true;
-        }
+    const char *rest;
+    for (size_t i = 0; i < N_TOP_NAMES; i++)
+        if (strcmp(gguf_name, top_names[i].gguf) == 0)
+            return (size_t)snprintf(out, n, "%s", top_names[i].folder) < n;
+    if (!split_layer(gguf_name, "blk.", &layer, &rest)) return false;
+    for (size_t i = 0; i < N_LAYER_NAMES; i++) {
+        size_t length = strlen(layer_names[i].gguf);
+        if (strncmp(rest, layer_names[i].gguf, length) == 0 && rest[length] == '.')
+            return (size_t)snprintf(out, n, "model.layers.%u.%s%s", layer, layer_names[i].folder,
+                                    rest + length) < n;
+    }
     return false;
 }
+
+bool source_gguf_name(const char *folder_name, char *out, size_t n) {
+    unsigned layer;
+    const char *rest;
+    for (size_t i = 0; i < N_TOP_NAMES; i++)
+        if (strcmp(folder_name, top_names[i].folder) == 0)
+            return (size_t)snprintf(out, n, "%s", top_names[i].gguf) < n;
+    if (!split_layer(folder_name, "model.layers.", &layer, &rest)) return false;
+    for (size_t i = 0; i < N_LAYER_NAMES; i++) {
+        size_t length = strlen(layer_names[i].folder);
+        if (strncmp(rest, layer_names[i].folder, length) == 0 && rest[length] == '.')
+            return (size_t)snprintf(out, n, "blk.%u.%s%s", layer, layer_names[i].gguf,
+                                    rest + length) < n;
+    }
+    return false;
+}
+
+/* --- tensors --- */
 
 bool source_find(const model_source *s, const char *gguf_name, tensor *view) {
     if (s->gguf) {
@@ -84,7 +125,7 @@ bool source_find(const model_source *s, const char *gguf_name, tensor *view) {
         return found != NULL;
     }
     char name[128];
-    if (!folder_name(gguf_name, name, sizeof name)) return false;
+    if (!source_folder_name(gguf_name, name, sizeof name)) return false;
     const safetensors_entry *found = safetensors_find(s->folder, name);
     if (found) *view = found->view;
     return found != NULL;

@@ -20,6 +20,7 @@ typedef struct model_source {
 hone_status source_open(model_source *s, const char *path);
 void source_release(model_source *s);
 size_t source_file_bytes(const model_source *s);
+void source_forget(const model_source *s); /* file_map_forget for all files */
 
 /* False when there is none of that name. */
 bool source_find(const model_source *s, const char *gguf_name, tensor *view);
@@ -28,6 +29,12 @@ bool source_find(const model_source *s, const char *gguf_name, tensor *view);
  * names the tensor, the shape that was expected and the one that was found. */
 hone_status source_tensor(const model_source *s, const char *gguf_name, size_t n_out, size_t n_in,
                           tensor *view);
+
+/* The name in a folder of the tensor that GGUF calls `gguf_name`, and the way back; for layers any
+ * ending is kept (".weight", ".bias"). False for names that have no counterpart, or where the
+ * counterpart does not fit into out[n]. */
+bool source_folder_name(const char *gguf_name, char *out, size_t n);
+bool source_gguf_name(const char *folder_name, char *out, size_t n);
 
 /* Calls `each` for every tensor of the source, under the file's own name. */
 void source_each(const model_source *s, void (*each)(void *user, const tensor *view, size_t bytes),

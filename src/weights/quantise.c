@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "format/gguf.h"
+#include "weights/merge.h"
 
 enum { QUANTISATION_VERSION = 2, MAX_TENSOR_NAME = 64 };
 
@@ -13,9 +14,11 @@ typedef struct job {
     const char *in_path, *out_path;
     const quant_mix *mix;
     const recode_options *options;
-    gguf *in;
+    model_source source;
+    const gguf *in; /* the source's */
     gguf_writer *writer;
     recoder recoder;
+    merge adapters;
     dtype *types; /* [tensors] wanted */
     const char *lossy_type;
 } job;
@@ -28,10 +31,11 @@ static bool begins_with(gguf_string text, const char *start) {
 }
 
 /* What this run makes untrue. */
-static bool is_outdated(gguf_string key) {
-    static const char *const starts[] = {"general.file_type", "general.quantization_version",
-                                         "split.", "quantize.imatrix."};
-    for (size_t i = 0; i < sizeof starts / sizeof *starts; i++)
+static bool is_outdated(const job *j, gguf_string key) {
+    static const char *const starts[] = {"split.", "general.file_type",
+                                         "general.quantization_version", "quantize.imatrix."};
+    size_t n = j->mix ? sizeof starts / sizeof *starts : 1;
+    for (size_t i = 0; i < n; i++)
         if (begins_with(key, starts[i])) return true;
     return false;
 }
@@ -39,8 +43,9 @@ static bool is_outdated(gguf_string key) {
 static hone_status put_keys(job *j) {
     for (size_t i = 0; i < gguf_n_kv(j->in); i++) {
         const gguf_kv *kv = gguf_kv_at(j->in, i);
-        if (!is_outdated(kv->key)) TRY(gguf_put_copy(j->writer, kv));
+        if (!is_outdated(j, kv->key)) TRY(gguf_put_copy(j->writer, kv));
     }
+    if (!j->mix) return HONE_OK;
     TRY(gguf_put_u32(j->writer, "general.file_type", quant_mix_file_type(j->mix)));
     return gguf_put_u32(j->writer, "general.quantization_version", QUANTISATION_VERSION);
 }
@@ -60,6 +65,10 @@ static size_t hyperparameter(const gguf *in, const char *end) {
     return (size_t)value;
 }
 
+static void tensor_name(const gguf_tensor *t, char name[MAX_TENSOR_NAME]) {
+    snprintf(name, MAX_TENSOR_NAME, "%.*s", (int)t->name.n, t->name.data);
+}
+
 static hone_status put_tensors(job *j) {
     const quant_mix_model model = {
         .n_layers = hyperparameter(j->in, "block_count"),
@@ -71,8 +80,8 @@ static hone_status put_tensors(job *j) {
         const gguf_tensor *t = gguf_tensor_at(j->in, i);
         const dtype_traits *from = dtype_get(t->view.type);
         char name[MAX_TENSOR_NAME];
-        snprintf(name, sizeof name, "%.*s", (int)t->name.n, t->name.data);
-        j->types[i] = from->is_weight ? quant_mix_type(j->mix, &model, name, &t->view)
+        tensor_name(t, name);
+        j->types[i] = j->mix && from->is_weight ? quant_mix_type(j->mix, &model, name, &t->view)
                                       : t->view.type;
         bool again = from->block > 1 && j->types[i] != t->view.type;
         if (again && dtype_get(j->types[i])->block > 1 && !j->lossy_type)
@@ -82,11 +91,15 @@ static hone_status put_tensors(job *j) {
     return HONE_OK;
 }
 
-static hone_status produce(void *user, size_t index, void *out, size_t bytes) {
+static hone_status produce(void *user, size_t index, size_t offset, void *out, size_t bytes) {
     job *j = user;
-    (void)bytes;
-    hone_status status = recode_tensor(&j->recoder, &gguf_tensor_at(j->in, index)->view,
-                                       j->types[index], 0, out);
+    const gguf_tensor *t = gguf_tensor_at(j->in, index);
+    recode_change change = {.to = j->types[index]};
+    merge_sum sum;
+    char name[MAX_TENSOR_NAME];
+    tensor_name(t, name);
+    merge_into(&j->adapters, name, &sum, &change);
+    hone_status status = recode_rows(&j->recoder, &t->view, &change, offset, out, bytes);
     return status == HONE_OK ? status : fail_context(status, "%s", j->in_path);
 }
 
@@ -95,13 +108,18 @@ static hone_status produce(void *user, size_t index, void *out, size_t bytes) {
 static hone_status quantise(job *j) {
     uint64_t total = 0;
     TRY(recode_check_output(j->out_path, j->in_path, j->options->replace));
-    TRY(gguf_open(&j->in, j->in_path));
+    TRY(source_open(&j->source, j->in_path));
+    j->in = j->source.gguf;
+    if (!j->in)
+        return fail(HONE_ERR_ARGUMENT, "%s is a folder; hone convert makes a GGUF file of it",
+                    j->in_path);
     size_t n = gguf_n_tensors(j->in);
     if (n == 0) return fail(HONE_ERR_FORMAT, "%s: no tensors in it", j->in_path);
     j->types = mem_calloc(n, sizeof *j->types);
     if (!j->types) return mem_fail("tensor types", n * sizeof *j->types);
     for (size_t i = 0; i < n; i++) total += gguf_tensor_at(j->in, i)->bytes;
-    TRY(recoder_init(&j->recoder, j->options, total));
+    TRY(merge_open(&j->adapters, j->options, &j->source));
+    TRY(recoder_init(&j->recoder, j->options, &j->source, total));
     TRY(gguf_writer_open(&j->writer));
     TRY(put_keys(j));
     TRY(put_tensors(j));
@@ -114,12 +132,13 @@ hone_status quantise_gguf(const char *in, const char *out, const quant_mix *mix,
     hone_status status = quantise(&j);
     if (status == HONE_OK && result) {
         struct stat st;
-        *result = (quantise_result){.in_bytes = gguf_file_bytes(j.in), .lossy_type = j.lossy_type};
+        *result = (quantise_result){.in_bytes = source_file_bytes(&j.source), .lossy_type = j.lossy_type};
         if (stat(out, &st) == 0) result->out_bytes = (uint64_t)st.st_size;
     }
     gguf_writer_close(j.writer);
     recoder_release(&j.recoder);
+    merge_release(&j.adapters);
     mem_free(j.types);
-    gguf_close(j.in);
+    source_release(&j.source);
     return status;
 }

@@ -25,5 +25,6 @@ double largest_difference(const float *a, const float *b, size_t n);
 void check_language_model(const golden *g);
 void check_real_model(const golden *g);
 void check_quant(const golden *g);
+void check_lora(const golden *g);
 
 #endif
