@@ -18,6 +18,7 @@ const cli_command cli_commands[] = {
     {"rm", "remove a model from the local store", cmd_rm},
     {"convert", "write a Hugging Face folder as a GGUF file", cmd_convert},
     {"quantize", "write a GGUF file with its weights in another type", cmd_quantize},
+    {"fidelity", "what a model lost against its original", cmd_fidelity},
     {"merge", "add adapters to a model's weights, as one GGUF file", cmd_merge},
     {"bench", "measure a model's speed on this machine", cmd_bench},
     {"version", "version; with --verbose, processor features and libraries", cmd_version},
