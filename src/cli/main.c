@@ -17,6 +17,7 @@ const cli_command cli_commands[] = {
     {"show", "what a model is, and the memory it needs", cmd_show},
     {"rm", "remove a model from the local store", cmd_rm},
     {"convert", "write a Hugging Face folder as a GGUF file", cmd_convert},
+    {"calibrate", "importance data for quantising, from a text", cmd_calibrate},
     {"quantize", "write a GGUF file with its weights in another type", cmd_quantize},
     {"fidelity", "what a model lost against its original", cmd_fidelity},
     {"merge", "add adapters to a model's weights, as one GGUF file", cmd_merge},
