@@ -2,6 +2,7 @@
  *
  *   status.h   status codes and error words
  *   model.h    an immutable model: what it is, its tokenizer
+ *   grammar.h  what an answer may look like
  *   session.h  a mutable timeline: prefill, step in batches, fork, rewind, score
  *   adapter.h  LoRA adapters, chosen for each session
  *   request.h  messages in, streamed answer out
@@ -11,6 +12,7 @@
 #define HONE_HONE_H
 
 #include "hone/adapter.h"
+#include "hone/grammar.h"
 #include "hone/model.h"
 #include "hone/request.h"
 #include "hone/session.h"

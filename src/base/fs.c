@@ -107,6 +107,19 @@ hone_status fs_write_all(int fd, const void *data, size_t n, const char *path) {
     return HONE_OK;
 }
 
+hone_status fs_write_all_at(int fd, uint64_t offset, const void *data, size_t n, const char *path) {
+    const char *at = data;
+    while (n > 0) {
+        ssize_t written = pwrite(fd, at, n, (off_t)offset);
+        if (written < 0 && errno == EINTR) continue;
+        if (written < 0) return fail_errno(path, "cannot write");
+        at += written;
+        offset += (uint64_t)written;
+        n -= (size_t)written;
+    }
+    return HONE_OK;
+}
+
 hone_status fs_write_file(const char *path, const void *data, size_t n) {
     new_file file;
     TRY(new_file_open(&file, path));

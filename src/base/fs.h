@@ -33,6 +33,8 @@ hone_status fs_write_file(const char *path, const void *data, size_t n);
 
 /* All `n` bytes to an open file; `path` is for the words. */
 hone_status fs_write_all(int fd, const void *data, size_t n, const char *path);
+/* The same at byte `offset`, wherever the file stands. */
+hone_status fs_write_all_at(int fd, uint64_t offset, const void *data, size_t n, const char *path);
 
 /* Makes renames in the folder of `path` survive a power cut. Best effort. */
 void fs_sync_folder_of(const char *path);

@@ -6,7 +6,9 @@
 #include <stdatomic.h>
 
 #include "hone/hone.h"
+#include "infer/speech_tokens.h"
 #include "model/llama.h"
+#include "model/whisper.h"
 #include "text/template.h"
 #include "text/tokenizer.h"
 
@@ -16,9 +18,14 @@ typedef struct step_progress {
     size_t n_rows;   /* of logits, in the session's next_logits */
 } step_progress;
 
+typedef enum model_family { FAMILY_LLAMA, FAMILY_WHISPER } model_family;
+
 struct hone_model {
     model_source source;
-    llama net;
+    model_family family;
+    llama net;       /* FAMILY_LLAMA */
+    whisper speech;  /* FAMILY_WHISPER, and the tokens that it knows */
+    speech_tokens speech_ids;
     tokenizer *tokenizer;
     chat_template *template; /* NULL: none */
     char *template_source;
@@ -31,6 +38,8 @@ struct hone_model {
     pthread_mutex_t lock;
     compute compute;
     llama_scratch scratch;
+    whisper_scratch speech_scratch;
+    atomic_bool speech_cancelled; /* anybody's */
     float *logits; /* [n_logit_floats], of one pass */
     size_t n_logit_floats;
     int32_t *pass_tokens; /* [n_pass_tokens] */
@@ -62,6 +71,9 @@ struct hone_session {
     size_t n_rows, capacity, next_capacity; /* rows of n_vocab */
     atomic_bool cancelled;
 };
+
+/* HONE_ERR_UNSUPPORTED, in words, for a model of another family. */
+hone_status model_wants_family(const hone_model *m, model_family family);
 
 /* The logits after the last token, or NULL. */
 const float *session_last_logits(const hone_session *s);

@@ -22,6 +22,8 @@ typedef struct generation {
     size_t n_tokens, capacity;
     uint64_t *mask, *padding; /* [mask_words]; NULL where nothing is forbidden */
     size_t mask_words;
+    uint64_t *grammar_mask; /* [mask_words] */
+    hone_grammar_cursor cursor;
     bool finished;
     bool receiver_left; /* on_piece wants no more */
     hone_finish finish;
@@ -89,6 +91,8 @@ static hone_status check_request(const generation *g) {
     if (r->n_draft > HONE_MAX_DRAFT)
         return fail(HONE_ERR_ARGUMENT, "%zu drafted tokens, at most %d", r->n_draft,
                     HONE_MAX_DRAFT);
+    if (r->grammar && hone_grammar_model(r->grammar) != g->model)
+        return fail(HONE_ERR_ARGUMENT, "the grammar belongs to another model");
     if (r->draft_kind != HONE_DRAFT_MODEL) return HONE_OK;
     if (!r->draft || r->draft == g->session)
         return fail(HONE_ERR_ARGUMENT, "drafting by a model needs a session of its own");
@@ -99,10 +103,11 @@ static hone_status check_request(const generation *g) {
 static hone_status open_masks(generation *g) {
     size_t n_vocab = g->model->net.h.n_vocab, n_known = tokenizer_size(g->model->tokenizer);
     g->mask_words = (n_vocab + 63) / 64;
-    if (n_known < n_vocab || g->request->token_mask) {
-        g->mask = mem_calloc(2 * g->mask_words, sizeof *g->mask);
-        if (!g->mask) return mem_fail("token mask", 2 * g->mask_words * sizeof *g->mask);
+    if (n_known < n_vocab || g->request->token_mask || g->request->grammar) {
+        g->mask = mem_calloc(3 * g->mask_words, sizeof *g->mask);
+        if (!g->mask) return mem_fail("token mask", 3 * g->mask_words * sizeof *g->mask);
         g->padding = g->mask + g->mask_words;
+        g->grammar_mask = g->padding + g->mask_words;
         for (size_t i = 0; i < n_known; i++) g->padding[i / 64] |= (uint64_t)1 << (i % 64);
         memcpy(g->mask, g->padding, g->mask_words * sizeof *g->mask);
     }
@@ -134,12 +139,23 @@ static void end(generation *g, hone_finish finish) {
     g->finish = finish;
 }
 
+/* What the caller's mask and the grammar both allow, among the tokens that there are. */
+static hone_status set_mask(generation *g) {
+    const hone_request *r = g->request;
+    if (!r->token_mask && !r->grammar) return HONE_OK;
+    memset(g->mask, 0xFF, g->mask_words * sizeof *g->mask);
+    if (r->token_mask) TRY(r->token_mask(r->user, g->tokens, g->n_tokens, g->mask));
+    if (r->grammar) {
+        TRY(hone_grammar_mask(r->grammar, &g->cursor, g->tokens, g->n_tokens, g->grammar_mask));
+        for (size_t i = 0; i < g->mask_words; i++) g->mask[i] &= g->grammar_mask[i];
+    }
+    for (size_t i = 0; i < g->mask_words; i++) g->mask[i] &= g->padding[i];
+    return HONE_OK;
+}
+
 static hone_status pick(generation *g, const float *logits, int32_t *token) {
     const hone_request *r = g->request;
-    if (r->token_mask) {
-        TRY(r->token_mask(r->user, g->tokens, g->n_tokens, g->mask));
-        for (size_t i = 0; i < g->mask_words; i++) g->mask[i] &= g->padding[i];
-    }
+    TRY(set_mask(g));
     /* During speculation the session holds drafted tokens, too: of those only the accepted
      * count. */
     sampler_place place = {

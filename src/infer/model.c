@@ -74,8 +74,36 @@ static hone_status copy_gguf_text(char **out, const gguf *file, const char *key)
     return *out ? HONE_OK : mem_fail(key, text.n);
 }
 
+static void describe_llama(hone_model_info *info, const hparams *h) {
+    info->architecture = h->architecture;
+    info->kv_bytes_per_token = (uint64_t)h->n_layers * 2 * h->n_kv_heads * h->head_dim * 2;
+    info->n_vocab = h->n_vocab;
+    info->n_context = h->n_context;
+    info->n_layers = h->n_layers;
+    info->n_embedding = h->n_embd;
+    info->n_heads = h->n_heads;
+    info->n_kv_heads = h->n_kv_heads;
+    info->head_dim = h->head_dim;
+    info->n_feed_forward = h->n_ff;
+    info->takes_text = true;
+}
+
+/* The decoder's numbers; the encoder's are alike. */
+static void describe_whisper(hone_model_info *info, const whisper_hparams *h) {
+    const whisper_stack *s = &h->decoder;
+    info->architecture = "whisper";
+    info->kv_bytes_per_token = (uint64_t)s->n_layers * 2 * s->n_embd * 2;
+    info->n_vocab = h->n_vocab;
+    info->n_context = s->n_context;
+    info->n_layers = s->n_layers;
+    info->n_embedding = s->n_embd;
+    info->n_heads = info->n_kv_heads = s->n_heads;
+    info->head_dim = s->n_embd / s->n_heads;
+    info->n_feed_forward = s->n_ff;
+    info->takes_audio = true;
+}
+
 static hone_status describe(hone_model *m) {
-    const hparams *h = &m->net.h;
     const gguf *file = m->source.gguf;
     TRY(copy_gguf_text(&m->name, file, "general.name"));
     TRY(copy_gguf_text(&m->license, file, "general.license"));
@@ -85,27 +113,26 @@ static hone_status describe(hone_model *m) {
     for (uint32_t i = 1; i < DTYPE_LIMIT; i++)
         if (totals.n_bytes[i] > totals.n_bytes[widest]) widest = i;
     m->info = (hone_model_info){
-        .architecture = h->architecture,
         .name = m->name,
         .license = m->license,
         .weight_type = dtype_get(widest)->name,
         .n_parameters = totals.n_elements,
         .file_bytes = source_file_bytes(&m->source),
-        .kv_bytes_per_token = (uint64_t)h->n_layers * 2 * h->n_kv_heads * h->head_dim * 2,
-        .n_vocab = h->n_vocab,
-        .n_context = h->n_context,
-        .n_layers = h->n_layers,
-        .n_embedding = h->n_embd,
-        .n_heads = h->n_heads,
-        .n_kv_heads = h->n_kv_heads,
-        .head_dim = h->head_dim,
-        .n_feed_forward = h->n_ff,
         .n_threads = pool_threads(m->compute.pool),
         .instruction_set = m->compute.k->name,
-        .takes_text = true,
         .has_chat_template = m->template != NULL,
     };
+    if (m->family == FAMILY_WHISPER) describe_whisper(&m->info, &m->speech.h);
+    else describe_llama(&m->info, &m->net.h);
     return HONE_OK;
+}
+
+hone_status model_wants_family(const hone_model *m, model_family family) {
+    if (m->family == family) return HONE_OK;
+    return fail(HONE_ERR_UNSUPPORTED,
+                family == FAMILY_WHISPER ? "%s takes text, not audio: a Whisper model is needed"
+                                         : "%s is a model for speech: it transcribes audio and "
+                                           "takes no text", m->source.path);
 }
 
 /* --- text --- */
@@ -121,9 +148,10 @@ static hone_status token_text(char **out, const tokenizer_spec *spec, int32_t id
 }
 
 static hone_status open_text(hone_model *m, const tokenizer_spec *spec) {
-    if (spec->n_tokens > m->net.h.n_vocab)
+    size_t n_vocab = m->family == FAMILY_WHISPER ? m->speech.h.n_vocab : m->net.h.n_vocab;
+    if (spec->n_tokens > n_vocab)
         return fail(HONE_ERR_FORMAT, "%s: the tokenizer has %zu tokens, the embedding %zu rows",
-                    m->source.path, spec->n_tokens, m->net.h.n_vocab);
+                    m->source.path, spec->n_tokens, n_vocab);
     hone_status status = tokenizer_open(&m->tokenizer, spec);
     if (status != HONE_OK) return fail_context(status, "%s", m->source.path);
     TRY(token_text(&m->bos_text, spec, spec->bos));
@@ -143,7 +171,9 @@ static hone_status open_parts(hone_model *m, const char *path, int n_threads) {
     if (stat(path, &st) == 0 && S_ISREG(st.st_mode)) TRY(check_memory(path, (uint64_t)st.st_size));
     TRY(source_open(&m->source, path));
     TRY(check_memory(path, source_file_bytes(&m->source)));
-    TRY(llama_open(&m->net, &m->source));
+    m->family = whisper_is(&m->source) ? FAMILY_WHISPER : FAMILY_LLAMA;
+    TRY(m->family == FAMILY_WHISPER ? whisper_open(&m->speech, &m->source)
+                                    : llama_open(&m->net, &m->source));
     TRY(compute_init(&m->compute, n_threads));
     tokenizer_spec spec;
     TRY(m->source.gguf ? tokenizer_spec_from_gguf(&spec, m->source.gguf, path)
@@ -151,6 +181,8 @@ static hone_status open_parts(hone_model *m, const char *path, int n_threads) {
     hone_status status = open_text(m, &spec);
     tokenizer_spec_release(&spec);
     TRY(status);
+    if (m->family == FAMILY_WHISPER)
+        TRY(speech_tokens_init(&m->speech_ids, m->tokenizer, &m->speech.h));
     TRY(recommended_sampling(&m->recommended, &m->source));
     return describe(m);
 }
@@ -177,6 +209,9 @@ void hone_model_close(hone_model *m) {
     compute_release(&m->compute);
     llama_scratch_release(&m->scratch);
     llama_release(&m->net);
+    whisper_scratch_release(&m->speech_scratch);
+    speech_tokens_release(&m->speech_ids);
+    whisper_release(&m->speech);
     source_release(&m->source);
     mem_free(m->logits);
     mem_free(m->pass_tokens);

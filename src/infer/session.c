@@ -15,6 +15,7 @@ hone_status hone_session_open(hone_session **session, hone_model *model,
                               const hone_session_options *options) {
     static const dtype types[] = {
         [HONE_KV_F16] = DTYPE_F16, [HONE_KV_F32] = DTYPE_F32, [HONE_KV_Q8_0] = DTYPE_Q8_0};
+    TRY(model_wants_family(model, FAMILY_LLAMA));
     hone_session_options o = options ? *options : (hone_session_options){0};
     const hparams *h = &model->net.h;
     if (o.n_context > h->n_context)

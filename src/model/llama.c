@@ -131,10 +131,11 @@ typedef struct pass {
     compute *c;
     const llama_batch *b;
     rope_table rope;
+    attention_plan plan;
     float *x;               /* [T, embd] the residual stream */
     float *h;               /* [T, embd] after a norm */
     float *q, *k, *v;       /* [T, heads · head_dim], [T, kv_heads · head_dim] twice */
-    float *att;             /* [T, heads · head_dim] */
+    float *att, *att_parts; /* [T, heads · head_dim], and op_attention's memory */
     float *gate, *up;       /* [T, ff] */
     void *quantised;        /* activations_bytes for [T, widest input] */
     lora_batch adapters;
@@ -163,7 +164,8 @@ static hone_status lay_out(pass *p, llama_scratch *scratch, float **cosines, flo
         {&p->x, n * h->n_embd},   {&p->h, n * h->n_embd},     {&p->q, n * heads},
         {&p->k, n * kv},          {&p->v, n * kv},            {&p->att, n * heads},
         {&p->gate, n * h->n_ff},  {&p->up, n * h->n_ff},      {cosines, n * half},
-        {sines, n * half},        {&p->quantised, activations_bytes(n, widest) / sizeof(float)},
+        {sines, n * half},        {&p->att_parts, p->plan.n_part_floats},
+        {&p->quantised, activations_bytes(n, widest) / sizeof(float)},
         {&p->adapters.low, lora_low_floats(p->b->adapters, p->b->n_adapters, n)},
     };
     size_t n_arrays = sizeof arrays / sizeof *arrays, total = 0;
@@ -182,16 +184,10 @@ static hone_status lay_out(pass *p, llama_scratch *scratch, float **cosines, flo
     return HONE_OK;
 }
 
-/* Several products of x[n_tokens, n_in]; 8-bit activations unless the batch is exact. */
+/* 8-bit activations unless the batch is exact. */
 static void products(pass *p, const float *x, size_t n_tokens, size_t n_in, const linear *jobs,
                      size_t n_jobs) {
-    bool quantised = false;
-    for (size_t i = 0; i < n_jobs && !p->b->exact; i++)
-        quantised = quantised || matmul_can_quantise(jobs[i].w);
-    activations a;
-    activations_init(&a, x, n_tokens, n_in, quantised ? p->quantised : NULL);
-    op_quantise(p->c, &a);
-    op_linear(p->c, &a, jobs, n_jobs);
+    op_products(p->c, x, n_tokens, n_in, jobs, n_jobs, p->b->exact ? NULL : p->quantised);
 }
 
 /* Adds what adapters change to parts `first` … of a layer, which are products of x. */
@@ -215,10 +211,9 @@ static void attention_block(pass *p, size_t index) {
                         {&layer->k, layer->k_bias, p->k, kv},
                         {&layer->v, layer->v_bias, p->v, kv}}, 3);
     adapt(p, index, LORA_Q, 3, p->h, (float *[]){p->q, p->k, p->v});
-    op_rope(p->c, p->q, n, h->n_heads, h->head_dim, &p->rope);
-    op_rope(p->c, p->k, n, h->n_kv_heads, h->head_dim, &p->rope);
-    op_kv_store(p->c, b->segments, b->n_segments, index, p->k, p->v);
-    op_attention(p->c, b->segments, b->n_segments, index, h->n_heads, p->q, p->att);
+    op_rope_and_store(p->c, b->segments, b->n_segments, index, &p->rope, h->n_heads, p->q, p->k,
+                      p->v);
+    op_attention(p->c, &p->plan, index, p->q, p->att, p->att_parts);
     products(p, p->att, n, heads, &(linear){&layer->attn_out, NULL, p->h, h->n_embd}, 1);
     adapt(p, index, LORA_OUT, 1, p->att, &p->h);
     add_rows(p->x, p->h, n * h->n_embd);
@@ -251,8 +246,10 @@ static void head(pass *p) {
              &(linear){&p->m->output, NULL, b->logits, h->n_vocab}, 1);
 }
 
-static hone_status reserve_thread_scratch(const llama *m, compute *c, const llama_batch *b) {
-    size_t most = attention_scratch_bytes(m->h.n_heads, &b->segments[0].kv->layout);
+/* For every product and, in bytes, for attention. */
+static hone_status reserve_thread_scratch(const llama *m, compute *c, const llama_batch *b,
+                                          size_t attention) {
+    size_t most = attention;
     for (size_t i = 0; i <= m->h.n_layers; i++) {
         const llama_layer *l = i < m->h.n_layers ? &m->layers[i] : NULL;
         const tensor *matrices[] = {l ? &l->q : &m->output, l ? &l->k : NULL, l ? &l->v : NULL,
@@ -272,7 +269,8 @@ hone_status llama_forward(const llama *m, compute *c, llama_scratch *scratch,
     pass p = {.m = m, .c = c, .b = b,
               .adapters = {.groups = b->adapters, .n_groups = b->n_adapters}};
     float *cosines, *sines;
-    TRY(reserve_thread_scratch(m, c, b));
+    attention_plan_init(&p.plan, c, b->segments, b->n_segments, h->n_heads);
+    TRY(reserve_thread_scratch(m, c, b, p.plan.scratch_bytes));
     TRY(lay_out(&p, scratch, &cosines, &sines));
     rope_table_fill(cosines, sines, m->rope_frequencies, m->rope_amplitude, h->rope.n_dims,
                     b->segments, b->n_segments);

@@ -190,7 +190,7 @@ static hone_status read_peft_numbers(const lora_file *f, const json_t *config, p
 /* The scale of a pair whose matrices are both there; the file's rank must be the config's. */
 static hone_status set_peft_scale(const lora_file *f, const peft_numbers *n, lora_pair *pair) {
     char folder_name[128];
-    if (!source_folder_name(pair->name, folder_name, sizeof folder_name)) folder_name[0] = 0;
+    if (!source_folder_name(pair->name, 0, folder_name, sizeof folder_name)) folder_name[0] = 0;
     size_t length = strlen(folder_name), end = strlen(".weight");
     folder_name[length > end ? length - end : 0] = 0;
     double rank = by_pattern(n->ranks, folder_name, (double)n->rank);

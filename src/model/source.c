@@ -1,7 +1,6 @@
 #include "model/source.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -52,70 +51,6 @@ void source_forget(const model_source *s) {
     else safetensors_forget(s->folder);
 }
 
-/* --- names --- */
-
-static const struct {
-    const char *gguf, *folder;
-} top_names[] = {
-    {"token_embd.weight", "model.embed_tokens.weight"},
-    {"output_norm.weight", "model.norm.weight"},
-    {"output.weight", "lm_head.weight"},
-}, layer_names[] = {
-    {"attn_norm", "input_layernorm"},    {"attn_q", "self_attn.q_proj"},
-    {"attn_k", "self_attn.k_proj"},      {"attn_v", "self_attn.v_proj"},
-    {"attn_output", "self_attn.o_proj"}, {"ffn_norm", "post_attention_layernorm"},
-    {"ffn_gate", "mlp.gate_proj"},       {"ffn_up", "mlp.up_proj"},
-    {"ffn_down", "mlp.down_proj"},
-};
-
-enum { N_TOP_NAMES = sizeof top_names / sizeof *top_names,
-       N_LAYER_NAMES = sizeof layer_names / sizeof *layer_names };
-
-/* "<prefix>7.": the number and what stands behind its point. False for other texts, and for numbers
- * that nobody writes so ("07"). */
-static bool split_layer(const char *name, const char *prefix, unsigned *layer, const char **rest) {
-    size_t n = strlen(prefix);
-    if (strncmp(name, prefix, n) != 0) return false;
-    size_t digits = strspn(name + n, "0123456789");
-    if (digits == 0 || digits > 6) return false;
-    if (name[n] == '0' && digits > 1) return false;
-    *layer = (unsigned)strtoul(name + n, NULL, 10);
-    *rest = name + n + digits + 1;
-    return name[n + digits] == '.';
-}
-
-bool source_folder_name(const char *gguf_name, char *out, size_t n) {
-    unsigned layer;
-    const char *rest;
-    for (size_t i = 0; i < N_TOP_NAMES; i++)
-        if (strcmp(gguf_name, top_names[i].gguf) == 0)
-            return (size_t)snprintf(out, n, "%s", top_names[i].folder) < n;
-    if (!split_layer(gguf_name, "blk.", &layer, &rest)) return false;
-    for (size_t i = 0; i < N_LAYER_NAMES; i++) {
-        size_t length = strlen(layer_names[i].gguf);
-        if (strncmp(rest, layer_names[i].gguf, length) == 0 && rest[length] == '.')
-            return (size_t)snprintf(out, n, "model.layers.%u.%s%s", layer, layer_names[i].folder,
-                                    rest + length) < n;
-    }
-    return false;
-}
-
-bool source_gguf_name(const char *folder_name, char *out, size_t n) {
-    unsigned layer;
-    const char *rest;
-    for (size_t i = 0; i < N_TOP_NAMES; i++)
-        if (strcmp(folder_name, top_names[i].folder) == 0)
-            return (size_t)snprintf(out, n, "%s", top_names[i].gguf) < n;
-    if (!split_layer(folder_name, "model.layers.", &layer, &rest)) return false;
-    for (size_t i = 0; i < N_LAYER_NAMES; i++) {
-        size_t length = strlen(layer_names[i].folder);
-        if (strncmp(rest, layer_names[i].folder, length) == 0 && rest[length] == '.')
-            return (size_t)snprintf(out, n, "blk.%u.%s%s", layer, layer_names[i].gguf,
-                                    rest + length) < n;
-    }
-    return false;
-}
-
 /* --- tensors --- */
 
 bool source_find(const model_source *s, const char *gguf_name, tensor *view) {
@@ -124,9 +59,10 @@ bool source_find(const model_source *s, const char *gguf_name, tensor *view) {
         if (found) *view = found->view;
         return found != NULL;
     }
-    char name[128];
-    if (!source_folder_name(gguf_name, name, sizeof name)) return false;
-    const safetensors_entry *found = safetensors_find(s->folder, name);
+    char name[SOURCE_MAX_NAME];
+    const safetensors_entry *found = NULL;
+    for (size_t i = 0; !found && source_folder_name(gguf_name, i, name, sizeof name); i++)
+        found = safetensors_find(s->folder, name);
     if (found) *view = found->view;
     return found != NULL;
 }

@@ -30,10 +30,13 @@ bool source_find(const model_source *s, const char *gguf_name, tensor *view);
 hone_status source_tensor(const model_source *s, const char *gguf_name, size_t n_out, size_t n_in,
                           tensor *view);
 
-/* The name in a folder of the tensor that GGUF calls `gguf_name`, and the way back; for layers any
- * ending is kept (".weight", ".bias"). False for names that have no counterpart, or where the
- * counterpart does not fit into out[n]. */
-bool source_folder_name(const char *gguf_name, char *out, size_t n);
+enum { SOURCE_MAX_NAME = 128 };
+
+/* A name in a folder of the tensor that GGUF calls `gguf_name`, and the way back; for layers any
+ * ending is kept (".weight", ".bias"). Families may call one thing by several names: they count from
+ * `nth` = 0. False for names that have no (further) counterpart, or where the counterpart does not
+ * fit into out[n]. */
+bool source_folder_name(const char *gguf_name, size_t nth, char *out, size_t n);
 bool source_gguf_name(const char *folder_name, char *out, size_t n);
 
 /* Calls `each` for every tensor of the source, under the file's own name. */

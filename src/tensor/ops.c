@@ -59,7 +59,7 @@ typedef struct row_work {
     size_t n_rows, n;
     void (*one)(const struct row_work *w, size_t row);
     float *y;
-    const float *x, *w;
+    const float *x, *w, *b;
     float eps;
     activations *a;
 } row_work;
@@ -100,6 +100,32 @@ static void silu_one(const row_work *w, size_t row) {
 
 void op_silu_mul(compute *c, float *gate, const float *up, size_t n_tokens, size_t n) {
     run_rows((row_work){.c = c, .n_rows = n_tokens, .n = n, .one = silu_one, .y = gate, .x = up});
+}
+
+static void layer_norm_one(const row_work *w, size_t row) {
+    w->c->k->layer_norm(w->y + row * w->n, w->x + row * w->n, w->w, w->b, w->n, w->eps);
+}
+
+void op_layer_norm(compute *c, float *y, const float *x, const float *w, const float *b,
+                   size_t n_tokens, size_t n, float eps) {
+    run_rows((row_work){.c = c, .n_rows = n_tokens, .n = n, .one = layer_norm_one, .y = y, .x = x,
+                        .w = w, .b = b, .eps = eps});
+}
+
+static void gelu_one(const row_work *w, size_t row) { w->c->k->gelu(w->y + row * w->n, w->n); }
+
+void op_gelu(compute *c, float *x, size_t n_tokens, size_t n) {
+    run_rows((row_work){.c = c, .n_rows = n_tokens, .n = n, .one = gelu_one, .y = x});
+}
+
+static void add_one(const row_work *w, size_t row) {
+    float *y = w->y + row * w->n;
+    const float *x = w->x + row * w->n;
+    for (size_t i = 0; i < w->n; i++) y[i] += x[i];
+}
+
+void op_add(compute *c, float *x, const float *y, size_t n_tokens, size_t n) {
+    run_rows((row_work){.c = c, .n_rows = n_tokens, .n = n, .one = add_one, .y = x, .x = y});
 }
 
 /* --- products --- */
@@ -144,4 +170,14 @@ void op_linear(compute *c, const activations *x, const linear *jobs, size_t n_jo
     if (work.slice < MATMUL_ROW_STEP) work.slice = MATMUL_ROW_STEP;
     for (size_t i = 0; i < n_jobs; i++) n_tasks += slices_of(&jobs[i], work.slice);
     op_parallel(c, n_tasks, run_slice, &work);
+}
+
+void op_products(compute *c, const float *x, size_t n_tokens, size_t n_in, const linear *jobs,
+                 size_t n_jobs, void *quantised) {
+    bool any = false;
+    for (size_t i = 0; i < n_jobs && quantised; i++) any = any || matmul_can_quantise(jobs[i].w);
+    activations a;
+    activations_init(&a, x, n_tokens, n_in, any ? quantised : NULL);
+    op_quantise(c, &a);
+    op_linear(c, &a, jobs, n_jobs);
 }

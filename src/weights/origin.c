@@ -85,14 +85,23 @@ static bool parse_part(origin_wheel_part *part, const char *text, size_t n) {
            copy_path(part->member, sizeof part->member, hash + 1, n - (size_t)(hash + 1 - text));
 }
 
+/* Length of the part at `text`: up to a '+' or ',' that another part follows. A '+' is fine within a
+ * version or a path. */
+static size_t part_length(const char *text) {
+    size_t n = strcspn(text, "+,");
+    while (text[n] == '+' && strncmp(text + n + 1 + strcspn(text + n + 1, "=#+,"), "==", 2) != 0)
+        n += 1 + strcspn(text + n + 1, "+,");
+    return n;
+}
+
 static hone_status parse_pip(origin *s) {
     const char *text = s->text + strlen("pip:");
     for (;;) {
-        size_t n = strcspn(text, ",");
+        size_t n = part_length(text);
         if (s->n_parts == ORIGIN_MAX_PARTS)
             return fail(HONE_ERR_ARGUMENT, "%s: more than %d parts", s->text, ORIGIN_MAX_PARTS);
         if (!parse_part(&s->parts[s->n_parts++], text, n))
-            return fail(HONE_ERR_ARGUMENT, "%s: expected pip:PACKAGE==VERSION#PATH[,…]", s->text);
+            return fail(HONE_ERR_ARGUMENT, "%s: expected pip:PACKAGE==VERSION#PATH[+…]", s->text);
         if (!text[n]) break;
         text += n + 1;
     }

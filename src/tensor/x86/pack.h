@@ -65,7 +65,7 @@ static void transpose(void *to, const void *from, size_t from_stride, size_t row
 }
 
 /* As the slot pack_panel. PIECE columns of all rows at a time stay in the first cache. */
-static void pack_panel_x86(dtype type, const panel *to, const void *rows, size_t row_bytes,
+static inline void pack_panel_x86(dtype type, const panel *to, const void *rows, size_t row_bytes,
                            size_t n_rows, size_t n, const size_t panel_rows, const uint8_t bias) {
     enum { MOST_ROWS = 32 };
     _Alignas(64) uint8_t q[MOST_ROWS][PIECE];
