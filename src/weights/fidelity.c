@@ -8,8 +8,9 @@
 #include "base/mem.h"
 #include "base/philox.h"
 #include "base/pool.h"
+#include "weights/model_matrices.h"
 
-enum { USUAL_WINDOW = 512, FEWEST_TOKENS = 64, ROWS_AT_ONCE = 64 };
+enum { USUAL_WINDOW = 512, FEWEST_TOKENS = 64, ROWS_AT_ONCE = 32 };
 
 /* --- one position --- */
 
@@ -264,7 +265,13 @@ static hone_status measure(measuring *m, fidelity *out, hone_model *reference,
 hone_status fidelity_measure(fidelity *out, hone_model *reference, hone_model *candidate,
                              const char *text, size_t n_bytes, const fidelity_options *options) {
     measuring m = {.options = options};
+    page_thrift thrift[2];
+    if (options->lean) {
+        page_thrift_begin(&thrift[0], reference);
+        page_thrift_begin(&thrift[1], candidate);
+    }
     hone_status status = measure(&m, out, reference, candidate, text, n_bytes);
+    for (int i = 0; i < 2 && options->lean; i++) page_thrift_end(&thrift[i]);
     pool_close(m.pool);
     hone_session_close(m.reference);
     hone_session_close(m.candidate);

@@ -26,3 +26,28 @@ bool matrix_name(const model_source *s, const tensor *w, char name[MATRIX_NAME_B
     if (!w->data) return false;
     return s->gguf ? name_in_gguf(s->gguf, w->data, name) : name_in_folder(s->folder, w->data, name);
 }
+
+/* --- thrift --- */
+
+#define FORGET_BYTES ((uint64_t)96 << 20)
+
+static void count_bytes(void *user, const tensor *w, const activations *x) {
+    page_thrift *t = user;
+    (void)x;
+    if (t->bytes >= FORGET_BYTES) {
+        source_forget(&t->model->source);
+        t->bytes = 0;
+    }
+    t->bytes += w->ne[1] * w->row_bytes;
+}
+
+void page_thrift_begin(page_thrift *t, hone_model *model) {
+    *t = (page_thrift){.model = model};
+    model->compute.observe = count_bytes;
+    model->compute.observe_user = t;
+}
+
+void page_thrift_end(page_thrift *t) {
+    t->model->compute.observe = NULL;
+    source_forget(&t->model->source);
+}

@@ -37,6 +37,9 @@ typedef struct quantise_rule {
     dtype type;
 } quantise_rule;
 
+/* A type of weights by its name (any case); false where there is none. */
+bool quantise_type_by_name(const char *name, dtype *type);
+
 /* The text for a fidelity record: the file is measured against `in` before it gets its name. */
 typedef struct quantise_text {
     const char *text, *name;
