@@ -7,6 +7,7 @@
 #include "cli/engine.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/show_losses.h"
 
 /* Weights of one type. */
 typedef struct type_row {
@@ -86,6 +87,7 @@ static json_t *to_json(const char *name, const hone_model_info *info, const type
                                   "weights_bytes", (json_int_t)need->weights, "kv_bytes",
                                   (json_int_t)need->cache, "total_bytes",
                                   (json_int_t)(need->weights + need->cache)));
+    show_losses_json(root, name);
     return root;
 }
 
@@ -130,6 +132,7 @@ static int print_page(const char *name, const hone_model_info *info, const type_
                   cli_format_bytes(&a, need->weights + need->cache),
                   cli_format_bytes(&b, need->weights), cli_format_bytes(&c, need->cache),
                   need->context, engine_kv_name(need->kv));
+    show_losses_rows(&t, name);
     return cli_table_print(&t);
 }
 
