@@ -7,6 +7,7 @@
 #include "cli/engine.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/show_losses.h"
 #include "cli/show_store.h"
 #include "cli/tensor_classes.h"
 
@@ -108,6 +109,7 @@ static json_t *to_json(const page *p) {
                                   (json_int_t)m->kv, "activations_bytes",
                                   (json_int_t)m->activations, "tables_bytes",
                                   (json_int_t)m->tables, "total_bytes", (json_int_t)m->resident));
+    show_losses_json(root, p->name);
     return root;
 }
 
@@ -160,6 +162,7 @@ static int print_page(const page *p) {
                   cli_format_bytes(&a, m->resident), cli_format_bytes(&b, m->weights),
                   cli_format_bytes(&c, m->kv), need->context, engine_kv_name(need->kv),
                   cli_format_bytes(&d, m->activations + m->tables));
+    show_losses_rows(&t, p->name);
     return cli_table_print(&t);
 }
 
