@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/cpu.h"
 #include "base/mem.h"
 #include "base/system.h"
 #include "cli/cli.h"
@@ -13,15 +14,14 @@
 #include "weights/catalogue.h"
 #include "weights/store.h"
 
-/* A flag beats the environment. `*threads` 0 = one for each usable core. */
-static int choose_threads(int64_t flag, int *threads) {
+int engine_choose_threads(int64_t flag, int *threads) {
     if (flag != CLI_UNSET) {
         *threads = (int)flag;
         return CLI_OK;
     }
     const char *text = getenv("HONE_THREADS");
-    *threads = 0;
-    if (!text || !*text) return CLI_OK;
+    *threads = cpu_choose_threads().n_threads;
+    if (!text || !*text || !strcmp(text, "auto")) return CLI_OK;
     char *end;
     long number = strtol(text, &end, 10);
     if (*end || number < 1 || number > 1024) {
@@ -80,7 +80,7 @@ int engine_fail_model(hone_status status, const char *name) {
 
 int engine_open_model(hone_model **model, const char *name, int64_t threads) {
     hone_model_options options = {0};
-    int code = choose_threads(threads, &options.n_threads);
+    int code = engine_choose_threads(threads, &options.n_threads);
     if (code != CLI_OK) return code;
     char *path;
     hone_status status = store_resolve(name, &path);

@@ -206,7 +206,7 @@ static hone_status open_parts(hone_model *m, const char *path, int n_threads) {
 
 hone_status hone_model_open(hone_model **model, const char *path,
                             const hone_model_options *options) {
-    int n_threads = options && options->n_threads > 0 ? options->n_threads : cpu_usable_count();
+    int n_threads = options && options->n_threads > 0 ? options->n_threads : cpu_choose_threads().n_threads;
     hone_model *m = mem_calloc(1, sizeof *m);
     if (!m) return mem_fail("model", sizeof *m);
     pthread_mutex_init(&m->lock, NULL);
