@@ -18,7 +18,7 @@ _hone() {
     local colon=${COMP_WORDBREAKS//[^:]/}
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        COMPREPLY=($(compgen -W "run pull list show cp rm verify prune convert quantize merge bench version help" -- "$word"))
+        COMPREPLY=($(compgen -W "run pull list show plan cp rm verify prune convert quantize merge bench version help" -- "$word"))
         return
     fi
     case $before in
@@ -36,8 +36,8 @@ _hone() {
         ;;
     esac
     case $command in
-    help) COMPREPLY=($(compgen -W "run pull list show cp rm verify prune convert quantize merge bench version" -- "$word")) ;;
-    run | show | merge | bench)
+    help) COMPREPLY=($(compgen -W "run pull list show plan cp rm verify prune convert quantize merge bench version" -- "$word")) ;;
+    run | show | plan | merge | bench)
         # bash takes a name apart at its colon; complete what stands behind it.
         local typed=$word prefix=
         if [ -n "$colon" ] && [ "$before" = : ]; then prefix=${COMP_WORDS[COMP_CWORD-2]}:; fi

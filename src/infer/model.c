@@ -102,7 +102,24 @@ static hone_status copy_gguf_text(char **out, const gguf *file, const char *key)
     return *out ? HONE_OK : mem_fail(key, text.n);
 }
 
-static void describe_llama(hone_model_info *info, const hparams *h) {
+static void add_matrix(hone_model_info *info, uint64_t *ops, const tensor *w) {
+    info->step_bytes += w->ne[1] * w->row_bytes;
+    *ops += 2 * (uint64_t)w->ne[0] * w->ne[1];
+}
+
+static void describe_work(hone_model_info *info, const llama *m) {
+    for (size_t i = 0; i < m->h.n_layers; i++) {
+        const llama_layer *l = &m->layers[i];
+        const tensor *matrices[] = {&l->q, &l->k, &l->v, &l->attn_out, &l->gate, &l->up, &l->down};
+        for (size_t j = 0; j < sizeof matrices / sizeof *matrices; j++)
+            add_matrix(info, &info->token_ops, matrices[j]);
+    }
+    add_matrix(info, &info->logits_ops, &m->output);
+}
+
+static void describe_llama(hone_model_info *info, const llama *m) {
+    const hparams *h = &m->h;
+    describe_work(info, m);
     info->architecture = h->architecture;
     info->kv_bytes_per_token = (uint64_t)h->n_layers * 2 * h->n_kv_heads * h->head_dim * 2;
     info->n_vocab = h->n_vocab;
@@ -151,7 +168,7 @@ static hone_status describe(hone_model *m) {
         .has_chat_template = m->template != NULL,
     };
     if (m->family == FAMILY_WHISPER) describe_whisper(&m->info, &m->speech.h);
-    else describe_llama(&m->info, &m->net.h);
+    else describe_llama(&m->info, &m->net);
     return HONE_OK;
 }
 
@@ -194,18 +211,18 @@ static hone_status open_text(hone_model *m, const tokenizer_spec *spec) {
     return status == HONE_ERR_MEMORY ? status : HONE_OK;
 }
 
-static hone_status open_parts(hone_model *m, const char *path, int n_threads) {
+static hone_status open_parts(hone_model *m, const char *path, const hone_model_options *o) {
     struct stat st;
-    if (stat(path, &st) == 0 && S_ISREG(st.st_mode)) TRY(check_memory(path, (uint64_t)st.st_size));
+    bool sized = !o->describe_only && stat(path, &st) == 0 && S_ISREG(st.st_mode);
+    if (sized) TRY(check_memory(path, (uint64_t)st.st_size));
     TRY(source_open(&m->source, path));
-    TRY(check_memory(path, source_file_bytes(&m->source)));
+    if (!o->describe_only) TRY(check_memory(path, source_file_bytes(&m->source)));
     m->family = whisper_is(&m->source) ? FAMILY_WHISPER : FAMILY_LLAMA;
     TRY(m->family == FAMILY_WHISPER ? whisper_open(&m->speech, &m->source)
                                     : llama_open(&m->net, &m->source));
-    TRY(compute_init(&m->compute, n_threads));
+    TRY(compute_init(&m->compute, o->n_threads > 0 ? o->n_threads : cpu_usable_count()));
     tokenizer_spec spec;
-    TRY(m->source.gguf ? tokenizer_spec_from_gguf(&spec, m->source.gguf, path)
-                       : tokenizer_spec_from_folder(&spec, path));
+    TRY(source_tokenizer(&m->source, &spec));
     hone_status status = open_text(m, &spec);
     tokenizer_spec_release(&spec);
     TRY(status);
@@ -217,11 +234,11 @@ static hone_status open_parts(hone_model *m, const char *path, int n_threads) {
 
 hone_status hone_model_open(hone_model **model, const char *path,
                             const hone_model_options *options) {
-    int n_threads = options && options->n_threads > 0 ? options->n_threads : cpu_usable_count();
+    const hone_model_options usual = {0};
     hone_model *m = mem_calloc(1, sizeof *m);
     if (!m) return mem_fail("model", sizeof *m);
     pthread_mutex_init(&m->lock, NULL);
-    hone_status status = open_parts(m, path, n_threads);
+    hone_status status = open_parts(m, path, options ? options : &usual);
     if (status != HONE_OK) {
         hone_model_close(m);
         return status;
