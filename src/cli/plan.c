@@ -36,13 +36,13 @@ static int by_merit(const void *a, const void *b) {
     return 0;
 }
 
-static int look(plan *p, const char *name, int64_t threads) {
+static int look(plan *p, const char *name, int n_threads) {
     hone_model *model;
-    int code = engine_look_at_model(&model, name, threads);
-    if (code != CLI_OK) return code;
+    hone_status status = engine_look_at_model(&model, name, n_threads);
+    if (status != HONE_OK) return engine_fail_model(status, name);
     candidate *c = &p->items[p->n++];
     *c = (candidate){.name = name, .file_bytes = hone_model_describe(model)->file_bytes};
-    hone_status status = hone_fit_model(&c->fit, model, &p->wish);
+    status = hone_fit_model(&c->fit, model, &p->wish);
     hone_model_close(model);
     return status == HONE_OK ? CLI_OK : cli_fail(status);
 }
@@ -127,13 +127,13 @@ static int tell_that_nothing_fits(const plan *p) {
 }
 
 static int run_plan(plan *p, const cli_operands *operands, int64_t threads, bool json) {
-    for (size_t i = 0; i < operands->n; i++) {
-        int code = look(p, operands->items[i], threads);
-        if (code != CLI_OK) return code;
-    }
+    int n_threads, code = engine_choose_threads(threads, &n_threads);
+    for (size_t i = 0; code == CLI_OK && i < operands->n; i++)
+        code = look(p, operands->items[i], n_threads);
+    if (code != CLI_OK) return code;
     qsort(p->items, p->n, sizeof *p->items, by_merit);
     bool fits = p->items[0].fit.fits;
-    int code = json ? print_json(p) : fits ? print_table(p) : CLI_OK;
+    code = json ? print_json(p) : fits ? print_table(p) : CLI_OK;
     if (code != CLI_OK) return code;
     return fits ? CLI_OK : tell_that_nothing_fits(p);
 }

@@ -13,7 +13,7 @@
 
 enum { QUANTISATION_VERSION = 2 };
 
-static const convert_family *const families[] = {&convert_llama};
+static const convert_family *const families[] = {&convert_llama, &convert_whisper};
 
 /* --- tensors --- */
 
@@ -48,7 +48,7 @@ static bool is_planned(const convert_job *j, const tensor *view) {
 
 /* A tensor that GGUF has no place for would be lost without a word. */
 static hone_status refuse_leftovers(const convert_job *j) {
-    for (size_t i = 0; i < safetensors_count(j->source.folder); i++) {
+    for (size_t i = 0; j->source.folder && i < safetensors_count(j->source.folder); i++) {
         const safetensors_entry *e = safetensors_at(j->source.folder, i);
         if (j->family->is_redundant(e->name) || is_planned(j, &e->view)) continue;
         return fail(HONE_ERR_UNSUPPORTED, "%s: tensor %s has no place in a GGUF file of \"%s\"",
