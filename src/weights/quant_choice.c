@@ -14,10 +14,11 @@
 #include "weights/quant_mix.h"
 
 enum {
-    WINDOW = 128,      /* tokens of the text read at a time */
-    N_WINDOWS = 2,
-    FIRST_SCORED = 16, /* place in a window */
-    SAMPLED_ROWS = 256 /* of each tensor, for the errors of its types */
+    WINDOW = 193,       /* tokens of the text that are read; the last one is only predicted */
+    FIRST_SCORED = 96,
+    N_SCORED = WINDOW - 1 - FIRST_SCORED,
+    SAMPLED_ROWS = 256, /* of each tensor, for the errors of its types */
+    LAYER_STEP = 3      /* sensitivities are measured in each third layer and between them estimated */
 };
 
 /* The probe's error is this many times that of the probed type, so that it shows. */
@@ -40,19 +41,17 @@ typedef struct measuring {
     const kernels *kernels;
     pool *pool;
     hone_session *session;
-    int32_t *ids; /* [N_WINDOWS, WINDOW] */
-    size_t n_windows, n_vocab;
-    float *reference; /* logits [n_windows, scored, n_vocab] */
-    double *kl;       /* [scored] of a window */
+    int32_t *ids;         /* of the text, WINDOW of them or more */
+    size_t n_vocab;
+    float *reference;     /* logits [N_SCORED, n_vocab] */
+    double kl[N_SCORED];
     float *rows;      /* [threads, 3, widest row] values, decoded, bytes */
     size_t widest;
-    double *errors;   /* [SAMPLED_ROWS] */
+    double errors[SAMPLED_ROWS];
     uint8_t *probe;   /* the perturbed matrix as F16, [probe_room] */
     size_t probe_room;
     page_thrift thrift;
 } measuring;
-
-static const size_t scored = WINDOW - 1 - FIRST_SCORED;
 
 /* One tensor's rows, for the pool's threads. */
 typedef struct row_task {
@@ -120,29 +119,26 @@ static void probe_row(void *user, size_t row, int thread) {
 static void compare_row(void *user, size_t index, int thread) {
     (void)thread;
     measuring *m = user;
-    const float *logits = hone_session_logits(m->session, FIRST_SCORED + index);
-    m->kl[index] =
-        fidelity_compare(m->reference + index * m->n_vocab, logits, m->n_vocab, 0).kl;
+    m->kl[index] = fidelity_compare(m->reference + index * m->n_vocab,
+                                    hone_session_logits(m->session, index), m->n_vocab, 0).kl;
 }
 
-/* The model reads all windows; `keep` stores the logits, otherwise *kl is the mean divergence. */
-static hone_status read_text(measuring *m, bool keep, double *kl) {
-    double sum = 0.0;
-    for (size_t w = 0; w < m->n_windows; w++) {
-        TRY(hone_session_rewind(m->session, 0));
-        TRY(hone_step(&(hone_step_item){m->session, m->ids + w * WINDOW, WINDOW - 1,
-                                        HONE_LOGITS_ALL}, 1));
-        float *reference = m->reference + w * scored * m->n_vocab;
-        for (size_t i = 0; keep && i < scored; i++)
-            memcpy(reference + i * m->n_vocab, hone_session_logits(m->session, FIRST_SCORED + i),
-                   m->n_vocab * sizeof *reference);
-        if (keep) continue;
-        measuring window = *m; /* its rows begin at the window's own */
-        window.reference = reference;
-        pool_run(m->pool, scored, compare_row, &window);
-        for (size_t i = 0; i < scored; i++) sum += m->kl[i];
-    }
-    if (!keep) *kl = sum / (double)(m->n_windows * scored);
+/* Leaves the session with the logits of all scored places. */
+static hone_status read_text(measuring *m) {
+    TRY(hone_session_rewind(m->session, 0));
+    TRY(hone_step(&(hone_step_item){m->session, m->ids, FIRST_SCORED, HONE_LOGITS_NONE}, 1));
+    return hone_step(&(hone_step_item){m->session, m->ids + FIRST_SCORED, N_SCORED,
+                                       HONE_LOGITS_ALL}, 1);
+}
+
+static hone_status keep_reference(measuring *m) {
+    size_t n;
+    if (size_mul(N_SCORED, m->n_vocab, &n)) m->reference = mem_calloc(n, sizeof *m->reference);
+    if (!m->reference) return mem_fail("logits", m->n_vocab);
+    TRY(read_text(m));
+    for (size_t i = 0; i < N_SCORED; i++)
+        memcpy(m->reference + i * m->n_vocab, hone_session_logits(m->session, i),
+               m->n_vocab * sizeof *m->reference);
     return HONE_OK;
 }
 
@@ -173,32 +169,92 @@ static hone_status probe(measuring *m, const tensor *view, const float *importan
     changed.data = m->probe;
     changed.row_bytes = view->ne[0] * 2;
     swap_matrix(m->model, view->data, &changed);
-    hone_status status = read_text(m, false, kl);
+    hone_status status = read_text(m);
     swap_matrix(m->model, m->probe, view);
-    return status;
+    TRY(status);
+    pool_run(m->pool, N_SCORED, compare_row, m);
+    *kl = 0.0;
+    for (size_t i = 0; i < N_SCORED; i++) *kl += m->kl[i] / N_SCORED;
+    return HONE_OK;
 }
 
-static hone_status measure_tensor(measuring *m, choice_tensor *t) {
-    const tensor *view = &gguf_tensor_at(m->file, t->index)->view;
+static const float *importance_of(const measuring *m, const choice_tensor *t, const tensor *view) {
     const imatrix *data = m->options->importance;
     const imatrix_entry *entry = data ? imatrix_find(data, t->name) : NULL;
-    const float *importance = entry && entry->n_columns == view->ne[0] ? entry->mean : NULL;
-    dtype coarse = quant_mix_fall_back(DTYPE_Q3_K, view->ne[0]);
-    double kl, error;
+    return entry && entry->n_columns == view->ne[0] ? entry->mean : NULL;
+}
+
+/* The offers, whose losses are but errors yet. */
+static hone_status list_offers(measuring *m, choice_tensor *t) {
+    const tensor *view = &gguf_tensor_at(m->file, t->index)->view;
     for (size_t i = 0; i < sizeof offered / sizeof *offered; i++) {
         size_t row_bytes;
         choice_offer *o = &t->offers[t->n_offers];
         if (!dtype_row_bytes(offered[i], view->ne[0], &row_bytes)) continue;
         *o = (choice_offer){.type = offered[i], .bytes = row_bytes * n_rows_of(view)};
-        TRY(error_of(m, view, importance, offered[i], &o->loss));
+        TRY(error_of(m, view, importance_of(m, t, view), offered[i], &o->loss));
         t->n_offers++;
     }
+    return HONE_OK;
+}
+
+static hone_status measure_sensitivity(measuring *m, choice_tensor *t) {
+    const tensor *view = &gguf_tensor_at(m->file, t->index)->view;
+    const float *importance = importance_of(m, t, view);
+    dtype coarse = quant_mix_fall_back(DTYPE_Q3_K, view->ne[0]);
+    double kl, error;
     if (coarse == DTYPE_F16) return HONE_OK; /* rows that no block type holds */
     TRY(error_of(m, view, importance, coarse, &error));
     TRY(probe(m, view, importance, coarse, &kl));
     t->sensitivity = error > 0.0 ? kl / (error * (double)(PROBE_FACTOR * PROBE_FACTOR)) : 0.0;
-    for (size_t i = 0; i < t->n_offers; i++) t->offers[i].loss *= t->sensitivity;
     return HONE_OK;
+}
+
+/* --- layers --- */
+
+/* Layer and class ("attn_q.weight") of a tensor; layer −1: it belongs to none. */
+static long layer_of(const choice_tensor *t, const char **class_name) {
+    long layer = -1;
+    int end = 0;
+    if (sscanf(t->name, "blk.%5ld.%n", &layer, &end) != 1 || end == 0) layer = -1;
+    *class_name = t->name + (layer >= 0 ? end : 0);
+    return layer;
+}
+
+static bool is_measured(const measuring *m, const choice_tensor *t) {
+    const char *name;
+    long layer = layer_of(t, &name), last = (long)hone_model_describe(m->model)->n_layers - 1;
+    return layer < 0 || layer % LAYER_STEP == 0 || layer == last;
+}
+
+/* The measured tensor of the same class that is nearest below (direction −1) or above. */
+static const choice_tensor *neighbour(const measuring *m, const choice_tensor *t, long direction,
+                                      long *distance) {
+    const char *name, *other_name;
+    const choice_tensor *best = NULL;
+    long layer = layer_of(t, &name);
+    for (size_t i = 0; i < m->c->n; i++) {
+        const choice_tensor *other = &m->c->tensors[i];
+        long d = (layer_of(other, &other_name) - layer) * direction;
+        if (d <= 0 || !is_measured(m, other) || strcmp(name, other_name) != 0) continue;
+        if (best && d >= *distance) continue;
+        best = other;
+        *distance = d;
+    }
+    return best;
+}
+
+/* Between two measured layers sensitivities change by a factor for each layer. */
+static void estimate_sensitivity(measuring *m, choice_tensor *t) {
+    long below = 0, above = 0;
+    const choice_tensor *a = neighbour(m, t, -1, &below), *b = neighbour(m, t, 1, &above);
+    if (!a || !b) {
+        t->sensitivity = a ? a->sensitivity : b ? b->sensitivity : 0.0;
+        return;
+    }
+    double share = (double)below / (double)(below + above);
+    double low = log(a->sensitivity + 1e-300), high = log(b->sensitivity + 1e-300);
+    t->sensitivity = exp(low + share * (high - low));
 }
 
 /* --- all of it --- */
@@ -232,18 +288,13 @@ static hone_status list_tensors(measuring *m) {
 }
 
 static hone_status tokenise(measuring *m) {
-    int32_t *ids, *start = NULL;
+    int32_t *start = NULL;
     size_t n, n_start = 0;
-    TRY(hone_tokenize(m->model, m->options->text, m->options->n_bytes, true, &ids, &n));
-    m->n_windows = n / WINDOW < N_WINDOWS ? n / WINDOW : N_WINDOWS;
-    m->ids = mem_calloc(N_WINDOWS * WINDOW, sizeof *m->ids);
-    if (m->ids) memcpy(m->ids, ids, m->n_windows * WINDOW * sizeof *ids);
-    hone_free(ids);
-    if (!m->ids) return mem_fail("tokens", N_WINDOWS * WINDOW * sizeof *m->ids);
-    if (m->n_windows == 0)
+    TRY(hone_tokenize(m->model, m->options->text, m->options->n_bytes, true, &m->ids, &n));
+    if (n < WINDOW)
         return fail(HONE_ERR_ARGUMENT, "%zu tokens of text are too few; %d are needed", n, WINDOW);
     TRY(hone_tokenize(m->model, "", 0, true, &start, &n_start));
-    for (size_t w = 0; w < m->n_windows && n_start > 0; w++) m->ids[w * WINDOW] = start[0];
+    if (n_start > 0) m->ids[0] = start[0];
     hone_free(start);
     return HONE_OK;
 }
@@ -266,15 +317,9 @@ static hone_status prepare(measuring *m, const char *path) {
     TRY(list_tensors(m));
     TRY(tokenise(m));
     TRY(hone_session_open(&m->session, m->model, &exact));
-    size_t n_floats = (size_t)info->n_threads * 3 * m->widest, n_logits = 0;
-    m->kl = mem_calloc(scored, sizeof *m->kl);
-    m->errors = mem_calloc(SAMPLED_ROWS + 1, sizeof *m->errors);
-    m->rows = mem_alloc_aligned(n_floats, sizeof *m->rows);
-    if (size_mul(m->n_windows * scored, m->n_vocab, &n_logits))
-        m->reference = mem_calloc(n_logits, sizeof *m->reference);
-    if (!m->kl || !m->errors || !m->rows || !m->reference)
-        return mem_fail("logits", n_logits * sizeof *m->reference);
-    return read_text(m, true, NULL);
+    m->rows = mem_alloc_aligned((size_t)info->n_threads * 3 * m->widest, sizeof *m->rows);
+    if (!m->rows) return mem_fail("rows", 3 * m->widest * sizeof *m->rows);
+    return keep_reference(m);
 }
 
 static hone_status measure(measuring *m, const char *path) {
@@ -282,10 +327,16 @@ static hone_status measure(measuring *m, const char *path) {
     TRY(prepare(m, path));
     for (size_t i = 0; i < m->c->n; i++) {
         choice_tensor *t = &m->c->tensors[i];
-        hone_status status = measure_tensor(m, t);
+        hone_status status = list_offers(m, t);
+        if (status == HONE_OK && is_measured(m, t)) status = measure_sensitivity(m, t);
         if (status != HONE_OK) return fail_context(status, "tensor '%s'", t->name);
         if (o->observe && !o->observe(o->context, i + 1, m->c->n))
             return fail(HONE_ERR_CANCELLED, "stopped");
+    }
+    for (size_t i = 0; i < m->c->n; i++) {
+        choice_tensor *t = &m->c->tensors[i];
+        if (!is_measured(m, t)) estimate_sensitivity(m, t);
+        for (size_t k = 0; k < t->n_offers; k++) t->offers[k].loss *= t->sensitivity;
     }
     return HONE_OK;
 }
@@ -297,11 +348,9 @@ hone_status quant_choice_measure(quant_choice *c, const char *path, const choice
     hone_session_close(m.session);
     hone_model_close(m.model);
     pool_close(m.pool);
-    mem_free(m.ids);
+    hone_free(m.ids);
     mem_free(m.reference);
-    mem_free(m.kl);
     mem_free(m.rows);
-    mem_free(m.errors);
     mem_free(m.probe);
     if (status != HONE_OK) quant_choice_release(c);
     return status;

@@ -2,7 +2,8 @@
  *
  * A tensor's loss is s · E: E the error of a type on it, Σ importance · (x − x̂)², and s how much of it
  * reaches the output. s is measured: the tensor alone gets an enlarged error, and the mean KL divergence
- * of the model's answers, divided by E, is s. For small errors KL is quadratic in them, so that losses of
+ * of the model's answers, divided by E, is s (in every third layer; between them it is interpolated).
+ * For small errors KL is quadratic in them, so that losses of
  * the tensors add up; then for any price of a byte each tensor's best type is its own affair (Lagrange;
  * Shoham & Gersho 1988), and the price is searched that meets the size or the loss. */
 #ifndef WEIGHTS_QUANT_CHOICE_H
@@ -40,7 +41,7 @@ typedef struct quant_choice {
 typedef struct choice_options {
     int n_threads;             /* 0 = one for each usable core */
     const imatrix *importance; /* NULL: every column counts the same */
-    const char *text;          /* read to measure sensitivities; its first 256 tokens */
+    const char *text;          /* read to measure sensitivities; its first 193 tokens */
     size_t n_bytes;
     bool (*observe)(void *context, size_t done, size_t total); /* of tensors; false cancels; or NULL */
     void *context;
