@@ -189,7 +189,8 @@ dtype quant_mix_type(const quant_mix *mix, const quant_mix_model *model, const c
             .many_queries = model->n_heads >= 4 * model->n_kv_heads,
             .has_importance = model->has_importance,
         };
-        if (sscanf(name, "blk.%zu.", &p.i) == 1) type = mix->rule(r, &p);
+        if (sscanf(name, "blk.%zu.", &p.i) == 1 ||
+            sscanf(name, "%*[a-z].blk.%zu.", &p.i) == 1) type = mix->rule(r, &p);
     }
     return quant_mix_fall_back(type, shape->ne[0]);
 }
