@@ -7,6 +7,7 @@
  *   adapter.h  LoRA adapters, chosen for each session
  *   request.h  messages in, streamed answer out
  *   audio.h, transcribe.h, transcript_format.h, live.h   speech in, text out
+ *   limits.h   what the machine can do at most
  *
  * The shortest use is in docs/example.c. */
 #ifndef HONE_HONE_H
@@ -16,6 +17,7 @@
 #include "hone/audio.h"
 #include "hone/grammar.h"
 #include "hone/live.h"
+#include "hone/limits.h"
 #include "hone/model.h"
 #include "hone/request.h"
 #include "hone/session.h"
