@@ -5,9 +5,10 @@
  *   grammar.h  what an answer may look like
  *   session.h  a mutable timeline: prefill, step in batches, fork, rewind, score
  *   adapter.h  LoRA adapters, chosen for each session
+ *   memory.h   how much memory a model will need
  *   request.h  messages in, streamed answer out
- *   audio.h, transcribe.h, transcript_format.h, live.h   speech in, text out
  *   limits.h   what the machine can do at most
+ *   audio.h, transcribe.h, transcript_format.h, live.h   speech in, text out
  *
  * The shortest use is in docs/example.c. */
 #ifndef HONE_HONE_H
@@ -18,6 +19,7 @@
 #include "hone/grammar.h"
 #include "hone/live.h"
 #include "hone/limits.h"
+#include "hone/memory.h"
 #include "hone/model.h"
 #include "hone/request.h"
 #include "hone/session.h"
