@@ -7,10 +7,10 @@ set -u
 
 build_packages="build-essential pkg-config libjansson-dev libutf8proc-dev libcurl4-openssl-dev
     libedit-dev libzip-dev libssl-dev zlib1g-dev libavformat-dev libavcodec-dev libavutil-dev
-    libswresample-dev python3 python3-pip ca-certificates"
+    libswresample-dev libasound2-dev python3 python3-pip ca-certificates"
 test_packages="clang valgrind"
 fedora_packages="gcc make pkgconf-pkg-config jansson-devel utf8proc-devel libcurl-devel
-    libedit-devel libzip-devel openssl-devel zlib-devel ffmpeg-free-devel python3 python3-pip"
+    libedit-devel libzip-devel openssl-devel zlib-devel ffmpeg-free-devel alsa-lib-devel python3 python3-pip"
 macos_packages="pkg-config jansson utf8proc curl libedit libzip openssl@3 zlib ffmpeg python"
 arm_packages="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
     libjansson-dev:arm64 libutf8proc-dev:arm64 zlib1g-dev:arm64"
