@@ -57,6 +57,17 @@ static uint64_t proc_status_bytes(const char *key) {
 
 uint64_t system_peak_resident_bytes(void) { return proc_status_bytes("VmHWM"); }
 
+uint64_t system_cache_bytes(void) {
+    uint64_t largest = 0;
+    for (int i = 0; i < 8; i++) {
+        char path[80];
+        snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu0/cache/index%d/size", i);
+        uint64_t kilobytes = number_in_file(path, 0); /* "32768K" */
+        if (kilobytes * 1024 > largest) largest = kilobytes * 1024;
+    }
+    return largest;
+}
+
 uint64_t system_random(void) {
     uint64_t bits;
     if (getentropy(&bits, sizeof bits) != 0) /* no entropy device: time is all there is */

@@ -14,6 +14,9 @@ uint64_t system_memory_bytes(void);
 /* The most bytes this process has had resident so far. 0 = unknown. */
 uint64_t system_peak_resident_bytes(void);
 
+/* Bytes of the largest cache of a processor. 0 = unknown. */
+uint64_t system_cache_bytes(void);
+
 /* Random bits from the system. */
 uint64_t system_random(void);
 

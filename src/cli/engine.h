@@ -59,7 +59,10 @@ void engine_release(engine *e);
  * Returns an exit code. */
 int engine_fail_model(hone_status status, const char *name);
 
-/* Opens only the model. */
+/* Opens the model of that name, file or folder, and says nothing; words as for every hone call. */
+hone_status engine_try_model(hone_model **model, const char *name, int n_threads);
+
+/* Opens only the model; tells what went wrong. Returns an exit code. */
 int engine_open_model(hone_model **model, const char *name, int64_t threads);
 
 /* The cache type that the settings mean. */

@@ -12,10 +12,15 @@ static int cmd_help(int argc, char **argv);
 
 const cli_command cli_commands[] = {
     {"run", "ask a model once, or chat with it at a terminal", cmd_run},
+    {"ask", "answer one question, written or spoken", cmd_ask},
+    {"transcribe", "turn speech into text, subtitles or JSON", cmd_transcribe},
     {"pull", "fetch a model into the local store", cmd_pull},
     {"list", "the models in the local store", cmd_list},
     {"show", "what a model is, and the memory it needs", cmd_show},
+    {"cp", "give a model a second name", cmd_cp},
     {"rm", "remove a model from the local store", cmd_rm},
+    {"verify", "compare the files of models with their hashes", cmd_verify},
+    {"prune", "remove what nothing needs any more", cmd_prune},
     {"convert", "write a Hugging Face folder as a GGUF file", cmd_convert},
     {"quantize", "write a GGUF file with its weights in another type", cmd_quantize},
     {"merge", "add adapters to a model's weights, as one GGUF file", cmd_merge},

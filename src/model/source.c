@@ -144,18 +144,19 @@ hone_status source_tensor(const model_source *s, const char *gguf_name, size_t n
     return HONE_OK;
 }
 
-void source_each(const model_source *s, void (*each)(void *user, const tensor *view, size_t bytes),
+void source_each(const model_source *s,
+                 void (*each)(void *user, gguf_string name, const tensor *view, size_t bytes),
                  void *user) {
     for (size_t i = 0; s->gguf && i < gguf_n_tensors(s->gguf); i++) {
         const gguf_tensor *t = gguf_tensor_at(s->gguf, i);
-        each(user, &t->view, t->bytes);
+        each(user, t->name, &t->view, t->bytes);
     }
     for (size_t i = 0; s->folder && i < safetensors_count(s->folder); i++) {
         const safetensors_entry *t = safetensors_at(s->folder, i);
-        each(user, &t->view, t->bytes);
+        each(user, (gguf_string){t->name, strlen(t->name)}, &t->view, t->bytes);
     }
     for (size_t i = 0; s->table && i < tensor_table_count(s->table); i++) {
         const named_tensor *t = tensor_table_at(s->table, i);
-        each(user, &t->view, t->bytes);
+        each(user, (gguf_string){t->name, strlen(t->name)}, &t->view, t->bytes);
     }
 }

@@ -49,8 +49,9 @@ enum { SOURCE_MAX_NAME = 128 };
 bool source_folder_name(const char *gguf_name, size_t nth, char *out, size_t n);
 bool source_gguf_name(const char *folder_name, char *out, size_t n);
 
-/* Calls `each` for every tensor of the source, under the file's own name. */
-void source_each(const model_source *s, void (*each)(void *user, const tensor *view, size_t bytes),
+/* Calls `each` for every tensor of the source, under the file's own name (not NUL-terminated). */
+void source_each(const model_source *s,
+                 void (*each)(void *user, gguf_string name, const tensor *view, size_t bytes),
                  void *user);
 
 #endif

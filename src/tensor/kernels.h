@@ -49,7 +49,8 @@ typedef struct panel {
  * in F32 or F16. In Q8_0 the codes (int8) have these shapes, and behind them stand the scales (F16)
  * [dim / 32, KV_BLOCK], each for 32 elements of one position; dim is then a multiple of 32. All
  * rows (queries) that see a block are computed together and share its reading; one row's order of
- * summation does not depend on the others. `scratch` has room for KV_BLOCK · dim floats. */
+ * summation does not depend on the others. `scratch` has room for KV_BLOCK · dim floats. `next` is
+ * the block that will be read afterwards, a hint, or NULL. */
 #define KV_BLOCK 64
 
 enum { GEMM_PAIRS_COLUMNS = 64 };
@@ -107,13 +108,13 @@ typedef struct kernels {
     /* scores[r, i] = q_r · key_i for all KV_BLOCK keys of a block; rows of `scores` are `stride`
      * floats apart, q[n_rows, dim]. */
     void (*block_scores)(float *scores, size_t stride, const float *q, size_t n_rows, dtype kv,
-                         const void *keys, size_t dim, float *scratch);
+                         const void *keys, const void *next, size_t dim, float *scratch);
 
     /* out[r] = Σ_i weights[r, i] · value_i over the first n_values of a block, or added to out[r]
      * where `add`; rows of `out` are `stride`, of `weights` weights_stride floats apart. */
     void (*block_values)(float *out, size_t stride, const float *weights, size_t weights_stride,
-                         size_t n_rows, dtype kv, const void *values, size_t n_values, size_t dim,
-                         bool add, float *scratch);
+                         size_t n_rows, dtype kv, const void *values, const void *next,
+                         size_t n_values, size_t dim, bool add, float *scratch);
 
     /* x[i] = exp(scale · x[i] − max), max = the largest scale · x[i]; scale > 0. Returns their
      * sum. */
