@@ -6,12 +6,14 @@
  *   session.h  a mutable timeline: prefill, step in batches, fork, rewind, score
  *   adapter.h  LoRA adapters, chosen for each session
  *   request.h  messages in, streamed answer out
+ *   answer.h   many answers advanced together
  *
  * The shortest use is in docs/example.c. */
 #ifndef HONE_HONE_H
 #define HONE_HONE_H
 
 #include "hone/adapter.h"
+#include "hone/answer.h"
 #include "hone/grammar.h"
 #include "hone/model.h"
 #include "hone/request.h"
