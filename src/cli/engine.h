@@ -59,7 +59,15 @@ void engine_release(engine *e);
  * Returns an exit code. */
 int engine_fail_model(hone_status status, const char *name);
 
-/* Opens only the model. */
+/* What --threads means (CLI_UNSET: $HONE_THREADS, or 0 for every usable core). Returns an exit
+ * code. */
+int engine_choose_threads(int64_t threads, int *n_threads);
+
+/* Opens a model to be looked at, also one that this machine has no memory for, and says nothing;
+ * words as for every hone call. */
+hone_status engine_look_at_model(hone_model **model, const char *name, int n_threads);
+
+/* Opens only the model; tells what went wrong. Returns an exit code. */
 int engine_open_model(hone_model **model, const char *name, int64_t threads);
 
 /* The cache type that the settings mean. */

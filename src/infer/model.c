@@ -46,11 +46,16 @@ typedef struct type_totals {
     uint64_t n_bytes[DTYPE_LIMIT], n_elements;
 } type_totals;
 
-static void add_to_totals(void *user, const tensor *view, size_t bytes) {
-    type_totals *totals = user;
+static uint64_t count_elements(const tensor *view) {
     uint64_t n = 1;
     for (uint32_t i = 0; i < view->n_dims; i++) n *= view->ne[i];
-    totals->n_elements += n;
+    return n;
+}
+
+static void add_to_totals(void *user, gguf_string name, const tensor *view, size_t bytes) {
+    type_totals *totals = user;
+    (void)name;
+    totals->n_elements += count_elements(view);
     if ((uint32_t)view->type >= DTYPE_LIMIT) return;
     totals->n_tensors[view->type]++;
     totals->n_bytes[view->type] += bytes;
@@ -67,6 +72,29 @@ void hone_model_each_type(const hone_model *model,
             each(user, dtype_get(i)->name, totals.n_tensors[i], totals.n_bytes[i]);
 }
 
+typedef struct tensor_visit {
+    void (*each)(void *user, const char *name, const char *type, uint64_t n_elements,
+                 uint64_t n_bytes);
+    void *user;
+} tensor_visit;
+
+static void visit_tensor(void *user, gguf_string name, const tensor *view, size_t bytes) {
+    const tensor_visit *visit = user;
+    char text[256];
+    bool is_known = (uint32_t)view->type < DTYPE_LIMIT && dtype_get(view->type);
+    snprintf(text, sizeof text, "%.*s", name.n < 255 ? (int)name.n : 255, name.data);
+    visit->each(visit->user, text, is_known ? dtype_get(view->type)->name : "?",
+                count_elements(view), bytes);
+}
+
+void hone_model_each_tensor(const hone_model *model,
+                            void (*each)(void *user, const char *name, const char *type,
+                                         uint64_t n_elements, uint64_t n_bytes),
+                            void *user) {
+    tensor_visit visit = {each, user};
+    source_each(&model->source, visit_tensor, &visit);
+}
+
 static hone_status copy_gguf_text(char **out, const gguf *file, const char *key) {
     gguf_string text = {"", 0};
     if (file) gguf_get_string(file, key, &text);
@@ -74,7 +102,24 @@ static hone_status copy_gguf_text(char **out, const gguf *file, const char *key)
     return *out ? HONE_OK : mem_fail(key, text.n);
 }
 
-static void describe_llama(hone_model_info *info, const hparams *h) {
+static void add_matrix(hone_model_info *info, uint64_t *ops, const tensor *w) {
+    info->step_bytes += w->ne[1] * w->row_bytes;
+    *ops += 2 * (uint64_t)w->ne[0] * w->ne[1];
+}
+
+static void describe_work(hone_model_info *info, const llama *m) {
+    for (size_t i = 0; i < m->h.n_layers; i++) {
+        const llama_layer *l = &m->layers[i];
+        const tensor *matrices[] = {&l->q, &l->k, &l->v, &l->attn_out, &l->gate, &l->up, &l->down};
+        for (size_t j = 0; j < sizeof matrices / sizeof *matrices; j++)
+            add_matrix(info, &info->token_ops, matrices[j]);
+    }
+    add_matrix(info, &info->logits_ops, &m->output);
+}
+
+static void describe_llama(hone_model_info *info, const llama *m) {
+    const hparams *h = &m->h;
+    describe_work(info, m);
     info->architecture = h->architecture;
     info->kv_bytes_per_token = (uint64_t)h->n_layers * 2 * h->n_kv_heads * h->head_dim * 2;
     info->n_vocab = h->n_vocab;
@@ -123,7 +168,7 @@ static hone_status describe(hone_model *m) {
         .has_chat_template = m->template != NULL,
     };
     if (m->family == FAMILY_WHISPER) describe_whisper(&m->info, &m->speech.h);
-    else describe_llama(&m->info, &m->net.h);
+    else describe_llama(&m->info, &m->net);
     return HONE_OK;
 }
 
@@ -166,18 +211,18 @@ static hone_status open_text(hone_model *m, const tokenizer_spec *spec) {
     return status == HONE_ERR_MEMORY ? status : HONE_OK;
 }
 
-static hone_status open_parts(hone_model *m, const char *path, int n_threads) {
+static hone_status open_parts(hone_model *m, const char *path, const hone_model_options *o) {
     struct stat st;
-    if (stat(path, &st) == 0 && S_ISREG(st.st_mode)) TRY(check_memory(path, (uint64_t)st.st_size));
+    bool sized = !o->describe_only && stat(path, &st) == 0 && S_ISREG(st.st_mode);
+    if (sized) TRY(check_memory(path, (uint64_t)st.st_size));
     TRY(source_open(&m->source, path));
-    TRY(check_memory(path, source_file_bytes(&m->source)));
+    if (!o->describe_only) TRY(check_memory(path, source_file_bytes(&m->source)));
     m->family = whisper_is(&m->source) ? FAMILY_WHISPER : FAMILY_LLAMA;
     TRY(m->family == FAMILY_WHISPER ? whisper_open(&m->speech, &m->source)
                                     : llama_open(&m->net, &m->source));
-    TRY(compute_init(&m->compute, n_threads));
+    TRY(compute_init(&m->compute, o->n_threads > 0 ? o->n_threads : cpu_usable_count()));
     tokenizer_spec spec;
-    TRY(m->source.gguf ? tokenizer_spec_from_gguf(&spec, m->source.gguf, path)
-                       : tokenizer_spec_from_folder(&spec, path));
+    TRY(source_tokenizer(&m->source, &spec));
     hone_status status = open_text(m, &spec);
     tokenizer_spec_release(&spec);
     TRY(status);
@@ -189,11 +234,11 @@ static hone_status open_parts(hone_model *m, const char *path, int n_threads) {
 
 hone_status hone_model_open(hone_model **model, const char *path,
                             const hone_model_options *options) {
-    int n_threads = options && options->n_threads > 0 ? options->n_threads : cpu_usable_count();
+    const hone_model_options usual = {0};
     hone_model *m = mem_calloc(1, sizeof *m);
     if (!m) return mem_fail("model", sizeof *m);
     pthread_mutex_init(&m->lock, NULL);
-    hone_status status = open_parts(m, path, n_threads);
+    hone_status status = open_parts(m, path, options ? options : &usual);
     if (status != HONE_OK) {
         hone_model_close(m);
         return status;

@@ -208,6 +208,19 @@ static size_t run_end(const tile *t, size_t token, size_t page) {
     return end;
 }
 
+static const void *block_of(const tile *t, size_t token, size_t page, int which) {
+    return kv_block(t->kv[token], page, t->w->layer, which, t->kv_head);
+}
+
+/* The block that a token reads after this one: a part's keys, its values, then the next part. */
+static const void *next_block(const tile *t, size_t token, size_t page, int which) {
+    size_t pages = ATTENTION_SPLIT / KV_PAGE;
+    bool more = sees_page(t, token, page + 1);
+    if (more && (page + 1) % pages != 0) return block_of(t, token, page + 1, which);
+    if (which == KV_KEYS) return block_of(t, token, page / pages * pages, KV_VALUES);
+    return more ? block_of(t, token, page + 1, KV_KEYS) : NULL;
+}
+
 static void score_page(const tile *t, size_t page, size_t column) {
     const attention_work *w = t->w;
     size_t dim = w->layout->head_dim;
@@ -217,7 +230,7 @@ static void score_page(const tile *t, size_t page, size_t column) {
         end = run_end(t, i, page);
         w->c->k->block_scores(t->scores + i * w->group * ATTENTION_SPLIT + column, ATTENTION_SPLIT,
                               t->q + i * w->group * dim, (end - i) * w->group, w->layout->type,
-                              kv_block(t->kv[i], page, w->layer, KV_KEYS, t->kv_head), dim,
+                              block_of(t, i, page, KV_KEYS), next_block(t, i, page, KV_KEYS), dim,
                               t->widened);
     }
 }
@@ -237,8 +250,8 @@ static void add_page(const tile *t, size_t page, size_t column, float *out) {
         w->c->k->block_values(out + i * w->group * dim, dim,
                               t->scores + i * w->group * ATTENTION_SPLIT + column, ATTENTION_SPLIT,
                               (end - i) * w->group, w->layout->type,
-                              kv_block(t->kv[i], page, w->layer, KV_VALUES, t->kv_head), n_values,
-                              dim, column > 0, t->widened);
+                              block_of(t, i, page, KV_VALUES), next_block(t, i, page, KV_VALUES),
+                              n_values, dim, column > 0, t->widened);
     }
 }
 

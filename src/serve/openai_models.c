@@ -28,7 +28,7 @@ static hone_status list_models(models *m, json_t *list) {
     store *s;
     TRY(store_open(&s, NULL));
     store_listing listing = {.n = 0};
-    hone_status status = store_list(s, &listing);
+    hone_status status = store_list(s, true, &listing);
     for (size_t i = 0; status == HONE_OK && i < listing.n; i++) {
         const store_entry *e = listing.entries[i];
         if (!e->problem[0]) json_array_append_new(list, model_json(e->manifest.name.text, e->modified));

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "base/mem.h"
+#include "base/status.h"
 #include "base/system.h"
 
 #define MAX_CACHED_SESSIONS 64

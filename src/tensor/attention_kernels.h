@@ -20,10 +20,12 @@ enum { TILE_ROWS = 6 };
 /* A block read by this many rows or more is first widened to floats. */
 #define MANY_ROWS 13
 
-/* b: of F32, F16, or the codes of Q8_0; `n` elements from one row to the next. */
+/* b: of F32, F16, or the codes of Q8_0; `n` elements from one row to the next. While b is read, as
+ * many bytes from `next` on are fetched towards the caches. */
 typedef struct operand {
     const char *at;
     size_t n;
+    const char *next;
 } operand;
 
 INLINE size_t element_bytes(const dtype type) {
@@ -58,16 +60,28 @@ INLINE void product_tile(float *c, size_t c_stride, const float *a, size_t a_str
                          const dtype type, const operand b, size_t j, size_t n_k, const finish f,
                          const int rows, const int vectors) {
     const size_t bytes = element_bytes(type);
-    const char *p = b.at + j * bytes;
+    const char *p = b.at + j * bytes, *next = b.next + j * n_k * bytes;
     vec sum[TILE_ROWS][FEW_ROWS_VECTORS];
     for (int r = 0; r < rows; r++)
         for (int v = 0; v < vectors; v++) sum[r][v] = v_set(0);
     for (size_t k = 0; k < n_k; k++, p += b.n * bytes) {
-        vec in[FEW_ROWS_VECTORS];
-        for (int v = 0; v < vectors; v++) in[v] = load_elements(type, p + v * LANES * bytes);
-        for (int r = 0; r < rows; r++) {
-            vec weight = v_set(a[r * a_stride + k]);
-            for (int v = 0; v < vectors; v++) sum[r][v] = v_fma(weight, in[v], sum[r][v]);
+        /* What there is less of stays in registers. */
+        vec in[FEW_ROWS_VECTORS], weight[TILE_ROWS];
+        for (size_t line = 0; line < vectors * LANES * bytes; line += 64)
+            __builtin_prefetch(next + line, 0, 3);
+        next += vectors * LANES * bytes;
+        if (rows < vectors) {
+            for (int r = 0; r < rows; r++) weight[r] = v_set(a[r * a_stride + k]);
+            for (int v = 0; v < vectors; v++) {
+                in[0] = load_elements(type, p + v * LANES * bytes);
+                for (int r = 0; r < rows; r++) sum[r][v] = v_fma(weight[r], in[0], sum[r][v]);
+            }
+        } else {
+            for (int v = 0; v < vectors; v++) in[v] = load_elements(type, p + v * LANES * bytes);
+            for (int r = 0; r < rows; r++) {
+                weight[0] = v_set(a[r * a_stride + k]);
+                for (int v = 0; v < vectors; v++) sum[r][v] = v_fma(weight[0], in[v], sum[r][v]);
+            }
         }
     }
     for (int r = 0; r < rows; r++)
@@ -162,12 +176,13 @@ static void widen(float *out, dtype type, const char *p, size_t n) {
 }
 
 /* The product for a block of n elements, which many rows read as floats from `scratch`. */
-static product_of choose_product(dtype kv, const void **block, size_t n, size_t n_rows,
-                                 float *scratch) {
+static product_of choose_product(dtype kv, const char **block, const char **next, size_t n,
+                                 size_t n_rows, float *scratch) {
+    if (!*next) *next = *block;
     if (kv == DTYPE_F32) return product_f32;
     if (n_rows < MANY_ROWS) return kv == DTYPE_F16 ? product_f16 : product_codes;
     widen(scratch, kv, *block, n);
-    *block = scratch;
+    *block = *next = (const char *)scratch;
     return product_f32;
 }
 
@@ -178,19 +193,21 @@ INLINE void load_block_scales(float scale[KV_BLOCK], const void *block, size_t d
 }
 
 static void block_scores_simd(float *scores, size_t stride, const float *q, size_t n_rows,
-                              dtype kv, const void *keys, size_t dim, float *scratch) {
-    const void *from = keys;
-    product_of multiply = choose_product(kv, &from, dim * KV_BLOCK, n_rows, scratch);
+                              dtype kv, const void *keys, const void *next_block, size_t dim,
+                              float *scratch) {
+    const char *from = keys, *next = next_block;
+    product_of multiply = choose_product(kv, &from, &next, dim * KV_BLOCK, n_rows, scratch);
     if (kv != DTYPE_Q8_0) {
-        const operand b = {from, KV_BLOCK};
+        const operand b = {from, KV_BLOCK, next};
         multiply(scores, stride, q, dim, n_rows, b, KV_BLOCK, dim, (finish){0});
         return;
     }
-    size_t row_bytes = KV_BLOCK * (from == keys ? 1 : sizeof(float));
+    size_t row_bytes = KV_BLOCK * (from == (const char *)keys ? 1 : sizeof(float));
     for (size_t g = 0; g < dim / 32; g++) {
         float scale[KV_BLOCK];
         load_block_scales(scale, keys, dim, g);
-        const operand b = {(const char *)from + 32 * g * row_bytes, KV_BLOCK};
+        const size_t at = 32 * g * row_bytes;
+        const operand b = {from + at, KV_BLOCK, next + at};
         multiply(scores, stride, q + 32 * g, dim, n_rows, b, KV_BLOCK, 32,
                  (finish){g > 0, scale});
     }
@@ -217,19 +234,20 @@ INLINE void scaled_values(float *out, size_t stride, const float *weights, size_
 
 static void block_values_simd(float *out, size_t stride, const float *weights,
                               size_t weights_stride, size_t n_rows, dtype kv, const void *values,
-                              size_t n_keys, size_t dim, bool add, float *scratch) {
-    const void *from = values;
-    product_of multiply = choose_product(kv, &from, n_keys * dim, n_rows, scratch);
+                              const void *next_block, size_t n_keys, size_t dim, bool add,
+                              float *scratch) {
+    const char *from = values, *next = next_block;
+    product_of multiply = choose_product(kv, &from, &next, n_keys * dim, n_rows, scratch);
     if (kv != DTYPE_Q8_0) {
-        multiply(out, stride, weights, weights_stride, n_rows, (operand){from, dim}, dim, n_keys,
-                 (finish){add, NULL});
+        const operand b = {from, dim, next};
+        multiply(out, stride, weights, weights_stride, n_rows, b, dim, n_keys, (finish){add, NULL});
         return;
     }
-    size_t element = from == values ? 1 : sizeof(float);
+    size_t element = from == (const char *)values ? 1 : sizeof(float);
     for (size_t g = 0; g < dim / 32; g++) {
         float scale[KV_BLOCK];
         load_block_scales(scale, values, dim, g);
-        const operand b = {(const char *)from + 32 * g * element, dim};
+        const operand b = {from + 32 * g * element, dim, next + 32 * g * n_keys * element};
         scaled_values(out + 32 * g, stride, weights, weights_stride, n_rows, multiply, b, scale,
                       n_keys, add);
     }

@@ -49,7 +49,8 @@ typedef struct panel {
  * in F32 or F16. In Q8_0 the codes (int8) have these shapes, and behind them stand the scales (F16)
  * [dim / 32, KV_BLOCK], each for 32 elements of one position; dim is then a multiple of 32. All
  * rows (queries) that see a block are computed together and share its reading; one row's order of
- * summation does not depend on the others. `scratch` has room for KV_BLOCK · dim floats. */
+ * summation does not depend on the others. `scratch` has room for KV_BLOCK · dim floats. `next` is
+ * the block that will be read afterwards, a hint, or NULL. */
 #define KV_BLOCK 64
 
 typedef struct kernels {
@@ -95,6 +96,15 @@ typedef struct kernels {
                        size_t n_rows, const float *x, size_t x_stride, size_t n_tokens, size_t n,
                        bool add);
 
+    /* --- quantising --- */
+
+    /* row = x[n] in any type of weights but F32, n whole blocks. Finite values; importance NULL or
+     * sound. quant_encode_row is its caller and says the rest. Bit-equal to the scalar version. */
+    void (*encode_row)(dtype type, void *row, const float *x, size_t n, const float *importance);
+
+    /* Whether low ≤ x[i] ≤ high for all i; NaN is not. */
+    bool (*all_within)(const float *x, size_t n, float low, float high);
+
     /* --- attention over blocks of the key/value cache, see KV_BLOCK --- */
 
     /* One key or value row as the cache has it: x[n] as F32, F16 (nearest even) or Q8_0 (the blocks
@@ -105,13 +115,13 @@ typedef struct kernels {
     /* scores[r, i] = q_r · key_i for all KV_BLOCK keys of a block; rows of `scores` are `stride`
      * floats apart, q[n_rows, dim]. */
     void (*block_scores)(float *scores, size_t stride, const float *q, size_t n_rows, dtype kv,
-                         const void *keys, size_t dim, float *scratch);
+                         const void *keys, const void *next, size_t dim, float *scratch);
 
     /* out[r] = Σ_i weights[r, i] · value_i over the first n_values of a block, or added to out[r]
      * where `add`; rows of `out` are `stride`, of `weights` weights_stride floats apart. */
     void (*block_values)(float *out, size_t stride, const float *weights, size_t weights_stride,
-                         size_t n_rows, dtype kv, const void *values, size_t n_values, size_t dim,
-                         bool add, float *scratch);
+                         size_t n_rows, dtype kv, const void *values, const void *next,
+                         size_t n_values, size_t dim, bool add, float *scratch);
 
     /* x[i] = exp(scale · x[i] − max), max = the largest scale · x[i]; scale > 0. Returns their
      * sum. */

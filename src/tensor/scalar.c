@@ -150,8 +150,9 @@ static float block_element(dtype kv, const void *block, bool keys, size_t i, siz
 }
 
 static void block_scores_scalar(float *scores, size_t stride, const float *q, size_t n_rows,
-                                dtype kv, const void *keys, size_t dim, float *scratch) {
-    (void)scratch;
+                                dtype kv, const void *keys, const void *next, size_t dim,
+                                float *scratch) {
+    (void)next, (void)scratch;
     for (size_t r = 0; r < n_rows; r++)
         for (size_t i = 0; i < KV_BLOCK; i++) {
             float sum = 0;
@@ -163,8 +164,9 @@ static void block_scores_scalar(float *scores, size_t stride, const float *q, si
 
 static void block_values_scalar(float *out, size_t stride, const float *weights,
                                 size_t weights_stride, size_t n_rows, dtype kv, const void *values,
-                                size_t n_values, size_t dim, bool add, float *scratch) {
-    (void)scratch;
+                                const void *next, size_t n_values, size_t dim, bool add,
+                                float *scratch) {
+    (void)next, (void)scratch;
     for (size_t r = 0; r < n_rows; r++)
         for (size_t j = 0; j < dim; j++) {
             float sum = 0, *to = &out[r * stride + j];
@@ -235,6 +237,8 @@ void kernels_fill_scalar(kernels *k) {
         .name = "scalar",
         .decode_row = quant_decode_row,
         .quantise_row = quantise_row_scalar,
+        .encode_row = encode_row_plain,
+        .all_within = all_within_plain,
         .dot_rows = dot_rows_scalar,
         .gemm_float = gemm_float_scalar,
         .store_row = store_row_scalar,

@@ -548,7 +548,7 @@ static void attention_scores_are_near_the_exact_ones(void) {
         float *scratch = mem_alloc_aligned(KV_BLOCK * dim, sizeof(float));
         fill_floats(q, n_rows * dim, 1);
         guarded out = guarded_init(n_rows * KV_BLOCK), one = guarded_init(KV_BLOCK);
-        k->block_scores(out.x, KV_BLOCK, q, n_rows, kv, keys.bytes, dim, scratch);
+        k->block_scores(out.x, KV_BLOCK, q, n_rows, kv, keys.bytes, NULL, dim, scratch);
         for (size_t r = 0; r < n_rows; r++) {
             const float *query = q + r * dim, *scores = out.x + r * KV_BLOCK;
             for (size_t i = 0; i < KV_BLOCK; i++) {
@@ -558,7 +558,7 @@ static void attention_scores_are_near_the_exact_ones(void) {
                     dot += key[j] * query[j], size += fabs(key[j] * query[j]);
                 CHECK_NEAR(scores[i], dot, 4e-6 * size + 1e-30);
             }
-            k->block_scores(one.x, KV_BLOCK, query, 1, kv, keys.bytes, dim, scratch);
+            k->block_scores(one.x, KV_BLOCK, query, 1, kv, keys.bytes, NULL, dim, scratch);
             CHECK_MSG(memcmp(one.x, scores, KV_BLOCK * sizeof(float)) == 0,
                       "%s %s: a row alone differs", k->name, dtype_get(kv)->name);
         }
@@ -585,7 +585,7 @@ static void attention_values_are_near_the_exact_ones(void) {
         float *before = mem_alloc(n_rows * dim * sizeof(float));
         fill_floats(out.x, n_rows * dim, 1);
         memcpy(before, out.x, n_rows * dim * sizeof(float));
-        k->block_values(out.x, dim, weights, stride, n_rows, kv, values.bytes, n, dim, add,
+        k->block_values(out.x, dim, weights, stride, n_rows, kv, values.bytes, NULL, n, dim, add,
                         scratch);
         for (size_t r = 0; r < n_rows; r++) {
             const float *w = weights + r * stride, *have = out.x + r * dim;
@@ -598,7 +598,7 @@ static void attention_values_are_near_the_exact_ones(void) {
                 CHECK_NEAR(have[j], sum, 2e-6 * size + 1e-30);
             }
             memcpy(again.x, before + r * dim, dim * sizeof(float));
-            k->block_values(again.x, dim, w, stride, 1, kv, values.bytes, n, dim, add, scratch);
+            k->block_values(again.x, dim, w, stride, 1, kv, values.bytes, NULL, n, dim, add, scratch);
             CHECK_MSG(memcmp(again.x, have, dim * sizeof(float)) == 0,
                       "%s %s: a row alone differs", k->name, dtype_get(kv)->name);
         }
@@ -811,7 +811,8 @@ static void time_others(const kernels *k) {
 static void time_attention(const kernels *k, dtype kv, size_t dim) {
     enum { MOST_ROWS = 96 };
     size_t bytes = KV_BLOCK * row_bytes_of(kv, dim), n_blocks = (64 << 20) / bytes;
-    uint8_t *blocks = mem_calloc(n_blocks, bytes);
+    uint8_t *blocks = mem_alloc(n_blocks * bytes);
+    memset(blocks, 1, n_blocks * bytes); /* pages of its own, not all the one of zeros */
     float *rows = mem_calloc(MOST_ROWS * dim, sizeof(float));
     float *scores = mem_calloc(MOST_ROWS * KV_BLOCK, sizeof(float));
     float *scratch = mem_alloc_aligned(KV_BLOCK * dim, sizeof(float));
@@ -821,9 +822,11 @@ static void time_attention(const kernels *k, dtype kv, size_t dim) {
         size_t n = n_rows[i], used = n == MOST_ROWS ? 4 : n_blocks;
         double keys, values;
         BEST_SECONDS(keys, for (size_t b = 0; b < used; b++)
-            k->block_scores(scores, KV_BLOCK, rows, n, kv, blocks + b * bytes, dim, scratch));
+            k->block_scores(scores, KV_BLOCK, rows, n, kv, blocks + b * bytes,
+                            blocks + (b + 1) % used * bytes, dim, scratch));
         BEST_SECONDS(values, for (size_t b = 0; b < used; b++)
-            k->block_values(rows, dim, scores, KV_BLOCK, n, kv, blocks + b * bytes, KV_BLOCK, dim,
+            k->block_values(rows, dim, scores, KV_BLOCK, n, kv, blocks + b * bytes,
+                            blocks + (b + 1) % used * bytes, KV_BLOCK, dim,
                             false, scratch));
         double work = n == MOST_ROWS ? 2.0 * n * dim * KV_BLOCK : (double)bytes;
         printf("  %5.1f %5.1f", 1e-9 * used * work / keys, 1e-9 * used * work / values);
@@ -862,6 +865,50 @@ static int benchmark(const char *only) {
     return 0;
 }
 
+/* Rows of every length that blocks allow, with outliers, zeros and runs of one value. */
+static void encoded_rows_have_the_bits_of_the_scalar_version(void) {
+    static float x[7 * 256], importance[7 * 256];
+    static uint8_t expected[sizeof x], row[sizeof x + 1];
+    for (int round = 0; round < 40; round++) {
+        int type_index = round % (N_TYPES - 1) + 1; /* F32 is copied */
+        dtype type = weight_types[type_index];
+        size_t block = dtype_get(type)->block, bytes;
+        size_t n = block * (1 + random_below(sizeof x / sizeof *x / (block > 1 ? block : 256)));
+        fill_floats(x, n, 0.1f);
+        for (size_t i = 0; i < n; i++) {
+            importance[i] = random_below(8) ? expf(4 * random_float()) : 0.0f;
+            if (random_below(40) == 0) x[i] *= 30.0f;
+            if (i / 32 % 5 == 3) x[i] = i / 32 % 2 ? 0.0f : 0.25f;
+        }
+        CHECK(dtype_row_bytes(type, n, &bytes));
+        for (int with = 0; with < 2; with++) {
+            const float *weights = with ? importance : NULL;
+            scalar->encode_row(type, expected, x, n, weights);
+            EACH_TABLE(k) {
+                memset(row, 0xA5, sizeof row);
+                k->encode_row(type, row + 1, x, n, weights);
+                CHECK_MSG(memcmp(row + 1, expected, bytes) == 0 && row[0] == 0xA5, "%s, %s of %zu",
+                          k->name, dtype_get(type)->name, n);
+            }
+        }
+    }
+}
+
+static void values_beyond_bounds_are_seen(void) {
+    float x[67];
+    EACH_TABLE(k) {
+        fill_floats(x, 67, 1.0f);
+        CHECK(k->all_within(x, 67, -1.0f, 1.0f));
+        for (size_t i = 0; i < 67; i++) {
+            static const float bad[] = {NAN, -1.5f, INFINITY};
+            float good = x[i];
+            x[i] = bad[i % 3];
+            CHECK_MSG(!k->all_within(x, 67, -1.0f, 1.0f), "%s: %zu", k->name, i);
+            x[i] = good;
+        }
+    }
+}
+
 int main(int argc, char **argv) {
     collect_tables();
     if (argc > 1 && strcmp(argv[1], "--bench") == 0) return benchmark(argc > 2 ? argv[2] : NULL);
@@ -871,6 +918,8 @@ int main(int argc, char **argv) {
     printf("\n");
     RUN(decoded_rows_have_the_bits_of_the_specification);
     RUN(quantised_rows_have_the_bits_of_the_scalar_version);
+    RUN(encoded_rows_have_the_bits_of_the_scalar_version);
+    RUN(values_beyond_bounds_are_seen);
     RUN(one_nan_makes_the_scale_of_its_block_nan);
     RUN(integer_parts_are_exact);
     RUN(products_are_near_the_exact_sums);
