@@ -22,7 +22,7 @@ const cli_command cli_commands[] = {
     {"rm", "remove a model from the local store", cmd_rm},
     {"verify", "compare the files of models with their hashes", cmd_verify},
     {"prune", "remove what nothing needs any more", cmd_prune},
-    {"convert", "write a Hugging Face folder as a GGUF file", cmd_convert},
+    {"convert", "write a Hugging Face folder as a GGUF file, or back", cmd_convert},
     {"calibrate", "importance data for quantising, from a text", cmd_calibrate},
     {"quantize", "write a GGUF file with its weights in another type", cmd_quantize},
     {"fidelity", "what a model lost against its original", cmd_fidelity},
