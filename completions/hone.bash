@@ -18,7 +18,7 @@ _hone() {
     local colon=${COMP_WORDBREAKS//[^:]/}
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        COMPREPLY=($(compgen -W "run ask transcribe pull list show plan cp rm verify prune convert quantize merge bench version help" -- "$word"))
+        COMPREPLY=($(compgen -W "run ask transcribe serve pull list show plan cp rm verify prune convert quantize merge bench version help" -- "$word"))
         return
     fi
     case $before in
@@ -40,7 +40,7 @@ _hone() {
         ;;
     esac
     case $command in
-    help) COMPREPLY=($(compgen -W "run ask transcribe pull list show plan cp rm verify prune convert quantize merge bench version" -- "$word")) ;;
+    help) COMPREPLY=($(compgen -W "run ask transcribe serve pull list show plan cp rm verify prune convert quantize merge bench version" -- "$word")) ;;
     run | show | plan | merge | bench)
         # bash takes a name apart at its colon; complete what stands behind it.
         local typed=$word prefix=
