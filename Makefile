@@ -20,7 +20,8 @@ CACHE    := $(or $(HONE_TEST_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/hone-
 ENGINE_DEPS := jansson libutf8proc zlib
 AUDIO_DEPS  := libavformat libavcodec libavutil libswresample
 DEPS        := $(ENGINE_DEPS) $(if $(ENGINE_ONLY),,libcurl libzip libcrypto $(AUDIO_DEPS))
-CLI_DEPS    := libedit
+ALSA        := $(shell pkg-config --exists alsa 2>/dev/null && echo alsa)
+CLI_DEPS    := libedit $(ALSA)
 
 PKG_CONFIG := $(if $(PKG_CONFIG_LIBDIR),PKG_CONFIG_LIBDIR=$(PKG_CONFIG_LIBDIR)) pkg-config
 PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(DEPS) 2>/dev/null)
@@ -28,7 +29,7 @@ PKG_LIBS   := $(shell $(PKG_CONFIG) --libs $(DEPS) 2>/dev/null) -lm -pthread
 CLI_LIBS   := $(shell $(PKG_CONFIG) --libs $(CLI_DEPS) 2>/dev/null)
 
 WARN       := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Wvla
-CPPFLAGS   += -D_GNU_SOURCE -DHONE_VERSION='"$(VERSION)"' -Iinclude -Isrc $(PKG_CFLAGS)
+CPPFLAGS   += $(if $(ALSA),-DHONE_ALSA) -D_GNU_SOURCE -DHONE_VERSION='"$(VERSION)"' -Iinclude -Isrc $(PKG_CFLAGS)
 ALL_CFLAGS  = -std=c11 $(WARN) -fPIC -fvisibility=hidden -ffp-contract=off -pthread $(CFLAGS)
 COMPILE     = $(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(ISA) -MMD -MP
 
@@ -61,7 +62,7 @@ AVX512 := $(AVX2) -mavx512f -mavx512bw -mavx512dq -mavx512vl
 X86    := $(BUILD)/src/tensor/x86
 ARM    := $(BUILD)/src/tensor/arm
 $(X86)/avx2.o $(X86)/avx2_%.o: ISA := $(AVX2)
-$(X86)/avx512.o $(X86)/avx512_attention.o: ISA := $(AVX512)
+$(X86)/avx512.o $(X86)/avx512_attention.o $(X86)/avx512_encode.o: ISA := $(AVX512)
 $(X86)/avx512_limits.o: ISA := $(AVX512) -mavx512vnni -mavx512bf16
 $(X86)/avx512_vnni.o: ISA := $(AVX512) -mavx512vnni
 $(ARM)/neon.o $(ARM)/neon_attention.o $(ARM)/neon_limits.o: ISA := $(SIMD_OPT)

@@ -5,6 +5,10 @@ _hone_models() {
     hone list --json 2>/dev/null | sed -n 's/^ *"name": "\(.*\)",*$/\1/p'
 }
 
+_hone_known() {
+    hone pull --known --json 2>/dev/null | sed -n 's/^ *"name": "\(.*\)",*$/\1/p'
+}
+
 _hone_types() {
     hone quantize --help 2>/dev/null | tr ', ' '\n\n' | grep -xE '(B?F(16|32)|I?Q[0-9]_[A-Z0-9_]+)'
 }
@@ -14,7 +18,7 @@ _hone() {
     local colon=${COMP_WORDBREAKS//[^:]/}
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        COMPREPLY=($(compgen -W "run pull list show rm convert quantize merge bench version help" -- "$word"))
+        COMPREPLY=($(compgen -W "run pull list show plan cp rm verify prune convert quantize merge bench version help" -- "$word"))
         return
     fi
     case $before in
@@ -32,8 +36,8 @@ _hone() {
         ;;
     esac
     case $command in
-    help) COMPREPLY=($(compgen -W "run pull list show rm convert quantize merge bench version" -- "$word")) ;;
-    run | show | merge | bench)
+    help) COMPREPLY=($(compgen -W "run pull list show plan cp rm verify prune convert quantize merge bench version" -- "$word")) ;;
+    run | show | plan | merge | bench)
         # bash takes a name apart at its colon; complete what stands behind it.
         local typed=$word prefix=
         if [ -n "$colon" ] && [ "$before" = : ]; then prefix=${COMP_WORDS[COMP_CWORD-2]}:; fi
@@ -43,7 +47,9 @@ _hone() {
         [ -n "$prefix" ] || COMPREPLY+=($(compgen -f -- "$word"))
         ;;
     convert | quantize) COMPREPLY=($(compgen -f -- "$word")) ;;
-    rm | pull) COMPREPLY=($(compgen -W "$(_hone_models) smollm2:135m" -- "$word")) ;;
+    rm | cp | verify) COMPREPLY=($(compgen -W "$(_hone_models)" -- "$word")) ;;
+    pull) COMPREPLY=($(compgen -W "$(_hone_known)" -- "$word") $(compgen -f -- "$word")) ;;
+    prune) COMPREPLY=($(compgen -d -- "$word")) ;;
     esac
 }
 complete -o bashdefault -F _hone hone

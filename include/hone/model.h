@@ -21,6 +21,7 @@ typedef struct hone_model hone_model;
 /* Zero-initialise and set what you need. */
 typedef struct hone_model_options {
     int n_threads; /* compute threads; 0 = one for each fast core that may be used */
+    bool describe_only; /* for looking at: opens also what this machine has no memory for */
 } hone_model_options;
 
 /* Opens a GGUF file (any part of a split one) or a Hugging Face folder. `options` may be NULL.
@@ -64,6 +65,13 @@ HONE_API void hone_model_each_type(const hone_model *model,
                                    void (*each)(void *user, const char *type, size_t n_tensors,
                                                 uint64_t n_bytes),
                                    void *user);
+
+/* Every tensor of the model: its name in the file (valid during the call, cut at 255 bytes), its
+ * type, how many numbers it holds and in how many bytes. */
+HONE_API void hone_model_each_tensor(const hone_model *model,
+                                     void (*each)(void *user, const char *name, const char *type,
+                                                  uint64_t n_elements, uint64_t n_bytes),
+                                     void *user);
 
 /* Text to token ids. Nothing in `text` becomes a control token; `add_special` puts the model's BOS
  * in front where it wants one. *ids is freed with hone_free. HONE_ERR_FORMAT on invalid UTF-8. */

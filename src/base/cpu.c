@@ -1,6 +1,7 @@
 #include "base/cpu.h"
 
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,10 +19,14 @@ static const char *const isa_names[] = {"scalar", "avx2", "avx512", "neon"};
 /* The compiler's runtime asks cpuid and, for the wide registers, whether the system saves them. */
 #if defined(__x86_64__)
 
-/* clang 14 does not know this one by name. */
+/* clang 14 does not know this one by name. Asked once: under a hypervisor cpuid takes many
+ * microseconds, and kernels are chosen for each row that is quantised. */
 static bool has_f16c(void) {
-    unsigned a, b, c, d;
-    return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+    static atomic_int answer; /* 0: not asked yet */
+    unsigned a, b, c = 0, d;
+    if (!atomic_load(&answer))
+        atomic_store(&answer, __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C) ? 1 : -1);
+    return atomic_load(&answer) > 0;
 }
 
 cpu_isa cpu_best_isa(void) {
@@ -163,7 +168,8 @@ static bool read_processor_list(const char *path, cpu_set_t *set) {
         last = first;
         int c = fgetc(file);
         if (c == '-' && fscanf(file, "%d", &last) == 1) c = fgetc(file);
-        for (int cpu = first; cpu >= 0 && cpu <= last && cpu < CPU_SETSIZE; cpu++) CPU_SET(cpu, set);
+        if (last >= CPU_SETSIZE) last = CPU_SETSIZE - 1;
+        for (int cpu = first; cpu >= 0 && cpu <= last; cpu++) CPU_SET(cpu, set);
         if (c != ',') break;
     }
     fclose(file);

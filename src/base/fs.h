@@ -43,6 +43,12 @@ void fs_sync_folder_of(const char *path);
  * where the system does not tell. */
 hone_status fs_check_space(const char *path, uint64_t bytes);
 
+/* Calls `each` for what a folder holds, in no order, without names that begin with a dot, until a
+ * call fails. Fine where the folder is missing. `path` is the folder's with the name behind it. */
+hone_status fs_each(const char *folder,
+                    hone_status (*each)(void *context, const char *path, const char *name),
+                    void *context);
+
 /* File or folder with all that it holds, symbolic links not followed. Fine where it is missing. */
 hone_status fs_remove_tree(const char *path);
 
@@ -58,5 +64,8 @@ hone_status fs_lock_take(fs_lock *lock, const char *path, bool (*wait)(void *con
                          void *context);
 /* `remove` deletes the file as well; those who wait for it notice and make a new one. */
 void fs_lock_release(fs_lock *lock, bool remove);
+
+/* Whether somebody holds a lock on that file, shared or not. */
+bool fs_is_locked(const char *path);
 
 #endif

@@ -51,7 +51,7 @@ typedef struct http_download {
     bool contents_are_checked; /* the caller knows a hash: continue even without validators */
     bool wants_html;           /* else a web page as the answer is an error */
     int answer_timeout_s; /* to connect and to answer; 0 = 8 */
-    int stall_timeout_s;  /* between two bytes; 0 = 30 */
+    int stall_timeout_s;  /* between two bytes, and the most before a retry; 0 = 30 */
     /* Called several times a second, with or without news; false ends the download with
      * HONE_ERR_CANCELLED. May be NULL. */
     bool (*observe)(void *context, const http_progress *progress);

@@ -53,7 +53,7 @@ typedef struct connection {
     span *span; /* NULL: free */
     http_answer answer;
     bool accepted; /* the answer's body goes into the file */
-    uint64_t asked_at; /* where the request began */
+    uint64_t asked_at, asked_end; /* what the request asked for; UNKNOWN_END = to the end */
     ending ending;
     hone_status refusal; /* with REFUSED; the words are said */
     double last_news, begin_at; /* seconds */
@@ -350,14 +350,18 @@ static int on_tick(void *user, curl_off_t total, curl_off_t now, curl_off_t up_t
 
 /* --- requests --- */
 
+static bool is_last(const connection *c) {
+    return c->span == &c->transfer->spans[c->transfer->n_spans - 1];
+}
+
 static hone_status add_range(connection *c) {
     const transfer *t = c->transfer;
     char range[64];
-    bool to_the_end = c->span == &t->spans[t->n_spans - 1];
-    if (c->span->at == 0 && to_the_end) return HONE_OK;
-    int n = snprintf(range, sizeof range, "bytes=%llu-", (unsigned long long)c->span->at);
-    if (!to_the_end)
-        snprintf(range + n, sizeof range - (size_t)n, "%llu", (unsigned long long)c->span->end - 1);
+    if (c->asked_at == 0 && c->asked_end == UNKNOWN_END) return HONE_OK;
+    int n = snprintf(range, sizeof range, "bytes=%llu-", (unsigned long long)c->asked_at);
+    if (c->asked_end != UNKNOWN_END)
+        snprintf(range + n, sizeof range - (size_t)n, "%llu",
+                 (unsigned long long)c->asked_end - 1);
     const version *v = &t->version;
     const char *proof = v->etag[0] && !is_weak(v->etag) ? v->etag : v->modified;
     if (http_add_header(&c->headers, "Range", range) &&
@@ -390,6 +394,7 @@ static hone_status open_request(connection *c) {
     c->ending = GOING_ON;
     c->last_news = now_s();
     c->asked_at = c->span->at;
+    c->asked_end = is_last(c) ? UNKNOWN_END : c->span->end;
     c->words[0] = 0;
     TRY(add_range(c));
     c->curl = curl_easy_init();
@@ -427,7 +432,8 @@ static hone_status retry(connection *c, hone_status status) {
     uint64_t have = count_bytes(t);
     if (have > t->most) t->most = have, t->retries = 0;
     if (t->retries++ == MAX_RETRIES) return status;
-    c->begin_at = now_s() + t->retries;
+    int most = t->job->stall_timeout_s > 0 ? t->job->stall_timeout_s : HTTP_STALL_TIMEOUT_S;
+    c->begin_at = now_s() + (t->retries < most ? t->retries : most);
     if (may_continue(t)) return HONE_OK;
     for (size_t i = 0; i < MAX_CONNECTIONS; i++)
         if (&t->connections[i] != c) let_go(&t->connections[i]);
@@ -435,11 +441,28 @@ static hone_status retry(connection *c, hone_status status) {
     return empty_file(t);
 }
 
+/* Spans that nobody fills go back to the one before, where its request asked for those bytes, too:
+ * they come without another request. */
+static void rejoin_spans(transfer *t) {
+    for (size_t i = 1; i < t->n_spans;) {
+        span *s = &t->spans[i], *before = s - 1;
+        const connection *filler = before->taken_by;
+        if (s->taken_by || before->end != s->at || !filler || !filler->curl ||
+            filler->asked_end < s->end) {
+            i++;
+            continue;
+        }
+        before->end = s->end;
+        remove_span(t, s);
+    }
+}
+
 /* A connection too many, as it seems: the others go on. */
 static void do_without(connection *c) {
     transfer *t = c->transfer;
     let_go(c);
     if (t->n_allowed > 1) t->n_allowed--;
+    rejoin_spans(t);
 }
 
 /* The body of an accepted answer ended, cleanly or not. */

@@ -64,7 +64,11 @@ int engine_fail_model(hone_status status, const char *name);
  * beats the environment. Returns an exit code. */
 int engine_choose_threads(int64_t flag, int *threads);
 
-/* Opens only the model. */
+/* Opens a model to be looked at, also one that this machine has no memory for, and says nothing;
+ * words as for every hone call. */
+hone_status engine_look_at_model(hone_model **model, const char *name, int n_threads);
+
+/* Opens only the model; tells what went wrong. Returns an exit code. */
 int engine_open_model(hone_model **model, const char *name, int64_t threads);
 
 /* The cache type that the settings mean. */

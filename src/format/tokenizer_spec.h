@@ -61,6 +61,7 @@ typedef struct tokenizer_spec {
     size_t n_stops;
     char *chat_template; /* NUL-terminated, or NULL */
     void *owned;         /* a parsed JSON file that the views point into, or NULL */
+    char *texts;         /* other memory that they point into, or NULL */
 } tokenizer_spec;
 
 /* The views point into `file`, which must outlive the spec. A file without tokenizer keys gives

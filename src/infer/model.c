@@ -46,11 +46,16 @@ typedef struct type_totals {
     uint64_t n_bytes[DTYPE_LIMIT], n_elements;
 } type_totals;
 
-static void add_to_totals(void *user, const tensor *view, size_t bytes) {
-    type_totals *totals = user;
+static uint64_t count_elements(const tensor *view) {
     uint64_t n = 1;
     for (uint32_t i = 0; i < view->n_dims; i++) n *= view->ne[i];
-    totals->n_elements += n;
+    return n;
+}
+
+static void add_to_totals(void *user, gguf_string name, const tensor *view, size_t bytes) {
+    type_totals *totals = user;
+    (void)name;
+    totals->n_elements += count_elements(view);
     if ((uint32_t)view->type >= DTYPE_LIMIT) return;
     totals->n_tensors[view->type]++;
     totals->n_bytes[view->type] += bytes;
@@ -65,6 +70,29 @@ void hone_model_each_type(const hone_model *model,
     for (uint32_t i = 0; i < DTYPE_LIMIT; i++)
         if (totals.n_tensors[i])
             each(user, dtype_get(i)->name, totals.n_tensors[i], totals.n_bytes[i]);
+}
+
+typedef struct tensor_visit {
+    void (*each)(void *user, const char *name, const char *type, uint64_t n_elements,
+                 uint64_t n_bytes);
+    void *user;
+} tensor_visit;
+
+static void visit_tensor(void *user, gguf_string name, const tensor *view, size_t bytes) {
+    const tensor_visit *visit = user;
+    char text[256];
+    bool is_known = (uint32_t)view->type < DTYPE_LIMIT && dtype_get(view->type);
+    snprintf(text, sizeof text, "%.*s", name.n < 255 ? (int)name.n : 255, name.data);
+    visit->each(visit->user, text, is_known ? dtype_get(view->type)->name : "?",
+                count_elements(view), bytes);
+}
+
+void hone_model_each_tensor(const hone_model *model,
+                            void (*each)(void *user, const char *name, const char *type,
+                                         uint64_t n_elements, uint64_t n_bytes),
+                            void *user) {
+    tensor_visit visit = {each, user};
+    source_each(&model->source, visit_tensor, &visit);
 }
 
 static hone_status copy_gguf_text(char **out, const gguf *file, const char *key) {
@@ -183,18 +211,19 @@ static hone_status open_text(hone_model *m, const tokenizer_spec *spec) {
     return status == HONE_ERR_MEMORY ? status : HONE_OK;
 }
 
-static hone_status open_parts(hone_model *m, const char *path, int n_threads) {
+static hone_status open_parts(hone_model *m, const char *path, const hone_model_options *o) {
     struct stat st;
-    if (stat(path, &st) == 0 && S_ISREG(st.st_mode)) TRY(check_memory(path, (uint64_t)st.st_size));
+    bool sized = !o->describe_only && stat(path, &st) == 0 && S_ISREG(st.st_mode);
+    if (sized) TRY(check_memory(path, (uint64_t)st.st_size));
     TRY(source_open(&m->source, path));
-    TRY(check_memory(path, source_file_bytes(&m->source)));
+    if (!o->describe_only) TRY(check_memory(path, source_file_bytes(&m->source)));
     m->family = whisper_is(&m->source) ? FAMILY_WHISPER : FAMILY_LLAMA;
     TRY(m->family == FAMILY_WHISPER ? whisper_open(&m->speech, &m->source)
                                     : llama_open(&m->net, &m->source));
+    int n_threads = o->n_threads > 0 ? o->n_threads : cpu_choose_threads().n_threads;
     TRY(compute_init(&m->compute, n_threads));
     tokenizer_spec spec;
-    TRY(m->source.gguf ? tokenizer_spec_from_gguf(&spec, m->source.gguf, path)
-                       : tokenizer_spec_from_folder(&spec, path));
+    TRY(source_tokenizer(&m->source, &spec));
     hone_status status = open_text(m, &spec);
     tokenizer_spec_release(&spec);
     TRY(status);
@@ -206,11 +235,11 @@ static hone_status open_parts(hone_model *m, const char *path, int n_threads) {
 
 hone_status hone_model_open(hone_model **model, const char *path,
                             const hone_model_options *options) {
-    int n_threads = options && options->n_threads > 0 ? options->n_threads : cpu_choose_threads().n_threads;
+    const hone_model_options usual = {0};
     hone_model *m = mem_calloc(1, sizeof *m);
     if (!m) return mem_fail("model", sizeof *m);
     pthread_mutex_init(&m->lock, NULL);
-    hone_status status = open_parts(m, path, n_threads);
+    hone_status status = open_parts(m, path, options ? options : &usual);
     if (status != HONE_OK) {
         hone_model_close(m);
         return status;

@@ -333,10 +333,11 @@ static hone_status read_prompts(speech_decoder *d, size_t n_attempts) {
     for (size_t i = 0; i < n_attempts; i++) {
         attempt *a = &d->attempts[i];
         const speech_window *w = a->window;
-        d->items[i] = (whisper_item){a->first, 0, w->prompt, w->n_prompt, w->cross};
+        size_t n = w->n_prompt + w->n_forced;
+        d->items[i] = (whisper_item){a->first, 0, w->prompt, n, w->cross};
         d->logit_rows[2 * i] = (uint32_t)(n_tokens + w->start);
-        d->logit_rows[2 * i + 1] = (uint32_t)(n_tokens + w->n_prompt - 1);
-        n_tokens += w->n_prompt;
+        d->logit_rows[2 * i + 1] = (uint32_t)(n_tokens + n - 1);
+        n_tokens += n;
     }
     whisper_batch b = {.cache = &d->cache, .items = d->items, .n_items = n_attempts,
                        .logit_rows = d->logit_rows, .n_logit_rows = 2 * n_attempts,
@@ -348,7 +349,7 @@ static hone_status read_prompts(speech_decoder *d, size_t n_attempts) {
         const float *at_start = d->logits + 2 * i * n_vocab;
         float log_sum = speech_log_sum_exp(k, at_start, n_vocab, d->work);
         a->window->no_speech_prob = expf(at_start[d->s->rules.ids->no_speech] - log_sum);
-        a->window->n_steps += a->window->n_prompt;
+        a->window->n_steps += a->window->n_prompt + a->window->n_forced;
         memmove(d->logits + i * n_vocab, at_start + n_vocab, n_vocab * sizeof *d->logits);
         d->examined[i] = a->first;
         d->owners[i] = a;
@@ -384,9 +385,10 @@ static hone_status feed(speech_decoder *d, size_t n_attempts) {
 /* Draws need their own rows from the beginning; beams get theirs when they part. */
 static hone_status spread(speech_decoder *d, attempt *a) {
     for (size_t i = 1; i < a->n_wanted; i++) {
-        d->live[a->first + i] = (hypothesis){.row = a->first + i};
+        d->live[a->first + i] = d->live[a->first];
+        d->live[a->first + i].row = a->first + i;
         TRY(whisper_cache_copy(&d->cache, a->first + i, a->first,
-                               a->window->n_prompt));
+                               a->window->n_prompt + a->window->n_forced));
     }
     a->n_live = a->n_wanted;
     return HONE_OK;
@@ -513,7 +515,9 @@ static void begin_attempt(speech_decoder *d, size_t index, speech_window *w) {
         .n_wanted = d->temperature > 0 ? d->s->best_of : d->s->beam_size,
         .finished = d->finished + index * d->most_finished,
         .limit = limit_of(d, w)};
-    d->live[first] = (hypothesis){.row = first};
+    hypothesis *h = &d->live[first];
+    *h = (hypothesis){.row = first, .n = w->n_forced};
+    memcpy(h->tokens, w->prompt + w->n_prompt, w->n_forced * sizeof *h->tokens);
 }
 
 hone_status speech_decode(speech_decoder *d, speech_window *windows, size_t n_windows) {

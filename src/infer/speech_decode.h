@@ -27,8 +27,10 @@ typedef struct speech_settings {
 /* One window: what it is told, and what comes out. */
 typedef struct speech_window {
     const whisper_cross *cross;
+    /* The prompt, and behind it the tokens with which the answer must begin. */
     int32_t prompt[SPEECH_MAX_TOKENS];
-    size_t n_prompt, start; /* the place of <|startoftranscript|> in it */
+    size_t n_prompt, n_forced;
+    size_t start;           /* the place of <|startoftranscript|> in the prompt */
     uint32_t number;        /* tells the draws of windows apart */
 
     int32_t tokens[SPEECH_MAX_TOKENS]; /* without the end token */

@@ -5,10 +5,9 @@
 #ifndef INFER_SPEECH_TOKENS_H
 #define INFER_SPEECH_TOKENS_H
 
+#include "format/speech_languages.h"
 #include "model/whisper.h"
 #include "text/tokenizer.h"
-
-enum { SPEECH_MAX_LANGUAGES = 100 };
 
 typedef struct speech_tokens {
     int32_t end; /* <|endoftext|>; ids below are text */
@@ -26,16 +25,5 @@ typedef struct speech_tokens {
 /* HONE_ERR_FORMAT when the vocabulary lacks the special tokens or has no room for timestamps. */
 hone_status speech_tokens_init(speech_tokens *s, const tokenizer *t, const whisper_hparams *h);
 void speech_tokens_release(speech_tokens *s);
-
-/* "en" for 0, …; NULL beyond the languages that hone knows. */
-const char *speech_language_code(size_t index);
-/* "english", lower case. */
-const char *speech_language_name(size_t index);
-
-/* The index of a code or an English name in any case; −1 where unknown. */
-int speech_language_find(const char *word);
-
-/* Whether words of this language are not parted by spaces: zh ja th lo my yue. */
-bool speech_language_lacks_spaces(const char *code);
 
 #endif

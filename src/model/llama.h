@@ -54,6 +54,14 @@ typedef struct llama_scratch {
 
 void llama_scratch_release(llama_scratch *s);
 
+/* Memory for norms, biases and the list of layers. */
+size_t llama_vector_bytes(const llama *m);
+
+/* What llama_forward takes for the tokens of one segment, whose cache needs its layout alone:
+ * *scratch bytes of the scratch, and *per_thread of the threads'. */
+void llama_forward_bytes(const llama *m, const compute *c, const kv_segment *segment,
+                         size_t *scratch, size_t *per_thread);
+
 hone_status llama_forward(const llama *m, compute *c, llama_scratch *scratch,
                           const llama_batch *batch);
 

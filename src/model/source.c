@@ -5,11 +5,24 @@
 #include <sys/stat.h>
 
 #include "base/mem.h"
+#include "base/strmap.h"
+#include "format/pytorch.h"
+#include "format/whisper_ggml.h"
+#include "model/whisper_files.h"
 
 #define MAX_CONFIG_BYTES (16u << 20)
 
+static bool has_file(const char *folder, const char *name) {
+    char path[4096];
+    struct stat st;
+    return (size_t)snprintf(path, sizeof path, "%s/%s", folder, name) < sizeof path &&
+           stat(path, &st) == 0;
+}
+
 static hone_status open_folder(model_source *s, const char *path) {
     buf name;
+    if (has_file(path, "model.bin") && !has_file(path, "model.safetensors"))
+        return source_open_ct2(s);
     buf_init(&name, 65536);
     hone_status status = buf_add_format(&name, "%s/config.json", path);
     if (status == HONE_OK) status = json_parse_file(&s->config, name.data, MAX_CONFIG_BYTES);
@@ -23,13 +36,29 @@ static hone_status open_folder(model_source *s, const char *path) {
     return safetensors_open(&s->folder, path);
 }
 
+/* Files are known by their first bytes; what is none of the others is a GGUF file or an error. */
+static hone_status open_file(model_source *s) {
+    file_map map;
+    TRY(file_map_open(&map, s->path));
+    bool checkpoint = pytorch_is(map.data, map.size);
+    if (!checkpoint && !whisper_ggml_is(map.data, map.size)) {
+        file_map_release(&map);
+        return gguf_open(&s->gguf, s->path);
+    }
+    hone_status status = checkpoint ? source_open_pytorch(s, &map)
+                                    : source_open_whisper_ggml(s, &map);
+    if (s->raw) tensor_table_keep_map(s->raw, &map);
+    else file_map_release(&map);
+    return status;
+}
+
 hone_status source_open(model_source *s, const char *path) {
     *s = (model_source){0};
     s->path = mem_copy_string(path, strlen(path));
     if (!s->path) return mem_fail("path", strlen(path));
     struct stat st;
     bool is_folder = stat(path, &st) == 0 && S_ISDIR(st.st_mode);
-    hone_status status = is_folder ? open_folder(s, path) : gguf_open(&s->gguf, path);
+    hone_status status = is_folder ? open_folder(s, path) : open_file(s);
     if (status != HONE_OK) source_release(s);
     return status;
 }
@@ -37,18 +66,38 @@ hone_status source_open(model_source *s, const char *path) {
 void source_release(model_source *s) {
     gguf_close(s->gguf);
     safetensors_close(s->folder);
+    tensor_table_close(s->table);
+    tensor_table_close(s->raw);
+    ranked_texts_release(&s->texts);
     json_decref(s->config);
     mem_free(s->path);
     *s = (model_source){0};
 }
 
 size_t source_file_bytes(const model_source *s) {
+    if (s->raw) return tensor_table_map(s->raw)->size;
     return s->gguf ? gguf_file_bytes(s->gguf) : safetensors_file_bytes(s->folder);
 }
 
+size_t source_table_bytes(const model_source *s) {
+    if (s->gguf)
+        return gguf_n_tensors(s->gguf) * (sizeof(gguf_tensor) + 2 * sizeof(strmap_slot)) +
+               gguf_n_kv(s->gguf) * sizeof(gguf_kv);
+    if (s->table) return tensor_table_count(s->table) * (sizeof(named_tensor) + 2 * sizeof(strmap_slot));
+    /* the header stays as JSON values: two arrays, an object, four numbers and a text */
+    return safetensors_count(s->folder) * (sizeof(safetensors_entry) + 1000);
+}
+
 void source_forget(const model_source *s) {
-    if (s->gguf) gguf_forget(s->gguf);
+    if (s->raw) file_map_forget(tensor_table_map(s->raw));
+    else if (s->gguf) gguf_forget(s->gguf);
     else safetensors_forget(s->folder);
+}
+
+hone_status source_tokenizer(const model_source *s, tokenizer_spec *spec) {
+    if (s->gguf) return tokenizer_spec_from_gguf(spec, s->gguf, s->path);
+    if (s->texts.n == 0) return tokenizer_spec_from_folder(spec, s->path);
+    return tokenizer_spec_from_whisper_ranks(spec, &s->texts, source_whisper_vocabulary(s), s->path);
 }
 
 /* --- tensors --- */
@@ -56,6 +105,11 @@ void source_forget(const model_source *s) {
 bool source_find(const model_source *s, const char *gguf_name, tensor *view) {
     if (s->gguf) {
         const gguf_tensor *found = gguf_find_tensor(s->gguf, gguf_name);
+        if (found) *view = found->view;
+        return found != NULL;
+    }
+    if (s->table) {
+        const named_tensor *found = tensor_table_find(s->table, gguf_name);
         if (found) *view = found->view;
         return found != NULL;
     }
@@ -100,16 +154,19 @@ hone_status source_tensor(const model_source *s, const char *gguf_name, size_t n
     return HONE_OK;
 }
 
-void source_each(const model_source *s, void (*each)(void *user, const tensor *view, size_t bytes),
+void source_each(const model_source *s,
+                 void (*each)(void *user, gguf_string name, const tensor *view, size_t bytes),
                  void *user) {
-    size_t n = s->gguf ? gguf_n_tensors(s->gguf) : safetensors_count(s->folder);
-    for (size_t i = 0; i < n; i++) {
-        if (s->gguf) {
-            const gguf_tensor *t = gguf_tensor_at(s->gguf, i);
-            each(user, &t->view, t->bytes);
-        } else {
-            const safetensors_entry *t = safetensors_at(s->folder, i);
-            each(user, &t->view, t->bytes);
-        }
+    for (size_t i = 0; s->gguf && i < gguf_n_tensors(s->gguf); i++) {
+        const gguf_tensor *t = gguf_tensor_at(s->gguf, i);
+        each(user, t->name, &t->view, t->bytes);
+    }
+    for (size_t i = 0; s->folder && i < safetensors_count(s->folder); i++) {
+        const safetensors_entry *t = safetensors_at(s->folder, i);
+        each(user, (gguf_string){t->name, strlen(t->name)}, &t->view, t->bytes);
+    }
+    for (size_t i = 0; s->table && i < tensor_table_count(s->table); i++) {
+        const named_tensor *t = tensor_table_at(s->table, i);
+        each(user, (gguf_string){t->name, strlen(t->name)}, &t->view, t->bytes);
     }
 }

@@ -184,7 +184,7 @@ static hone_status read_generation_config(json_t **out, const model_source *s) {
 hone_status whisper_hparams_read(whisper_hparams *h, const model_source *s) {
     *h = (whisper_hparams){0};
     json_t *generation = NULL;
-    hone_status status = s->gguf ? HONE_OK : read_generation_config(&generation, s);
+    hone_status status = s->folder ? read_generation_config(&generation, s) : HONE_OK;
     if (status == HONE_OK) status = read_numbers(h, s);
     if (status == HONE_OK) status = read_multilingual(h, s, generation);
     if (status == HONE_OK) status = read_lists(h, s, generation);

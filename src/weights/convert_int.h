@@ -55,7 +55,7 @@ struct convert_family {
     bool (*is_redundant)(const char *name);
 };
 
-extern const convert_family convert_llama;
+extern const convert_family convert_llama, convert_whisper;
 
 /* --- for the families --- */
 

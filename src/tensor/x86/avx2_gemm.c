@@ -339,12 +339,12 @@ INLINE void gemm_rows_of(float *y, size_t y_stride, const dtype type, const char
     const unpack_traits traits = unpack_traits_of(type);
     const form f = form_of(type);
     const size_t step = ROWS / (size_t)f.planes;
-    for (size_t r = 0; r < n_rows; r += step, rows += step * row_bytes) {
-        const size_t some_rows = n_rows - r < step ? n_rows - r : step;
-        for (size_t k = 0; k < x->n_in; k += COLUMNS) {
-            const size_t n = x->n_in - k < COLUMNS ? x->n_in - k : COLUMNS;
-            pack_piece(type, p, rows + k / traits.block * traits.block_bytes, row_bytes,
-                       some_rows, n);
+    for (size_t k = 0; k < x->n_in; k += COLUMNS) {
+        const size_t n = x->n_in - k < COLUMNS ? x->n_in - k : COLUMNS;
+        const char *blocks = rows + k / traits.block * traits.block_bytes;
+        for (size_t r = 0; r < n_rows; r += step, blocks += step * row_bytes) {
+            const size_t some_rows = n_rows - r < step ? n_rows - r : step;
+            pack_piece(type, p, blocks, row_bytes, some_rows, n);
             gemm_piece(y + r, y_stride, p, some_rows, x, k, n, f);
         }
     }
