@@ -12,7 +12,9 @@ static int cmd_help(int argc, char **argv);
 
 const cli_command cli_commands[] = {
     {"run", "ask a model once, or chat with it at a terminal", cmd_run},
+    {"ask", "answer one question, written or spoken", cmd_ask},
     {"transcribe", "turn speech into text, subtitles or JSON", cmd_transcribe},
+    {"serve", "answer over HTTP, as OpenAI's API does", cmd_serve},
     {"pull", "fetch a model into the local store", cmd_pull},
     {"list", "the models in the local store", cmd_list},
     {"show", "what a model is, and the memory it needs", cmd_show},

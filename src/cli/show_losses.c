@@ -19,8 +19,9 @@ void show_losses_rows(cli_table *t, const char *name) {
     const fidelity *f = &r.f;
     cli_text size;
     char *reference = cli_printable(r.reference), *text = cli_printable(r.text);
+    char *type = cli_printable(r.reference_type);
     cli_table_add(t, "quantised from");
-    cli_table_add(t, "%s (mostly %s, %s)", reference ? reference : "?", r.reference_type,
+    cli_table_add(t, "%s (mostly %s, %s)", reference ? reference : "?", type ? type : "?",
                   cli_format_bytes(&size, r.reference_bytes));
     cli_table_add(t, "measured on");
     cli_table_add(t, "%zu tokens of %s", f->n_tokens, text ? text : "?");
@@ -35,6 +36,7 @@ void show_losses_rows(cli_table *t, const char *name) {
                   100 * f->top1.high);
     mem_free(reference);
     mem_free(text);
+    mem_free(type);
 }
 
 static json_t *estimate_json(const char *key, const estimate *e) {
@@ -46,10 +48,10 @@ void show_losses_json(json_t *root, const char *name) {
     if (!find(&r, name)) return;
     json_object_set_new(
         root, "fidelity",
-        json_pack("{s:o, s:s, s:I, s:o, s:s, s:I, s:{s:f, s:f, s:f, s:f, s:f}, s:o, s:o}",
-                  "reference", cli_json_text(r.reference), "reference_type", r.reference_type,
+        json_pack("{s:o, s:o, s:I, s:o, s:o, s:I, s:{s:f, s:f, s:f, s:f, s:f}, s:o, s:o}",
+                  "reference", cli_json_text(r.reference), "reference_type", cli_json_text(r.reference_type),
                   "reference_bytes", (json_int_t)r.reference_bytes, "text", cli_json_text(r.text),
-                  "text_sha256", r.text_sha256.text, "n_tokens", (json_int_t)r.f.n_tokens,
+                  "text_sha256", cli_json_text(r.text_sha256.text), "n_tokens", (json_int_t)r.f.n_tokens,
                   "perplexity", "reference", r.f.reference, "candidate", r.f.candidate, "ratio",
                   r.f.ratio.value, "low", r.f.ratio.low, "high", r.f.ratio.high, "kl",
                   estimate_json("mean", &r.f.kl), "top1", estimate_json("value", &r.f.top1)));

@@ -123,6 +123,15 @@ void llama_release(llama *m) {
     *m = (llama){0};
 }
 
+tensor *llama_matrix(llama *m, size_t i) {
+    if (i < 2) return i == 0 ? &m->embedding : &m->output;
+    size_t layer = (i - 2) / 7;
+    if (layer >= m->h.n_layers) return NULL;
+    llama_layer *l = &m->layers[layer];
+    tensor *const matrices[] = {&l->q, &l->k, &l->v, &l->attn_out, &l->gate, &l->up, &l->down};
+    return matrices[(i - 2) % 7];
+}
+
 /* --- the forward pass --- */
 
 /* Everything a pass writes, for T tokens. */

@@ -25,6 +25,7 @@ void kernels_fill_avx512(kernels *k);      /* floats, element-wise */
 void kernels_fill_avx512_attention(kernels *k);
 void kernels_fill_avx512_encode(kernels *k);
 void kernels_fill_avx512_vnni(kernels *k); /* products in 8 bits */
+void kernels_fill_avx512_bf16_dense(kernels *k);
 
 void kernels_fill_neon(kernels *k);
 void kernels_fill_neon_attention(kernels *k);

@@ -119,9 +119,7 @@ void op_gelu(compute *c, float *x, size_t n_tokens, size_t n) {
 }
 
 static void add_one(const row_work *w, size_t row) {
-    float *y = w->y + row * w->n;
-    const float *x = w->x + row * w->n;
-    for (size_t i = 0; i < w->n; i++) y[i] += x[i];
+    w->c->k->add(w->y + row * w->n, w->x + row * w->n, w->n);
 }
 
 void op_add(compute *c, float *x, const float *y, size_t n_tokens, size_t n) {
@@ -141,11 +139,10 @@ static size_t slices_of(const linear *job, size_t slice) {
     return (job->w->ne[1] + slice - 1) / slice;
 }
 
-static void add_bias(const linear *job, size_t begin, size_t end, size_t n_tokens) {
-    for (size_t t = 0; t < n_tokens; t++) {
-        float *y = job->y + t * job->y_stride;
-        for (size_t r = begin; r < end; r++) y[r] += job->bias[r];
-    }
+static void add_bias(const kernels *k, const linear *job, size_t begin, size_t end,
+                     size_t n_tokens) {
+    for (size_t t = 0; t < n_tokens; t++)
+        k->add(job->y + t * job->y_stride + begin, job->bias + begin, end - begin);
 }
 
 static void run_slice(void *user, size_t index, int thread) {
@@ -156,7 +153,7 @@ static void run_slice(void *user, size_t index, int thread) {
     if (end > job->w->ne[1]) end = job->w->ne[1];
     compute *c = work->c;
     matmul_rows(c->k, job->y, job->y_stride, job->w, begin, end, work->x, c->scratch[thread]);
-    if (job->bias) add_bias(job, begin, end, work->x->n_tokens);
+    if (job->bias) add_bias(c->k, job, begin, end, work->x->n_tokens);
 }
 
 void op_linear(compute *c, const activations *x, const linear *jobs, size_t n_jobs) {

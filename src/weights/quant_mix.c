@@ -170,6 +170,10 @@ dtype quant_mix_fall_back(dtype type, size_t n) {
     return n % dtype_get(type)->block == 0 ? type : DTYPE_F16;
 }
 
+bool quant_mix_is_matrix(const char *name, const tensor *shape) {
+    return role_of(name, shape, true) >= ROLE_HEAD;
+}
+
 dtype quant_mix_type(const quant_mix *mix, const quant_mix_model *model, const char *name,
                      const tensor *shape) {
     role r = role_of(name, shape, model->has_output);

@@ -254,8 +254,14 @@ static hone_status write_measured(job *j, const char *path, quantise_result *res
         TRY(put_head(j));
         TRY(gguf_write_head(j->writer, path));
         result->fidelity = j->record.f;
+        double most = j->plan->text->max_kl;
+        result->rejected = most > 0.0 && j->record.f.kl.value > most;
     } else {
         snprintf(result->no_fidelity, sizeof result->no_fidelity, "%s", hone_error_message());
+    }
+    if (result->rejected) {
+        unlink(path);
+        return HONE_OK;
     }
     if (rename(path, j->out_path) == 0) return HONE_OK;
     return fail(HONE_ERR_IO, "%s: cannot rename into place", j->out_path);

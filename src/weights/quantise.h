@@ -16,6 +16,7 @@ typedef struct quantise_result {
     bool has_fidelity; /* `fidelity` was measured and stands in the file */
     fidelity fidelity;
     char no_fidelity[256]; /* why not, where it was asked for; "" otherwise */
+    bool rejected; /* it lost more than the text's max_kl: `out` is as it was */
 } quantise_result;
 
 /* Writes the GGUF file `in` (any architecture; of a split file, any part) to `out`, the tensors in
@@ -45,6 +46,7 @@ typedef struct quantise_text {
     const char *text, *name;
     size_t n_bytes;
     size_t n_tokens; /* at most; 0 = all */
+    double max_kl;   /* a file whose mean KL is above this is not kept; 0 = any is */
     bool must_work;  /* otherwise models that hone cannot run are written without a record */
     bool (*observe)(void *context, size_t done, size_t total); /* may be NULL */
     void *context;
