@@ -59,7 +59,7 @@ X86    := $(BUILD)/src/tensor/x86
 ARM    := $(BUILD)/src/tensor/arm
 $(X86)/avx2.o $(X86)/avx2_%.o: ISA := $(AVX2)
 $(X86)/avx512.o: ISA := $(AVX512)
-$(X86)/avx512_vnni.o: ISA := $(AVX512) -mavx512vnni
+$(X86)/avx512_vnni.o $(X86)/avx512_vnni_%.o: ISA := $(AVX512) -mavx512vnni
 $(ARM)/neon.o: ISA := $(SIMD_OPT)
 $(ARM)/neon_dotprod.o: ISA := $(SIMD_OPT) -march=armv8.2-a+dotprod
 

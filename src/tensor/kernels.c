@@ -17,7 +17,10 @@ static void fill(kernels *k, cpu_isa isa, unsigned extras) {
     }
     if (isa == CPU_AVX512) {
         kernels_fill_avx512(k);
-        if (extras & CPU_HAS_VNNI) kernels_fill_avx512_vnni(k);
+        if (extras & CPU_HAS_VNNI) {
+            kernels_fill_avx512_vnni(k);
+            kernels_fill_avx512_vnni_rows(k);
+        }
     }
 #elif defined(__aarch64__)
     if (isa == CPU_NEON) {

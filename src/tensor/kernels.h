@@ -34,6 +34,8 @@ typedef struct panel {
     float *scale, *min; /* [n / group, R] */
 } panel;
 
+#define DOT_ROWS_SCRATCH 384
+
 typedef struct kernels {
     const char *name; /* "scalar", "avx2", "avx512", "avx512-vnni", "neon", "neon-dotprod" */
 
@@ -50,9 +52,11 @@ typedef struct kernels {
                          size_t n);
 
     /* y[t · y_stride + r] = products of n_rows rows of a block type with all tokens. Every output
-     * has the same order of summation whatever the number of tokens and rows. */
+     * has the same order of summation whatever the number of tokens and rows. `scratch` has
+     * DOT_ROWS_SCRATCH bytes for each token and each 256 inputs begun, 64-byte aligned; a table
+     * with panels sees at most MATMUL_FEW_TOKENS tokens, one without gets no more scratch. */
     void (*dot_rows)(float *y, size_t y_stride, dtype type, const void *rows, size_t row_bytes,
-                     size_t n_rows, const activations *x);
+                     size_t n_rows, const activations *x, void *scratch);
 
     /* The same for many tokens, faster and in another order: `panel_rows` rows, interleaved first;
      * 0 where a table has no such form. Rows from n_rows on become zero. */

@@ -15,7 +15,8 @@ void store_row_scalar(dtype kv, void *row, const float *x, size_t n);
 void kernels_fill_avx2(kernels *k);        /* floats, attention, element-wise */
 void kernels_fill_avx2_quant(kernels *k);  /* products in 8 bits */
 void kernels_fill_avx512(kernels *k);      /* floats, attention, element-wise */
-void kernels_fill_avx512_vnni(kernels *k); /* products in 8 bits */
+void kernels_fill_avx512_vnni(kernels *k); /* products in 8 bits: panels */
+void kernels_fill_avx512_vnni_rows(kernels *k);
 
 void kernels_fill_neon(kernels *k);
 void kernels_fill_neon_dotprod(kernels *k);

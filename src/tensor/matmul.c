@@ -104,11 +104,16 @@ static void matmul_by_floats(const kernels *k, float *y, size_t y_stride, const 
 
 /* --- both --- */
 
+static size_t most_of(size_t a, size_t b) { return a > b ? a : b; }
+
+/* A table without panels takes dot_rows for any number of tokens. */
 size_t matmul_scratch_bytes(const tensor *w, size_t n_tokens) {
     size_t floats = FLOAT_ROWS * FLOAT_K_BLOCK * sizeof(float);
-    if (!matmul_can_quantise(w) || n_tokens <= MATMUL_FEW_TOKENS) return floats;
-    size_t codes = panel_bytes(MATMUL_ROW_STEP, w->ne[0]);
-    return floats > codes ? floats : codes;
+    if (!matmul_can_quantise(w)) return floats;
+    size_t few = n_tokens < MATMUL_FEW_TOKENS ? n_tokens : MATMUL_FEW_TOKENS;
+    size_t rows = few * ((w->ne[0] + 255) / 256) * DOT_ROWS_SCRATCH;
+    size_t panels = n_tokens > MATMUL_FEW_TOKENS ? panel_bytes(MATMUL_ROW_STEP, w->ne[0]) : 0;
+    return most_of(floats, most_of(rows, panels));
 }
 
 void matmul_rows(const kernels *k, float *y, size_t y_stride, const tensor *w, size_t row_begin,
@@ -118,7 +123,7 @@ void matmul_rows(const kernels *k, float *y, size_t y_stride, const tensor *w, s
         matmul_by_floats(k, y, y_stride, w, row_begin, row_end, x, scratch);
     else if (x->n_tokens <= MATMUL_FEW_TOKENS || k->panel_rows == 0)
         k->dot_rows(y + row_begin, y_stride, w->type, tensor_row(w, row_begin), w->row_bytes,
-                    row_end - row_begin, x);
+                    row_end - row_begin, x, scratch);
     else
         matmul_by_panels(k, y, y_stride, w, row_begin, row_end, x, scratch);
 }
