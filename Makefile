@@ -15,11 +15,13 @@ GOLDEN   ?= $(or $(HONE_SHARED),../shared)/golden
 VECTORS  ?= $(or $(HONE_SHARED),../shared)/data/vectors
 CACHE    := $(or $(HONE_TEST_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/hone-tests)
 
-# The engine needs two libraries; the store and the program need the others. ENGINE_ONLY=1 leaves
-# those out (cross builds that only run engine tests).
-ENGINE_DEPS := jansson libutf8proc
-DEPS        := $(ENGINE_DEPS) $(if $(ENGINE_ONLY),,libcurl libzip libcrypto)
-CLI_DEPS    := libedit
+# The engine needs three libraries; decoding audio, the store and the program need the others.
+# ENGINE_ONLY=1 leaves those out (cross builds that only run engine tests).
+ENGINE_DEPS := jansson libutf8proc zlib
+AUDIO_DEPS  := libavformat libavcodec libavutil libswresample
+DEPS        := $(ENGINE_DEPS) $(if $(ENGINE_ONLY),,libcurl libzip libcrypto libmicrohttpd $(AUDIO_DEPS))
+ALSA        := $(shell pkg-config --exists alsa 2>/dev/null && echo alsa)
+CLI_DEPS    := libedit $(ALSA)
 
 PKG_CONFIG := $(if $(PKG_CONFIG_LIBDIR),PKG_CONFIG_LIBDIR=$(PKG_CONFIG_LIBDIR)) pkg-config
 PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(DEPS) 2>/dev/null)
@@ -27,14 +29,16 @@ PKG_LIBS   := $(shell $(PKG_CONFIG) --libs $(DEPS) 2>/dev/null) -lm -pthread
 CLI_LIBS   := $(shell $(PKG_CONFIG) --libs $(CLI_DEPS) 2>/dev/null)
 
 WARN       := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Wvla
-CPPFLAGS   += -D_GNU_SOURCE -DHONE_VERSION='"$(VERSION)"' -Iinclude -Isrc $(PKG_CFLAGS)
+CPPFLAGS   += $(if $(ALSA),-DHONE_ALSA) -D_GNU_SOURCE -DHONE_VERSION='"$(VERSION)"' -Iinclude -Isrc $(PKG_CFLAGS)
 ALL_CFLAGS  = -std=c11 $(WARN) -fPIC -fvisibility=hidden -ffp-contract=off -pthread $(CFLAGS)
 COMPILE     = $(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(ISA) -MMD -MP
 
 ARCH    := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
 KERNELS := $(if $(filter x86_64,$(ARCH)),src/tensor/x86)
 KERNELS += $(if $(filter aarch64 arm64,$(ARCH)),src/tensor/arm)
-OUTSIDE := src/cli/%.c $(if $(ENGINE_ONLY),src/weights/%.c src/base/http.c src/base/sha256.c)
+DECODER := src/media/audio_file.c src/media/audio_pcm.c src/media/resample.c
+OUTSIDE := src/cli/%.c $(if $(ENGINE_ONLY),src/weights/%.c src/serve/%.c src/base/http%.c src/base/sha256.c \
+                           $(DECODER),src/media/audio_none.c)
 
 LIB_SRC  := $(filter-out $(OUTSIDE),$(wildcard src/*/*.c) $(wildcard $(addsuffix /*.c,$(KERNELS))))
 LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/%.o)
@@ -58,9 +62,11 @@ AVX512 := $(AVX2) -mavx512f -mavx512bw -mavx512dq -mavx512vl
 X86    := $(BUILD)/src/tensor/x86
 ARM    := $(BUILD)/src/tensor/arm
 $(X86)/avx2.o $(X86)/avx2_%.o: ISA := $(AVX2)
-$(X86)/avx512.o: ISA := $(AVX512)
-$(X86)/avx512_vnni.o $(X86)/avx512_vnni_%.o: ISA := $(AVX512) -mavx512vnni
-$(ARM)/neon.o: ISA := $(SIMD_OPT)
+$(X86)/avx512.o $(X86)/avx512_attention.o $(X86)/avx512_encode.o: ISA := $(AVX512)
+$(X86)/avx512_limits.o: ISA := $(AVX512) -mavx512vnni -mavx512bf16
+$(X86)/avx512_vnni.o $(X86)/avx512_vnni_rows.o: ISA := $(AVX512) -mavx512vnni
+$(X86)/avx512_bf16_dense.o: ISA := $(AVX512) -mavx512bf16
+$(ARM)/neon.o $(ARM)/neon_attention.o $(ARM)/neon_limits.o: ISA := $(SIMD_OPT)
 $(ARM)/neon_dotprod.o: ISA := $(SIMD_OPT) -march=armv8.2-a+dotprod
 
 $(BUILD)/%.o: %.c

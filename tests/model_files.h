@@ -205,18 +205,19 @@ static inline size_t made_gguf_row(const model_maker *m, const made_tensor *t, s
 }
 
 static inline hone_status made_fill(const model_maker *m, const made_tensor *t, bool gguf_order,
-                                    char *out, size_t bytes) {
-    size_t n_rows = t->n_out ? t->n_out : 1, row_bytes = bytes / n_rows, coded_bytes;
+                                    size_t offset, char *out, size_t bytes) {
+    size_t coded_bytes;
     dtype_row_bytes(t->type, t->n_in, &coded_bytes);
+    size_t first = offset / coded_bytes, n_rows = bytes / coded_bytes;
     float *row = malloc(t->n_in * sizeof *row);
     char *coded = malloc(coded_bytes);
     hone_status status = HONE_OK;
     for (size_t i = 0; i < n_rows && status == HONE_OK; i++) {
-        made_row(m, t, gguf_order ? made_gguf_row(m, t, i) : i, row);
+        made_row(m, t, gguf_order ? made_gguf_row(m, t, first + i) : first + i, row);
         status = quant_encode_row(t->type, coded, row, t->n_in, NULL);
-        memcpy(out + i * row_bytes, coded, row_bytes);
+        memcpy(out + i * coded_bytes, coded, coded_bytes);
     }
-    if (m->r->spoil && status == HONE_OK)
+    if (m->r->spoil && status == HONE_OK && offset == 0)
         m->r->spoil(t->name, t->type, out, bytes);
     free(coded);
     free(row);
@@ -316,9 +317,10 @@ static inline hone_status made_put_tokenizer(gguf_writer *w, const tokenizer_spe
                            strlen(s->chat_template));
 }
 
-static inline hone_status made_produce(void *user, size_t index, void *out, size_t bytes) {
+static inline hone_status made_produce(void *user, size_t index, size_t offset, void *out,
+                                       size_t bytes) {
     const model_maker *m = user;
-    return made_fill(m, &m->tensors[m->first + index], true, out, bytes);
+    return made_fill(m, &m->tensors[m->first + index], true, offset, out, bytes);
 }
 
 static inline hone_status made_write(model_maker *m, gguf_writer *w, const char *path) {

@@ -85,7 +85,7 @@ static inline int made_write_weights(const model_maker *m, const char *folder) {
     fwrite(text, 1, n, file);
     for (size_t i = 0; i < m->n_tensors; i++) {
         char *data = malloc(bytes[i]);
-        made_fill(m, &m->tensors[i], false, data, bytes[i]);
+        made_fill(m, &m->tensors[i], false, 0, data, bytes[i]);
         fwrite(data, 1, bytes[i], file);
         free(data);
     }

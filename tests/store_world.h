@@ -14,7 +14,7 @@
 #include "base/fs.h"
 #include "test.h"
 
-static char world_home[256];
+static char world_home[256], world_cache[300];
 static int world_port, world_other_port, world_tls_port, world_stdin = -1;
 static pid_t world_server;
 
@@ -28,6 +28,10 @@ static inline void world_new_home(void) {
         exit(1);
     }
     setenv("HONE_HOME", world_home, 1);
+    /* Not what this machine's own caches hold. */
+    snprintf(world_cache, sizeof world_cache, "%s/caches", world_home);
+    setenv("HF_HUB_CACHE", world_cache, 1);
+    setenv("OLLAMA_MODELS", world_cache, 1);
 }
 
 static inline const char *world_path(const char *below) {

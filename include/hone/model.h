@@ -20,7 +20,8 @@ typedef struct hone_model hone_model;
 
 /* Zero-initialise and set what you need. */
 typedef struct hone_model_options {
-    int n_threads; /* compute threads; 0 = one for each usable core */
+    int n_threads; /* compute threads; 0 = one for each fast core that may be used */
+    bool describe_only; /* for looking at: opens also what this machine has no memory for */
 } hone_model_options;
 
 /* Opens a GGUF file (any part of a split one) or a Hugging Face folder. `options` may be NULL.
@@ -43,6 +44,10 @@ typedef struct hone_model_info {
     uint64_t n_parameters;
     uint64_t file_bytes;
     uint64_t kv_bytes_per_token; /* of an F16 cache */
+    /* The work of a text model, 0 for others: weights that a step reads whatever its number of
+     * tokens; operations (a multiply-add counts two) of the layers' products for one token, and of
+     * the output head for one row of logits. */
+    uint64_t step_bytes, token_ops, logits_ops;
     size_t n_vocab, n_context /* trained maximum */, n_layers, n_embedding;
     size_t n_heads, n_kv_heads, head_dim, n_feed_forward;
     int n_threads;
@@ -60,6 +65,13 @@ HONE_API void hone_model_each_type(const hone_model *model,
                                    void (*each)(void *user, const char *type, size_t n_tensors,
                                                 uint64_t n_bytes),
                                    void *user);
+
+/* Every tensor of the model: its name in the file (valid during the call, cut at 255 bytes), its
+ * type, how many numbers it holds and in how many bytes. */
+HONE_API void hone_model_each_tensor(const hone_model *model,
+                                     void (*each)(void *user, const char *name, const char *type,
+                                                  uint64_t n_elements, uint64_t n_bytes),
+                                     void *user);
 
 /* Text to token ids. Nothing in `text` becomes a control token; `add_special` puts the model's BOS
  * in front where it wants one. *ids is freed with hone_free. HONE_ERR_FORMAT on invalid UTF-8. */

@@ -5,6 +5,7 @@
 #ifndef HONE_REQUEST_H
 #define HONE_REQUEST_H
 
+#include "hone/grammar.h"
 #include "hone/session.h"
 
 #ifdef __cplusplus
@@ -102,6 +103,7 @@ typedef struct hone_request {
     /* Fills mask[(n_vocab + 63) / 64]: bit t set = token t may come next; called before each draw
      * with the tokens generated so far. NULL = everything may. */
     hone_status (*token_mask)(void *user, const int32_t *generated, size_t n, uint64_t *mask);
+    hone_grammar *grammar;         /* what the answer must match; NULL = anything */
 
     /* Speculation (Leviathan et al. 2023; n-gram look-up: Saxena 2023): the drafted tokens are
      * checked in one step, and each stands if it is the one that is drawn in its place. So the
@@ -147,8 +149,8 @@ HONE_API void hone_result_release(hone_result *result);
  * on success and when cancelled (finish reason "cancelled", status HONE_OK, the text so far).
  * Errors before any work: HONE_ERR_CONTEXT_FULL when the prompt does not fit (the message says by
  * how much), HONE_ERR_UNSUPPORTED for parts that the model cannot take, HONE_ERR_FORMAT for invalid
- * UTF-8 or a template that raises, HONE_ERR_ARGUMENT for an empty prompt or settings out of
- * range. */
+ * UTF-8 or a template that raises, HONE_ERR_ARGUMENT for an empty prompt, settings out of range
+ * or a grammar of another model. */
 HONE_API hone_status hone_generate(hone_session *session, const hone_request *request,
                                    hone_result *result);
 

@@ -2,7 +2,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -27,12 +29,19 @@ hone_status file_map_open(file_map *map, const char *path) {
                           strerror(errno));
         opened.data = data;
     }
-    close(fd);
+    bool keep = status == HONE_OK && opened.data && flock(fd, LOCK_SH | LOCK_NB) == 0;
+    opened.lock = keep ? fd : -1;
+    if (!keep) close(fd);
     if (status == HONE_OK) *map = opened;
     return status;
 }
 
+void file_map_forget(const file_map *map) {
+    if (map->data) madvise((void *)map->data, map->size, MADV_DONTNEED);
+}
+
 void file_map_release(file_map *map) {
     if (map->data) munmap((void *)map->data, map->size);
+    if (map->data && map->lock >= 0) close(map->lock);
     *map = (file_map){0};
 }

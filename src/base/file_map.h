@@ -10,11 +10,18 @@
 typedef struct file_map {
     const uint8_t *data; /* NULL when the file is empty */
     size_t size;
+    int lock; /* an open file that holds a shared lock, only while data is not NULL; −1 = none */
 } file_map;
 
 /* Maps the whole of a regular file; the pages are shared with every other process that maps it.
+ * While it is mapped a shared lock (flock) is held on it, where the file system has locks, so that
+ * who would remove the file can tell (fs_is_locked).
  * HONE_ERR_NOT_FOUND or HONE_ERR_IO name the path and the system's reason. */
 hone_status file_map_open(file_map *map, const char *path);
 void file_map_release(file_map *map);
+
+/* Lets go of the pages that were read so far, so that they no longer count as this process's
+ * memory. What is read again comes back from the file. */
+void file_map_forget(const file_map *map);
 
 #endif

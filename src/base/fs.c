@@ -1,5 +1,6 @@
 #include "base/fs.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -66,6 +67,24 @@ void fs_sync_folder_of(const char *path) {
     close(fd);
 }
 
+hone_status fs_each(const char *folder,
+                    hone_status (*each)(void *context, const char *path, const char *name),
+                    void *context) {
+    DIR *dir = opendir(folder);
+    if (!dir && (errno == ENOENT || errno == ENOTDIR)) return HONE_OK;
+    if (!dir) return fail_errno(folder, "cannot read the folder");
+    hone_status status = HONE_OK;
+    struct dirent *item;
+    while (status == HONE_OK && (item = readdir(dir))) {
+        fs_path path;
+        if (item->d_name[0] == '.') continue;
+        status = fs_path_format(&path, "%s/%s", folder, item->d_name);
+        if (status == HONE_OK) status = each(context, path.text, item->d_name);
+    }
+    closedir(dir);
+    return status;
+}
+
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw) {
     (void)st, (void)type, (void)ftw;
     return remove(path);
@@ -102,6 +121,19 @@ hone_status fs_write_all(int fd, const void *data, size_t n, const char *path) {
         if (written < 0 && errno == EINTR) continue;
         if (written < 0) return fail_errno(path, "cannot write");
         at += written;
+        n -= (size_t)written;
+    }
+    return HONE_OK;
+}
+
+hone_status fs_write_all_at(int fd, uint64_t offset, const void *data, size_t n, const char *path) {
+    const char *at = data;
+    while (n > 0) {
+        ssize_t written = pwrite(fd, at, n, (off_t)offset);
+        if (written < 0 && errno == EINTR) continue;
+        if (written < 0) return fail_errno(path, "cannot write");
+        at += written;
+        offset += (uint64_t)written;
         n -= (size_t)written;
     }
     return HONE_OK;
@@ -167,4 +199,12 @@ void fs_lock_release(fs_lock *lock, bool remove) {
     if (remove) unlink(lock->path.text);
     close(lock->fd);
     lock->fd = -1;
+}
+
+bool fs_is_locked(const char *path) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) return false;
+    bool locked = flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    close(fd);
+    return locked;
 }

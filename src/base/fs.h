@@ -33,6 +33,8 @@ hone_status fs_write_file(const char *path, const void *data, size_t n);
 
 /* All `n` bytes to an open file; `path` is for the words. */
 hone_status fs_write_all(int fd, const void *data, size_t n, const char *path);
+/* The same at byte `offset`, wherever the file stands. */
+hone_status fs_write_all_at(int fd, uint64_t offset, const void *data, size_t n, const char *path);
 
 /* Makes renames in the folder of `path` survive a power cut. Best effort. */
 void fs_sync_folder_of(const char *path);
@@ -40,6 +42,12 @@ void fs_sync_folder_of(const char *path);
 /* Whether `bytes` more fit on the disk of `path`; HONE_ERR_MEMORY says how much is missing. Fine
  * where the system does not tell. */
 hone_status fs_check_space(const char *path, uint64_t bytes);
+
+/* Calls `each` for what a folder holds, in no order, without names that begin with a dot, until a
+ * call fails. Fine where the folder is missing. `path` is the folder's with the name behind it. */
+hone_status fs_each(const char *folder,
+                    hone_status (*each)(void *context, const char *path, const char *name),
+                    void *context);
 
 /* File or folder with all that it holds, symbolic links not followed. Fine where it is missing. */
 hone_status fs_remove_tree(const char *path);
@@ -56,5 +64,8 @@ hone_status fs_lock_take(fs_lock *lock, const char *path, bool (*wait)(void *con
                          void *context);
 /* `remove` deletes the file as well; those who wait for it notice and make a new one. */
 void fs_lock_release(fs_lock *lock, bool remove);
+
+/* Whether somebody holds a lock on that file, shared or not. */
+bool fs_is_locked(const char *path);
 
 #endif

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -23,7 +24,10 @@ static hone_status open_temporary(new_file *f) {
         snprintf(f->temporary, room, "%s.%ld-%u.part", f->path, (long)getpid(),
                  atomic_fetch_add(&counter, 1u));
         f->fd = open(f->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (f->fd >= 0) return HONE_OK;
+        if (f->fd >= 0) {
+            flock(f->fd, LOCK_EX | LOCK_NB); /* says that we live; best effort */
+            return HONE_OK;
+        }
         if (errno != EEXIST) break;
     }
     hone_status status = system_failure(f, "cannot create");

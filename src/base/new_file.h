@@ -2,7 +2,8 @@
  *
  * The bytes go to a temporary file in the same folder (`<path>.<something>.part`); `commit` flushes
  * it to the disk and renames it, replacing what stood there. Whatever happens before leaves `path`
- * as it was. Errors name the path and the system's reason. */
+ * as it was. While it is written a lock is held on the temporary file: one without is what a killed
+ * process left. Errors name the path and the system's reason. */
 #ifndef BASE_NEW_FILE_H
 #define BASE_NEW_FILE_H
 

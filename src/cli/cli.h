@@ -29,12 +29,22 @@ typedef struct cli_command {
 extern const cli_command cli_commands[];
 
 int cmd_run(int argc, char **argv);
+int cmd_ask(int argc, char **argv);
+int cmd_transcribe(int argc, char **argv);
+int cmd_serve(int argc, char **argv);
 int cmd_pull(int argc, char **argv);
 int cmd_list(int argc, char **argv);
 int cmd_show(int argc, char **argv);
+int cmd_plan(int argc, char **argv);
+int cmd_cp(int argc, char **argv);
 int cmd_rm(int argc, char **argv);
+int cmd_verify(int argc, char **argv);
+int cmd_prune(int argc, char **argv);
 int cmd_convert(int argc, char **argv);
 int cmd_quantize(int argc, char **argv);
+int cmd_calibrate(int argc, char **argv);
+int cmd_fidelity(int argc, char **argv);
+int cmd_merge(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 

@@ -6,22 +6,23 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/cpu.h"
 #include "base/mem.h"
+#include "base/status.h"
 #include "base/system.h"
 #include "cli/cli.h"
 #include "cli/options.h"
 #include "weights/catalogue.h"
 #include "weights/store.h"
 
-/* A flag beats the environment. `*threads` 0 = one for each usable core. */
-static int choose_threads(int64_t flag, int *threads) {
+int engine_choose_threads(int64_t flag, int *threads) {
     if (flag != CLI_UNSET) {
         *threads = (int)flag;
         return CLI_OK;
     }
     const char *text = getenv("HONE_THREADS");
-    *threads = 0;
-    if (!text || !*text) return CLI_OK;
+    *threads = cpu_choose_threads().n_threads;
+    if (!text || !*text || !strcmp(text, "auto")) return CLI_OK;
     char *end;
     long number = strtol(text, &end, 10);
     if (*end || number < 1 || number > 1024) {
@@ -45,7 +46,7 @@ static bool find_resembling(const char *typed, char *name, size_t size) {
     store_listing listing = {.n = 0};
     bool found = false;
     if (store_open(&s, NULL) != HONE_OK) return false;
-    if (store_list(s, &listing) == HONE_OK) {
+    if (store_list(s, true, &listing) == HONE_OK) {
         for (size_t i = 0; i < listing.n && !found; i++) {
             const char *text = listing.entries[i]->manifest.name.text;
             found = resembles(typed, text);
@@ -53,24 +54,25 @@ static bool find_resembling(const char *typed, char *name, size_t size) {
         }
         store_listing_release(&listing);
     }
-    store_close(s);
     const catalogue_entry *known;
-    for (size_t i = 0; !found && (known = catalogue_at(i)); i++) {
+    for (size_t i = 0; !found && (known = catalogue_at(store_catalogue(s), i)); i++) {
         found = resembles(typed, known->name);
         for (const char *const *alias = known->aliases; *alias && !found; alias++) {
             found = resembles(typed, *alias);
         }
         if (found) snprintf(name, size, "%s", known->name);
     }
+    store_close(s);
     return found;
 }
 
 int engine_fail_model(hone_status status, const char *name) {
     char meant[256];
-    if (status != HONE_ERR_NOT_FOUND || catalogue_find(name)) return cli_fail(status);
+    if (status != HONE_ERR_NOT_FOUND) return cli_fail(status);
     char sentence[1024];
     snprintf(sentence, sizeof sentence, "%s", hone_error_message());
-    if (find_resembling(name, meant, sizeof meant)) {
+    if (find_resembling(name, meant, sizeof meant) && strcmp(meant, name) != 0 &&
+        !strstr(sentence, meant)) {
         cli_error("%s; did you mean %s?", sentence, meant);
     } else {
         cli_error("%s", sentence);
@@ -78,16 +80,28 @@ int engine_fail_model(hone_status status, const char *name) {
     return CLI_FAILED;
 }
 
+static hone_status open_model(hone_model **model, const char *name,
+                              const hone_model_options *options) {
+    char *path;
+    TRY(store_resolve(name, &path));
+    hone_status status = hone_model_open(model, path, options);
+    /* A file of the store goes by its model's name, not by its hash alone. */
+    if (status != HONE_OK && strcmp(path, name) != 0) fail_context(status, "%s", name);
+    mem_free(path);
+    return status;
+}
+
+hone_status engine_look_at_model(hone_model **model, const char *name, int n_threads) {
+    const hone_model_options options = {.n_threads = n_threads, .describe_only = true};
+    return open_model(model, name, &options);
+}
+
 int engine_open_model(hone_model **model, const char *name, int64_t threads) {
     hone_model_options options = {0};
-    int code = choose_threads(threads, &options.n_threads);
+    int code = engine_choose_threads(threads, &options.n_threads);
     if (code != CLI_OK) return code;
-    char *path;
-    hone_status status = store_resolve(name, &path);
-    if (status != HONE_OK) return engine_fail_model(status, name);
-    status = hone_model_open(model, path, &options);
-    mem_free(path);
-    return status == HONE_OK ? CLI_OK : cli_fail(status);
+    hone_status status = open_model(model, name, &options);
+    return status == HONE_OK ? CLI_OK : engine_fail_model(status, name);
 }
 
 hone_kv_type engine_kv_type(const engine_settings *settings) {
@@ -150,6 +164,7 @@ int engine_open(engine *e, const char *name, const engine_settings *settings) {
     double start_ms = clock_ms();
     int code = engine_open_model(&e->model, name, settings->threads);
     if (code == CLI_OK) code = open_session(&e->session, e->model, settings);
+    if (code == CLI_OK) code = adapter_option_apply(&settings->adapters, e->model, e->session);
     e->load_ms = clock_ms() - start_ms;
     if (code == CLI_OK) code = open_draft(e, settings);
     if (code != CLI_OK) engine_release(e);

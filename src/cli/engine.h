@@ -6,32 +6,37 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "cli/adapter_option.h"
 #include "cli/output.h"
 #include "hone/hone.h"
 
 /* Options that both commands take; see ENGINE_OPTIONS. */
 typedef struct engine_settings {
-    int64_t context, threads; /* CLI_UNSET = the model's maximum, HONE_THREADS or all cores */
+    int64_t context, threads; /* CLI_UNSET = the model's maximum, HONE_THREADS or auto */
     int kv;                   /* index in ENGINE_KV_CHOICES, −1 = the mode's own */
     bool exact;
     const char *draft;        /* "ngram", a model, or NULL */
     int64_t n_draft;          /* CLI_UNSET = the library's default */
+    cli_texts adapters;
 } engine_settings;
 
 /* In the order of hone_kv_type. */
 #define ENGINE_KV_CHOICES "f16|f32|q8_0"
-#define ENGINE_SETTINGS_UNSET {CLI_UNSET, CLI_UNSET, -1, false, NULL, CLI_UNSET}
+#define ENGINE_SETTINGS_UNSET {CLI_UNSET, CLI_UNSET, -1, false, NULL, CLI_UNSET, {{NULL}, 0}}
 
 /* Rows of an option table for engine_settings `s`. */
 #define ENGINE_OPTIONS(s)                                                                          \
     CLI_INTEGER("context", 'c', &(s).context, "N", 1, 1 << 30,                                     \
                 "most tokens of prompt and answer (default: the model's maximum)"),                \
-    CLI_INTEGER("threads", 't', &(s).threads, "N", 1, 1024,                                        \
-                "compute threads (default: $HONE_THREADS, or one for each usable core)"),          \
+    CLI_INTEGER("threads", 't', &(s).threads, "N|auto", 1, 1024,                                   \
+                "compute threads (default: $HONE_THREADS, or auto: one for each core that this "   \
+                "process may use, fast cores only; `hone version --verbose` tells why)"),          \
     CLI_CHOICE("kv", 0, &(s).kv, ENGINE_KV_CHOICES,                                                \
                "type of the key/value cache (default f16; f32 with --exact)"),                     \
     CLI_FLAG("exact", 0, &(s).exact, "float activations and an f32 cache: slower, reproducible "   \
                                      "for any number of threads and any batch"),                   \
+    ADAPTER_OPTION(&(s).adapters, "use this adapter (LoRA: PEFT folder or GGUF), at this scale "   \
+                                  "(default 1); repeatable"),                                      \
     CLI_TEXT("draft", 0, &(s).draft, "MODEL|ngram",                                                \
              "speculate with a smaller model of the same vocabulary, or with n-grams of the text " \
              "so far; the answer stays what it would be without"),                                 \
@@ -55,7 +60,15 @@ void engine_release(engine *e);
  * Returns an exit code. */
 int engine_fail_model(hone_status status, const char *name);
 
-/* Opens only the model. */
+/* What --threads (CLI_UNSET where absent) and HONE_THREADS mean: a number of compute threads. A flag
+ * beats the environment. Returns an exit code. */
+int engine_choose_threads(int64_t flag, int *threads);
+
+/* Opens a model to be looked at, also one that this machine has no memory for, and says nothing;
+ * words as for every hone call. */
+hone_status engine_look_at_model(hone_model **model, const char *name, int n_threads);
+
+/* Opens only the model; tells what went wrong. Returns an exit code. */
 int engine_open_model(hone_model **model, const char *name, int64_t threads);
 
 /* The cache type that the settings mean. */

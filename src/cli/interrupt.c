@@ -12,17 +12,20 @@
 #include "cli/cli.h"
 
 static _Atomic(hone_session *) armed_session;
+static _Atomic(hone_model *) armed_model;
 static atomic_bool armed, held, seen, final;
 static int wake_pipe[2] = {-1, -1}; /* whoever waits for a person waits for this, too */
 
 static void handle(int signal_number) {
     if (signal_number == SIGTERM) atomic_store(&final, true);
     hone_session *session = atomic_load(&armed_session);
+    hone_model *model = atomic_load(&armed_model);
     bool again = atomic_exchange(&seen, true);
     if (!atomic_load(&held) && (again || !atomic_load(&armed))) _exit(CLI_INTERRUPTED);
     int errno_before = errno;
     if (write(wake_pipe[1], "", 1) < 0) errno = errno_before; /* full: the reader wakes anyway */
     if (session) hone_session_cancel(session);
+    if (model) hone_transcribe_cancel(model);
 }
 
 void interrupt_init(void) {
@@ -52,6 +55,11 @@ void interrupt_arm(hone_session *session) {
     atomic_store(&armed, true);
 }
 
+void interrupt_arm_model(hone_model *model) {
+    interrupt_arm(NULL);
+    atomic_store(&armed_model, model);
+}
+
 void interrupt_hold(void) {
     forget();
     atomic_store(&held, true);
@@ -61,6 +69,7 @@ void interrupt_disarm(void) {
     atomic_store(&held, false);
     atomic_store(&armed, false);
     atomic_store(&armed_session, NULL);
+    atomic_store(&armed_model, NULL);
 }
 
 bool interrupt_seen(void) {

@@ -9,12 +9,15 @@
 #include <stdbool.h>
 
 #include "hone/session.h"
+#include "hone/transcribe.h"
 
 /* Once, at the start of main; also makes SIGPIPE (see cli_finish_output) and SIGXFSZ harmless. */
 void interrupt_init(void);
 
 /* Clears the flag. `session` (may be NULL) is cancelled by the first signal. */
 void interrupt_arm(hone_session *session);
+/* The same for a model that transcribes. */
+void interrupt_arm_model(hone_model *model);
 /* For a terminal that must be put back first: clears the flag; no signal ends the program until
  * interrupt_disarm. */
 void interrupt_hold(void);

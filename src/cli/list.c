@@ -1,4 +1,4 @@
-/* `hone list`: the models in the local store. */
+/* `hone list`: the models in the local store, and in other programs' caches. */
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -35,10 +35,10 @@ static int print_table(const store *s, const store_listing *listing) {
                 store_folder(s));
         return CLI_OK;
     }
-    static const char *const headers[] = {"NAME", "SIZE", "LICENCE", "PULLED", "FILE"};
+    static const char *const headers[] = {"NAME", "SIZE", "LICENCE", "ORIGIN", "SINCE", "FILE"};
     cli_table table;
     cli_text size;
-    cli_table_init(&table, "lrlll", headers);
+    cli_table_init(&table, "lrllll", headers);
     for (size_t i = 0; i < listing->n; i++) {
         const store_entry *entry = listing->entries[i];
         const manifest *m = &entry->manifest;
@@ -47,12 +47,20 @@ static int print_table(const store *s, const store_listing *listing) {
         cli_table_add(&table, "%s", m->name.text);
         cli_table_add(&table, "%s", cli_format_bytes(&size, entry->bytes));
         cli_table_add(&table, "%s", m->license[0] ? m->license : "?");
+        cli_table_add(&table, "%s", entry->keeper ? entry->keeper : "hone");
         cli_table_add(&table, "%s", day);
-        cli_table_add(&table, "%s", entry->problem[0] ? entry->problem
-                                    : m->n_files      ? m->files[0].name
-                                                      : "?");
+        if (!entry->problem[0] && m->n_files > 1)
+            cli_table_add(&table, "%s and %zu more", m->files[0].name, m->n_files - 1);
+        else
+            cli_table_add(&table, "%s", entry->problem[0] ? entry->problem
+                                        : m->n_files      ? m->files[0].name
+                                                          : "?");
     }
-    return cli_table_print(&table);
+    int code = cli_table_print(&table);
+    if (cli_is_terminal(stderr))
+        fprintf(stderr, "%s on disk in %s\n", cli_format_bytes(&size, listing->disk_bytes),
+                store_folder(s));
+    return code;
 }
 
 int cmd_list(int argc, char **argv) {
@@ -63,7 +71,10 @@ int cmd_list(int argc, char **argv) {
     };
     const cli_usage usage = {.command = "list",
                              .about = "Lists the models in the local store (HONE_HOME, or hone's "
-                                      "folder among your data).",
+                                      "folder among your data), and those that huggingface_hub, "
+                                      "Ollama and LM Studio keep on this machine: hone uses them "
+                                      "where they are. Files that several names share take "
+                                      "their room once.",
                              .options = options};
     cli_operands operands;
     int code = cli_parse(&usage, argc, argv, &operands);
@@ -73,7 +84,7 @@ int cmd_list(int argc, char **argv) {
     store_listing listing;
     hone_status status = store_open(&s, NULL);
     if (status != HONE_OK) return cli_fail(status);
-    status = store_list(s, &listing);
+    status = store_list(s, true, &listing);
     if (status == HONE_OK) {
         code = json ? print_json(s, &listing) : print_table(s, &listing);
         store_listing_release(&listing);

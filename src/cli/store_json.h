@@ -1,4 +1,4 @@
-/* A model of the store as `list --json` and `pull --json` print it. */
+/* Models of the local store as JSON, for `list`, `pull` and `show`. */
 #ifndef CLI_STORE_JSON_H
 #define CLI_STORE_JSON_H
 
@@ -6,9 +6,9 @@
 
 #include "weights/store.h"
 
-/* {"name", "file", "bytes", "sha256", "license", "source", "modified", "path", "problem"}; license,
- * source and problem are null where there is none, "modified" is UTC as "2026-01-31T12:00:00Z".
- * NULL when memory is short. */
+/* {"name", "origin", "file", "bytes", "sha256", "license", "source", "revision", "modified", "path",
+ * "problem", "files": [{"role", "file", "bytes", "sha256", "path"}]}; what is not known is null,
+ * "origin" is "hone" or the program that keeps it. NULL when memory is short. */
 json_t *store_entry_json(const store_entry *entry);
 
 #endif

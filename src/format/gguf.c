@@ -41,6 +41,10 @@ hone_status gguf_check_name(gguf_string name, size_t max_bytes, const char *what
 
 /* --- keys and tensors --- */
 
+void gguf_forget(const gguf *file) {
+    for (size_t i = 0; i < file->n_maps; i++) file_map_forget(&file->maps[i]);
+}
+
 void gguf_close(gguf *file) {
     if (!file) return;
     for (size_t i = 0; i < file->n_maps; i++) file_map_release(&file->maps[i]);

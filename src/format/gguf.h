@@ -68,6 +68,8 @@ const gguf_tensor *gguf_tensor_at(const gguf *file, size_t i);
 uint32_t gguf_version(const gguf *file);
 /* Bytes of all parts. */
 size_t gguf_file_bytes(const gguf *file);
+/* file_map_forget for all parts. */
+void gguf_forget(const gguf *file);
 
 /* NULL where there is none of that name. */
 const gguf_kv *gguf_find(const gguf *file, const char *key);
@@ -110,13 +112,20 @@ hone_status gguf_put_array(gguf_writer *w, const char *key, gguf_type element, c
 /* Any key of another file, byte for byte. general.alignment, put by this or by gguf_put_u32, is
  * obeyed; without it tensors begin at multiples of 32. */
 hone_status gguf_put_copy(gguf_writer *w, const gguf_kv *kv);
-/* Gives the bytes of a tensor when its turn comes: fills out[bytes]. */
-typedef hone_status (*gguf_tensor_source)(void *user, size_t index, void *out, size_t bytes);
+/* Gives some bytes of a tensor when their turn comes: fills out[bytes], which are whole rows, the
+ * first of them `offset` bytes into the tensor. */
+typedef hone_status (*gguf_tensor_source)(void *user, size_t index, size_t offset, void *out,
+                                          size_t bytes);
 hone_status gguf_put_tensor(gguf_writer *w, const char *name, dtype type, const size_t *ne,
                             uint32_t n_dims);
 /* Writes `path` by way of a temporary file in the same folder, so that an interruption leaves no
- * half file (base/new_file.h). Tensors are produced one at a time, in order; a source's failure
- * ends the writing and is passed on. */
+ * half file (base/new_file.h). Tensors are produced in order, a few megabytes (or one row) at a
+ * time; a source's failure ends the writing and is passed on. */
 hone_status gguf_write(gguf_writer *w, const char *path, gguf_tensor_source source, void *user);
+
+/* Writes the head of a file again that gguf_write has written from the same tensors and keys, whose
+ * values may be others of the same size: for what is known only when the data are there.
+ * HONE_ERR_ARGUMENT where the sizes differ. The caller sees to it that nobody reads meanwhile. */
+hone_status gguf_write_head(gguf_writer *w, const char *path);
 
 #endif

@@ -1,19 +1,24 @@
 /* The GGUF writer. Keys are encoded as they come; tensor descriptions are kept until gguf_write
  * lays the file out and streams it. Always version 3. */
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/fs.h"
 #include "base/mem.h"
 #include "base/new_file.h"
 #include "format/gguf_int.h"
 
 #define MAX_METADATA_BYTES ((size_t)1 << 31)
+#define SLICE_BYTES ((size_t)16 << 20) /* what is held of a tensor at a time, or one row */
 
 typedef struct planned_tensor {
     gguf_string name;
     dtype type;
     uint32_t n_dims;
     size_t ne[TENSOR_MAX_DIMS];
-    size_t bytes;
+    size_t row_bytes, bytes;
 } planned_tensor;
 
 struct gguf_writer {
@@ -194,7 +199,8 @@ static hone_status plan_tensor(planned_tensor *t, const size_t *ne) {
     if (t->n_dims < 1 || t->n_dims > TENSOR_MAX_DIMS)
         return fail(HONE_ERR_ARGUMENT, "%u dimensions, expected 1 to %d", t->n_dims,
                     TENSOR_MAX_DIMS);
-    bool fits = dtype_row_bytes(t->type, ne[0], &t->bytes) && ne[0] > 0;
+    bool fits = dtype_row_bytes(t->type, ne[0], &t->row_bytes) && ne[0] > 0;
+    t->bytes = t->row_bytes;
     t->ne[0] = ne[0];
     for (uint32_t i = 1; i < t->n_dims; i++) {
         fits = fits && ne[i] > 0 && size_mul(t->bytes, ne[i], &t->bytes);
@@ -265,23 +271,40 @@ static hone_status write_padding(new_file *f, size_t written, size_t alignment) 
     return HONE_OK;
 }
 
+/* Whole rows, at least one. */
+static size_t slice_bytes(const planned_tensor *t) {
+    size_t rows = SLICE_BYTES / t->row_bytes;
+    size_t bytes = rows ? rows * t->row_bytes : t->row_bytes;
+    return bytes < t->bytes ? bytes : t->bytes;
+}
+
+static hone_status write_tensor(const gguf_writer *w, size_t index, new_file *f, void *slice,
+                                gguf_tensor_source source, void *user) {
+    const planned_tensor *t = &w->tensors[index];
+    size_t step = slice_bytes(t);
+    for (size_t offset = 0; offset < t->bytes; offset += step) {
+        size_t n = t->bytes - offset < step ? t->bytes - offset : step;
+        TRY(source(user, index, offset, slice, n));
+        TRY(new_file_write(f, slice, n));
+    }
+    return write_padding(f, t->bytes, w->alignment);
+}
+
 static hone_status write_tensors(const gguf_writer *w, new_file *f, gguf_tensor_source source,
                                  void *user) {
     size_t largest = 0;
     for (size_t i = 0; i < w->n_tensors; i++)
-        if (w->tensors[i].bytes > largest) largest = w->tensors[i].bytes;
-    void *data = mem_alloc_aligned(largest, 1);
-    if (!data) return mem_fail("tensor data", largest);
+        if (slice_bytes(&w->tensors[i]) > largest) largest = slice_bytes(&w->tensors[i]);
+    void *slice = mem_alloc_aligned(largest, 1);
+    if (!slice) return mem_fail("tensor data", largest);
     hone_status status = HONE_OK;
     for (size_t i = 0; i < w->n_tensors && status == HONE_OK; i++) {
-        const planned_tensor *t = &w->tensors[i];
-        status = source(user, i, data, t->bytes);
-        if (status == HONE_OK) status = new_file_write(f, data, t->bytes);
-        if (status == HONE_OK) status = write_padding(f, t->bytes, w->alignment);
+        status = write_tensor(w, i, f, slice, source, user);
         if (status != HONE_OK)
-            fail_context(status, "tensor '%.*s'", gguf_shown(t->name), t->name.data);
+            fail_context(status, "tensor '%.*s'", gguf_shown(w->tensors[i].name),
+                         w->tensors[i].name.data);
     }
-    mem_free(data);
+    mem_free(slice);
     return status;
 }
 
@@ -308,6 +331,48 @@ hone_status gguf_write(gguf_writer *w, const char *path, gguf_tensor_source sour
         status = write_file(w, &head, data_bytes, &f, source, user);
         new_file_discard(&f);
     }
+    buf_release(&head);
+    return status;
+}
+
+/* Where the first tensor lies in the file at `path`. */
+static hone_status data_offset(const char *path, size_t *offset) {
+    file_map map;
+    gguf *file = NULL;
+    TRY(file_map_open(&map, path));
+    hone_status status = gguf_parse(&file, map.data, map.size, path, true);
+    if (status == HONE_OK) {
+        const uint8_t *first = map.data + map.size;
+        for (size_t i = 0; i < file->n_tensors; i++)
+            if ((const uint8_t *)file->tensors[i].view.data < first)
+                first = file->tensors[i].view.data;
+        *offset = (size_t)(first - map.data);
+        gguf_close(file);
+    }
+    file_map_release(&map);
+    return status;
+}
+
+static hone_status overwrite_head(const gguf_writer *w, const buf *head, const char *path) {
+    size_t room, needed;
+    TRY(data_offset(path, &room));
+    if (!gguf_align(head->len, w->alignment, &needed) || needed != room)
+        return fail(HONE_ERR_ARGUMENT, "%s: a head of %zu bytes for one of %zu", path, needed, room);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0) return fail(HONE_ERR_IO, "%s: %s", path, strerror(errno));
+    hone_status status = fs_write_all(fd, head->data, head->len, path);
+    if (status == HONE_OK && fsync(fd) != 0)
+        status = fail(HONE_ERR_IO, "%s: cannot flush: %s", path, strerror(errno));
+    close(fd);
+    return status;
+}
+
+hone_status gguf_write_head(gguf_writer *w, const char *path) {
+    buf head;
+    size_t data_bytes = 0;
+    buf_init(&head, MAX_METADATA_BYTES);
+    hone_status status = encode_head(w, &head, &data_bytes);
+    if (status == HONE_OK) status = overwrite_head(w, &head, path);
     buf_release(&head);
     return status;
 }

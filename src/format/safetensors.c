@@ -391,6 +391,10 @@ size_t safetensors_count(const safetensors *st) { return st->n_entries; }
 const safetensors_entry *safetensors_at(const safetensors *st, size_t i) { return &st->entries[i]; }
 size_t safetensors_file_bytes(const safetensors *st) { return st->bytes; }
 
+void safetensors_forget(const safetensors *st) {
+    for (size_t i = 0; i < st->n_parts; i++) file_map_forget(&st->parts[i].map);
+}
+
 const safetensors_entry *safetensors_find(const safetensors *st, const char *name) {
     uint32_t i;
     return strmap_find(&st->names, name, strlen(name), &i) ? &st->entries[i] : NULL;

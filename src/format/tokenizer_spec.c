@@ -9,6 +9,7 @@ void tokenizer_spec_release(tokenizer_spec *spec) {
     mem_free(spec->tokens);
     mem_free(spec->merges);
     mem_free(spec->chat_template);
+    mem_free(spec->texts);
     json_decref(spec->owned);
     *spec = (tokenizer_spec){0};
 }

@@ -6,7 +6,10 @@
 #include <stdatomic.h>
 
 #include "hone/hone.h"
+#include "hone/memory.h"
+#include "infer/speech_tokens.h"
 #include "model/llama.h"
+#include "model/whisper.h"
 #include "text/template.h"
 #include "text/tokenizer.h"
 
@@ -16,9 +19,14 @@ typedef struct step_progress {
     size_t n_rows;   /* of logits, in the session's next_logits */
 } step_progress;
 
+typedef enum model_family { FAMILY_LLAMA, FAMILY_WHISPER } model_family;
+
 struct hone_model {
     model_source source;
-    llama net;
+    model_family family;
+    llama net;       /* FAMILY_LLAMA */
+    whisper speech;  /* FAMILY_WHISPER, and the tokens that it knows */
+    speech_tokens speech_ids;
     tokenizer *tokenizer;
     chat_template *template; /* NULL: none */
     char *template_source;
@@ -31,17 +39,29 @@ struct hone_model {
     pthread_mutex_t lock;
     compute compute;
     llama_scratch scratch;
+    whisper_scratch speech_scratch;
+    atomic_bool speech_cancelled; /* anybody's */
     float *logits; /* [n_logit_floats], of one pass */
     size_t n_logit_floats;
     int32_t *pass_tokens; /* [n_pass_tokens] */
     size_t n_pass_tokens;
     kv_segment *segments;    /* [n_step_items] */
+    lora_group *adapters;    /* [n_step_items] */
     step_progress *progress; /* [n_step_items] */
+    size_t *order;           /* [n_step_items] items in the order of a pass */
     size_t n_step_items;
+};
+
+struct hone_adapter {
+    lora *weights;
+    const hone_model *model; /* only to compare */
+    char *path;
+    hone_adapter_info info;
 };
 
 struct hone_session {
     hone_model *model;
+    lora_set *adapters; /* NULL: none */
     kv_cache kv;
     int32_t *tokens;
     size_t n_tokens, tokens_capacity;
@@ -53,8 +73,23 @@ struct hone_session {
     atomic_bool cancelled;
 };
 
+/* HONE_ERR_UNSUPPORTED, in words, for a model of another family. */
+hone_status model_wants_family(const hone_model *m, model_family family);
+
+#define DEFAULT_CHUNK 512
+/* A pass computes at most this many rows of logits: 64 rows of 150,000 are 38 MB. */
+#define LOGIT_ROWS_PER_PASS 64
+
+/* The layout of a session's cache. */
+hone_status session_kv_layout(kv_layout *layout, const hone_model *m, hone_kv_type kv, bool exact);
+
 /* The logits after the last token, or NULL. */
 const float *session_last_logits(const hone_session *s);
+
+/* Drops what the session holds beyond its common prefix with tokens[n_tokens], of which *n_reused
+ * stay; where all stay, so do the logits of the last one. */
+hone_status session_reuse_prefix(hone_session *s, const int32_t *tokens, size_t n_tokens,
+                                 size_t *n_reused);
 
 /* What the model's files recommend for sampling (docs/sampling.md, defaults). */
 hone_status recommended_sampling(hone_sampling *out, const model_source *s);

@@ -46,11 +46,16 @@ typedef struct type_totals {
     uint64_t n_bytes[DTYPE_LIMIT], n_elements;
 } type_totals;
 
-static void add_to_totals(void *user, const tensor *view, size_t bytes) {
-    type_totals *totals = user;
+static uint64_t count_elements(const tensor *view) {
     uint64_t n = 1;
     for (uint32_t i = 0; i < view->n_dims; i++) n *= view->ne[i];
-    totals->n_elements += n;
+    return n;
+}
+
+static void add_to_totals(void *user, gguf_string name, const tensor *view, size_t bytes) {
+    type_totals *totals = user;
+    (void)name;
+    totals->n_elements += count_elements(view);
     if ((uint32_t)view->type >= DTYPE_LIMIT) return;
     totals->n_tensors[view->type]++;
     totals->n_bytes[view->type] += bytes;
@@ -67,6 +72,29 @@ void hone_model_each_type(const hone_model *model,
             each(user, dtype_get(i)->name, totals.n_tensors[i], totals.n_bytes[i]);
 }
 
+typedef struct tensor_visit {
+    void (*each)(void *user, const char *name, const char *type, uint64_t n_elements,
+                 uint64_t n_bytes);
+    void *user;
+} tensor_visit;
+
+static void visit_tensor(void *user, gguf_string name, const tensor *view, size_t bytes) {
+    const tensor_visit *visit = user;
+    char text[256];
+    bool is_known = (uint32_t)view->type < DTYPE_LIMIT && dtype_get(view->type);
+    snprintf(text, sizeof text, "%.*s", name.n < 255 ? (int)name.n : 255, name.data);
+    visit->each(visit->user, text, is_known ? dtype_get(view->type)->name : "?",
+                count_elements(view), bytes);
+}
+
+void hone_model_each_tensor(const hone_model *model,
+                            void (*each)(void *user, const char *name, const char *type,
+                                         uint64_t n_elements, uint64_t n_bytes),
+                            void *user) {
+    tensor_visit visit = {each, user};
+    source_each(&model->source, visit_tensor, &visit);
+}
+
 static hone_status copy_gguf_text(char **out, const gguf *file, const char *key) {
     gguf_string text = {"", 0};
     if (file) gguf_get_string(file, key, &text);
@@ -74,8 +102,53 @@ static hone_status copy_gguf_text(char **out, const gguf *file, const char *key)
     return *out ? HONE_OK : mem_fail(key, text.n);
 }
 
+static void add_matrix(hone_model_info *info, uint64_t *ops, const tensor *w) {
+    info->step_bytes += w->ne[1] * w->row_bytes;
+    *ops += 2 * (uint64_t)w->ne[0] * w->ne[1];
+}
+
+static void describe_work(hone_model_info *info, const llama *m) {
+    for (size_t i = 0; i < m->h.n_layers; i++) {
+        const llama_layer *l = &m->layers[i];
+        const tensor *matrices[] = {&l->q, &l->k, &l->v, &l->attn_out, &l->gate, &l->up, &l->down};
+        for (size_t j = 0; j < sizeof matrices / sizeof *matrices; j++)
+            add_matrix(info, &info->token_ops, matrices[j]);
+    }
+    add_matrix(info, &info->logits_ops, &m->output);
+}
+
+static void describe_llama(hone_model_info *info, const llama *m) {
+    const hparams *h = &m->h;
+    describe_work(info, m);
+    info->architecture = h->architecture;
+    info->kv_bytes_per_token = (uint64_t)h->n_layers * 2 * h->n_kv_heads * h->head_dim * 2;
+    info->n_vocab = h->n_vocab;
+    info->n_context = h->n_context;
+    info->n_layers = h->n_layers;
+    info->n_embedding = h->n_embd;
+    info->n_heads = h->n_heads;
+    info->n_kv_heads = h->n_kv_heads;
+    info->head_dim = h->head_dim;
+    info->n_feed_forward = h->n_ff;
+    info->takes_text = true;
+}
+
+/* The decoder's numbers; the encoder's are alike. */
+static void describe_whisper(hone_model_info *info, const whisper_hparams *h) {
+    const whisper_stack *s = &h->decoder;
+    info->architecture = "whisper";
+    info->kv_bytes_per_token = (uint64_t)s->n_layers * 2 * s->n_embd * 2;
+    info->n_vocab = h->n_vocab;
+    info->n_context = s->n_context;
+    info->n_layers = s->n_layers;
+    info->n_embedding = s->n_embd;
+    info->n_heads = info->n_kv_heads = s->n_heads;
+    info->head_dim = s->n_embd / s->n_heads;
+    info->n_feed_forward = s->n_ff;
+    info->takes_audio = true;
+}
+
 static hone_status describe(hone_model *m) {
-    const hparams *h = &m->net.h;
     const gguf *file = m->source.gguf;
     TRY(copy_gguf_text(&m->name, file, "general.name"));
     TRY(copy_gguf_text(&m->license, file, "general.license"));
@@ -85,27 +158,26 @@ static hone_status describe(hone_model *m) {
     for (uint32_t i = 1; i < DTYPE_LIMIT; i++)
         if (totals.n_bytes[i] > totals.n_bytes[widest]) widest = i;
     m->info = (hone_model_info){
-        .architecture = h->architecture,
         .name = m->name,
         .license = m->license,
         .weight_type = dtype_get(widest)->name,
         .n_parameters = totals.n_elements,
         .file_bytes = source_file_bytes(&m->source),
-        .kv_bytes_per_token = (uint64_t)h->n_layers * 2 * h->n_kv_heads * h->head_dim * 2,
-        .n_vocab = h->n_vocab,
-        .n_context = h->n_context,
-        .n_layers = h->n_layers,
-        .n_embedding = h->n_embd,
-        .n_heads = h->n_heads,
-        .n_kv_heads = h->n_kv_heads,
-        .head_dim = h->head_dim,
-        .n_feed_forward = h->n_ff,
         .n_threads = pool_threads(m->compute.pool),
         .instruction_set = m->compute.k->name,
-        .takes_text = true,
         .has_chat_template = m->template != NULL,
     };
+    if (m->family == FAMILY_WHISPER) describe_whisper(&m->info, &m->speech.h);
+    else describe_llama(&m->info, &m->net);
     return HONE_OK;
+}
+
+hone_status model_wants_family(const hone_model *m, model_family family) {
+    if (m->family == family) return HONE_OK;
+    return fail(HONE_ERR_UNSUPPORTED,
+                family == FAMILY_WHISPER ? "%s takes text, not audio: a Whisper model is needed"
+                                         : "%s is a model for speech: it transcribes audio and "
+                                           "takes no text", m->source.path);
 }
 
 /* --- text --- */
@@ -121,9 +193,10 @@ static hone_status token_text(char **out, const tokenizer_spec *spec, int32_t id
 }
 
 static hone_status open_text(hone_model *m, const tokenizer_spec *spec) {
-    if (spec->n_tokens > m->net.h.n_vocab)
+    size_t n_vocab = m->family == FAMILY_WHISPER ? m->speech.h.n_vocab : m->net.h.n_vocab;
+    if (spec->n_tokens > n_vocab)
         return fail(HONE_ERR_FORMAT, "%s: the tokenizer has %zu tokens, the embedding %zu rows",
-                    m->source.path, spec->n_tokens, m->net.h.n_vocab);
+                    m->source.path, spec->n_tokens, n_vocab);
     hone_status status = tokenizer_open(&m->tokenizer, spec);
     if (status != HONE_OK) return fail_context(status, "%s", m->source.path);
     TRY(token_text(&m->bos_text, spec, spec->bos));
@@ -138,30 +211,35 @@ static hone_status open_text(hone_model *m, const tokenizer_spec *spec) {
     return status == HONE_ERR_MEMORY ? status : HONE_OK;
 }
 
-static hone_status open_parts(hone_model *m, const char *path, int n_threads) {
+static hone_status open_parts(hone_model *m, const char *path, const hone_model_options *o) {
     struct stat st;
-    if (stat(path, &st) == 0 && S_ISREG(st.st_mode)) TRY(check_memory(path, (uint64_t)st.st_size));
+    bool sized = !o->describe_only && stat(path, &st) == 0 && S_ISREG(st.st_mode);
+    if (sized) TRY(check_memory(path, (uint64_t)st.st_size));
     TRY(source_open(&m->source, path));
-    TRY(check_memory(path, source_file_bytes(&m->source)));
-    TRY(llama_open(&m->net, &m->source));
+    if (!o->describe_only) TRY(check_memory(path, source_file_bytes(&m->source)));
+    m->family = whisper_is(&m->source) ? FAMILY_WHISPER : FAMILY_LLAMA;
+    TRY(m->family == FAMILY_WHISPER ? whisper_open(&m->speech, &m->source)
+                                    : llama_open(&m->net, &m->source));
+    int n_threads = o->n_threads > 0 ? o->n_threads : cpu_choose_threads().n_threads;
     TRY(compute_init(&m->compute, n_threads));
     tokenizer_spec spec;
-    TRY(m->source.gguf ? tokenizer_spec_from_gguf(&spec, m->source.gguf, path)
-                       : tokenizer_spec_from_folder(&spec, path));
+    TRY(source_tokenizer(&m->source, &spec));
     hone_status status = open_text(m, &spec);
     tokenizer_spec_release(&spec);
     TRY(status);
+    if (m->family == FAMILY_WHISPER)
+        TRY(speech_tokens_init(&m->speech_ids, m->tokenizer, &m->speech.h));
     TRY(recommended_sampling(&m->recommended, &m->source));
     return describe(m);
 }
 
 hone_status hone_model_open(hone_model **model, const char *path,
                             const hone_model_options *options) {
-    int n_threads = options && options->n_threads > 0 ? options->n_threads : cpu_usable_count();
+    const hone_model_options usual = {0};
     hone_model *m = mem_calloc(1, sizeof *m);
     if (!m) return mem_fail("model", sizeof *m);
     pthread_mutex_init(&m->lock, NULL);
-    hone_status status = open_parts(m, path, n_threads);
+    hone_status status = open_parts(m, path, options ? options : &usual);
     if (status != HONE_OK) {
         hone_model_close(m);
         return status;
@@ -177,11 +255,16 @@ void hone_model_close(hone_model *m) {
     compute_release(&m->compute);
     llama_scratch_release(&m->scratch);
     llama_release(&m->net);
+    whisper_scratch_release(&m->speech_scratch);
+    speech_tokens_release(&m->speech_ids);
+    whisper_release(&m->speech);
     source_release(&m->source);
     mem_free(m->logits);
     mem_free(m->pass_tokens);
     mem_free(m->segments);
+    mem_free(m->adapters);
     mem_free(m->progress);
+    mem_free(m->order);
     mem_free(m->template_source);
     mem_free(m->bos_text);
     mem_free(m->eos_text);

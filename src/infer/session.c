@@ -5,27 +5,29 @@
 #include "infer/engine.h"
 #include "infer/sampler.h"
 
-#define DEFAULT_CHUNK 512
-/* A pass computes at most this many rows of logits: 64 rows of 150,000 are 38 MB. */
-#define LOGIT_ROWS_PER_PASS 64
-
 /* --- life --- */
+
+hone_status session_kv_layout(kv_layout *layout, const hone_model *m, hone_kv_type kv, bool exact) {
+    static const dtype types[] = {
+        [HONE_KV_F16] = DTYPE_F16, [HONE_KV_F32] = DTYPE_F32, [HONE_KV_Q8_0] = DTYPE_Q8_0};
+    const hparams *h = &m->net.h;
+    if ((unsigned)kv >= sizeof types / sizeof *types)
+        return fail(HONE_ERR_ARGUMENT, "unknown cache type %d", (int)kv);
+    return kv_layout_init(layout, exact ? DTYPE_F32 : types[kv], h->n_layers, h->n_kv_heads,
+                          h->head_dim);
+}
 
 hone_status hone_session_open(hone_session **session, hone_model *model,
                               const hone_session_options *options) {
-    static const dtype types[] = {
-        [HONE_KV_F16] = DTYPE_F16, [HONE_KV_F32] = DTYPE_F32, [HONE_KV_Q8_0] = DTYPE_Q8_0};
+    TRY(model_wants_family(model, FAMILY_LLAMA));
     hone_session_options o = options ? *options : (hone_session_options){0};
     const hparams *h = &model->net.h;
     if (o.n_context > h->n_context)
         return fail(HONE_ERR_ARGUMENT,
                     "a context of %zu tokens is too long: this model was made for at most %zu",
                     o.n_context, h->n_context);
-    if ((unsigned)o.kv >= sizeof types / sizeof *types)
-        return fail(HONE_ERR_ARGUMENT, "unknown cache type %d", (int)o.kv);
     kv_layout layout;
-    TRY(kv_layout_init(&layout, o.exact ? DTYPE_F32 : types[o.kv], h->n_layers, h->n_kv_heads,
-                       h->head_dim));
+    TRY(session_kv_layout(&layout, model, o.kv, o.exact));
     hone_session *s = mem_calloc(1, sizeof *s);
     if (!s) return mem_fail("session", sizeof *s);
     s->model = model;
@@ -40,6 +42,7 @@ hone_status hone_session_open(hone_session **session, hone_model *model,
 
 void hone_session_close(hone_session *s) {
     if (!s) return;
+    lora_set_release(s->adapters);
     kv_release(&s->kv);
     mem_free(s->tokens);
     mem_free(s->logits);
@@ -92,6 +95,7 @@ hone_status hone_session_fork(hone_session **child, const hone_session *parent) 
     s->n_context = parent->n_context;
     s->prefill_chunk = parent->prefill_chunk;
     s->exact = parent->exact;
+    s->adapters = lora_set_share(parent->adapters);
     hone_status status = copy_into(s, parent);
     if (status != HONE_OK) {
         hone_session_close(s);
@@ -195,18 +199,38 @@ static hone_status reserve_lists(stepping *st) {
         kv_segment *segments = mem_realloc(m->segments, st->n_items, sizeof *segments);
         if (!segments) return mem_fail("step", st->n_items * sizeof *segments);
         m->segments = segments;
+        lora_group *adapters = mem_realloc(m->adapters, st->n_items, sizeof *adapters);
+        if (!adapters) return mem_fail("step", st->n_items * sizeof *adapters);
+        m->adapters = adapters;
         step_progress *progress = mem_realloc(m->progress, st->n_items, sizeof *progress);
         if (!progress) return mem_fail("step", st->n_items * sizeof *progress);
         m->progress = progress;
+        size_t *order = mem_realloc(m->order, st->n_items, sizeof *order);
+        if (!order) return mem_fail("step", st->n_items * sizeof *order);
+        m->order = order;
         m->n_step_items = st->n_items;
     }
     memset(m->progress, 0, st->n_items * sizeof *m->progress);
     return HONE_OK;
 }
 
+/* Items with the same adapters follow each other in a pass, so that these are read once. */
+static void order_items(stepping *st) {
+    size_t *order = st->model->order, n = 0;
+    for (size_t i = 0; i < st->n_items; i++) {
+        const lora_set *set = st->items[i].session->adapters;
+        size_t at = n++;
+        while (at > 0 && !lora_set_equal(st->items[order[at - 1]].session->adapters, set)) at--;
+        if (at == 0) at = n - 1; /* the first with this set */
+        memmove(order + at + 1, order + at, (n - 1 - at) * sizeof *order);
+        order[at] = i;
+    }
+}
+
 /* All memory that the step will need, so that nothing can fail half-way but the computation. */
 static hone_status reserve_step(stepping *st) {
     TRY(reserve_lists(st));
+    order_items(st);
     size_t n_vocab = st->model->net.h.n_vocab, n_rows = 0;
     for (size_t i = 0; i < st->n_items; i++) {
         hone_session *s = st->items[i].session;
@@ -223,10 +247,22 @@ static hone_status reserve_step(stepping *st) {
     return status;
 }
 
-/* Takes tokens from the items, in order, until the pass is full. */
+/* Says that the last n_tokens of the pass belong to the session. */
+static void add_adapters(hone_model *m, llama_batch *b, const hone_session *s, size_t n_tokens) {
+    size_t first = b->n_tokens - n_tokens;
+    lora_group *last = b->n_adapters ? &m->adapters[b->n_adapters - 1] : NULL;
+    if (!s->adapters) return;
+    if (last && last->first + last->n_tokens == first && lora_set_equal(last->set, s->adapters))
+        last->n_tokens += n_tokens;
+    else
+        m->adapters[b->n_adapters++] = (lora_group){first, n_tokens, s->adapters};
+}
+
+/* Takes tokens from the items, in the model's order, until the pass is full. */
 static void fill_pass(stepping *st, llama_batch *b) {
     hone_model *m = st->model;
-    for (size_t i = 0; i < st->n_items && b->n_tokens < st->chunk; i++) {
+    for (size_t turn = 0; turn < st->n_items && b->n_tokens < st->chunk; turn++) {
+        size_t i = m->order[turn];
         const hone_step_item *item = &st->items[i];
         size_t *done = &m->progress[i].n_tokens;
         size_t take = item->n_tokens - *done, room = st->chunk - b->n_tokens;
@@ -249,6 +285,7 @@ static void fill_pass(stepping *st, llama_batch *b) {
             m->pass_tokens[b->n_tokens + t] = item->tokens[*done + t];
         }
         b->n_tokens += take;
+        add_adapters(m, b, item->session, take);
         *done += take;
     }
 }
@@ -267,6 +304,7 @@ static hone_status run_pass(stepping *st, bool *more) {
     hone_model *m = st->model;
     size_t n_vocab = m->net.h.n_vocab;
     llama_batch b = {.tokens = m->pass_tokens, .segments = m->segments, .logit_rows = st->rows,
+                     .adapters = m->adapters,
                      .exact = st->items[0].session->exact, .logits = m->logits,
                      .cancelled = any_cancelled, .user = st};
     fill_pass(st, &b);
@@ -335,8 +373,8 @@ static size_t common_prefix(const hone_session *s, const int32_t *tokens, size_t
     return same;
 }
 
-hone_status hone_prefill(hone_session *s, const int32_t *tokens, size_t n_tokens, size_t *n_reused,
-                         void (*progress)(void *user, size_t done, size_t total), void *user) {
+hone_status session_reuse_prefix(hone_session *s, const int32_t *tokens, size_t n_tokens,
+                                 size_t *n_reused) {
     if (n_tokens == 0) return fail(HONE_ERR_ARGUMENT, "an empty prompt");
     if (n_tokens > s->n_context)
         return fail(HONE_ERR_CONTEXT_FULL, "the prompt has %zu tokens, the context holds %zu",
@@ -345,7 +383,14 @@ hone_status hone_prefill(hone_session *s, const int32_t *tokens, size_t n_tokens
     size_t done = common_prefix(s, tokens, n_tokens);
     bool has_logits = done == s->n_tokens && s->n_rows > 0;
     if (done == n_tokens && !has_logits) done--; /* the last one again, for its logits */
-    TRY(hone_session_rewind(s, done));
+    *n_reused = done;
+    return hone_session_rewind(s, done);
+}
+
+hone_status hone_prefill(hone_session *s, const int32_t *tokens, size_t n_tokens, size_t *n_reused,
+                         void (*progress)(void *user, size_t done, size_t total), void *user) {
+    size_t done;
+    TRY(session_reuse_prefix(s, tokens, n_tokens, &done));
     if (n_reused) *n_reused = done;
     while (done < n_tokens) {
         size_t n = n_tokens - done < s->prefill_chunk ? n_tokens - done : s->prefill_chunk;

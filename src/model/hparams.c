@@ -27,6 +27,13 @@ static hone_status find_architecture(const architecture **out, const char *path,
                 (int)(n < 64 ? n : 64), name);
 }
 
+bool hparams_gguf_interleaves(const char *name) {
+    for (size_t i = 0; i < sizeof architectures / sizeof *architectures; i++)
+        if (strcmp(architectures[i].name, name) == 0)
+            return architectures[i].gguf_interleaved;
+    return false;
+}
+
 /* --- GGUF --- */
 
 typedef struct key_reader {

@@ -33,6 +33,20 @@ typedef struct hparams {
  * HONE_ERR_FORMAT a key that is missing or out of range. `divisors` points into the source. */
 hone_status hparams_read(hparams *h, const model_source *s);
 
+/* Whether converters to GGUF put the rows of q and k into neighbouring pairs (rope.interleaved of
+ * such a file). `name` is the architecture's. */
+bool hparams_gguf_interleaves(const char *name);
+
+/* The rows of q and k of one head, `head_dim` of them, lie as halves (row i turns with row i +
+ * head_dim / 2) or as neighbouring pairs (2i with 2i + 1). The row among halves that is row `row`
+ * among pairs, and the way back; rows count through all heads. */
+size_t rope_row_among_halves(size_t row, size_t head_dim);
+size_t rope_row_among_pairs(size_t row, size_t head_dim);
+
+/* By how much Llama 3's scaling divides the frequency of a pair, rounded as llama.cpp's converter
+ * does; counts factor, original_context and the two frequency factors of `rope`. */
+float rope_llama3_divisor(const rope_params *rope, float frequency);
+
 /* frequencies[n_dims / 2]: angle of pair i at position t = t · frequencies[i]; *amplitude
  * multiplies cos and sin (docs/formats.md, RoPE scaling). */
 void rope_frequencies(const rope_params *rope, float *frequencies, float *amplitude);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "tensor/blocks.h"
 
 /* The header takes one cache line, so that the rows behind it stay aligned. */
 struct kv_page {
@@ -32,6 +33,7 @@ static void page_release(kv_page *page) {
 static hone_status page_open(kv_page **out, const kv_layout *l) {
     kv_page *page = mem_alloc_aligned(1, sizeof *page + l->page_bytes);
     if (!page) return mem_fail("key/value cache page", l->page_bytes);
+    memset(page->rows, 0, l->page_bytes);
     atomic_init(&page->n_owners, 1);
     *out = page;
     return HONE_OK;
@@ -89,10 +91,44 @@ void kv_truncate(kv_cache *c, size_t n_positions) {
     while (c->n_pages > pages_for(n_positions)) page_release(c->pages[--c->n_pages]);
 }
 
+size_t kv_page_bytes(const kv_layout *l) { return sizeof(kv_page) + l->page_bytes; }
+
 size_t kv_bytes(const kv_cache *c) { return c->n_pages * c->layout.page_bytes; }
 
-void *kv_rows(const kv_cache *c, size_t page, size_t layer, int which, size_t head) {
+void *kv_block(const kv_cache *c, size_t page, size_t layer, int which, size_t head) {
     const kv_layout *l = &c->layout;
-    size_t row = ((layer * 2 + (size_t)which) * l->n_kv_heads + head) * KV_PAGE;
-    return c->pages[page]->rows + row * l->row_bytes;
+    size_t block = (layer * 2 + (size_t)which) * l->n_kv_heads + head;
+    return c->pages[page]->rows + block * KV_BLOCK * l->row_bytes;
+}
+
+/* to[i · KV_BLOCK] = from[i] for n elements of `bytes` bytes. */
+static void write_column(uint8_t *to, const uint8_t *from, size_t n, const size_t bytes) {
+    for (size_t i = 0; i < n; i++) memcpy(to + i * KV_BLOCK * bytes, from + i * bytes, bytes);
+}
+
+static void write_q8_0(const kv_layout *l, uint8_t *block, size_t i, int which, const void *row) {
+    const block_q8_0 *from = row;
+    uint8_t *scales = block + l->head_dim * KV_BLOCK;
+    for (size_t g = 0; g < l->head_dim / 32; g++) {
+        if (which == KV_KEYS)
+            write_column(block + 32 * g * KV_BLOCK + i, (const uint8_t *)from[g].qs, 32, 1);
+        else
+            memcpy(block + i * l->head_dim + 32 * g, from[g].qs, 32);
+        memcpy(scales + 2 * (g * KV_BLOCK + i), &from[g].d, 2);
+    }
+}
+
+void kv_write(kv_cache *c, size_t position, size_t layer, int which, size_t head,
+              const void *row) {
+    const kv_layout *l = &c->layout;
+    uint8_t *block = kv_block(c, position / KV_PAGE, layer, which, head);
+    size_t i = position % KV_PAGE;
+    if (l->type == DTYPE_Q8_0)
+        write_q8_0(l, block, i, which, row);
+    else if (which == KV_VALUES)
+        memcpy(block + i * l->row_bytes, row, l->row_bytes);
+    else if (l->type == DTYPE_F16)
+        write_column(block + 2 * i, row, l->head_dim, 2);
+    else
+        write_column(block + 4 * i, row, l->head_dim, 4);
 }

@@ -1,15 +1,15 @@
 /* The key/value cache: pages of KV_PAGE positions, shared by reference between forks.
  *
- * A page holds all layers: for each layer first the keys, then the values, each as [n_kv_heads,
- * KV_PAGE, head_dim] in the cache's type, so that one head's rows of one page lie back to back. A
- * page with more than one owner is copied before it is written. */
+ * A page holds all layers: for each layer first the keys, then the values, each as n_kv_heads blocks
+ * (KV_BLOCK in tensor/kernels.h says how a block lies). A page with more than one owner is copied
+ * before it is written. Positions that were never written hold zeros. */
 #ifndef MODEL_KV_H
 #define MODEL_KV_H
 
 #include "base/status.h"
-#include "tensor/dtype.h"
+#include "tensor/kernels.h"
 
-#define KV_PAGE 64
+#define KV_PAGE KV_BLOCK
 
 typedef struct kv_layout {
     dtype type; /* F32, F16 or Q8_0 */
@@ -43,10 +43,15 @@ hone_status kv_reserve(kv_cache *c, size_t begin, size_t end);
 void kv_truncate(kv_cache *c, size_t n_positions);
 
 size_t kv_bytes(const kv_cache *c);
+/* Memory of one page, its header included. */
+size_t kv_page_bytes(const kv_layout *l);
 
 enum { KV_KEYS = 0, KV_VALUES = 1 };
 
-/* The first row of a page for one layer and head; KV_PAGE rows of row_bytes follow each other. */
-void *kv_rows(const kv_cache *c, size_t page, size_t layer, int which, size_t head);
+/* One head's keys or values of a page. Caches that share the page get the same pointer. */
+void *kv_block(const kv_cache *c, size_t page, size_t layer, int which, size_t head);
+
+/* Puts a row of row_bytes, made by the kernels' store_row, to its place. */
+void kv_write(kv_cache *c, size_t position, size_t layer, int which, size_t head, const void *row);
 
 #endif

@@ -123,6 +123,15 @@ void llama_release(llama *m) {
     *m = (llama){0};
 }
 
+tensor *llama_matrix(llama *m, size_t i) {
+    if (i < 2) return i == 0 ? &m->embedding : &m->output;
+    size_t layer = (i - 2) / 7;
+    if (layer >= m->h.n_layers) return NULL;
+    llama_layer *l = &m->layers[layer];
+    tensor *const matrices[] = {&l->q, &l->k, &l->v, &l->attn_out, &l->gate, &l->up, &l->down};
+    return matrices[(i - 2) % 7];
+}
+
 /* --- the forward pass --- */
 
 /* Everything a pass writes, for T tokens. */
@@ -131,12 +140,14 @@ typedef struct pass {
     compute *c;
     const llama_batch *b;
     rope_table rope;
+    attention_plan plan;
     float *x;               /* [T, embd] the residual stream */
     float *h;               /* [T, embd] after a norm */
     float *q, *k, *v;       /* [T, heads · head_dim], [T, kv_heads · head_dim] twice */
-    float *att;             /* [T, heads · head_dim] */
+    float *att, *att_parts; /* [T, heads · head_dim], and op_attention's memory */
     float *gate, *up;       /* [T, ff] */
     void *quantised;        /* activations_bytes for [T, widest input] */
+    lora_batch adapters;
 } pass;
 
 void llama_scratch_release(llama_scratch *s) {
@@ -150,8 +161,9 @@ static size_t widest_input(const hparams *h) {
     return n < h->n_ff ? h->n_ff : n;
 }
 
-/* Cuts the scratch memory into the pass's arrays, each on a cache line of its own. */
-static hone_status lay_out(pass *p, llama_scratch *scratch, float **cosines, float **sines) {
+/* Cuts the memory into the pass's arrays, each on a cache line of its own; with NULL it only counts.
+ * Returns the number of floats. */
+static size_t cut_memory(pass *p, float *memory, float **cosines, float **sines) {
     const hparams *h = &p->m->h;
     size_t n = p->b->n_tokens, heads = h->n_heads * h->head_dim, kv = h->n_kv_heads * h->head_dim;
     size_t half = h->rope.n_dims / 2, widest = (widest_input(h) + 31) / 32 * 32;
@@ -162,34 +174,41 @@ static hone_status lay_out(pass *p, llama_scratch *scratch, float **cosines, flo
         {&p->x, n * h->n_embd},   {&p->h, n * h->n_embd},     {&p->q, n * heads},
         {&p->k, n * kv},          {&p->v, n * kv},            {&p->att, n * heads},
         {&p->gate, n * h->n_ff},  {&p->up, n * h->n_ff},      {cosines, n * half},
-        {sines, n * half},        {&p->quantised, activations_bytes(n, widest) / sizeof(float)},
+        {sines, n * half},        {&p->att_parts, p->plan.n_part_floats},
+        {&p->quantised, activations_bytes(n, widest) / sizeof(float)},
+        {&p->adapters.low, lora_low_floats(p->b->adapters, p->b->n_adapters, n)},
     };
-    size_t n_arrays = sizeof arrays / sizeof *arrays, total = 0;
-    for (size_t i = 0; i < n_arrays; i++) total += (arrays[i].n_floats + 15) / 16 * 16;
+    size_t total = 0;
+    for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) {
+        float *place = memory + total;
+        if (memory) memcpy(arrays[i].where, &place, sizeof place);
+        total += (arrays[i].n_floats + 15) / 16 * 16;
+    }
+    return total;
+}
+
+static hone_status lay_out(pass *p, llama_scratch *scratch, float **cosines, float **sines) {
+    size_t total = cut_memory(p, NULL, cosines, sines);
     if (total > scratch->n_floats) {
         llama_scratch_release(scratch);
         scratch->memory = mem_alloc_aligned(total, sizeof(float));
         if (!scratch->memory) return mem_fail("activations", total * sizeof(float));
         scratch->n_floats = total;
     }
-    float *next = scratch->memory;
-    for (size_t i = 0; i < n_arrays; i++) {
-        memcpy(arrays[i].where, &next, sizeof next);
-        next += (arrays[i].n_floats + 15) / 16 * 16;
-    }
+    cut_memory(p, scratch->memory, cosines, sines);
     return HONE_OK;
 }
 
-/* Several products of x[n_tokens, n_in]; 8-bit activations unless the batch is exact. */
+/* 8-bit activations unless the batch is exact. */
 static void products(pass *p, const float *x, size_t n_tokens, size_t n_in, const linear *jobs,
                      size_t n_jobs) {
-    bool quantised = false;
-    for (size_t i = 0; i < n_jobs && !p->b->exact; i++)
-        quantised = quantised || matmul_can_quantise(jobs[i].w);
-    activations a;
-    activations_init(&a, x, n_tokens, n_in, quantised ? p->quantised : NULL);
-    op_quantise(p->c, &a);
-    op_linear(p->c, &a, jobs, n_jobs);
+    op_products(p->c, x, n_tokens, n_in, jobs, n_jobs, p->b->exact ? NULL : p->quantised);
+}
+
+/* Adds what adapters change to parts `first` … of a layer, which are products of x. */
+static void adapt(pass *p, size_t layer, lora_part first, size_t n_parts, const float *x,
+                  float *const *y) {
+    op_lora(p->c, &p->adapters, layer, first, n_parts, p->b->n_tokens, x, y);
 }
 
 static void add_rows(float *x, const float *y, size_t n) {
@@ -206,11 +225,12 @@ static void attention_block(pass *p, size_t index) {
              (linear[]){{&layer->q, layer->q_bias, p->q, heads},
                         {&layer->k, layer->k_bias, p->k, kv},
                         {&layer->v, layer->v_bias, p->v, kv}}, 3);
-    op_rope(p->c, p->q, n, h->n_heads, h->head_dim, &p->rope);
-    op_rope(p->c, p->k, n, h->n_kv_heads, h->head_dim, &p->rope);
-    op_kv_store(p->c, b->segments, b->n_segments, index, p->k, p->v);
-    op_attention(p->c, b->segments, b->n_segments, index, h->n_heads, p->q, p->att);
+    adapt(p, index, LORA_Q, 3, p->h, (float *[]){p->q, p->k, p->v});
+    op_rope_and_store(p->c, b->segments, b->n_segments, index, &p->rope, h->n_heads, p->q, p->k,
+                      p->v);
+    op_attention(p->c, &p->plan, index, p->q, p->att, p->att_parts);
     products(p, p->att, n, heads, &(linear){&layer->attn_out, NULL, p->h, h->n_embd}, 1);
+    adapt(p, index, LORA_OUT, 1, p->att, &p->h);
     add_rows(p->x, p->h, n * h->n_embd);
 }
 
@@ -222,8 +242,10 @@ static void feed_forward_block(pass *p, size_t index) {
     products(p, p->h, n, h->n_embd,
              (linear[]){{&layer->gate, NULL, p->gate, h->n_ff},
                         {&layer->up, NULL, p->up, h->n_ff}}, 2);
+    adapt(p, index, LORA_GATE, 2, p->h, (float *[]){p->gate, p->up});
     op_silu_mul(p->c, p->gate, p->up, n, h->n_ff);
     products(p, p->gate, n, h->n_ff, &(linear){&layer->down, NULL, p->h, h->n_embd}, 1);
+    adapt(p, index, LORA_DOWN, 1, p->gate, &p->h);
     add_rows(p->x, p->h, n * h->n_embd);
 }
 
@@ -239,27 +261,47 @@ static void head(pass *p) {
              &(linear){&p->m->output, NULL, b->logits, h->n_vocab}, 1);
 }
 
-static hone_status reserve_thread_scratch(const llama *m, compute *c, const llama_batch *b) {
-    size_t most = attention_scratch_bytes(m->h.n_heads, &b->segments[0].kv->layout);
+/* What a thread needs for every product and, in bytes, for attention. */
+static size_t thread_scratch(const llama *m, size_t n_tokens, size_t attention) {
+    size_t most = attention;
     for (size_t i = 0; i <= m->h.n_layers; i++) {
         const llama_layer *l = i < m->h.n_layers ? &m->layers[i] : NULL;
         const tensor *matrices[] = {l ? &l->q : &m->output, l ? &l->k : NULL, l ? &l->v : NULL,
                                     l ? &l->attn_out : NULL, l ? &l->gate : NULL,
                                     l ? &l->up : NULL, l ? &l->down : NULL};
         for (size_t j = 0; j < sizeof matrices / sizeof *matrices; j++) {
-            size_t bytes = matrices[j] ? matmul_scratch_bytes(matrices[j], b->n_tokens) : 0;
+            size_t bytes = matrices[j] ? matmul_scratch_bytes(matrices[j], n_tokens) : 0;
             if (bytes > most) most = bytes;
         }
     }
-    return compute_reserve(c, most);
+    return most;
+}
+
+size_t llama_vector_bytes(const llama *m) {
+    const hparams *h = &m->h;
+    size_t biases = h->qkv_bias ? (h->n_heads + 2 * h->n_kv_heads) * h->head_dim : 0;
+    size_t n_floats = h->n_layers * (2 * h->n_embd + biases) + h->n_embd + h->rope.n_dims / 2;
+    return n_floats * sizeof(float) + h->n_layers * sizeof *m->layers;
+}
+
+void llama_forward_bytes(const llama *m, const compute *c, const kv_segment *segment,
+                         size_t *scratch, size_t *per_thread) {
+    const llama_batch b = {.n_tokens = segment->n_tokens, .segments = segment, .n_segments = 1};
+    pass p = {.m = m, .b = &b};
+    float *cosines, *sines;
+    attention_plan_init(&p.plan, c, segment, 1, m->h.n_heads);
+    *scratch = cut_memory(&p, NULL, &cosines, &sines) * sizeof(float);
+    *per_thread = thread_scratch(m, segment->n_tokens, p.plan.scratch_bytes);
 }
 
 hone_status llama_forward(const llama *m, compute *c, llama_scratch *scratch,
                           const llama_batch *b) {
     const hparams *h = &m->h;
-    pass p = {.m = m, .c = c, .b = b};
+    pass p = {.m = m, .c = c, .b = b,
+              .adapters = {.groups = b->adapters, .n_groups = b->n_adapters}};
     float *cosines, *sines;
-    TRY(reserve_thread_scratch(m, c, b));
+    attention_plan_init(&p.plan, c, b->segments, b->n_segments, h->n_heads);
+    TRY(compute_reserve(c, thread_scratch(m, b->n_tokens, p.plan.scratch_bytes)));
     TRY(lay_out(&p, scratch, &cosines, &sines));
     rope_table_fill(cosines, sines, m->rope_frequencies, m->rope_amplitude, h->rope.n_dims,
                     b->segments, b->n_segments);

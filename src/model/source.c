@@ -5,11 +5,24 @@
 #include <sys/stat.h>
 
 #include "base/mem.h"
+#include "base/strmap.h"
+#include "format/pytorch.h"
+#include "format/whisper_ggml.h"
+#include "model/whisper_files.h"
 
 #define MAX_CONFIG_BYTES (16u << 20)
 
+static bool has_file(const char *folder, const char *name) {
+    char path[4096];
+    struct stat st;
+    return (size_t)snprintf(path, sizeof path, "%s/%s", folder, name) < sizeof path &&
+           stat(path, &st) == 0;
+}
+
 static hone_status open_folder(model_source *s, const char *path) {
     buf name;
+    if (has_file(path, "model.bin") && !has_file(path, "model.safetensors"))
+        return source_open_ct2(s);
     buf_init(&name, 65536);
     hone_status status = buf_add_format(&name, "%s/config.json", path);
     if (status == HONE_OK) status = json_parse_file(&s->config, name.data, MAX_CONFIG_BYTES);
@@ -23,13 +36,29 @@ static hone_status open_folder(model_source *s, const char *path) {
     return safetensors_open(&s->folder, path);
 }
 
+/* Files are known by their first bytes; what is none of the others is a GGUF file or an error. */
+static hone_status open_file(model_source *s) {
+    file_map map;
+    TRY(file_map_open(&map, s->path));
+    bool checkpoint = pytorch_is(map.data, map.size);
+    if (!checkpoint && !whisper_ggml_is(map.data, map.size)) {
+        file_map_release(&map);
+        return gguf_open(&s->gguf, s->path);
+    }
+    hone_status status = checkpoint ? source_open_pytorch(s, &map)
+                                    : source_open_whisper_ggml(s, &map);
+    if (s->raw) tensor_table_keep_map(s->raw, &map);
+    else file_map_release(&map);
+    return status;
+}
+
 hone_status source_open(model_source *s, const char *path) {
     *s = (model_source){0};
     s->path = mem_copy_string(path, strlen(path));
     if (!s->path) return mem_fail("path", strlen(path));
     struct stat st;
     bool is_folder = stat(path, &st) == 0 && S_ISDIR(st.st_mode);
-    hone_status status = is_folder ? open_folder(s, path) : gguf_open(&s->gguf, path);
+    hone_status status = is_folder ? open_folder(s, path) : open_file(s);
     if (status != HONE_OK) source_release(s);
     return status;
 }
@@ -37,45 +66,41 @@ hone_status source_open(model_source *s, const char *path) {
 void source_release(model_source *s) {
     gguf_close(s->gguf);
     safetensors_close(s->folder);
+    tensor_table_close(s->table);
+    tensor_table_close(s->raw);
+    ranked_texts_release(&s->texts);
     json_decref(s->config);
     mem_free(s->path);
     *s = (model_source){0};
 }
 
 size_t source_file_bytes(const model_source *s) {
+    if (s->raw) return tensor_table_map(s->raw)->size;
     return s->gguf ? gguf_file_bytes(s->gguf) : safetensors_file_bytes(s->folder);
 }
 
-/* The Hugging Face name of a llama-family tensor; false for names that have none. */
-static bool folder_name(const char *gguf_name, char *out, size_t n) {
-    static const struct {
-        const char *gguf, *folder;
-    } top[] = {
-        {"token_embd.weight", "model.embed_tokens.weight"},
-        {"output_norm.weight", "model.norm.weight"},
-        {"output.weight", "lm_head.weight"},
-    }, in_layer[] = {
-        {"attn_norm", "input_layernorm"},        {"attn_q", "self_attn.q_proj"},
-        {"attn_k", "self_attn.k_proj"},          {"attn_v", "self_attn.v_proj"},
-        {"attn_output", "self_attn.o_proj"},     {"ffn_norm", "post_attention_layernorm"},
-        {"ffn_gate", "mlp.gate_proj"},           {"ffn_up", "mlp.up_proj"},
-        {"ffn_down", "mlp.down_proj"},
-    };
-    for (size_t i = 0; i < sizeof top / sizeof *top; i++)
-        if (strcmp(gguf_name, top[i].gguf) == 0) {
-            snprintf(out, n, "%s", top[i].folder);
-            return true;
-        }
-    unsigned layer;
-    char part[32], kind[16];
-    if (sscanf(gguf_name, "blk.%u.%31[^.].%15s", &layer, part, kind) != 3) return false;
-    for (size_t i = 0; i < sizeof in_layer / sizeof *in_layer; i++)
-        if (strcmp(part, in_layer[i].gguf) == 0) {
-            snprintf(out, n, "model.layers.%u.%s.%s", layer, in_layer[i].folder, kind);
-            return true;
-        }
-    return false;
+size_t source_table_bytes(const model_source *s) {
+    if (s->gguf)
+        return gguf_n_tensors(s->gguf) * (sizeof(gguf_tensor) + 2 * sizeof(strmap_slot)) +
+               gguf_n_kv(s->gguf) * sizeof(gguf_kv);
+    if (s->table) return tensor_table_count(s->table) * (sizeof(named_tensor) + 2 * sizeof(strmap_slot));
+    /* the header stays as JSON values: two arrays, an object, four numbers and a text */
+    return safetensors_count(s->folder) * (sizeof(safetensors_entry) + 1000);
 }
+
+void source_forget(const model_source *s) {
+    if (s->raw) file_map_forget(tensor_table_map(s->raw));
+    else if (s->gguf) gguf_forget(s->gguf);
+    else safetensors_forget(s->folder);
+}
+
+hone_status source_tokenizer(const model_source *s, tokenizer_spec *spec) {
+    if (s->gguf) return tokenizer_spec_from_gguf(spec, s->gguf, s->path);
+    if (s->texts.n == 0) return tokenizer_spec_from_folder(spec, s->path);
+    return tokenizer_spec_from_whisper_ranks(spec, &s->texts, source_whisper_vocabulary(s), s->path);
+}
+
+/* --- tensors --- */
 
 bool source_find(const model_source *s, const char *gguf_name, tensor *view) {
     if (s->gguf) {
@@ -83,9 +108,15 @@ bool source_find(const model_source *s, const char *gguf_name, tensor *view) {
         if (found) *view = found->view;
         return found != NULL;
     }
-    char name[128];
-    if (!folder_name(gguf_name, name, sizeof name)) return false;
-    const safetensors_entry *found = safetensors_find(s->folder, name);
+    if (s->table) {
+        const named_tensor *found = tensor_table_find(s->table, gguf_name);
+        if (found) *view = found->view;
+        return found != NULL;
+    }
+    char name[SOURCE_MAX_NAME];
+    const safetensors_entry *found = NULL;
+    for (size_t i = 0; !found && source_folder_name(gguf_name, i, name, sizeof name); i++)
+        found = safetensors_find(s->folder, name);
     if (found) *view = found->view;
     return found != NULL;
 }
@@ -123,16 +154,19 @@ hone_status source_tensor(const model_source *s, const char *gguf_name, size_t n
     return HONE_OK;
 }
 
-void source_each(const model_source *s, void (*each)(void *user, const tensor *view, size_t bytes),
+void source_each(const model_source *s,
+                 void (*each)(void *user, gguf_string name, const tensor *view, size_t bytes),
                  void *user) {
-    size_t n = s->gguf ? gguf_n_tensors(s->gguf) : safetensors_count(s->folder);
-    for (size_t i = 0; i < n; i++) {
-        if (s->gguf) {
-            const gguf_tensor *t = gguf_tensor_at(s->gguf, i);
-            each(user, &t->view, t->bytes);
-        } else {
-            const safetensors_entry *t = safetensors_at(s->folder, i);
-            each(user, &t->view, t->bytes);
-        }
+    for (size_t i = 0; s->gguf && i < gguf_n_tensors(s->gguf); i++) {
+        const gguf_tensor *t = gguf_tensor_at(s->gguf, i);
+        each(user, t->name, &t->view, t->bytes);
+    }
+    for (size_t i = 0; s->folder && i < safetensors_count(s->folder); i++) {
+        const safetensors_entry *t = safetensors_at(s->folder, i);
+        each(user, (gguf_string){t->name, strlen(t->name)}, &t->view, t->bytes);
+    }
+    for (size_t i = 0; s->table && i < tensor_table_count(s->table); i++) {
+        const named_tensor *t = tensor_table_at(s->table, i);
+        each(user, (gguf_string){t->name, strlen(t->name)}, &t->view, t->bytes);
     }
 }

@@ -19,6 +19,7 @@
 
 #include "tensor/kernels_int.h"
 #include "tensor/unpack.h"
+#include "tensor/vec_math.h"
 
 /* --- rows of weights --- */
 
@@ -147,144 +148,6 @@ static void gemm_float_simd(float *y, size_t y_stride, dtype type, const void *w
 #undef GEMM
 }
 
-/* --- attention --- */
-
-INLINE size_t kv_row_bytes(const dtype kv, size_t dim) {
-    return kv == DTYPE_F32 ? dim * 4 : kv == DTYPE_F16 ? dim * 2 : dim / 32 * sizeof(block_q8_0);
-}
-
-/* LANES elements of a row, from element j on. */
-INLINE vec kv_load(const dtype kv, const char *row, size_t j) {
-    if (kv == DTYPE_F32) return v_load((const float *)(row + 4 * j));
-    if (kv == DTYPE_F16) return v_from_f16(row + 2 * j);
-    const block_q8_0 *b = (const block_q8_0 *)row + j / 32;
-    return v_mul(v_set(unpack_f16(b->d)), v_from_i8(b->qs + j % 32));
-}
-
-/* The last n < LANES elements of a row of F32 or F16, zeros behind them. */
-INLINE vec kv_load_n(const dtype kv, const char *row, size_t j, size_t n) {
-    if (kv == DTYPE_F32) return v_load_n((const float *)(row + 4 * j), n);
-    uint16_t halves[LANES] = {0};
-    memcpy(halves, row + 2 * j, 2 * n);
-    return v_from_f16(halves);
-}
-
-INLINE void scores_of(float *scores, const float *q, const dtype kv, const char *k, size_t n,
-                      size_t dim, float scale) {
-    const size_t row_bytes = kv_row_bytes(kv, dim);
-    for (size_t i = 0; i < n; i += 4) {
-        const char *row[4];
-        vec sum[4];
-        for (int r = 0; r < 4; r++) {
-            row[r] = k + (i + r < n ? i + r : n - 1) * row_bytes;
-            sum[r] = v_set(0);
-        }
-        size_t j = 0;
-        for (; j + LANES <= dim; j += LANES) {
-            vec in = v_load(q + j);
-            for (int r = 0; r < 4; r++) sum[r] = v_fma(in, kv_load(kv, row[r], j), sum[r]);
-        }
-        if (j < dim) {
-            vec in = v_load_n(q + j, dim - j);
-            for (int r = 0; r < 4; r++)
-                sum[r] = v_fma(in, kv_load_n(kv, row[r], j, dim - j), sum[r]);
-        }
-        float dots[4];
-        v_sum4(dots, sum[0], sum[1], sum[2], sum[3]);
-        for (size_t r = 0; r < 4 && i + r < n; r++) scores[i + r] = dots[r] * scale;
-    }
-}
-
-static void attend_scores_simd(float *scores, const float *q, dtype kv, const void *k, size_t n,
-                               size_t dim, float scale) {
-    if (kv == DTYPE_F32)
-        scores_of(scores, q, DTYPE_F32, k, n, dim, scale);
-    else if (kv == DTYPE_F16)
-        scores_of(scores, q, DTYPE_F16, k, n, dim, scale);
-    else
-        scores_of(scores, q, DTYPE_Q8_0, k, n, dim, scale);
-}
-
-/* Columns j … j + LANES · vectors of the output stay in registers over all rows. */
-INLINE void values_columns(float *out, const float *weights, const dtype kv, const char *v,
-                           size_t n, size_t row_bytes, size_t j, const int vectors) {
-    vec sum[8];
-    for (int c = 0; c < vectors; c++) sum[c] = v_load(out + j + LANES * c);
-    for (size_t i = 0; i < n; i++, v += row_bytes) {
-        vec weight = v_set(weights[i]);
-        for (int c = 0; c < vectors; c++)
-            sum[c] = v_fma(weight, kv_load(kv, v, j + LANES * c), sum[c]);
-    }
-    for (int c = 0; c < vectors; c++) v_store(out + j + LANES * c, sum[c]);
-}
-
-INLINE void values_of(float *out, const float *weights, const dtype kv, const char *v, size_t n,
-                      size_t dim) {
-    const size_t row_bytes = kv_row_bytes(kv, dim);
-    size_t j = 0;
-    for (; j + 8 * LANES <= dim; j += 8 * LANES)
-        values_columns(out, weights, kv, v, n, row_bytes, j, 8);
-    for (; j + 4 * LANES <= dim; j += 4 * LANES)
-        values_columns(out, weights, kv, v, n, row_bytes, j, 4);
-    for (; j + LANES <= dim; j += LANES)
-        values_columns(out, weights, kv, v, n, row_bytes, j, 1);
-    if (j == dim) return;
-    vec sum = v_load_n(out + j, dim - j);
-    for (size_t i = 0; i < n; i++)
-        sum = v_fma(v_set(weights[i]), kv_load_n(kv, v + i * row_bytes, j, dim - j), sum);
-    v_store_n(out + j, sum, dim - j);
-}
-
-static void attend_values_simd(float *out, const float *weights, dtype kv, const void *v, size_t n,
-                               size_t dim) {
-    if (kv == DTYPE_F32)
-        values_of(out, weights, DTYPE_F32, v, n, dim);
-    else if (kv == DTYPE_F16)
-        values_of(out, weights, DTYPE_F16, v, n, dim);
-    else
-        values_of(out, weights, DTYPE_Q8_0, v, n, dim);
-}
-
-/* exp(x) = 2^n · exp(r), r = x − n · ln 2, |r| ≤ ln 2 / 2, by Taylor's series to r^7, whose rest is
- * below 6e-9. The relative error is below 1.5e-7; NaN stays NaN. The high part of ln 2 has so few
- * bits that its product with n is exact. */
-INLINE vec v_exp(vec x) {
-    x = v_min(v_set(EXP_HIGHEST), v_max(v_set(EXP_LOWEST), x));
-    vec n = v_round(v_mul(x, v_set(0x1.715476p+0f)));
-    vec r = v_fma(n, v_set(-0x1.62e4p-1f), x);
-    r = v_fma(n, v_set(-0x1.7f7d1cp-20f), r);
-    vec p = v_set(1.0f / 5040);
-    p = v_fma(p, r, v_set(1.0f / 720));
-    p = v_fma(p, r, v_set(1.0f / 120));
-    p = v_fma(p, r, v_set(1.0f / 24));
-    p = v_fma(p, r, v_set(1.0f / 6));
-    p = v_fma(p, r, v_set(1.0f / 2));
-    p = v_fma(p, r, v_set(1));
-    p = v_fma(p, r, v_set(1));
-    return v_scale(p, n);
-}
-
-INLINE float v_sum(vec a) {
-    float sums[4];
-    v_sum4(sums, a, a, a, a);
-    return sums[0];
-}
-
-static float exp_sum_simd(float *x, size_t n, float max) {
-    vec sum = v_set(0), shift = v_set(max);
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES) {
-        vec e = v_exp(v_sub(v_load(x + i), shift));
-        v_store(x + i, e);
-        sum = v_add(sum, e);
-    }
-    if (i < n) {
-        v_store_n(x + i, v_exp(v_sub(v_load_n(x + i, n - i), shift)), n - i);
-        sum = v_add(sum, v_load_n(x + i, n - i));
-    }
-    return v_sum(sum);
-}
-
 /* --- element-wise --- */
 
 static void rms_norm_simd(float *y, const float *x, const float *w, size_t n, float eps) {
@@ -318,9 +181,6 @@ static void silu_mul_simd(float *gate, const float *up, size_t n) {
 static void fill_float_kernels(kernels *k) {
     k->decode_row = decode_row_simd;
     k->gemm_float = gemm_float_simd;
-    k->attend_scores = attend_scores_simd;
-    k->attend_values = attend_values_simd;
-    k->exp_sum = exp_sum_simd;
     k->rms_norm = rms_norm_simd;
     k->silu_mul = silu_mul_simd;
 }

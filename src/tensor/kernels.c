@@ -13,18 +13,25 @@ static void fill(kernels *k, cpu_isa isa, unsigned extras) {
 #if defined(__x86_64__)
     if (isa == CPU_AVX2 || isa == CPU_AVX512) {
         kernels_fill_avx2(k);
+        kernels_fill_avx2_attention(k);
         kernels_fill_avx2_quant(k);
+        kernels_fill_avx2_gemm(k);
+        kernels_fill_avx2_encode(k);
     }
     if (isa == CPU_AVX512) {
         kernels_fill_avx512(k);
+        kernels_fill_avx512_attention(k);
+        kernels_fill_avx512_encode(k);
         if (extras & CPU_HAS_VNNI) {
             kernels_fill_avx512_vnni(k);
             kernels_fill_avx512_vnni_rows(k);
         }
+        if (extras & CPU_HAS_BF16) kernels_fill_avx512_bf16_dense(k);
     }
 #elif defined(__aarch64__)
     if (isa == CPU_NEON) {
         kernels_fill_neon(k);
+        kernels_fill_neon_attention(k);
         if (extras & CPU_HAS_DOTPROD) kernels_fill_neon_dotprod(k);
     }
 #else

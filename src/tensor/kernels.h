@@ -24,7 +24,14 @@ typedef struct activations {
     float *scale; /* [n_tokens, n_in / 32] */
     float *sum32; /* [n_tokens, n_in / 32] */
     float *sum16; /* [n_tokens, n_in / 16] */
+
+    /* What the slot sum_pairs makes of q, where a table has it: for each 16 columns the sums of
+     * those 0 and 1, and of those 2 and 3, modulo 4. */
+    int16_t *pairs; /* [n_tokens, n_in / 16, 2] */
 } activations;
+
+/* Scratch that a thread lends to gemm_rows, 64-byte aligned. */
+#define GEMM_SCRATCH_BYTES (128 << 10)
 
 /* A panel of R rows of a block type, interleaved for products with many tokens: w = scale · q −
  * min, where each group of 16 or 32 weights (tensor/unpack.h) has a scale and a minimum. Whether a
@@ -34,7 +41,22 @@ typedef struct panel {
     float *scale, *min; /* [n / group, R] */
 } panel;
 
+/* Scratch that a thread lends to dot_rows for each token and each 256 inputs begun. */
 #define DOT_ROWS_SCRATCH 384
+
+/* The cache keeps KV_BLOCK positions of one head together:
+ *
+ *     keys    [dim, KV_BLOCK]: turned, so that a vector holds one element of several positions
+ *     values  [KV_BLOCK, dim]
+ *
+ * in F32 or F16. In Q8_0 the codes (int8) have these shapes, and behind them stand the scales (F16)
+ * [dim / 32, KV_BLOCK], each for 32 elements of one position; dim is then a multiple of 32. All
+ * rows (queries) that see a block are computed together and share its reading; one row's order of
+ * summation does not depend on the others. `scratch` has room for KV_BLOCK · dim floats. `next` is
+ * the block that will be read afterwards, a hint, or NULL. */
+#define KV_BLOCK 64
+
+enum { GEMM_PAIRS_COLUMNS = 64 };
 
 typedef struct kernels {
     const char *name; /* "scalar", "avx2", "avx512", "avx512-vnni", "neon", "neon-dotprod" */
@@ -51,6 +73,9 @@ typedef struct kernels {
     void (*quantise_row)(int8_t *q, float *scale, float *sum32, float *sum16, const float *x,
                          size_t n);
 
+    /* pairs[n / 16, 2] of one row of codes; NULL where the table's products do not use them. */
+    void (*sum_pairs)(int16_t *pairs, const int8_t *q, size_t n);
+
     /* y[t · y_stride + r] = products of n_rows rows of a block type with all tokens. Every output
      * has the same order of summation whatever the number of tokens and rows. `scratch` has
      * DOT_ROWS_SCRATCH bytes for each token and each 256 inputs begun, 64-byte aligned; a table
@@ -58,8 +83,13 @@ typedef struct kernels {
     void (*dot_rows)(float *y, size_t y_stride, dtype type, const void *rows, size_t row_bytes,
                      size_t n_rows, const activations *x, void *scratch);
 
-    /* The same for many tokens, faster and in another order: `panel_rows` rows, interleaved first;
-     * 0 where a table has no such form. Rows from n_rows on become zero. */
+    /* The same for many tokens, faster and in another order; NULL where a table has no such form.
+     * `scratch` has GEMM_SCRATCH_BYTES. */
+    void (*gemm_rows)(float *y, size_t y_stride, dtype type, const void *rows, size_t row_bytes,
+                      size_t n_rows, const activations *x, void *scratch);
+
+    /* The same in two steps: `panel_rows` rows, interleaved first; 0 where a table has no such
+     * form. Rows from n_rows on become zero. */
     size_t panel_rows;
     void (*pack_panel)(dtype type, const panel *to, const void *rows, size_t row_bytes,
                        size_t n_rows, size_t n);
@@ -73,24 +103,39 @@ typedef struct kernels {
                        size_t n_rows, const float *x, size_t x_stride, size_t n_tokens, size_t n,
                        bool add);
 
-    /* --- attention --- */
+    /* --- quantising --- */
 
-    /* One key or value row into the cache: x[n] as F32, F16 (nearest even) or Q8_0 (the blocks of
-     * quantise_row with the scale as F16; n a multiple of 32). Bit-equal to the scalar version. */
+    /* row = x[n] in any type of weights but F32, n whole blocks. Finite values; importance NULL or
+     * sound. quant_encode_row is its caller and says the rest. Bit-equal to the scalar version. */
+    void (*encode_row)(dtype type, void *row, const float *x, size_t n, const float *importance);
+
+    /* Whether low ≤ x[i] ≤ high for all i; NaN is not. */
+    bool (*all_within)(const float *x, size_t n, float low, float high);
+
+    /* --- attention over blocks of the key/value cache, see KV_BLOCK --- */
+
+    /* One key or value row as the cache has it: x[n] as F32, F16 (nearest even) or Q8_0 (the blocks
+     * of quantise_row with the scale as F16; n a multiple of 32). Bit-equal to the scalar
+     * version. */
     void (*store_row)(dtype kv, void *row, const float *x, size_t n);
 
-    /* scores[i] = scale · q · k_i for i < n; k holds n rows of `dim` elements back to back, of F32,
-     * F16 or Q8_0 (blocks of 32 along the row, `dim` a multiple of 32 then). Each score's order of
-     * summation is fixed by `dim`. */
-    void (*attend_scores)(float *scores, const float *q, dtype kv, const void *k, size_t n,
-                          size_t dim, float scale);
+    /* scores[r, i] = q_r · key_i for all KV_BLOCK keys of a block; rows of `scores` are `stride`
+     * floats apart, q[n_rows, dim]. */
+    void (*block_scores)(float *scores, size_t stride, const float *q, size_t n_rows, dtype kv,
+                         const void *keys, const void *next, size_t dim, float *scratch);
 
-    /* out[dim] += Σ_i weights[i] · v_i, added in the order i = 0 … n − 1; types as above. */
-    void (*attend_values)(float *out, const float *weights, dtype kv, const void *v, size_t n,
-                          size_t dim);
+    /* out[r] = Σ_i weights[r, i] · value_i over the first n_values of a block, or added to out[r]
+     * where `add`; rows of `out` are `stride`, of `weights` weights_stride floats apart. */
+    void (*block_values)(float *out, size_t stride, const float *weights, size_t weights_stride,
+                         size_t n_rows, dtype kv, const void *values, const void *next,
+                         size_t n_values, size_t dim, bool add, float *scratch);
 
-    /* x[i] = exp(x[i] − max); returns their sum in a fixed order. */
-    float (*exp_sum)(float *x, size_t n, float max);
+    /* x[i] = exp(scale · x[i] − max), max = the largest scale · x[i]; scale > 0. Returns their
+     * sum. */
+    float (*softmax_row)(float *x, size_t n, float scale, float *max);
+
+    /* y = keep · y + add · x */
+    void (*blend)(float *y, float keep, const float *x, float add, size_t n);
 
     /* --- element-wise --- */
 
@@ -99,6 +144,36 @@ typedef struct kernels {
 
     /* gate[i] = silu(gate[i]) · up[i], silu(a) = a / (1 + exp(−a)) */
     void (*silu_mul)(float *gate, const float *up, size_t n);
+
+    /* --- encoders: tensor/dense_kernels.h --- */
+
+    /* y[m, n] = a[m, k] · b[k, n], rows y_stride, a_stride and b_stride floats apart; each output's
+     * terms are added one by one from k = 0. */
+    void (*gemm_dense)(float *y, size_t y_stride, const float *a, size_t a_stride, const float *b,
+                       size_t b_stride, size_t m, size_t n, size_t k);
+
+    /* The same over bfloat16 pairs: y[m, GEMM_PAIRS_COLUMNS] = a[m, 2 · n_pairs] · b, where b is
+     * [n_pairs, GEMM_PAIRS_COLUMNS, 2]: two neighbouring rows of the right matrix side by side.
+     * NULL where a table has nothing faster than gemm_dense. */
+    void (*gemm_pairs)(float *y, size_t y_stride, const uint16_t *a, size_t a_stride,
+                       const uint16_t *b, size_t m, size_t n_pairs);
+
+    /* out[n] = x[n] rounded to nearest even; `out` may be x itself. Subnormal numbers may become 0. */
+    void (*to_bf16)(uint16_t *out, const float *x, size_t n);
+
+    /* y[n] += x[n]; and x[n] *= factor */
+    void (*add)(float *y, const float *x, size_t n);
+    void (*scale)(float *x, float factor, size_t n);
+
+    /* The largest of x[n], n > 0; NaN may be passed over. */
+    float (*max_of)(const float *x, size_t n);
+
+    /* y = (x − mean(x)) / sqrt(var(x) + eps) ⊙ w + b, LayerNorm (Ba et al. 2016). */
+    void (*layer_norm)(float *y, const float *x, const float *w, const float *b, size_t n,
+                       float eps);
+
+    /* x[i] = x[i] · Φ(x[i]), the exact GELU (Hendrycks & Gimpel 2016). */
+    void (*gelu)(float *x, size_t n);
 } kernels;
 
 /* The table for HONE_CPU's choice, or the best this machine has. Built once; thread-safe. */

@@ -5,7 +5,10 @@
 enum {
     FLOAT_K_BLOCK = 1024, /* inputs that float rows are decoded and summed by */
     FLOAT_ROWS = MATMUL_ROW_STEP,
+    FLOAT_SCRATCH_BYTES = FLOAT_ROWS * FLOAT_K_BLOCK * sizeof(float),
 };
+
+_Static_assert(FLOAT_SCRATCH_BYTES >= GEMM_SCRATCH_BYTES, "one scratch serves all");
 
 static size_t align64(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
@@ -14,7 +17,7 @@ static size_t align64(size_t bytes) { return (bytes + 63) / 64 * 64; }
 size_t activations_bytes(size_t n_tokens, size_t n_in) {
     size_t blocks = n_tokens * (n_in / 32);
     return align64(n_tokens * n_in) + 2 * align64(blocks * sizeof(float)) +
-           align64(2 * blocks * sizeof(float));
+           2 * align64(2 * blocks * sizeof(float));
 }
 
 void activations_init(activations *a, const float *x, size_t n_tokens, size_t n_in, void *memory) {
@@ -29,13 +32,17 @@ void activations_init(activations *a, const float *x, size_t n_tokens, size_t n_
     a->sum32 = (float *)at;
     at += align64(blocks * sizeof(float));
     a->sum16 = (float *)at;
+    at += align64(2 * blocks * sizeof(float));
+    a->pairs = (int16_t *)at;
 }
 
 void activations_quantise(const kernels *k, activations *a, size_t token_begin, size_t token_end) {
     size_t n = a->n_in, blocks = n / 32;
-    for (size_t t = token_begin; t < token_end; t++)
+    for (size_t t = token_begin; t < token_end; t++) {
         k->quantise_row(a->q + t * n, a->scale + t * blocks, a->sum32 + t * blocks,
                         a->sum16 + t * 2 * blocks, a->x + t * n, n);
+        if (k->sum_pairs) k->sum_pairs(a->pairs + t * 4 * blocks, a->q + t * n, n);
+    }
 }
 
 /* --- quantised --- */
@@ -108,12 +115,11 @@ static size_t most_of(size_t a, size_t b) { return a > b ? a : b; }
 
 /* A table without panels takes dot_rows for any number of tokens. */
 size_t matmul_scratch_bytes(const tensor *w, size_t n_tokens) {
-    size_t floats = FLOAT_ROWS * FLOAT_K_BLOCK * sizeof(float);
-    if (!matmul_can_quantise(w)) return floats;
+    if (!matmul_can_quantise(w)) return FLOAT_SCRATCH_BYTES;
     size_t few = n_tokens < MATMUL_FEW_TOKENS ? n_tokens : MATMUL_FEW_TOKENS;
     size_t rows = few * ((w->ne[0] + 255) / 256) * DOT_ROWS_SCRATCH;
     size_t panels = n_tokens > MATMUL_FEW_TOKENS ? panel_bytes(MATMUL_ROW_STEP, w->ne[0]) : 0;
-    return most_of(floats, most_of(rows, panels));
+    return most_of(FLOAT_SCRATCH_BYTES, most_of(rows, panels));
 }
 
 void matmul_rows(const kernels *k, float *y, size_t y_stride, const tensor *w, size_t row_begin,
@@ -121,9 +127,12 @@ void matmul_rows(const kernels *k, float *y, size_t y_stride, const tensor *w, s
     if (row_begin >= row_end) return;
     if (!x->quantised || !matmul_can_quantise(w))
         matmul_by_floats(k, y, y_stride, w, row_begin, row_end, x, scratch);
-    else if (x->n_tokens <= MATMUL_FEW_TOKENS || k->panel_rows == 0)
+    else if (x->n_tokens > MATMUL_FEW_TOKENS && k->panel_rows != 0)
+        matmul_by_panels(k, y, y_stride, w, row_begin, row_end, x, scratch);
+    else if (x->n_tokens > MATMUL_FEW_TOKENS && k->gemm_rows)
+        k->gemm_rows(y + row_begin, y_stride, w->type, tensor_row(w, row_begin), w->row_bytes,
+                     row_end - row_begin, x, scratch);
+    else
         k->dot_rows(y + row_begin, y_stride, w->type, tensor_row(w, row_begin), w->row_bytes,
                     row_end - row_begin, x, scratch);
-    else
-        matmul_by_panels(k, y, y_stride, w, row_begin, row_end, x, scratch);
 }

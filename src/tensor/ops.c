@@ -59,7 +59,7 @@ typedef struct row_work {
     size_t n_rows, n;
     void (*one)(const struct row_work *w, size_t row);
     float *y;
-    const float *x, *w;
+    const float *x, *w, *b;
     float eps;
     activations *a;
 } row_work;
@@ -102,6 +102,30 @@ void op_silu_mul(compute *c, float *gate, const float *up, size_t n_tokens, size
     run_rows((row_work){.c = c, .n_rows = n_tokens, .n = n, .one = silu_one, .y = gate, .x = up});
 }
 
+static void layer_norm_one(const row_work *w, size_t row) {
+    w->c->k->layer_norm(w->y + row * w->n, w->x + row * w->n, w->w, w->b, w->n, w->eps);
+}
+
+void op_layer_norm(compute *c, float *y, const float *x, const float *w, const float *b,
+                   size_t n_tokens, size_t n, float eps) {
+    run_rows((row_work){.c = c, .n_rows = n_tokens, .n = n, .one = layer_norm_one, .y = y, .x = x,
+                        .w = w, .b = b, .eps = eps});
+}
+
+static void gelu_one(const row_work *w, size_t row) { w->c->k->gelu(w->y + row * w->n, w->n); }
+
+void op_gelu(compute *c, float *x, size_t n_tokens, size_t n) {
+    run_rows((row_work){.c = c, .n_rows = n_tokens, .n = n, .one = gelu_one, .y = x});
+}
+
+static void add_one(const row_work *w, size_t row) {
+    w->c->k->add(w->y + row * w->n, w->x + row * w->n, w->n);
+}
+
+void op_add(compute *c, float *x, const float *y, size_t n_tokens, size_t n) {
+    run_rows((row_work){.c = c, .n_rows = n_tokens, .n = n, .one = add_one, .y = x, .x = y});
+}
+
 /* --- products --- */
 
 typedef struct linear_work {
@@ -115,11 +139,10 @@ static size_t slices_of(const linear *job, size_t slice) {
     return (job->w->ne[1] + slice - 1) / slice;
 }
 
-static void add_bias(const linear *job, size_t begin, size_t end, size_t n_tokens) {
-    for (size_t t = 0; t < n_tokens; t++) {
-        float *y = job->y + t * job->y_stride;
-        for (size_t r = begin; r < end; r++) y[r] += job->bias[r];
-    }
+static void add_bias(const kernels *k, const linear *job, size_t begin, size_t end,
+                     size_t n_tokens) {
+    for (size_t t = 0; t < n_tokens; t++)
+        k->add(job->y + t * job->y_stride + begin, job->bias + begin, end - begin);
 }
 
 static void run_slice(void *user, size_t index, int thread) {
@@ -130,12 +153,13 @@ static void run_slice(void *user, size_t index, int thread) {
     if (end > job->w->ne[1]) end = job->w->ne[1];
     compute *c = work->c;
     matmul_rows(c->k, job->y, job->y_stride, job->w, begin, end, work->x, c->scratch[thread]);
-    if (job->bias) add_bias(job, begin, end, work->x->n_tokens);
+    if (job->bias) add_bias(c->k, job, begin, end, work->x->n_tokens);
 }
 
 void op_linear(compute *c, const activations *x, const linear *jobs, size_t n_jobs) {
     linear_work work = {.c = c, .x = x, .jobs = jobs, .n_jobs = n_jobs};
     size_t n_rows = 0, n_tasks = 0;
+    for (size_t i = 0; i < n_jobs && c->observe; i++) c->observe(c->observe_user, jobs[i].w, x);
     for (size_t i = 0; i < n_jobs; i++) n_rows += jobs[i].w->ne[1];
     /* Some eight tasks for each thread even out a disturbed core. */
     work.slice = n_rows / ((size_t)pool_threads(c->pool) * 8);
@@ -143,4 +167,14 @@ void op_linear(compute *c, const activations *x, const linear *jobs, size_t n_jo
     if (work.slice < MATMUL_ROW_STEP) work.slice = MATMUL_ROW_STEP;
     for (size_t i = 0; i < n_jobs; i++) n_tasks += slices_of(&jobs[i], work.slice);
     op_parallel(c, n_tasks, run_slice, &work);
+}
+
+void op_products(compute *c, const float *x, size_t n_tokens, size_t n_in, const linear *jobs,
+                 size_t n_jobs, void *quantised) {
+    bool any = false;
+    for (size_t i = 0; i < n_jobs && quantised; i++) any = any || matmul_can_quantise(jobs[i].w);
+    activations a;
+    activations_init(&a, x, n_tokens, n_in, any ? quantised : NULL);
+    op_quantise(c, &a);
+    op_linear(c, &a, jobs, n_jobs);
 }

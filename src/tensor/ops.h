@@ -8,11 +8,16 @@
 #include "base/pool.h"
 #include "tensor/matmul.h"
 
+/* Hears of a product before it is computed, on the thread that asked for it. */
+typedef void product_observer(void *user, const tensor *w, const activations *x);
+
 typedef struct compute {
     const kernels *k;
     pool *pool;
     void **scratch; /* one for each thread, scratch_bytes each, 64-byte aligned */
     size_t scratch_bytes;
+    product_observer *observe; /* of op_linear; NULL: nobody listens */
+    void *observe_user;
 } compute;
 
 hone_status compute_init(compute *c, int n_threads);
@@ -38,11 +43,26 @@ typedef struct linear {
 /* Several products of the same activations in one go. */
 void op_linear(compute *c, const activations *x, const linear *jobs, size_t n_jobs);
 
+/* Several products of x[n_tokens, n_in]. With `quantised` (activations_bytes) in 8 bits where a
+ * matrix is of a block type; with NULL in floats throughout. */
+void op_products(compute *c, const float *x, size_t n_tokens, size_t n_in, const linear *jobs,
+                 size_t n_jobs, void *quantised);
+
 /* y[t] = rms_norm(x[t]) · w, rows of n floats. */
 void op_rms_norm(compute *c, float *y, const float *x, const float *w, size_t n_tokens, size_t n,
                  float eps);
 
 /* gate[t] = silu(gate[t]) ⊙ up[t] */
 void op_silu_mul(compute *c, float *gate, const float *up, size_t n_tokens, size_t n);
+
+/* y[t] = layer_norm(x[t]) ⊙ w + b */
+void op_layer_norm(compute *c, float *y, const float *x, const float *w, const float *b,
+                   size_t n_tokens, size_t n, float eps);
+
+/* x[t] = gelu(x[t]) */
+void op_gelu(compute *c, float *x, size_t n_tokens, size_t n);
+
+/* x[t] += y[t] */
+void op_add(compute *c, float *x, const float *y, size_t n_tokens, size_t n);
 
 #endif

@@ -142,31 +142,53 @@ void store_row_scalar(dtype kv, void *row, const float *x, size_t n) {
     }
 }
 
-static void attend_scores_scalar(float *scores, const float *q, dtype kv, const void *k, size_t n,
-                                 size_t dim, float scale) {
-    size_t row_bytes = dim / dtype_get(kv)->block * dtype_get(kv)->block_bytes;
-    for (size_t i = 0; i < n; i++)
-        scores[i] = dot_any(kv, (const char *)k + i * row_bytes, q, dim) * scale;
+/* Element j of position i in a block of `dim` elements; keys lie turned. */
+static float block_element(dtype kv, const void *block, bool keys, size_t i, size_t j, size_t dim) {
+    size_t at = keys ? j * KV_BLOCK + i : i * dim + j;
+    if (kv == DTYPE_F32) return ((const float *)block)[at];
+    if (kv == DTYPE_F16) return f16_to_f32(((const uint16_t *)block)[at]);
+    const uint16_t *scales = (const uint16_t *)((const int8_t *)block + KV_BLOCK * dim);
+    return (float)((const int8_t *)block)[at] * f16_to_f32(scales[j / 32 * KV_BLOCK + i]);
 }
 
-static void attend_values_scalar(float *out, const float *weights, dtype kv, const void *v,
-                                 size_t n, size_t dim) {
-    size_t piece = 32;
-    const char *row = v;
-    float values[32];
-    for (size_t i = 0; i < n; i++)
-        for (size_t j = 0; j < dim; j += piece) {
-            size_t width = dim - j < piece ? dim - j : piece;
-            quant_decode_row(kv, values, row, width);
-            row += width / dtype_get(kv)->block * dtype_get(kv)->block_bytes;
-            for (size_t l = 0; l < width; l++) out[j + l] += weights[i] * values[l];
+static void block_scores_scalar(float *scores, size_t stride, const float *q, size_t n_rows,
+                                dtype kv, const void *keys, const void *next, size_t dim,
+                                float *scratch) {
+    (void)next, (void)scratch;
+    for (size_t r = 0; r < n_rows; r++)
+        for (size_t i = 0; i < KV_BLOCK; i++) {
+            float sum = 0;
+            for (size_t j = 0; j < dim; j++)
+                sum += q[r * dim + j] * block_element(kv, keys, true, i, j, dim);
+            scores[r * stride + i] = sum;
         }
 }
 
-static float exp_sum_scalar(float *x, size_t n, float max) {
-    float sum = 0;
-    for (size_t i = 0; i < n; i++) sum += x[i] = expf(x[i] - max);
+static void block_values_scalar(float *out, size_t stride, const float *weights,
+                                size_t weights_stride, size_t n_rows, dtype kv, const void *values,
+                                const void *next, size_t n_values, size_t dim, bool add,
+                                float *scratch) {
+    (void)next, (void)scratch;
+    for (size_t r = 0; r < n_rows; r++)
+        for (size_t j = 0; j < dim; j++) {
+            float sum = 0, *to = &out[r * stride + j];
+            for (size_t i = 0; i < n_values; i++)
+                sum += weights[r * weights_stride + i] *
+                       block_element(kv, values, false, i, j, dim);
+            *to = add ? *to + sum : sum;
+        }
+}
+
+static float softmax_row_scalar(float *x, size_t n, float scale, float *max) {
+    float most = -INFINITY, sum = 0;
+    for (size_t i = 0; i < n; i++) most = x[i] > most ? x[i] : most;
+    *max = most * scale;
+    for (size_t i = 0; i < n; i++) sum += x[i] = expf(x[i] * scale - *max);
     return sum;
+}
+
+static void blend_scalar(float *y, float keep, const float *x, float add, size_t n) {
+    for (size_t i = 0; i < n; i++) y[i] = y[i] * keep + x[i] * add;
 }
 
 /* --- element-wise --- */
@@ -180,18 +202,72 @@ static void silu_mul_scalar(float *gate, const float *up, size_t n) {
     for (size_t i = 0; i < n; i++) gate[i] = gate[i] / (1.0f + expf(-gate[i])) * up[i];
 }
 
+/* --- encoders --- */
+
+static void gemm_dense_scalar(float *y, size_t y_stride, const float *a, size_t a_stride,
+                              const float *b, size_t b_stride, size_t m, size_t n, size_t k) {
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < n; j++) {
+            float sum = 0;
+            for (size_t l = 0; l < k; l++) sum += a[i * a_stride + l] * b[l * b_stride + j];
+            y[i * y_stride + j] = sum;
+        }
+}
+
+static void to_bf16_scalar(uint16_t *out, const float *x, size_t n) {
+    for (size_t i = 0; i < n; i++) out[i] = bf16_from_f32(x[i]);
+}
+
+static void add_scalar(float *y, const float *x, size_t n) {
+    for (size_t i = 0; i < n; i++) y[i] += x[i];
+}
+
+static void scale_scalar(float *x, float factor, size_t n) {
+    for (size_t i = 0; i < n; i++) x[i] *= factor;
+}
+
+static float max_of_scalar(const float *x, size_t n) {
+    float most = x[0];
+    for (size_t i = 1; i < n; i++) most = x[i] > most ? x[i] : most;
+    return most;
+}
+
+static void layer_norm_scalar(float *y, const float *x, const float *w, const float *b, size_t n,
+                              float eps) {
+    float mean = 0, variance = 0;
+    for (size_t i = 0; i < n; i++) mean += x[i];
+    mean /= (float)n;
+    for (size_t i = 0; i < n; i++) variance += (x[i] - mean) * (x[i] - mean);
+    float factor = 1.0f / sqrtf(variance / (float)n + eps);
+    for (size_t i = 0; i < n; i++) y[i] = (x[i] - mean) * factor * w[i] + b[i];
+}
+
+static void gelu_scalar(float *x, size_t n) {
+    for (size_t i = 0; i < n; i++) x[i] = 0.5f * x[i] * (1.0f + erff(x[i] * 0x1.6a09e6p-1f));
+}
+
 void kernels_fill_scalar(kernels *k) {
     *k = (kernels){
         .name = "scalar",
         .decode_row = quant_decode_row,
         .quantise_row = quantise_row_scalar,
+        .encode_row = encode_row_plain,
+        .all_within = all_within_plain,
         .dot_rows = dot_rows_scalar,
         .gemm_float = gemm_float_scalar,
         .store_row = store_row_scalar,
-        .attend_scores = attend_scores_scalar,
-        .attend_values = attend_values_scalar,
-        .exp_sum = exp_sum_scalar,
+        .block_scores = block_scores_scalar,
+        .block_values = block_values_scalar,
+        .softmax_row = softmax_row_scalar,
+        .blend = blend_scalar,
         .rms_norm = rms_norm_scalar,
         .silu_mul = silu_mul_scalar,
+        .gemm_dense = gemm_dense_scalar,
+        .to_bf16 = to_bf16_scalar,
+        .add = add_scalar,
+        .scale = scale_scalar,
+        .max_of = max_of_scalar,
+        .layer_norm = layer_norm_scalar,
+        .gelu = gelu_scalar,
     };
 }

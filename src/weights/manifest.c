@@ -61,9 +61,21 @@ static hone_status parse_file(manifest_file *file, const json_t *object) {
     TRY(get_text(object, "name", file->name, sizeof file->name));
     TRY(get_text(object, "sha256", file->sha256.text, sizeof file->sha256.text));
     TRY(json_get_u64(object, "bytes", &file->bytes));
-    if (!sha256_is_hex(file->sha256.text))
+    TRY(get_text(object, "path", file->path, sizeof file->path));
+    bool is_unknown = file->path[0] && !file->sha256.text[0];
+    if (!is_unknown && !sha256_is_hex(file->sha256.text))
         return fail(HONE_ERR_FORMAT, "sha256: expected 64 hexadecimal digits");
+    if (file->path[0] && file->path[0] != '/')
+        return fail(HONE_ERR_FORMAT, "path: expected an absolute one");
+    if (strchr(file->name, '/') || file->name[0] == '.')
+        return fail(HONE_ERR_FORMAT, "name: expected a plain file name");
     return HONE_OK;
+}
+
+bool manifest_is_folder(const manifest *m) {
+    size_t n = 0;
+    for (size_t i = 0; i < m->n_files; i++) n += strcmp(m->files[i].role, "model") == 0;
+    return n > 1;
 }
 
 static hone_status parse_files(manifest *m, const json_t *files) {
@@ -88,6 +100,7 @@ static hone_status parse_root(manifest *m, const json_t *root) {
     TRY(model_name_parse(&m->name, name) == HONE_OK ? HONE_OK : HONE_ERR_FORMAT);
     TRY(get_text(root, "license", m->license, sizeof m->license));
     TRY(get_text(root, "source", m->source, sizeof m->source));
+    TRY(get_text(root, "revision", m->revision, sizeof m->revision));
     TRY(json_get_u64(root, "pulled", &pulled));
     m->pulled = pulled < (uint64_t)1 << 40 ? (int64_t)pulled : 0;
     return parse_files(m, json_object_get(root, "files"));
@@ -123,23 +136,33 @@ hone_status manifest_read(manifest *m, const char *path) {
 
 /* --- writing --- */
 
-hone_status manifest_write(const manifest *m, const char *path) {
-    json_use_mem();
+static json_t *file_to_json(const manifest_file *f) {
+    json_t *file = json_pack("{ss ss ss sI}", "role", f->role, "name", f->name, "sha256",
+                             f->sha256.text, "bytes", (json_int_t)f->bytes);
+    if (file && f->path[0] && json_object_set_new(file, "path", json_string(f->path)) != 0) {
+        json_decref(file);
+        return NULL;
+    }
+    return file;
+}
+
+static json_t *to_json(const manifest *m) {
     json_t *files = json_array();
     for (size_t i = 0; files && i < m->n_files; i++) {
-        const manifest_file *f = &m->files[i];
-        json_t *file = json_pack("{ss ss ss sI}", "role", f->role, "name", f->name, "sha256",
-                                 f->sha256.text, "bytes", (json_int_t)f->bytes);
-        if (json_array_append_new(files, file) != 0) {
-            json_decref(files);
-            files = NULL;
-        }
+        if (json_array_append_new(files, file_to_json(&m->files[i])) == 0) continue;
+        json_decref(files);
+        files = NULL;
     }
     /* "o" takes the reference, also when packing fails. */
-    json_t *root = files ? json_pack("{si ss ss ss sI so}", "format", 1, "name", m->name.text,
-                                     "license", m->license, "source", m->source, "pulled",
-                                     (json_int_t)m->pulled, "files", files)
-                         : NULL;
+    return files ? json_pack("{si ss ss ss ss sI so}", "format", 1, "name", m->name.text,
+                             "license", m->license, "source", m->source, "revision", m->revision,
+                             "pulled", (json_int_t)m->pulled, "files", files)
+                 : NULL;
+}
+
+hone_status manifest_write(const manifest *m, const char *path) {
+    json_use_mem();
+    json_t *root = to_json(m);
     buf text;
     buf_init(&text, MANIFEST_MAX_BYTES);
     size_t n = root ? json_dumpb(root, NULL, 0, JSON_INDENT(1)) : 0;

@@ -5,11 +5,15 @@
  *      "files": [{"role": "model", "name": "SmolLM2-135M-Instruct.Q4_1.gguf",
  *                 "sha256": "b179…", "bytes": 98362432}]}
  *
- * The files themselves are blobs, named by their hash, which several manifests may share. The first
- * file is the one to open. Unknown members are ignored, a higher "format" is refused. */
+ * The files themselves are blobs, named by their hash, which several manifests may share; one with
+ * a "path" lies elsewhere on this machine and is used there (its "sha256" may be missing). The
+ * first file is the one to open; where several have the role "model" they are opened as a folder.
+ * "revision" is the commit that the source stood for. Unknown members are ignored, a higher
+ * "format" is refused. */
 #ifndef WEIGHTS_MANIFEST_H
 #define WEIGHTS_MANIFEST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,22 +29,27 @@ typedef struct model_name {
 } model_name;
 
 typedef struct manifest_file {
-    char role[16];  /* "model"; others to come: "projector", "adapter", "template" */
+    char role[16];  /* "model", "projector", "adapter", "template", "params", "license", … */
     char name[256]; /* what it is called elsewhere */
-    sha256_hex sha256;
+    sha256_hex sha256; /* "" = not known, only with a path */
     uint64_t bytes;
+    char path[1024]; /* absolute; "" = a blob of the store */
 } manifest_file;
 
 typedef struct manifest {
     model_name name;
     char license[64];  /* "" = not known */
     char source[1024]; /* where it came from */
+    char revision[128]; /* "" = not known */
     int64_t pulled;    /* seconds since 1970 */
     manifest_file *files;
     size_t n_files; /* at least 1 in a parsed manifest */
 } manifest;
 
 void manifest_release(manifest *m);
+
+/* Whether the model is a folder: more than one file of the role "model". */
+bool manifest_is_folder(const manifest *m);
 
 /* Pure: `n` bytes of JSON in, a manifest out. HONE_ERR_FORMAT names `path` and what is wrong; every
  * string and number is checked, so that names and hashes can be used in paths. */

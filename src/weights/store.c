@@ -1,6 +1,6 @@
+/* Names, places, entries: the store as it stands. */
 #include "weights/store.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "weights/catalogue.h"
+#include "weights/foreign.h"
 #include "weights/paths.h"
 #include "weights/store_int.h"
 
@@ -22,32 +22,60 @@ hone_status store_open(store **out, const char *folder) {
         TRY(fs_path_format(&path, "%s", folder));
     else
         TRY(paths_folder(&path, PATHS_DATA));
-    store *s = mem_alloc(sizeof *s);
+    store *s = mem_calloc(1, sizeof *s);
     if (!s) return mem_fail("store", sizeof *s);
     s->folder = path;
-    *out = s;
-    return HONE_OK;
+    hone_status status = catalogue_open(&s->catalogue);
+    if (status == HONE_OK)
+        *out = s;
+    else
+        store_close(s);
+    return status;
 }
 
-void store_close(store *s) { mem_free(s); }
+void store_close(store *s) {
+    if (s) catalogue_close(s->catalogue);
+    mem_free(s);
+}
 
 const char *store_folder(const store *s) { return s->folder.text; }
 
+const catalogue *store_catalogue(const store *s) { return s->catalogue; }
+
 /* --- places --- */
 
-hone_status store_full_name(model_name *name, const char *text) {
-    const catalogue_entry *known = catalogue_find(text);
-    return model_name_parse(name, known ? known->name : text);
+hone_status store_full_name(const store *s, model_name *name, const char *text) {
+    const catalogue_entry *known = catalogue_find(s->catalogue, text);
+    origin source;
+    bool is_source = !known && origin_is_meant(text) && origin_parse(&source, text) == HONE_OK &&
+                     (source.kind == ORIGIN_HUB || source.kind == ORIGIN_OLLAMA);
+    return is_source ? origin_model_name(&source, name)
+                     : model_name_parse(name, known ? known->name : text);
+}
+
+/* <data folder>/<kind>/<name>/<tag><ending> */
+static hone_status name_path(const store *s, const char *kind, const model_name *name,
+                             const char *ending, fs_path *path) {
+    const char *tag = strchr(name->text, ':');
+    return fs_path_format(path, "%s/%s/%.*s/%s%s", s->folder.text, kind, (int)(tag - name->text),
+                          name->text, tag + 1, ending);
 }
 
 hone_status store_manifest_path(const store *s, const model_name *name, fs_path *path) {
-    const char *tag = strchr(name->text, ':');
-    return fs_path_format(path, "%s/models/%.*s/%s.json", s->folder.text, (int)(tag - name->text),
-                          name->text, tag + 1);
+    return name_path(s, "models", name, ".json", path);
+}
+
+hone_status store_links_path(const store *s, const model_name *name, fs_path *path) {
+    return name_path(s, "folders", name, "", path);
 }
 
 hone_status store_blob_path(const store *s, const sha256_hex *sha256, fs_path *path) {
     return fs_path_format(path, "%s/blobs/sha256-%s", s->folder.text, sha256->text);
+}
+
+hone_status store_file_path(const store *s, const manifest_file *file, fs_path *path) {
+    return file->path[0] ? fs_path_format(path, "%s", file->path)
+                         : store_blob_path(s, &file->sha256, path);
 }
 
 hone_status store_lock(const store *s, fs_lock *lock) {
@@ -62,17 +90,40 @@ static void note_problem(store_entry *entry, const char *words) {
     snprintf(entry->problem, sizeof entry->problem, "%s", words);
 }
 
-static hone_status check_blobs(const store *s, store_entry *entry) {
+static bool ends_in_gguf(const char *text) {
+    size_t n = strlen(text);
+    return n > 5 && strcasecmp(text + n - 5, ".gguf") == 0;
+}
+
+/* What is opened: the one file, the first part among the links, or the folder of links. */
+static hone_status set_path(const store *s, store_entry *entry) {
     const manifest *m = &entry->manifest;
+    fs_path links;
+    struct stat st;
+    if (!manifest_is_folder(m)) return store_file_path(s, &m->files[0], &entry->path);
+    TRY(store_links_path(s, &m->name, &links));
+    entry->path = links;
+    if (ends_in_gguf(m->files[0].name))
+        TRY(fs_path_format(&entry->path, "%s/%s", links.text, m->files[0].name));
+    if (stat(entry->path.text, &st) != 0)
+        note_problem(entry, "its folder of links is missing from the store");
+    return HONE_OK;
+}
+
+static hone_status check_files(const store *s, store_entry *entry) {
+    const manifest *m = &entry->manifest;
+    if (m->n_files == 0) return HONE_OK;
+    TRY(set_path(s, entry));
     for (size_t i = 0; i < m->n_files; i++) {
-        fs_path blob;
+        const manifest_file *file = &m->files[i];
+        fs_path path;
         struct stat st;
-        TRY(store_blob_path(s, &m->files[i].sha256, &blob));
-        if (i == 0) entry->path = blob;
-        entry->bytes += m->files[i].bytes;
-        if (stat(blob.text, &st) != 0)
-            note_problem(entry, "its file is missing from the store");
-        else if ((uint64_t)st.st_size != m->files[i].bytes)
+        TRY(store_file_path(s, file, &path));
+        entry->bytes += file->bytes;
+        if (stat(path.text, &st) != 0)
+            note_problem(entry, file->path[0] ? "its file is no longer where it was"
+                                              : "its file is missing from the store");
+        else if ((uint64_t)st.st_size != file->bytes)
             note_problem(entry, "its file has another size than when it was pulled");
     }
     return HONE_OK;
@@ -88,27 +139,80 @@ hone_status store_read_entry(const store *s, const char *path, const model_name 
     /* The place decides: a manifest that was copied by hand must not answer to two names. */
     entry->manifest.name = *name;
     if (stat(path, &st) == 0) entry->modified = st.st_mtime;
-    return check_blobs(s, entry);
+    return check_files(s, entry);
 }
 
-static hone_status fail_unknown(const char *name) {
+/* --- finding --- */
+
+hone_status store_fail_unknown(const char *name) {
     return fail(HONE_ERR_NOT_FOUND, "%s: no model of that name; `hone list` shows what is there",
                 name);
+}
+
+static hone_status fail_not_pulled(const catalogue_entry *known) {
+    if (!known->bytes)
+        return fail(HONE_ERR_NOT_FOUND, "%s: not pulled yet: `hone pull %s` fetches it",
+                    known->name, known->name);
+    return fail(HONE_ERR_NOT_FOUND, "%s: not pulled yet: `hone pull %s` fetches it (%.0f MB)",
+                known->name, known->name, (double)known->bytes / 1e6);
+}
+
+/* Hands an entry of a listing over. */
+static void take_entry(store_listing *listing, size_t index, store_entry *entry) {
+    *entry = *listing->entries[index];
+    listing->entries[index]->manifest.files = NULL;
+    listing->entries[index]->manifest.n_files = 0;
+}
+
+static bool take_named(store_listing *listing, const char *name, store_entry *entry) {
+    for (size_t i = 0; i < listing->n; i++) {
+        if (strcasecmp(listing->entries[i]->manifest.name.text, name) != 0) continue;
+        take_entry(listing, i, entry);
+        return true;
+    }
+    return false;
+}
+
+/* Of a file whose hash both know, the same one. */
+static bool is_known_file(const store_entry *entry, const catalogue_entry *known) {
+    const char *its = entry->manifest.n_files ? entry->manifest.files[0].sha256.text : "";
+    const char *expected = known->files[0].sha256;
+    return !*its || !expected || strcmp(its, expected) == 0;
+}
+
+/* The catalogue's source, as others call what they have from there. */
+static bool take_known(store_listing *listing, const catalogue_entry *known, store_entry *entry) {
+    for (const char *const *text = known->files[0].sources; *text; text++) {
+        origin source;
+        model_name name;
+        bool has_name = origin_parse(&source, *text) == HONE_OK && source.kind != ORIGIN_PATH &&
+                        origin_model_name(&source, &name) == HONE_OK;
+        if (!has_name || !take_named(listing, name.text, entry)) continue;
+        if (is_known_file(entry, known)) return true;
+        manifest_release(&entry->manifest);
+    }
+    return false;
+}
+
+hone_status store_find_foreign(const store *s, const char *text, store_entry *entry) {
+    store_listing listing = {0};
+    model_name name;
+    const catalogue_entry *known = catalogue_find(s->catalogue, text);
+    TRY(store_full_name(s, &name, text));
+    hone_status status = foreign_list(&listing);
+    if (status == HONE_OK && !take_named(&listing, name.text, entry) &&
+        !(known && take_known(&listing, known, entry)))
+        status = known ? fail_not_pulled(known) : store_fail_unknown(text);
+    store_listing_release(&listing);
+    return status;
 }
 
 hone_status store_find(const store *s, const char *text, store_entry *entry) {
     model_name name;
     fs_path path;
-    TRY(store_full_name(&name, text));
+    TRY(store_full_name(s, &name, text));
     TRY(store_manifest_path(s, &name, &path));
-    if (access(path.text, F_OK) != 0) {
-        const catalogue_entry *known = catalogue_find(text);
-        if (known)
-            return fail(HONE_ERR_NOT_FOUND,
-                        "%s: not pulled yet: `hone pull %s` fetches it (%.0f MB)", known->name,
-                        known->name, (double)known->bytes / 1e6);
-        return fail_unknown(text);
-    }
+    if (access(path.text, F_OK) != 0) return store_find_foreign(s, text, entry);
     store_entry found;
     TRY(store_read_entry(s, path.text, &name, &found));
     if (found.problem[0]) {
@@ -120,11 +224,6 @@ hone_status store_find(const store *s, const char *text, store_entry *entry) {
 }
 
 /* --- MODEL on the command line --- */
-
-static bool ends_in_gguf(const char *text) {
-    size_t n = strlen(text);
-    return n > 5 && strcasecmp(text + n - 5, ".gguf") == 0;
-}
 
 static hone_status find_path(const char *name, fs_path *path) {
     store *s;
@@ -141,10 +240,9 @@ static hone_status find_path(const char *name, fs_path *path) {
 
 hone_status store_resolve(const char *model, char **out) {
     fs_path path;
-    bool is_path = model[0] == '/' || model[0] == '.' || ends_in_gguf(model);
+    bool is_source = origin_is_meant(model);
+    bool is_path = !is_source && (model[0] == '/' || model[0] == '.' || ends_in_gguf(model));
     bool exists = access(model, F_OK) == 0;
-    if (!exists && origin_is_meant(model))
-        return fail(HONE_ERR_NOT_FOUND, "%s: a source, not a model: `hone pull` it first", model);
     if (!exists && is_path)
         return fail(errno == ENOENT ? HONE_ERR_NOT_FOUND : HONE_ERR_IO, "%s: %s", model,
                     strerror(errno));
@@ -152,6 +250,9 @@ hone_status store_resolve(const char *model, char **out) {
     if (!is_path) {
         hone_status status = find_path(model, &path);
         bool unknown = status == HONE_ERR_NOT_FOUND || status == HONE_ERR_ARGUMENT;
+        if (unknown && !exists && is_source)
+            return fail(HONE_ERR_NOT_FOUND, "%s: a source, not a model: `hone pull` it first",
+                        model);
         if (status != HONE_OK && !(unknown && exists)) return status;
     }
     char *copy = mem_copy_string(path.text, strlen(path.text));
@@ -162,169 +263,120 @@ hone_status store_resolve(const char *model, char **out) {
 
 /* --- listing --- */
 
+void store_listing_drop(store_listing *listing) {
+    store_entry *last = listing->entries[--listing->n];
+    manifest_release(&last->manifest);
+    mem_free(last);
+}
+
 void store_listing_release(store_listing *listing) {
-    for (size_t i = 0; i < listing->n; i++) {
-        manifest_release(&listing->entries[i]->manifest);
-        mem_free(listing->entries[i]);
-    }
+    while (listing->n > 0) store_listing_drop(listing);
     mem_free(listing->entries);
     *listing = (store_listing){0};
 }
 
-static hone_status add_entry(const store *s, store_listing *listing, const char *path,
-                             const model_name *name) {
-    if (listing->n == MAX_MODELS)
-        return fail(HONE_ERR_MEMORY, "%s: more than %d models", s->folder.text, MAX_MODELS);
+store_entry *store_listing_add(store_listing *listing) {
+    if (listing->n == MAX_MODELS) {
+        fail(HONE_ERR_MEMORY, "more than %d models", MAX_MODELS);
+        return NULL;
+    }
     if (listing->n == listing->capacity) {
         size_t capacity = listing->capacity * 2 + 8;
         store_entry **longer = mem_realloc(listing->entries, capacity, sizeof *longer);
-        if (!longer) return mem_fail("list of models", capacity * sizeof *longer);
+        if (!longer) {
+            mem_fail("list of models", capacity * sizeof *longer);
+            return NULL;
+        }
         listing->entries = longer;
         listing->capacity = capacity;
     }
-    store_entry *entry = mem_alloc(sizeof *entry);
-    if (!entry) return mem_fail("list of models", sizeof *entry);
-    hone_status status = store_read_entry(s, path, name, entry);
-    if (status != HONE_OK) {
-        mem_free(entry);
-        return status;
-    }
-    listing->entries[listing->n++] = entry;
-    return HONE_OK;
+    store_entry *entry = mem_calloc(1, sizeof *entry);
+    if (entry)
+        listing->entries[listing->n++] = entry;
+    else
+        mem_fail("list of models", sizeof *entry);
+    return entry;
 }
 
-/* Walks models/<above>; `above` is "" or the name's parts so far. */
-static hone_status list_folder(const store *s, store_listing *listing, const char *above,
-                               int depth) {
-    fs_path folder;
-    TRY(fs_path_format(&folder, "%s/models%s%s", s->folder.text, *above ? "/" : "", above));
-    DIR *dir = opendir(folder.text);
-    if (!dir && errno == ENOENT) return HONE_OK;
-    if (!dir) return fail(HONE_ERR_IO, "%s: %s", folder.text, strerror(errno));
-    hone_status status = HONE_OK;
-    struct dirent *item;
-    while (status == HONE_OK && (item = readdir(dir))) {
-        fs_path path, below;
-        struct stat st;
-        model_name name;
-        size_t n = strlen(item->d_name);
-        if (item->d_name[0] == '.') continue;
-        status = fs_path_format(&path, "%s/%s", folder.text, item->d_name);
-        if (status != HONE_OK || stat(path.text, &st) != 0) continue;
-        if (S_ISDIR(st.st_mode)) {
-            status = fs_path_format(&below, "%s%s%s", above, *above ? "/" : "", item->d_name);
-            if (status == HONE_OK && depth < MODEL_NAME_MAX_PARTS)
-                status = list_folder(s, listing, below.text, depth + 1);
-        } else if (n > 5 && strcmp(item->d_name + n - 5, ".json") == 0 && *above) {
-            status = fs_path_format(&below, "%s:%.*s", above, (int)n - 5, item->d_name);
-            if (status == HONE_OK && model_name_parse(&name, below.text) == HONE_OK)
-                status = add_entry(s, listing, path.text, &name);
-        }
-    }
-    closedir(dir);
+/* A walk through models/; `above` is "" or the name's parts so far. */
+typedef struct walk {
+    const store *store;
+    store_listing *listing;
+    const char *above;
+    int depth;
+} walk;
+
+static hone_status add_entry(const walk *w, const char *path, const model_name *name) {
+    store_entry *entry = store_listing_add(w->listing);
+    if (!entry) return HONE_ERR_MEMORY;
+    hone_status status = store_read_entry(w->store, path, name, entry);
+    if (status != HONE_OK) store_listing_drop(w->listing);
     return status;
+}
+
+static hone_status list_item(void *context, const char *path, const char *item) {
+    walk *w = context;
+    fs_path below;
+    struct stat st;
+    model_name name;
+    size_t n = strlen(item);
+    if (stat(path, &st) != 0) return HONE_OK;
+    if (S_ISDIR(st.st_mode) && w->depth < MODEL_NAME_MAX_PARTS) {
+        TRY(fs_path_format(&below, "%s%s%s", w->above, *w->above ? "/" : "", item));
+        walk deeper = {w->store, w->listing, below.text, w->depth + 1};
+        return fs_each(path, list_item, &deeper);
+    }
+    if (n <= 5 || strcmp(item + n - 5, ".json") != 0 || !*w->above) return HONE_OK;
+    TRY(fs_path_format(&below, "%s:%.*s", w->above, (int)n - 5, item));
+    return model_name_parse(&name, below.text) == HONE_OK ? add_entry(w, path, &name) : HONE_OK;
 }
 
 static int by_name(const void *a, const void *b) {
     const store_entry *const *left = a, *const *right = b;
-    return strcmp((*left)->manifest.name.text, (*right)->manifest.name.text);
+    int order = strcmp((*left)->manifest.name.text, (*right)->manifest.name.text);
+    return order ? order : ((*left)->keeper != NULL) - ((*right)->keeper != NULL);
+}
+
+/* What the store has goes by its name there, not by another's. */
+static void drop_doubles(store_listing *listing) {
+    size_t kept = 0;
+    for (size_t i = 0; i < listing->n; i++) {
+        store_entry *entry = listing->entries[i];
+        const store_entry *last = kept ? listing->entries[kept - 1] : NULL;
+        if (last && strcmp(last->manifest.name.text, entry->manifest.name.text) == 0) {
+            manifest_release(&entry->manifest);
+            mem_free(entry);
+        } else {
+            listing->entries[kept++] = entry;
+        }
+    }
+    listing->n = kept;
 }
 
 /* What the blobs occupy; foreign files there count as well. */
-static uint64_t blob_bytes(const store *s) {
-    fs_path folder, path;
-    uint64_t sum = 0;
-    if (fs_path_format(&folder, "%s/blobs", s->folder.text) != HONE_OK) return 0;
-    DIR *dir = opendir(folder.text);
-    struct dirent *item;
-    while (dir && (item = readdir(dir))) {
-        struct stat st;
-        if (fs_path_format(&path, "%s/%s", folder.text, item->d_name) == HONE_OK &&
-            lstat(path.text, &st) == 0 && S_ISREG(st.st_mode))
-            sum += (uint64_t)st.st_size;
-    }
-    if (dir) closedir(dir);
-    return sum;
+static hone_status add_bytes(void *context, const char *path, const char *name) {
+    uint64_t *sum = context;
+    struct stat st;
+    (void)name;
+    if (lstat(path, &st) == 0 && S_ISREG(st.st_mode)) *sum += (uint64_t)st.st_size;
+    return HONE_OK;
 }
 
-hone_status store_list(const store *s, store_listing *out) {
+hone_status store_list(const store *s, bool foreign, store_listing *out) {
     store_listing listing = {0};
-    hone_status status = list_folder(s, &listing, "", 0);
+    fs_path folder;
+    walk w = {s, &listing, "", 0};
+    hone_status status = fs_path_format(&folder, "%s/models", s->folder.text);
+    if (status == HONE_OK) status = fs_each(folder.text, list_item, &w);
+    if (status == HONE_OK && foreign) status = foreign_list(&listing);
+    if (status == HONE_OK) status = fs_path_format(&folder, "%s/blobs", s->folder.text);
+    if (status == HONE_OK) status = fs_each(folder.text, add_bytes, &listing.disk_bytes);
     if (status != HONE_OK) {
         store_listing_release(&listing);
         return status;
     }
     if (listing.n) qsort(listing.entries, listing.n, sizeof *listing.entries, by_name);
-    listing.disk_bytes = blob_bytes(s);
+    drop_doubles(&listing);
     *out = listing;
     return HONE_OK;
-}
-
-/* --- removing --- */
-
-static bool names_blob(const store_listing *listing, const sha256_hex *sha256) {
-    for (size_t i = 0; i < listing->n; i++) {
-        const manifest *m = &listing->entries[i]->manifest;
-        /* An unreadable manifest might name anything. */
-        if (m->n_files == 0) return true;
-        for (size_t k = 0; k < m->n_files; k++)
-            if (strcmp(m->files[k].sha256.text, sha256->text) == 0) return true;
-    }
-    return false;
-}
-
-/* The folders of a name that no longer hold anything. */
-static void remove_empty_folders(const store *s, const char *manifest_path) {
-    fs_path folder, top;
-    if (fs_path_format(&folder, "%s", manifest_path) != HONE_OK ||
-        fs_path_format(&top, "%s/models", s->folder.text) != HONE_OK)
-        return;
-    for (;;) {
-        char *slash = strrchr(folder.text, '/');
-        if (!slash) return;
-        *slash = 0;
-        if (strlen(folder.text) <= strlen(top.text) || rmdir(folder.text) != 0) return;
-    }
-}
-
-static hone_status remove_blobs(const store *s, const manifest *m, uint64_t *freed) {
-    store_listing rest;
-    TRY(store_list(s, &rest));
-    hone_status status = HONE_OK;
-    for (size_t i = 0; i < m->n_files && status == HONE_OK; i++) {
-        fs_path blob;
-        if (names_blob(&rest, &m->files[i].sha256)) continue;
-        status = store_blob_path(s, &m->files[i].sha256, &blob);
-        if (status == HONE_OK && unlink(blob.text) == 0)
-            *freed += m->files[i].bytes;
-        else if (status == HONE_OK && errno != ENOENT)
-            status = fail(HONE_ERR_IO, "%s: cannot remove: %s", blob.text, strerror(errno));
-    }
-    store_listing_release(&rest);
-    return status;
-}
-
-hone_status store_remove(const store *s, const char *text, uint64_t *freed) {
-    model_name name;
-    fs_path path;
-    fs_lock lock;
-    store_entry entry;
-    uint64_t bytes = 0;
-    TRY(store_full_name(&name, text));
-    TRY(store_manifest_path(s, &name, &path));
-    if (access(path.text, F_OK) != 0)
-        return fail_unknown(text);
-    TRY(store_lock(s, &lock));
-    hone_status status = store_read_entry(s, path.text, &name, &entry);
-    if (status == HONE_OK) {
-        if (unlink(path.text) != 0)
-            status = fail(HONE_ERR_IO, "%s: cannot remove: %s", path.text, strerror(errno));
-        else
-            status = remove_blobs(s, &entry.manifest, &bytes);
-        manifest_release(&entry.manifest);
-    }
-    if (status == HONE_OK) remove_empty_folders(s, path.text);
-    fs_lock_release(&lock, false);
-    if (status == HONE_OK && freed) *freed = bytes;
-    return status;
 }

@@ -3,6 +3,7 @@
  *     <data folder>/                       weights/paths.h
  *         models/<name>/<tag>.json         what a name stands for (weights/manifest.h)
  *         blobs/sha256-<hash>              the files; shared by all names that want them
+ *         folders/<name>/<tag>/            for models of several files: links under their own names
  *         partial/<key>/                   a pull that is under way or was interrupted
  *         partial/<key>.lock               … and who does it
  *         lock                             held for the moment in which names and blobs change
@@ -19,23 +20,27 @@
 
 #include "base/fs.h"
 #include "base/status.h"
+#include "weights/catalogue.h"
 #include "weights/manifest.h"
 #include "weights/origin.h"
 
 typedef struct store store;
 
-/* `folder` NULL = the user's data folder. Makes nothing on disk; an empty store needs no folder. */
+/* `folder` NULL = the user's data folder. Makes nothing on disk; an empty store needs no folder.
+ * Reads the catalogue: HONE_ERR_FORMAT where the user's own entries are wrong. */
 hone_status store_open(store **s, const char *folder);
 void store_close(store *s);
 const char *store_folder(const store *s);
+const catalogue *store_catalogue(const store *s);
 
 /* --- what is there --- */
 
 typedef struct store_entry {
     manifest manifest;
-    fs_path path;       /* the file to open */
+    fs_path path;       /* the file or folder to open */
     uint64_t bytes;     /* all files of the model */
     int64_t modified;   /* of the manifest, seconds since 1970 */
+    const char *keeper; /* whose it is, where not hone's: "ollama", …; else NULL */
     char problem[200];  /* "" when all is well: an unreadable manifest, a missing file */
 } store_entry;
 
@@ -45,11 +50,14 @@ typedef struct store_listing {
     uint64_t disk_bytes; /* blobs counted once */
 } store_listing;
 
-hone_status store_list(const store *s, store_listing *listing);
+/* With `foreign`, also what other programs keep on this machine (weights/foreign.h), unless the
+ * store has something of that name. */
+hone_status store_list(const store *s, bool foreign, store_listing *listing);
 void store_listing_release(store_listing *listing);
 
-/* The model of that name (or of the catalogue's alias for it), whole: HONE_ERR_NOT_FOUND says how
- * to get it, HONE_ERR_FORMAT what is wrong with it. Release the entry's manifest. */
+/* The model of that name (or of the catalogue's alias for it), whole; from the store, or where
+ * another program keeps it. HONE_ERR_NOT_FOUND says how to get it, HONE_ERR_FORMAT what is wrong
+ * with it. Release the entry's manifest. */
 hone_status store_find(const store *s, const char *name, store_entry *entry);
 
 /* Turns what a person typed for MODEL into a path: a path (it begins with '/' or '.', or ends in
@@ -57,25 +65,54 @@ hone_status store_find(const store *s, const char *name, store_entry *entry);
  * path is the caller's (mem_free). HONE_ERR_NOT_FOUND tells what to do. */
 hone_status store_resolve(const char *model, char **path);
 
+/* Reads all files of a model and compares them with what the manifest says. HONE_ERR_FORMAT names
+ * the first that differs. *n_unknown (may be NULL) counts those of which no hash is known. `go_on`
+ * (may be NULL) hears how far it is; false gives HONE_ERR_CANCELLED. */
+hone_status store_verify(const store *s, const store_entry *entry,
+                         bool (*go_on)(void *context, const char *file, uint64_t bytes,
+                                       uint64_t total),
+                         void *context, size_t *n_unknown);
+
 /* --- changes --- */
 
 typedef struct store_pull_options {
-    const char *name;       /* NULL = the catalogue's, or made from the file's name */
+    const char *name;       /* NULL = the catalogue's, or made from the source */
     pull_observer *observe; /* may be NULL */
     void *context;
     int answer_timeout_s, stall_timeout_s; /* 0 = usual (http.h) */
 } store_pull_options;
 
 /* Fetches `what`: a name of the catalogue, or a source (weights/origin.h), and fills `entry`
- * (release its manifest). A model that is there already is not fetched again; *was_there (may be
- * NULL) says so. Sources are tried in order; when none works the words say why for each.
- * HONE_ERR_MEMORY: the disk is full; HONE_ERR_CANCELLED: the observer said so. An interrupted pull
- * continues at the next call. A second process that pulls the same file waits for the first. */
+ * (release its manifest). A model that is there already is not fetched again, nor one that another
+ * program keeps on this machine; *was_there (may be NULL) says so. So it is with each file whose
+ * hash is known before. Files on this machine are used where they lie.
+ *
+ * Sources are tried in order; when none works the words say why for each. HONE_ERR_MEMORY: the disk
+ * is full; HONE_ERR_CANCELLED: the observer said so. An interrupted pull continues at the next
+ * call. A second process that pulls the same file waits for the first. */
 hone_status store_pull(const store *s, const char *what, const store_pull_options *options,
                        store_entry *entry, bool *was_there);
 
+/* Gives the model `from` a second name. Files are shared; what another program keeps stays there.
+ * HONE_ERR_ARGUMENT where the name is taken by another model. */
+hone_status store_copy(const store *s, const char *from, const char *to);
+
 /* Takes the name away, and its files where no other name needs them. *freed (may be NULL) is the
- * number of bytes given back. Programs that have a file mapped keep it until they close it. */
+ * number of bytes given back. Refused where a running program has one of those files open
+ * (HONE_ERR_IO; it holds a lock on it, base/file_map.h), and where another program is the keeper
+ * (HONE_ERR_UNSUPPORTED). */
 hone_status store_remove(const store *s, const char *name, uint64_t *freed);
+
+/* Removes what nothing needs any more: interrupted pulls, files that no name stands for, what
+ * killed writers left. `removed` (may be NULL) hears of each. While a pull is under way in another
+ * process, what could be its work stays. With `only_look`, nothing is removed. */
+hone_status store_prune(const store *s, bool only_look,
+                        void (*removed)(void *context, const char *path, uint64_t bytes),
+                        void *context);
+
+/* The same for half-written files beside models in any folder (base/new_file.h). */
+hone_status store_prune_folder(const char *folder, bool only_look,
+                               void (*removed)(void *context, const char *path, uint64_t bytes),
+                               void *context);
 
 #endif

@@ -25,5 +25,8 @@ double largest_difference(const float *a, const float *b, size_t n);
 void check_language_model(const golden *g);
 void check_real_model(const golden *g);
 void check_quant(const golden *g);
+void check_mel(const golden *g);
+void check_whisper(const golden *g);
+void check_lora(const golden *g);
 
 #endif

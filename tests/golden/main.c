@@ -41,6 +41,9 @@ static const struct {
     {"causal_lm_real", check_real_model},
     {"causal_lm", check_language_model},
     {"quant", check_quant},
+    {"mel", check_mel},
+    {"whisper", check_whisper},
+    {"lora", check_lora},
 };
 
 static void skip(const char *folder, const char *kind, const char *reason) {

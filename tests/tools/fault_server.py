@@ -9,7 +9,9 @@ standard input ends. --log FILE gets one line for each request:
 METHOD PATH PORT range=… if-range=… auth=…
 """
 import argparse
+import hashlib
 import http.server
+import json
 import os
 import re
 import ssl
@@ -94,6 +96,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
         start = self.start(data) if wanted in (None, etag) else 0
         self.send(data, etag, start=start, **more)
 
+    def describe_repository(self):
+        """The hub's answer about a repository, which has one file."""
+        data = content(3000000, 1)
+        self.plain(200, json.dumps({
+            "sha": "abc", "cardData": {"license": "mit"}, "siblings": [
+                {"rfilename": "README.md", "size": 5},
+                {"rfilename": "size-3000000.gguf", "size": 130,
+                 "lfs": {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}}],
+        }), "application/json")
+
     def do_GET(self):
         n = self.note()
         parts = self.path.split("?")[0].strip("/").split("/")
@@ -101,7 +113,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         size = int(match.group(1)) if match else 98362432  # the default model's
         fault = FAULTS.get(parts[0])
         try:
-            if fault:
+            if fault and "/api/models/" in self.path and not parts[0].isdigit():
+                self.describe_repository()
+            elif fault:
                 fault(self, size, n)
             else:
                 self.plain(404, "no such fault")
@@ -114,6 +128,70 @@ class Server(http.server.ThreadingHTTPServer):
 
     def handle_error(self, *unused):
         pass  # clients that hang up are part of the tests
+
+
+def ranged(h, data, etag='"v1"', pause=0, stop=None):
+    """A proper server for several connections: "bytes=A-B", too, and it says so."""
+    match = re.fullmatch(r"bytes=(\d+)-(\d*)", h.headers.get("Range", ""))
+    if match and h.headers.get("If-Range") not in (None, etag):
+        match = None
+    first = int(match.group(1)) if match else 0
+    last = int(match.group(2)) if match and match.group(2) else len(data) - 1
+    h.send_response(206 if match else 200)
+    if match:
+        h.send_header("Content-Range", "bytes %d-%d/%d" % (first, last, len(data)))
+    for name, value in (("ETag", etag), ("Accept-Ranges", "bytes"),
+                        ("Content-Type", "application/octet-stream"),
+                        ("Content-Length", str(last + 1 - first))):
+        h.send_header(name, value)
+    h.end_headers()
+    end = last + 1 if stop is None else min(stop, last + 1)
+    while first < end:
+        step = min(65536, end - first)
+        h.wfile.write(data[first:first + step])
+        first += step
+        time.sleep(pause)
+    h.wfile.flush()
+    if end < last + 1:
+        h.close_connection = True
+
+
+def many(h, size, n):
+    ranged(h, content(size, 1), pause=0.002)
+
+
+def oneonly(h, size, n):
+    """A second connection is one too many."""
+    if n == 1:
+        ranged(h, content(size, 1), pause=0.002)
+    else:
+        h.plain(429, "one at a time")
+
+
+def noranges(h, size, n):
+    """Says that it takes ranges, and does not."""
+    h.headers.replace_header("Range", "") if "Range" in h.headers else None
+    ranged(h, content(size, 1), pause=0.002)
+
+
+def changemany(h, size, n):
+    """Changes after the first answer: ranges come with another ETag."""
+    if n == 1:
+        ranged(h, content(size, 1), pause=0.002)
+    else:
+        if "If-Range" in h.headers:
+            h.headers.replace_header("If-Range", '"v2"')
+        ranged(h, content(size, 2), '"v2"')
+
+
+def stallmany(h, size, n):
+    """The second connection stalls after a while, once."""
+    if n == 2:
+        first = int(re.match(r"bytes=(\d+)", h.headers["Range"]).group(1))
+        ranged(h, content(size, 1), stop=first + 100000)
+        time.sleep(30)
+    else:
+        ranged(h, content(size, 1), pause=0.002)
 
 
 def status(code):
@@ -237,7 +315,7 @@ def tofile(h, size, n):
 
 FAULTS = {f.__name__: f for f in (
     noetag, norange, drop, truncate, shorter, chunked, change, changeblind, changing, wrongrange,
-    stall, stallonce, silent, slow, html, htmlafter, notgguf, gzipped, elsewhere, loop, tofile)}
+    many, oneonly, noranges, changemany, stallmany, stall, stallonce, silent, slow, html, htmlafter, notgguf, gzipped, elsewhere, loop, tofile)}
 FAULTS["ok"] = lambda h, size, n: h.resumed(content(size, 1))
 for code in (401, 403, 404, 429, 500):
     FAULTS[str(code)] = status(code)

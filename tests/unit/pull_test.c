@@ -9,8 +9,9 @@
 #include "store_world.h"
 #include "weights/store.h"
 
-enum { SIZE = 3000000 };
+enum { SIZE = 3000000, LARGE = 24000000 };
 #define FILE_NAME "size-3000000.gguf"
+#define LARGE_NAME "size-24000000.gguf" /* comes over several connections */
 #define HUB_SOURCE "hf:owner/repository@abc#" FILE_NAME
 
 static char log_path[300], certificate_path[300];
@@ -43,29 +44,38 @@ static hone_status pull(const char *what) {
     return pull_with(what, &quick);
 }
 
-/* Whether the store has FILE_NAME, byte by byte as the server makes it. */
-static bool have_version(int version) {
+/* Under the name that have_version looks for. */
+static hone_status pull_from_hub(const char *what) {
+    static const store_pull_options quick = {
+        .name = "size-3000000", .answer_timeout_s = 2, .stall_timeout_s = 1};
+    return pull_with(what, &quick);
+}
+
+/* Whether the store has a file of that size, byte by byte as the server makes it. */
+static bool have_bytes(const char *name, int size, int version) {
     store *s;
     store_entry entry;
     if (store_open(&s, NULL) != HONE_OK) return false;
-    bool right = store_find(s, "size-3000000", &entry) == HONE_OK;
+    bool right = store_find(s, name, &entry) == HONE_OK;
     store_close(s);
     if (!right) return false;
     FILE *f = fopen(entry.path.text, "rb");
     manifest_release(&entry.manifest);
     char magic[4];
     right = f && fread(magic, 1, 4, f) == 4 && memcmp(magic, "GGUF", 4) == 0;
-    for (int i = 4; right && i < SIZE; i++)
+    for (int i = 4; right && i < size; i++)
         right = fgetc(f) == (((i - 4) % 251 + 7 * version) & 255);
     right = right && fgetc(f) == EOF;
     if (f) fclose(f);
     return right;
 }
 
+static bool have_version(int version) { return have_bytes("size-3000000", SIZE, version); }
+
 static bool store_is_empty(void) {
     store *s;
     store_listing listing;
-    if (store_open(&s, NULL) != HONE_OK || store_list(s, &listing) != HONE_OK) return false;
+    if (store_open(&s, NULL) != HONE_OK || store_list(s, false, &listing) != HONE_OK) return false;
     bool empty = listing.n == 0 && listing.disk_bytes == 0;
     store_listing_release(&listing);
     store_close(s);
@@ -212,6 +222,37 @@ static void nobody_there_is_told_at_once(void) {
     CHECK(words_have("127.0.0.1"));
 }
 
+/* --- several connections --- */
+
+/* The right bytes of a large file; how many requests it took is for the caller. */
+static void survives_large(const char *fault, int version) {
+    char text[200];
+    world_new_home();
+    snprintf(text, sizeof text, "http://127.0.0.1:%d/%s/" LARGE_NAME, world_port, fault);
+    CHECK_OK(pull(text));
+    CHECK(have_bytes("size-24000000", LARGE, version));
+    CHECK(!world_exists("partial") || rmdir(world_path("partial")) == 0);
+}
+
+static void a_large_file_comes_over_several_connections(void) {
+    survives_large("many", 1);
+    CHECK(strstr(logged("/many/", 1), "range=-"));
+    for (int nth = 2; nth <= 4; nth++)
+        CHECK(strstr(logged("/many/", nth), "range=bytes=") &&
+              strstr(logged("/many/", nth), "if-range=\"v1\""));
+}
+
+static void refused_connections_are_done_without(void) { survives_large("oneonly", 1); }
+
+static void ranges_that_are_not_kept_are_done_without(void) {
+    survives_large("noranges", 1);
+    CHECK(!*logged("/noranges/", 6)); /* and nobody asks again and again */
+}
+
+static void a_change_between_connections_starts_over(void) { survives_large("changemany", 2); }
+
+static void one_stalled_connection_of_several_is_resumed(void) { survives_large("stallmany", 1); }
+
 /* --- changes and lies --- */
 
 static void a_file_that_changed_starts_over(void) {
@@ -266,7 +307,7 @@ static void the_hub_is_where_hf_endpoint_says(void) {
     world_new_home();
     use_hub("ok");
     setenv("HF_TOKEN", "hf_sesame", 1);
-    CHECK_OK(pull(HUB_SOURCE));
+    CHECK_OK(pull_from_hub(HUB_SOURCE));
     CHECK(have_version(1));
     const char *line = logged("/ok/owner/repository/resolve/abc/" FILE_NAME, 1);
     CHECK(strstr(line, "auth=Bearer_hf_sesame"));
@@ -277,7 +318,7 @@ static void the_token_stays_with_its_host(void) {
     world_new_home();
     use_hub("elsewhere");
     setenv("HF_TOKEN", "hf_sesame", 1);
-    CHECK_OK(pull(HUB_SOURCE));
+    CHECK_OK(pull_from_hub(HUB_SOURCE));
     CHECK(have_version(1));
     snprintf(other, sizeof other, " %d range", world_other_port);
     CHECK(strstr(logged("/elsewhere/", 1), "auth=Bearer_hf_sesame"));
@@ -291,7 +332,7 @@ static void the_token_does_not_travel_in_the_open(void) {
     snprintf(endpoint, sizeof endpoint, "http://0.0.0.0:%d/ok/open", world_port);
     setenv("HF_ENDPOINT", endpoint, 1);
     setenv("HF_TOKEN", "hf_sesame", 1);
-    hone_status status = pull(HUB_SOURCE);
+    hone_status status = pull_from_hub(HUB_SOURCE);
     unsetenv("HF_TOKEN");
     if (status != HONE_OK) SKIP("no way to this machine by 0.0.0.0: %s", hone_error_message());
     CHECK(strstr(logged("/ok/open/", 1), "auth=-"));
@@ -301,10 +342,10 @@ static void a_gated_repository_is_explained(void) {
     world_new_home();
     unsetenv("HF_TOKEN");
     use_hub("401");
-    CHECK(pull(HUB_SOURCE) == HONE_ERR_IO && words_have("set HF_TOKEN"));
+    CHECK(pull_from_hub(HUB_SOURCE) == HONE_ERR_IO && words_have("set HF_TOKEN"));
     setenv("HF_TOKEN", "hf_sesame", 1);
     use_hub("403");
-    CHECK(pull(HUB_SOURCE) == HONE_ERR_IO && words_have("accept its terms"));
+    CHECK(pull_from_hub(HUB_SOURCE) == HONE_ERR_IO && words_have("accept its terms"));
     unsetenv("HF_TOKEN");
 }
 
@@ -529,6 +570,11 @@ int main(void) {
     RUN(an_endless_stall_ends);
     RUN(a_silent_server_is_left_after_seconds);
     RUN(nobody_there_is_told_at_once);
+    RUN(a_large_file_comes_over_several_connections);
+    RUN(refused_connections_are_done_without);
+    RUN(ranges_that_are_not_kept_are_done_without);
+    RUN(a_change_between_connections_starts_over);
+    RUN(one_stalled_connection_of_several_is_resumed);
     RUN(a_file_that_changed_starts_over);
     RUN(a_file_that_keeps_changing_is_given_up);
     RUN(a_range_that_was_not_asked_for_is_not_used);

@@ -32,7 +32,7 @@ static bool is_listed(const char *name) {
     store *s = open_store();
     store_listing listing = {0};
     bool found = false;
-    CHECK_OK(store_list(s, &listing));
+    CHECK_OK(store_list(s, false, &listing));
     for (size_t i = 0; i < listing.n; i++)
         found = found || strcmp(listing.entries[i]->manifest.name.text, name) == 0;
     store_listing_release(&listing);
@@ -91,23 +91,93 @@ static void folders_follow_hone_home_then_xdg(void) {
     world_new_home();
 }
 
-static void the_catalogue_holds_together(void) {
-    const catalogue_entry *entry;
-    for (size_t i = 0; (entry = catalogue_at(i)); i++) {
-        model_name name;
+static void check_catalogue_file(const catalogue_file *file) {
+    CHECK(file->sources[0]);
+    CHECK(!file->sha256 || (sha256_is_hex(file->sha256) && file->bytes && file->name));
+    for (const char *const *text = file->sources; *text; text++) {
         origin source;
-        CHECK(model_name_parse(&name, entry->name) == HONE_OK && strchr(entry->name, ':'));
-        CHECK(sha256_is_hex(entry->sha256) && entry->bytes > 0 && entry->sources[0]);
-        CHECK(catalogue_find(entry->name) == entry);
-        for (const char *const *alias = entry->aliases; *alias; alias++)
-            CHECK_MSG(catalogue_find(*alias) == entry, "%s", *alias);
-        for (const char *const *text = entry->sources; *text; text++) {
-            CHECK_OK(origin_parse(&source, *text));
-            CHECK(strcmp(source.file, entry->file) == 0);
-        }
+        CHECK_OK(origin_parse(&source, *text));
+        CHECK_MSG(!file->name || strcmp(source.file, file->name) == 0, "%s", *text);
     }
-    CHECK(catalogue_find("SmolLM2") == catalogue_at(0));
-    CHECK(!catalogue_find("smol"));
+}
+
+static void the_catalogue_holds_together(void) {
+    catalogue *c;
+    const catalogue_entry *entry;
+    if (!CHECK_OK(catalogue_open(&c))) return;
+    for (size_t i = 0; (entry = catalogue_at(c, i)); i++) {
+        model_name name;
+        uint64_t bytes = 0;
+        CHECK(model_name_parse(&name, entry->name) == HONE_OK && strchr(entry->name, ':'));
+        CHECK(catalogue_find(c, entry->name) == entry && entry->n_files > 0);
+        for (const char *const *alias = entry->aliases; *alias; alias++)
+            CHECK_MSG(catalogue_find(c, *alias) == entry, "%s", *alias);
+        for (size_t k = 0; k < entry->n_files; k++) {
+            check_catalogue_file(&entry->files[k]);
+            bytes += entry->files[k].bytes;
+        }
+        CHECK_MSG(!entry->files[0].bytes || bytes == entry->bytes, "%s", entry->name);
+    }
+    CHECK(catalogue_find(c, "SmolLM2") == catalogue_built_in(0));
+    CHECK(!catalogue_find(c, "smol"));
+    catalogue_close(c);
+}
+
+/* --- the user's own entries --- */
+
+static void own_entries_come_first(void) {
+    catalogue *c;
+    world_new_home();
+    world_write("config/models.conf",
+                "# mine\n\n[mine:7b]\nalias = mine\n  license=MIT\r\n"
+                "source = hf.co/me/mine-GGUF:Q5_K_M\nsource = https://example.org/x.gguf\n"
+                "[parts:1]\nfile = a.bin\nbytes = 5\nsha256 = " SHA_A "\nsource = pip:a==1#x\n"
+                "file = b.json\nbytes = 7\nsource = https://example.org/b.json\n"
+                "[smollm2:135m]\nsource = /my/own.gguf");
+    if (!CHECK_OK(catalogue_open(&c))) return;
+    const catalogue_entry *mine = catalogue_find(c, "MINE"), *parts = catalogue_find(c, "parts:1");
+    CHECK(mine && strcmp(mine->name, "mine:7b") == 0 && strcmp(mine->license, "MIT") == 0);
+    CHECK(mine && mine->n_files == 1 && !mine->files[0].name && mine->files[0].sources[1]);
+    CHECK(parts && parts->n_files == 2 && parts->bytes == 12);
+    CHECK(parts && strcmp(parts->files[1].name, "b.json") == 0 && !parts->files[1].sha256);
+    const catalogue_entry *smol = catalogue_find(c, "smollm2:135m");
+    CHECK(smol && strcmp(smol->files[0].sources[0], "/my/own.gguf") == 0);
+    CHECK(catalogue_find(c, "qwen2.5:1.5b"));
+    catalogue_close(c);
+}
+
+static void mistakes_in_own_entries_are_told_with_their_line(void) {
+    static const struct {
+        const char *text, *words;
+    } cases[] = {
+        {"source = /x", "models:1: source: a line [name:tag] must stand before it"},
+        {"[a:1]\nsource = /x\n\n[a:1]\nsource = /y", "models:4: [a:1] is there twice"},
+        {"[a]\n", "models:1: [a]: expected [name:tag]"},
+        {"[a:1\n", "models:1: expected [name:tag]"},
+        {"[a:1]\n[b:1]\n", "models:2: [a:1] has no source"},
+        {"[a:1]", "models:1: [a:1] has no source"},
+        {"[a:1]\nfile = x\n[b:1]", "models:3: [a:1]: a file without a source"},
+        {"[a:1]\ncolour = red", "models:2: colour: no such key"},
+        {"[a:1]\nsource", "models:2: expected [name:tag] or key = value"},
+        {"[a:1]\nsource =", "models:2: source: no value"},
+        {"[a:1]\nsource = ftp://x/y", "models:2: "},
+        {"[a:1]\nsource = x", "models:2: source: x is none that hone knows"},
+        {"[a:1]\nsource = hf.co/a", "models:2: "},
+        {"[a:1]\nbytes = 5", "models:2: bytes: a line \"file = …\" must stand before it"},
+        {"[a:1]\nfile = x\nbytes = many", "models:3: bytes: expected a number"},
+        {"[a:1]\nfile = x\nsha256 = 12", "models:3: sha256: expected 64"},
+        {"[a:1]\nfile = ../x", "models:2: file: expected a plain file name"},
+        {"[a:1]\nsource = /x\nfile = y", "models:3: file: must stand before"},
+        {"[../a:1]", "models:1: [../a:1]: expected [name:tag]"},
+        {"\xff", "models: not text in UTF-8"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        catalogue *c;
+        const char *text = cases[i].text;
+        CHECK_MSG(catalogue_parse(&c, text, strlen(text), "models") == HONE_ERR_FORMAT, "%s", text);
+        CHECK_MSG(strncmp(hone_error_message(), cases[i].words, strlen(cases[i].words)) == 0,
+                  "expected: %s\nfound:    %s", cases[i].words, hone_error_message());
+    }
 }
 
 /* --- sources --- */
@@ -119,17 +189,40 @@ static void sources_are_taken_apart(void) {
     CHECK(strcmp(s.hub.revision, "v1.0") == 0 && strcmp(s.hub.path, "sub/My File (1).gguf") == 0);
     CHECK(strcmp(s.file, "My File (1).gguf") == 0);
     CHECK_OK(origin_parse(&s, "hf:a/b#c.gguf"));
-    CHECK(strcmp(s.hub.revision, "main") == 0);
+    CHECK(!s.hub.revision[0] && strcmp(s.file, "c.gguf") == 0);
+    CHECK_OK(origin_parse(&s, "hf.co/Qwen/Qwen2.5-1.5B-Instruct-GGUF:Q4_K_M"));
+    CHECK(s.kind == ORIGIN_HUB && strcmp(s.hub.quant, "Q4_K_M") == 0 && !s.file[0]);
+    CHECK_OK(origin_parse(&s, "hf.co/a/b@v1/sub/c.gguf"));
+    CHECK(strcmp(s.hub.revision, "v1") == 0 && strcmp(s.hub.path, "sub/c.gguf") == 0);
+    CHECK_OK(origin_parse(&s, "https://huggingface.co/a/b/resolve/v2/c.gguf?download=true"));
+    CHECK(s.kind == ORIGIN_HUB && strcmp(s.hub.revision, "v2") == 0);
+    CHECK(strcmp(s.hub.path, "c.gguf") == 0);
+    CHECK_OK(origin_parse(&s, "https://huggingface.co/a/b/tree/main"));
+    CHECK(s.kind == ORIGIN_HUB && !s.hub.path[0] && strcmp(s.hub.revision, "main") == 0);
+    CHECK_OK(origin_parse(&s, "ollama.com/library/tinyllama"));
+    CHECK(s.kind == ORIGIN_OLLAMA && strcmp(s.registry.tag, "latest") == 0);
+    CHECK(strcmp(s.registry.repository, "library/tinyllama") == 0);
+    CHECK_OK(origin_parse(&s, "ollama.com/tinyllama:q4"));
+    CHECK(strcmp(s.registry.repository, "library/tinyllama") == 0);
+    CHECK(strcmp(s.registry.tag, "q4") == 0);
+    CHECK_OK(origin_parse(&s, "ollama:127.0.0.1:5000/me/x:1b"));
+    CHECK(strcmp(s.registry.host, "127.0.0.1:5000") == 0 && strcmp(s.registry.tag, "1b") == 0);
     CHECK_OK(origin_parse(&s, "pip:a-b==1.0#d/x.part0,c==2!3+4#y"));
     CHECK(s.kind == ORIGIN_PIP && s.n_parts == 2 && strcmp(s.parts[0].package, "a-b") == 0);
     CHECK(strcmp(s.parts[1].version, "2!3+4") == 0 && strcmp(s.parts[1].member, "y") == 0);
+    CHECK_OK(origin_parse(&s, "pip:a==1+x#b+c/y+d==2+z#e+f"));
+    CHECK(s.n_parts == 2 && strcmp(s.parts[0].member, "b+c/y") == 0);
+    CHECK(strcmp(s.parts[1].version, "2+z") == 0 && strcmp(s.parts[1].member, "e+f") == 0);
     CHECK_OK(origin_parse(&s, "https://example.org/a/b.gguf?key=1#f"));
     CHECK(s.kind == ORIGIN_URL && strcmp(s.file, "b.gguf") == 0);
 }
 
 static void bad_sources_are_refused(void) {
     static const char *const bad[] = {
-        "hf:a/b",           "hf:a#x",         "hf:a/../b#x",      "hf:a/b#../x",  "hf:a/b@#x",
+        "hf:a/b#",          "hf:a#x",         "hf:a/../b#x",      "hf:a/b#../x",  "hf:a/b@#x",
+        "hf.co/a",          "hf.co/a/b:",     "hf.co/a/b:q/x",    "hf.co/a/b/../c", "hf.co//b",
+        "ollama.com/",      "ollama.com/../x", "ollama.com/a/b:",  "ollama:host",  "ollama:/a/b",
+        "ollama.com/a/b@sha256:12", "ollama:-h/a/b",
         "hf:#x",            "hf:a/b@x/y#z",   "hf:/a/b#x",        "hf:a/b#x\ny",  "pip:a#x",
         "pip:a==#x",        "pip:-r==1#x",    "pip:a==1",         "pip:a==1#",    "pip:a==1#/etc/x",
         "pip:a==1#x/../y",  "pip:a==1#x,",    "pip:--pre==1#x",   "pip:a b==1#x", "pip:a==1;c#x",
@@ -141,6 +234,42 @@ static void bad_sources_are_refused(void) {
         CHECK_MSG(origin_parse(&s, bad[i]) == HONE_ERR_ARGUMENT, "%s", bad[i]);
     }
     CHECK(!origin_is_meant("smollm2:135m") && !origin_is_meant("./x.gguf"));
+}
+
+static bool is_named(const char *source, const char *expected) {
+    origin s;
+    model_name name = {""};
+    bool right = origin_parse(&s, source) == HONE_OK && origin_model_name(&s, &name) == HONE_OK &&
+                 strcmp(name.text, expected) == 0;
+    if (!right) printf("%s: %s\n", source, name.text);
+    return right;
+}
+
+static void models_are_named_after_their_sources(void) {
+    CHECK(is_named("hf.co/Qwen/Q-GGUF:Q4_K_M", "hf.co/Qwen/Q-GGUF:Q4_K_M"));
+    CHECK(is_named("hf.co/Qwen/Q-GGUF:q4_k_m", "hf.co/Qwen/Q-GGUF:Q4_K_M"));
+    CHECK(is_named("hf.co/Qwen/Q-GGUF/q-q4_k_m-00001-of-00002.gguf", "hf.co/Qwen/Q-GGUF:Q4_K_M"));
+    CHECK(is_named("hf.co/a/b", "hf.co/a/b:latest"));
+    CHECK(is_named("hf.co/a/b/weights (1).gguf", "hf.co/a/b:weights--1-"));
+    CHECK(is_named("ollama.com/library/tinyllama", "ollama.com/library/tinyllama:latest"));
+    CHECK(is_named("registry.ollama.ai/me/x:1b", "ollama.com/me/x:1b"));
+    CHECK(is_named("ollama:127.0.0.1:5000/me/x:1b", "127.0.0.1-5000/me/x:1b"));
+    CHECK(is_named("https://example.org/TinyLlama-1.1B.Q4_K_M.gguf",
+                   "tinyllama-1.1b.q4_k_m:latest"));
+    CHECK(is_named("https://example.org/x-00001-of-00002.gguf", "x:latest"));
+}
+
+static void quantisations_are_read_from_names(void) {
+    static const char *const cases[][2] = {
+        {"qwen2.5-1.5b-instruct-q4_k_m.gguf", "Q4_K_M"}, {"tiny.Q4_K_M.gguf", "Q4_K_M"},
+        {"M-IQ4_XS.gguf", "IQ4_XS"}, {"m-bf16.gguf", "BF16"}, {"m-F16.gguf", "F16"},
+        {"q-q8_0-00001-of-00003.gguf", "Q8_0"}, {"SmolLM2-135M.Q4_1.gguf", "Q4_1"},
+        {"model.gguf", ""}, {"qwen.gguf", ""}, {"M-UD-Q4_K_XL.gguf", "Q4_K_XL"}, {"", ""}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char quant[64];
+        origin_quant_of_file(quant, sizeof quant, cases[i][0]);
+        CHECK_MSG(strcmp(quant, cases[i][1]) == 0, "%s: %s", cases[i][0], quant);
+    }
 }
 
 /* --- manifests --- */
@@ -167,6 +296,10 @@ static void bad_manifests_are_refused(void) {
     CHECK(parse(MANIFEST("1", "a:b", SHA_A "a", "5")) == HONE_ERR_FORMAT);
     CHECK(parse(MANIFEST("1", "a:b", SHA_A, "-5")) == HONE_ERR_FORMAT);
     CHECK(parse(MANIFEST("1", "a:b", SHA_A, "\"5\"")) == HONE_ERR_FORMAT);
+    CHECK(parse("{\"format\": 1, \"name\": \"a:b\", \"files\": [{\"bytes\": 5, \"name\": "
+                "\"x\", \"path\": \"x\"}]}") == HONE_ERR_FORMAT); /* a relative path */
+    CHECK(parse("{\"format\": 1, \"name\": \"a:b\", \"files\": [{\"bytes\": 5, \"name\": "
+                "\"../x\", \"path\": \"/x\"}]}") == HONE_ERR_FORMAT);
     CHECK(parse("") == HONE_ERR_FORMAT);
     CHECK(parse("[]") == HONE_ERR_FORMAT);
     CHECK(parse("{\"format\": 1, \"name\": \"a:b\", \"files\": []}") == HONE_ERR_FORMAT);
@@ -197,7 +330,7 @@ static void an_empty_store_needs_no_folder(void) {
     rmdir(world_home);
     store *s = open_store();
     store_listing listing;
-    CHECK_OK(store_list(s, &listing));
+    CHECK_OK(store_list(s, false, &listing));
     CHECK(listing.n == 0 && listing.disk_bytes == 0);
     store_listing_release(&listing);
     CHECK(store_remove(s, "x", NULL) == HONE_ERR_NOT_FOUND);
@@ -212,7 +345,7 @@ static void the_list_is_sorted_and_counts_blobs_once(void) {
     plant("alpha", "x", SHA_B);
     store *s = open_store();
     store_listing listing;
-    CHECK_OK(store_list(s, &listing));
+    CHECK_OK(store_list(s, false, &listing));
     CHECK(listing.n == 3 && listing.disk_bytes == 10);
     static const char *const names[] = {"alpha:x", "hf.co/a/b:Q4", "zeta:latest"};
     for (size_t i = 0; i < listing.n && i < 3; i++) {
@@ -234,7 +367,7 @@ static void what_is_broken_is_listed_with_its_problem(void) {
     store *s = open_store();
     store_listing listing;
     store_entry entry;
-    CHECK_OK(store_list(s, &listing));
+    CHECK_OK(store_list(s, false, &listing));
     CHECK(listing.n == 3);
     for (size_t i = 0; i < listing.n; i++) CHECK(listing.entries[i]->problem[0]);
     store_listing_release(&listing);
@@ -325,7 +458,7 @@ static void each_failed_allocation_is_an_error(void) {
         mem_fail_from(n);
         status = store_open(&s, NULL);
         if (status == HONE_OK) {
-            status = store_list(s, &listing);
+            status = store_list(s, false, &listing);
             if (status == HONE_OK) store_listing_release(&listing);
             store_close(s);
         }
@@ -403,8 +536,12 @@ int main(void) {
     RUN(names_cannot_leave_the_store);
     RUN(folders_follow_hone_home_then_xdg);
     RUN(the_catalogue_holds_together);
+    RUN(own_entries_come_first);
+    RUN(mistakes_in_own_entries_are_told_with_their_line);
     RUN(sources_are_taken_apart);
     RUN(bad_sources_are_refused);
+    RUN(models_are_named_after_their_sources);
+    RUN(quantisations_are_read_from_names);
     RUN(good_manifests_are_read);
     RUN(bad_manifests_are_refused);
     RUN(a_written_manifest_reads_back);

@@ -98,10 +98,10 @@ INLINE __m256 floats_of_bytes(__m128i eight, const bool is_signed) {
                                         : _mm256_cvtepu8_epi32(eight));
 }
 
-/* From the first 16 bytes of a block of Q4_K or Q5_K, d, dmin and twelve bytes of squeezed scales
- * and minima: eight scales and eight minima, a byte each (q4_k_scale, q4_k_min in
- * tensor/blocks.h). */
-INLINE __m128i scale_codes_q4_k(__m128i head) {
+/* The first 16 bytes of a block of Q4_K or Q5_K: d, dmin and twelve bytes of squeezed scales and
+ * minima, which become eight bytes each (q4_k_scale, q4_k_min in tensor/blocks.h). */
+INLINE __m128i scale_codes_q4_k(const void *block) {
+    const __m128i head = _mm_loadu_si128(block);
     const __m128i low_at = _mm_setr_epi8(4, 5, 6, 7, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15);
     const __m128i high_at = _mm_setr_epi8(-1, -1, -1, -1, 4, 5, 6, 7, -1, -1, -1, -1, 8, 9, 10, 11);
     const __m128i low_mask = _mm_setr_epi32(0x3f3f3f3f, 0x0f0f0f0f, 0x3f3f3f3f, 0x0f0f0f0f);
@@ -112,9 +112,8 @@ INLINE __m128i scale_codes_q4_k(__m128i head) {
 }
 
 INLINE void scales_q4_k_avx2(float *scale, float *min, const void *block) {
-    const __m128i head = _mm_loadu_si128(block);
-    __m128i codes = scale_codes_q4_k(head);
-    __m128 factors = _mm_cvtph_ps(head);
+    __m128i codes = scale_codes_q4_k(block);
+    __m128 factors = _mm_cvtph_ps(_mm_loadl_epi64(block));
     __m256 d = _mm256_broadcastss_ps(factors);
     __m256 dmin = _mm256_broadcastss_ps(_mm_movehdup_ps(factors));
     _mm256_storeu_ps(scale, _mm256_mul_ps(d, floats_of_bytes(codes, false)));

@@ -202,10 +202,10 @@ INLINE __m512i bits_of_lanes(const int first, const int per_half_j, const int pe
 }
 
 INLINE __m512 scales_of_q4_k(const void *block) {
-    const __m128i head = _mm_loadu_si128(block);
+    const __m128i head = _mm_loadl_epi64(block);
     const __m512i which = _mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
     __m512 factors = _mm512_permutexvar_ps(which, _mm512_castps128_ps512(_mm_cvtph_ps(head)));
-    return _mm512_mul_ps(factors, floats_of_codes(scale_codes_q4_k(head), false));
+    return _mm512_mul_ps(factors, floats_of_codes(scale_codes_q4_k(block), false));
 }
 
 /* Quads j of the registers are bytes 32j … 32j + 15 and 32j + 16 … of the nibbles. Lanes i < 2 take

@@ -1,0 +1,120 @@
+#include "infer/speech_input.h"
+
+#include <string.h>
+
+#include "base/system.h"
+#include "base/mem.h"
+
+enum { WINDOW_SAMPLES = MEL_WINDOW_FRAMES * MEL_HOP };
+
+static hone_status read_samples(speech_input *in, float *samples, size_t n, size_t *n_read) {
+    TRY(hone_audio_read(in->audio, samples, n, n_read));
+    in->n_read += *n_read;
+    in->ended = *n_read < n;
+    return HONE_OK;
+}
+
+/* --- as OpenAI's program --- */
+
+static hone_status push(speech_input *in, size_t n) {
+    double begin = clock_ms();
+    pthread_mutex_lock(&in->m->lock);
+    hone_status status = n > 0 ? mel_stream_push(in->stream, in->m->compute.pool, in->samples, n)
+                               : HONE_OK;
+    if (status == HONE_OK && in->ended)
+        status = mel_stream_finish(in->stream, in->m->compute.pool, WINDOW_SAMPLES);
+    pthread_mutex_unlock(&in->m->lock);
+    in->mel_ms += clock_ms() - begin;
+    return status;
+}
+
+static hone_status read_all(speech_input *in) {
+    TRY(mel_stream_open(&in->stream));
+    while (!in->ended) {
+        size_t n;
+        if (atomic_load(&in->m->speech_cancelled)) return fail(HONE_ERR_CANCELLED, "cancelled");
+        TRY(read_samples(in, in->samples, WINDOW_SAMPLES, &n));
+        TRY(push(in, n));
+    }
+    return HONE_OK;
+}
+
+static size_t content_frames(const speech_input *in) { return in->n_read / MEL_HOP; }
+
+void speech_input_span(const speech_input *in, size_t begin, size_t n, float *mel) {
+    mel_stream_normalised(in->stream, begin, n, mel_stream_maximum(in->stream), mel,
+                          MEL_WINDOW_FRAMES);
+    for (size_t b = 0; b < MEL_BANDS; b++)
+        memset(mel + b * MEL_WINDOW_FRAMES + n, 0, (MEL_WINDOW_FRAMES - n) * sizeof *mel);
+}
+
+/* --- as Hugging Face's extractor --- */
+
+/* Drops the samples before `seek` and reads until a window is full. */
+static hone_status fill_window(speech_input *in, size_t seek) {
+    size_t first = seek * MEL_HOP, n = first - in->first_sample;
+    if (n > in->n_samples) n = in->n_samples;
+    in->n_samples -= n;
+    in->first_sample += n;
+    memmove(in->samples, in->samples + n, in->n_samples * sizeof *in->samples);
+    while (in->first_sample < first && !in->ended) { /* samples that no window has */
+        size_t skip = first - in->first_sample;
+        TRY(read_samples(in, in->samples, skip < WINDOW_SAMPLES ? skip : WINDOW_SAMPLES, &n));
+        in->first_sample += n;
+    }
+    if (in->ended) return HONE_OK;
+    TRY(read_samples(in, in->samples + in->n_samples, WINDOW_SAMPLES - in->n_samples, &n));
+    in->n_samples += n;
+    return HONE_OK;
+}
+
+static hone_status hf_window(speech_input *in, float *mel) {
+    double begin = clock_ms();
+    pthread_mutex_lock(&in->m->lock);
+    hone_status status = mel_window(in->samples, in->n_samples, in->m->compute.pool, mel);
+    pthread_mutex_unlock(&in->m->lock);
+    in->mel_ms += clock_ms() - begin;
+    return status;
+}
+
+/* --- both --- */
+
+hone_status speech_input_open(speech_input *in, hone_model *m, hone_audio *audio,
+                              hone_mel_padding padding) {
+    *in = (speech_input){.m = m, .audio = audio, .padding = padding};
+    in->samples = mem_alloc(WINDOW_SAMPLES * sizeof *in->samples);
+    hone_status status = in->samples ? HONE_OK : mem_fail("samples", WINDOW_SAMPLES * sizeof(float));
+    if (status == HONE_OK && padding == HONE_MEL_OPENAI) status = read_all(in);
+    if (status != HONE_OK) speech_input_close(in);
+    return status;
+}
+
+void speech_input_close(speech_input *in) {
+    mel_stream_close(in->stream);
+    mem_free(in->samples);
+    in->stream = NULL;
+    in->samples = NULL;
+}
+
+hone_status speech_input_window(speech_input *in, size_t seek, float *mel, size_t *n_content) {
+    if (in->padding == HONE_MEL_HF) TRY(fill_window(in, seek));
+    size_t end = content_frames(in), n = end > seek ? end - seek : 0;
+    *n_content = n < MEL_WINDOW_FRAMES ? n : MEL_WINDOW_FRAMES;
+    if (n == 0) return HONE_OK;
+    if (in->padding == HONE_MEL_HF) return hf_window(in, mel);
+    speech_input_span(in, seek, *n_content, mel);
+    return HONE_OK;
+}
+
+hone_status speech_input_beginning(speech_input *in, float *mel, size_t *n_content) {
+    if (in->padding == HONE_MEL_HF) return speech_input_window(in, 0, mel, n_content);
+    size_t n = content_frames(in);
+    *n_content = n < MEL_WINDOW_FRAMES ? n : MEL_WINDOW_FRAMES;
+    speech_input_span(in, 0, MEL_WINDOW_FRAMES, mel); /* there are 30 s of silence behind the end */
+    return HONE_OK;
+}
+
+double speech_input_seconds(const speech_input *in) {
+    if (in->ended) return (double)in->n_read / HONE_AUDIO_RATE;
+    return hone_audio_describe(in->audio)->seconds;
+}
