@@ -114,10 +114,15 @@ static void matmul_by_floats(const kernels *k, float *y, size_t y_stride, const 
 
 /* --- both --- */
 
+static size_t most_of(size_t a, size_t b) { return a > b ? a : b; }
+
+/* A table without panels takes dot_rows for any number of tokens. */
 size_t matmul_scratch_bytes(const tensor *w, size_t n_tokens) {
-    if (!matmul_can_quantise(w) || n_tokens <= MATMUL_FEW_TOKENS) return FLOAT_SCRATCH_BYTES;
-    size_t codes = panel_bytes(MATMUL_ROW_STEP, w->ne[0]);
-    return FLOAT_SCRATCH_BYTES > codes ? FLOAT_SCRATCH_BYTES : codes;
+    if (!matmul_can_quantise(w)) return FLOAT_SCRATCH_BYTES;
+    size_t few = n_tokens < MATMUL_FEW_TOKENS ? n_tokens : MATMUL_FEW_TOKENS;
+    size_t rows = few * ((w->ne[0] + 255) / 256) * DOT_ROWS_SCRATCH;
+    size_t panels = n_tokens > MATMUL_FEW_TOKENS ? panel_bytes(MATMUL_ROW_STEP, w->ne[0]) : 0;
+    return most_of(FLOAT_SCRATCH_BYTES, most_of(rows, panels));
 }
 
 void matmul_rows(const kernels *k, float *y, size_t y_stride, const tensor *w, size_t row_begin,
@@ -132,5 +137,5 @@ void matmul_rows(const kernels *k, float *y, size_t y_stride, const tensor *w, s
                      row_end - row_begin, x, scratch);
     else
         k->dot_rows(y + row_begin, y_stride, w->type, tensor_row(w, row_begin), w->row_bytes,
-                    row_end - row_begin, x);
+                    row_end - row_begin, x, scratch);
 }
