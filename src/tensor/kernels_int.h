@@ -25,7 +25,8 @@ void kernels_fill_avx2_encode(kernels *k);
 void kernels_fill_avx512(kernels *k);      /* floats, element-wise */
 void kernels_fill_avx512_attention(kernels *k);
 void kernels_fill_avx512_encode(kernels *k);
-void kernels_fill_avx512_vnni(kernels *k); /* products in 8 bits */
+void kernels_fill_avx512_vnni(kernels *k);      /* products in 8 bits, many tokens */
+void kernels_fill_avx512_vnni_rows(kernels *k); /* the same, few tokens */
 void kernels_fill_avx512_bf16_dense(kernels *k);
 
 void kernels_fill_neon(kernels *k);

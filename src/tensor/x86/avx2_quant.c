@@ -1,11 +1,7 @@
-/* Products in 8 bits with few tokens on AVX2: vpmaddubsw multiplies unsigned weights with signed
- * activations and adds pairs in 16 bits. Weights that use all 8 bits would overflow there: their
- * sign goes to the activation. */
-#include "tensor/x86/pack.h"
+/* Activations in 8 bits on AVX2. */
+#include <immintrin.h>
 
-enum { MOST_TOKENS = 4, BIAS = 0 };
-
-/* --- activations --- */
+#include "tensor/kernels_int.h"
 
 INLINE int sum_of_bytes(__m128i q) {
     __m128i sums = _mm_madd_epi16(_mm_maddubs_epi16(_mm_set1_epi8(1), q), _mm_set1_epi16(1));
