@@ -5,19 +5,23 @@
  *   grammar.h  what an answer may look like
  *   session.h  a mutable timeline: prefill, step in batches, fork, rewind, score
  *   adapter.h  LoRA adapters, chosen for each session
+ *   memory.h   how much memory a model will need
  *   request.h  messages in, streamed answer out
- *   audio.h, transcribe.h, transcript_format.h, live.h   speech in, text out
+ *   answer.h   many answers advanced together
  *   limits.h   what the machine can do at most
+ *   audio.h, transcribe.h, transcript_format.h, live.h   speech in, text out
  *
  * The shortest use is in docs/example.c. */
 #ifndef HONE_HONE_H
 #define HONE_HONE_H
 
 #include "hone/adapter.h"
+#include "hone/answer.h"
 #include "hone/audio.h"
 #include "hone/grammar.h"
 #include "hone/live.h"
 #include "hone/limits.h"
+#include "hone/memory.h"
 #include "hone/model.h"
 #include "hone/request.h"
 #include "hone/session.h"

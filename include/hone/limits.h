@@ -13,6 +13,10 @@
 extern "C" {
 #endif
 
+/* The kernels that compute here: "avx2", "avx512-vnni", … HONE_ERR_ARGUMENT or HONE_ERR_UNSUPPORTED
+ * when HONE_CPU asks for what there is not. */
+HONE_API hone_status hone_instruction_set(const char **name);
+
 #define HONE_LIMIT_STREAMS 4
 
 /* Rates of all threads together. Operations count a multiply-add as two. 0 = the instruction set

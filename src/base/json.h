@@ -1,7 +1,8 @@
 /* JSON from strangers, by way of the Jansson library.
  *
  * Rules beyond RFC 8259: the text is an array or an object in UTF-8, a name occurs once in an
- * object, strings hold no U+0000, nesting ends at JSON_MAX_DEPTH. Objects keep the order of the
+ * object, strings hold no U+0000, nesting ends at JSON_MAX_DEPTH, and the values do not take more
+ * than JSON_MAX_MEMORY (looked at before they are built). Objects keep the order of the
  * text. Values are Jansson's own `json_t`: walk them with its functions, end them with json_decref.
  * A parsed value may be read by several threads as long as none changes its reference counts. */
 #ifndef BASE_JSON_H
@@ -15,6 +16,7 @@
 #include "base/status.h"
 
 #define JSON_MAX_DEPTH 128
+#define JSON_MAX_MEMORY ((size_t)512 << 20)
 
 /* Parses `n` bytes. `name` stands for the text in errors, which give line, column and reason.
  * An integer beyond 64 bits (Hugging Face writes 10³⁰ for "no limit") turns all integers of that
@@ -42,5 +44,10 @@ const char *json_type_name(const json_t *value);
 /* Points Jansson's allocator at base/mem.h. The calls above do it themselves; call it before
  * building values by hand. Thread-safe. */
 void json_use_mem(void);
+
+/* Around building values by hand on one thread, so that one look at the end tells whether any
+ * allocation in between failed and something is missing: HONE_ERR_MEMORY then. */
+void json_build_begin(void);
+hone_status json_build_end(const char *what);
 
 #endif

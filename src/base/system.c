@@ -39,23 +39,51 @@ uint64_t system_memory_bytes(void) {
     return least;
 }
 
-/* A line "Key:  123 kB" of /proc/self/status, in bytes. */
-static uint64_t proc_status_bytes(const char *key) {
-    FILE *file = fopen("/proc/self/status", "r");
+/* A line "Key:  123 kB" or "key 123" of a file, as it stands; 0 where there is none. */
+static uint64_t number_behind(const char *path, const char *key) {
+    FILE *file = fopen(path, "r");
     if (!file) return 0;
     char line[256];
-    unsigned long long kilobytes = 0;
+    unsigned long long number = 0;
     size_t n = strlen(key);
     while (fgets(line, sizeof line, file))
-        if (strncmp(line, key, n) == 0 && line[n] == ':') {
-            kilobytes = strtoull(line + n + 1, NULL, 10);
+        if (strncmp(line, key, n) == 0 && (line[n] == ':' || line[n] == ' ')) {
+            number = strtoull(line + n + 1, NULL, 10);
             break;
         }
     fclose(file);
-    return kilobytes * 1024;
+    return number;
 }
 
-uint64_t system_peak_resident_bytes(void) { return proc_status_bytes("VmHWM"); }
+/* What a cgroup's limit leaves: files that are only cached there can go. UINT64_MAX: no limit. */
+static uint64_t left_in_group(const char *limit, const char *used, const char *stat,
+                              const char *cached) {
+    uint64_t most = number_in_file(limit, UINT64_MAX), now = number_in_file(used, 0);
+    if (most == UINT64_MAX) return UINT64_MAX;
+    uint64_t droppable = number_behind(stat, cached);
+    now = now > droppable ? now - droppable : 0;
+    return most > now ? most - now : 0;
+}
+
+uint64_t system_free_memory_bytes(void) {
+    uint64_t least = system_memory_bytes();
+    uint64_t available = number_behind("/proc/meminfo", "MemAvailable") * 1024;
+    uint64_t left[] = {
+        available ? available : UINT64_MAX,
+        left_in_group("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current",
+                      "/sys/fs/cgroup/memory.stat", "inactive_file"),
+        left_in_group("/sys/fs/cgroup/memory/memory.limit_in_bytes",
+                      "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+                      "/sys/fs/cgroup/memory/memory.stat", "total_inactive_file"),
+    };
+    for (size_t i = 0; i < sizeof left / sizeof *left; i++)
+        if (left[i] < least) least = left[i];
+    return least;
+}
+
+uint64_t system_resident_bytes(void) { return number_behind("/proc/self/status", "VmRSS") * 1024; }
+
+uint64_t system_peak_resident_bytes(void) { return number_behind("/proc/self/status", "VmHWM") * 1024; }
 
 uint64_t system_cache_bytes(void) {
     uint64_t largest = 0;

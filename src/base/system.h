@@ -11,6 +11,13 @@ double clock_ms(void);
  * limit (cgroup v2 and v1) and the address-space limit. */
 uint64_t system_memory_bytes(void);
 
+/* Of these, what is free now: what the system can give without swapping, and what the limits leave
+ * of what is used below them. */
+uint64_t system_free_memory_bytes(void);
+
+/* What this process has resident now. 0 = unknown. */
+uint64_t system_resident_bytes(void);
+
 /* The most bytes this process has had resident so far. 0 = unknown. */
 uint64_t system_peak_resident_bytes(void);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/cpu.h"
 #include "base/mem.h"
 #include "base/status.h"
 #include "base/system.h"
@@ -14,15 +15,14 @@
 #include "weights/catalogue.h"
 #include "weights/store.h"
 
-/* A flag beats the environment. `*threads` 0 = one for each usable core. */
-static int choose_threads(int64_t flag, int *threads) {
+int engine_choose_threads(int64_t flag, int *threads) {
     if (flag != CLI_UNSET) {
         *threads = (int)flag;
         return CLI_OK;
     }
     const char *text = getenv("HONE_THREADS");
-    *threads = 0;
-    if (!text || !*text) return CLI_OK;
+    *threads = cpu_choose_threads().n_threads;
+    if (!text || !*text || !strcmp(text, "auto")) return CLI_OK;
     char *end;
     long number = strtol(text, &end, 10);
     if (*end || number < 1 || number > 1024) {
@@ -80,22 +80,27 @@ int engine_fail_model(hone_status status, const char *name) {
     return CLI_FAILED;
 }
 
-hone_status engine_try_model(hone_model **model, const char *name, int n_threads) {
-    const hone_model_options options = {.n_threads = n_threads};
+static hone_status open_model(hone_model **model, const char *name,
+                              const hone_model_options *options) {
     char *path;
     TRY(store_resolve(name, &path));
-    hone_status status = hone_model_open(model, path, &options);
+    hone_status status = hone_model_open(model, path, options);
     /* A file of the store goes by its model's name, not by its hash alone. */
     if (status != HONE_OK && strcmp(path, name) != 0) fail_context(status, "%s", name);
     mem_free(path);
     return status;
 }
 
+hone_status engine_look_at_model(hone_model **model, const char *name, int n_threads) {
+    const hone_model_options options = {.n_threads = n_threads, .describe_only = true};
+    return open_model(model, name, &options);
+}
+
 int engine_open_model(hone_model **model, const char *name, int64_t threads) {
-    int n_threads;
-    int code = choose_threads(threads, &n_threads);
+    hone_model_options options = {0};
+    int code = engine_choose_threads(threads, &options.n_threads);
     if (code != CLI_OK) return code;
-    hone_status status = engine_try_model(model, name, n_threads);
+    hone_status status = open_model(model, name, &options);
     return status == HONE_OK ? CLI_OK : engine_fail_model(status, name);
 }
 

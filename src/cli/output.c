@@ -45,6 +45,24 @@ const char *cli_format_bytes(cli_text *t, uint64_t bytes) {
     return t->text;
 }
 
+bool cli_parse_bytes(const char *text, uint64_t *bytes) {
+    static const char letters[] = "KMGT";
+    char *end;
+    double number = *text >= '0' && *text <= '9' ? strtod(text, &end) : 0;
+    if (!(number > 0)) return false;
+    end += strspn(end, " ");
+    const char *letter = *end ? strchr(letters, *end >= 'a' ? *end - 32 : *end) : NULL;
+    if (letter) {
+        for (const char *l = letters; l <= letter; l++) number *= 1024;
+        end++;
+        if (*end == 'i') end++;
+    }
+    if (*end == 'B' || *end == 'b') end++;
+    if (*end || !(number < 0x1p62) || number < 1) return false;
+    *bytes = (uint64_t)number;
+    return true;
+}
+
 const char *cli_format_count(cli_text *t, uint64_t count) {
     static const char *const units[] = {"", " K", " M", " G", " T", " P", " E"};
     double value = (double)count;

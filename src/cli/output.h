@@ -19,6 +19,9 @@ typedef struct cli_text {
     char text[48];
 } cli_text;
 const char *cli_format_bytes(cli_text *t, uint64_t bytes);   /* "93.8 MiB" */
+/* The way back: "16G", "1.5 GiB", "900M", "4096"; K, M, G and T count in 1024s. False for anything
+ * else, and for 0. */
+bool cli_parse_bytes(const char *text, uint64_t *bytes);
 const char *cli_format_count(cli_text *t, uint64_t count);   /* "134.5 M" */
 const char *cli_format_ms(cli_text *t, double milliseconds); /* "812 µs", "74 ms", "1.24 s" */
 

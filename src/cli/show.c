@@ -7,6 +7,7 @@
 #include "cli/engine.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/show_losses.h"
 #include "cli/show_store.h"
 #include "cli/tensor_classes.h"
 
@@ -34,20 +35,19 @@ static void add_type(void *user, const char *type, size_t n_tensors, uint64_t n_
 typedef struct memory_need {
     size_t context;
     hone_kv_type kv;
-    uint64_t weights, cache;
+    hone_memory bytes;
 } memory_need;
 
-/* The weights are mapped and read in full for each token; the cache grows with the text up to the
- * context. Scratch (a few MiB) is left out. */
-static memory_need count_memory(const hone_model_info *info, const engine_settings *settings) {
-    memory_need need = {.context = info->n_context, .kv = engine_kv_type(settings)};
-    if (settings->context != CLI_UNSET) need.context = (size_t)settings->context;
-    need.weights = info->file_bytes;
-    uint64_t per_token = info->kv_bytes_per_token;
-    if (need.kv == HONE_KV_F32) per_token *= 2;
-    if (need.kv == HONE_KV_Q8_0) per_token = per_token * 17 / 32; /* 34 bytes for 32 numbers */
-    need.cache = per_token * need.context;
-    return need;
+/* A speech model's needs are not counted yet: its weights stand for all. */
+static hone_status count_memory(memory_need *need, const hone_model *model,
+                                const engine_settings *settings) {
+    const hone_model_info *info = hone_model_describe(model);
+    *need = (memory_need){.context = info->n_context, .kv = engine_kv_type(settings)};
+    if (settings->context != CLI_UNSET) need->context = (size_t)settings->context;
+    need->bytes.weights = need->bytes.resident = info->file_bytes;
+    if (!info->takes_text) return HONE_OK;
+    const hone_memory_settings s = {.n_context = need->context, .kv = need->kv};
+    return hone_memory_needed(&need->bytes, model, &s);
 }
 
 /* Everything that is shown. */
@@ -101,12 +101,15 @@ static json_t *to_json(const page *p) {
     json_object_set_new(root, "types", list);
     json_object_set_new(root, "tensor_classes", tensor_classes_json(&p->classes));
     if (p->entry) json_object_set_new(root, "store", show_store_json(p->entry));
+    const hone_memory *m = &need->bytes;
     json_object_set_new(root, "memory",
-                        json_pack("{s:I, s:s, s:I, s:I, s:I}", "context",
+                        json_pack("{s:I, s:s, s:I, s:I, s:I, s:I, s:I}", "context",
                                   (json_int_t)need->context, "kv", engine_kv_name(need->kv),
-                                  "weights_bytes", (json_int_t)need->weights, "kv_bytes",
-                                  (json_int_t)need->cache, "total_bytes",
-                                  (json_int_t)(need->weights + need->cache)));
+                                  "weights_bytes", (json_int_t)m->weights, "kv_bytes",
+                                  (json_int_t)m->kv, "activations_bytes",
+                                  (json_int_t)m->activations, "tables_bytes",
+                                  (json_int_t)m->tables, "total_bytes", (json_int_t)m->resident));
+    show_losses_json(root, p->name);
     return root;
 }
 
@@ -125,7 +128,7 @@ static int print_page(const page *p) {
     const type_list *types = &p->types;
     const memory_need *need = &p->need;
     cli_table t;
-    cli_text a, b, c;
+    cli_text a, b, c, d;
     cli_table_init(&t, "ll", NULL);
     row(&t, "model", p->name);
     row(&t, "name", info->name);
@@ -143,8 +146,10 @@ static int print_page(const page *p) {
                   info->n_kv_heads, info->head_dim);
     row(&t, "chat template", info->has_chat_template ? "yes" : "none");
     cli_table_add(&t, "takes");
-    cli_table_add(&t, "%s%s%s", info->takes_text ? "text" : "", info->takes_images ? ", images" : "",
-                  info->takes_audio ? ", audio" : "");
+    const char *comma = info->takes_text ? ", " : "";
+    cli_table_add(&t, "%s%s%s%s%s", info->takes_text ? "text" : "",
+                  info->takes_images ? comma : "", info->takes_images ? "images" : "",
+                  info->takes_audio ? comma : "", info->takes_audio ? "audio" : "");
     for (size_t i = 0; i < types->n; i++) {
         cli_table_add(&t, i ? "" : "weights");
         size_t n = types->rows[i].n_tensors;
@@ -153,11 +158,13 @@ static int print_page(const page *p) {
     }
     tensor_classes_print(&p->classes, &t, "by class");
     if (p->entry) show_store_rows(&t, p->entry);
+    const hone_memory *m = &need->bytes;
     cli_table_add(&t, "memory needed");
-    cli_table_add(&t, "%s: weights %s, cache %s (%zu tokens, %s)",
-                  cli_format_bytes(&a, need->weights + need->cache),
-                  cli_format_bytes(&b, need->weights), cli_format_bytes(&c, need->cache),
-                  need->context, engine_kv_name(need->kv));
+    cli_table_add(&t, "%s: weights %s, cache %s (%zu tokens, %s), the rest %s",
+                  cli_format_bytes(&a, m->resident), cli_format_bytes(&b, m->weights),
+                  cli_format_bytes(&c, m->kv), need->context, engine_kv_name(need->kv),
+                  cli_format_bytes(&d, m->activations + m->tables));
+    show_losses_rows(&t, p->name);
     return cli_table_print(&t);
 }
 
@@ -179,7 +186,7 @@ static int show(const char *name, const engine_settings *settings, bool template
     hone_model *model;
     store_entry entry;
     bool of_store = show_find_entry(name, &entry);
-    hone_status status = engine_try_model(&model, name, 1);
+    hone_status status = engine_look_at_model(&model, name, 0);
     if (status != HONE_OK) {
         bool may_be_shown = of_store && !template_only && status != HONE_ERR_MEMORY;
         int code = may_be_shown ? show_entry_alone(&entry, json) : engine_fail_model(status, name);
@@ -201,8 +208,10 @@ static int show(const char *name, const engine_settings *settings, bool template
         page p = {.name = name, .info = info, .entry = of_store ? &entry : NULL};
         hone_model_each_type(model, add_type, &p.types);
         tensor_classes_count(&p.classes, model);
-        p.need = count_memory(info, settings);
-        code = json ? cli_print_json(to_json(&p), false) : print_page(&p);
+        status = count_memory(&p.need, model, settings);
+        code = status != HONE_OK ? cli_fail(status)
+               : json            ? cli_print_json(to_json(&p), false)
+                                 : print_page(&p);
     }
     hone_model_close(model);
     if (of_store) manifest_release(&entry.manifest);

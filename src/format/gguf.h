@@ -123,4 +123,9 @@ hone_status gguf_put_tensor(gguf_writer *w, const char *name, dtype type, const 
  * time; a source's failure ends the writing and is passed on. */
 hone_status gguf_write(gguf_writer *w, const char *path, gguf_tensor_source source, void *user);
 
+/* Writes the head of a file again that gguf_write has written from the same tensors and keys, whose
+ * values may be others of the same size: for what is known only when the data are there.
+ * HONE_ERR_ARGUMENT where the sizes differ. The caller sees to it that nobody reads meanwhile. */
+hone_status gguf_write_head(gguf_writer *w, const char *path);
+
 #endif

@@ -1,7 +1,11 @@
 /* The GGUF writer. Keys are encoded as they come; tensor descriptions are kept until gguf_write
  * lays the file out and streams it. Always version 3. */
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/fs.h"
 #include "base/mem.h"
 #include "base/new_file.h"
 #include "format/gguf_int.h"
@@ -327,6 +331,48 @@ hone_status gguf_write(gguf_writer *w, const char *path, gguf_tensor_source sour
         status = write_file(w, &head, data_bytes, &f, source, user);
         new_file_discard(&f);
     }
+    buf_release(&head);
+    return status;
+}
+
+/* Where the first tensor lies in the file at `path`. */
+static hone_status data_offset(const char *path, size_t *offset) {
+    file_map map;
+    gguf *file = NULL;
+    TRY(file_map_open(&map, path));
+    hone_status status = gguf_parse(&file, map.data, map.size, path, true);
+    if (status == HONE_OK) {
+        const uint8_t *first = map.data + map.size;
+        for (size_t i = 0; i < file->n_tensors; i++)
+            if ((const uint8_t *)file->tensors[i].view.data < first)
+                first = file->tensors[i].view.data;
+        *offset = (size_t)(first - map.data);
+        gguf_close(file);
+    }
+    file_map_release(&map);
+    return status;
+}
+
+static hone_status overwrite_head(const gguf_writer *w, const buf *head, const char *path) {
+    size_t room, needed;
+    TRY(data_offset(path, &room));
+    if (!gguf_align(head->len, w->alignment, &needed) || needed != room)
+        return fail(HONE_ERR_ARGUMENT, "%s: a head of %zu bytes for one of %zu", path, needed, room);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0) return fail(HONE_ERR_IO, "%s: %s", path, strerror(errno));
+    hone_status status = fs_write_all(fd, head->data, head->len, path);
+    if (status == HONE_OK && fsync(fd) != 0)
+        status = fail(HONE_ERR_IO, "%s: cannot flush: %s", path, strerror(errno));
+    close(fd);
+    return status;
+}
+
+hone_status gguf_write_head(gguf_writer *w, const char *path) {
+    buf head;
+    size_t data_bytes = 0;
+    buf_init(&head, MAX_METADATA_BYTES);
+    hone_status status = encode_head(w, &head, &data_bytes);
+    if (status == HONE_OK) status = overwrite_head(w, &head, path);
     buf_release(&head);
     return status;
 }

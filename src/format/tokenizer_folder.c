@@ -78,8 +78,17 @@ static bool class_rebuilds_template(const folder_files *f) {
     return false;
 }
 
+/* A control token that is named as the unknown one never comes out of encoding; its name is kept
+ * for who converts the folder. */
+static void name_unknown(tokenizer_spec *spec, const folder_files *f) {
+    int32_t unk = -1;
+    if (spec->unk >= 0 || find_named(spec, f, "unk_token", &unk) != HONE_OK || unk < 0) return;
+    if (spec->tokens[unk].type == TOKEN_CONTROL) spec->unk = unk;
+}
+
 static hone_status read_special(tokenizer_spec *spec, const folder_files *f) {
     int32_t bos = -1, eos = -1;
+    name_unknown(spec, f);
     TRY(find_named(spec, f, "bos_token", &bos));
     TRY(find_named(spec, f, "eos_token", &eos));
     TRY(find_named(spec, f, "pad_token", &spec->pad));

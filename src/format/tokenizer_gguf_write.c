@@ -50,6 +50,16 @@ static void fill_texts(token_rows *rows, const tokenizer_spec *spec) {
     }
 }
 
+/* The SentencePiece form of tokens beside the vocabulary, as other converters write it: control
+ * tokens, the unknown one among them, that no merge can make. */
+static void set_added_apart(token_rows *rows) {
+    for (size_t i = 0; i < rows->n; i++) {
+        if (rows->types[i] == TOKEN_UNKNOWN) rows->types[i] = TOKEN_CONTROL;
+        if (rows->types[i] == TOKEN_CONTROL || rows->types[i] == TOKEN_USER_DEFINED)
+            rows->scores[i] = -1000;
+    }
+}
+
 /* --- scores --- */
 
 /* Finds the token that a merge makes; false where there is none, and the merge has no effect. */
@@ -118,6 +128,7 @@ static hone_status put_tokens(gguf_writer *w, const tokenizer_spec *spec, size_t
         fill_texts(&rows, spec);
         if (with_scores && spec->model == TOKENIZER_BPE_CHARS)
             status = score_by_merges(&rows, spec, name);
+        if (with_scores) set_added_apart(&rows);
     }
     if (status == HONE_OK) status = gguf_put_strings(w, KEY("tokens"), rows.texts, rows.n);
     if (status == HONE_OK && with_scores)

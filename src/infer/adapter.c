@@ -16,6 +16,7 @@ static hone_status open_weights(hone_adapter *a, const hone_model *model) {
 }
 
 hone_status hone_adapter_open(hone_adapter **adapter, const hone_model *model, const char *path) {
+    TRY(model_wants_family(model, FAMILY_LLAMA));
     hone_adapter *a = mem_calloc(1, sizeof *a);
     if (!a) return mem_fail("adapter", sizeof *a);
     a->model = model;

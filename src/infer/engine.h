@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "hone/hone.h"
+#include "hone/memory.h"
 #include "infer/speech_tokens.h"
 #include "model/llama.h"
 #include "model/whisper.h"
@@ -75,8 +76,20 @@ struct hone_session {
 /* HONE_ERR_UNSUPPORTED, in words, for a model of another family. */
 hone_status model_wants_family(const hone_model *m, model_family family);
 
+#define DEFAULT_CHUNK 512
+/* A pass computes at most this many rows of logits: 64 rows of 150,000 are 38 MB. */
+#define LOGIT_ROWS_PER_PASS 64
+
+/* The layout of a session's cache. */
+hone_status session_kv_layout(kv_layout *layout, const hone_model *m, hone_kv_type kv, bool exact);
+
 /* The logits after the last token, or NULL. */
 const float *session_last_logits(const hone_session *s);
+
+/* Drops what the session holds beyond its common prefix with tokens[n_tokens], of which *n_reused
+ * stay; where all stay, so do the logits of the last one. */
+hone_status session_reuse_prefix(hone_session *s, const int32_t *tokens, size_t n_tokens,
+                                 size_t *n_reused);
 
 /* What the model's files recommend for sampling (docs/sampling.md, defaults). */
 hone_status recommended_sampling(hone_sampling *out, const model_source *s);

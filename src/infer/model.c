@@ -211,14 +211,16 @@ static hone_status open_text(hone_model *m, const tokenizer_spec *spec) {
     return status == HONE_ERR_MEMORY ? status : HONE_OK;
 }
 
-static hone_status open_parts(hone_model *m, const char *path, int n_threads) {
+static hone_status open_parts(hone_model *m, const char *path, const hone_model_options *o) {
     struct stat st;
-    if (stat(path, &st) == 0 && S_ISREG(st.st_mode)) TRY(check_memory(path, (uint64_t)st.st_size));
+    bool sized = !o->describe_only && stat(path, &st) == 0 && S_ISREG(st.st_mode);
+    if (sized) TRY(check_memory(path, (uint64_t)st.st_size));
     TRY(source_open(&m->source, path));
-    TRY(check_memory(path, source_file_bytes(&m->source)));
+    if (!o->describe_only) TRY(check_memory(path, source_file_bytes(&m->source)));
     m->family = whisper_is(&m->source) ? FAMILY_WHISPER : FAMILY_LLAMA;
     TRY(m->family == FAMILY_WHISPER ? whisper_open(&m->speech, &m->source)
                                     : llama_open(&m->net, &m->source));
+    int n_threads = o->n_threads > 0 ? o->n_threads : cpu_choose_threads().n_threads;
     TRY(compute_init(&m->compute, n_threads));
     tokenizer_spec spec;
     TRY(source_tokenizer(&m->source, &spec));
@@ -233,11 +235,11 @@ static hone_status open_parts(hone_model *m, const char *path, int n_threads) {
 
 hone_status hone_model_open(hone_model **model, const char *path,
                             const hone_model_options *options) {
-    int n_threads = options && options->n_threads > 0 ? options->n_threads : cpu_usable_count();
+    const hone_model_options usual = {0};
     hone_model *m = mem_calloc(1, sizeof *m);
     if (!m) return mem_fail("model", sizeof *m);
     pthread_mutex_init(&m->lock, NULL);
-    hone_status status = open_parts(m, path, n_threads);
+    hone_status status = open_parts(m, path, options ? options : &usual);
     if (status != HONE_OK) {
         hone_model_close(m);
         return status;

@@ -95,6 +95,12 @@ hone_status sampler_open(sampler **out, const hone_sampling *parameters, size_t 
     return HONE_OK;
 }
 
+size_t sampler_bytes(size_t n_vocab) {
+    const sampler s = {0};
+    return sizeof s + n_vocab * (sizeof *s.kept.logits + sizeof *s.kept.best +
+                                 sizeof *s.kept.scratch + sizeof *s.counts);
+}
+
 void sampler_close(sampler *s) {
     if (!s) return;
     candidates_release(&s->kept);

@@ -28,6 +28,7 @@ typedef struct sampler sampler;
  * a vocabulary of n_vocab. One sampler serves one thread. */
 hone_status sampler_open(sampler **out, const hone_sampling *parameters, size_t n_vocab);
 void sampler_close(sampler *s);
+size_t sampler_bytes(size_t n_vocab); /* of memory */
 
 /* logits[n_vocab] stay as they are. HONE_ERR_NUMERIC on NaN or when nothing is left to choose. */
 hone_status sampler_pick(sampler *s, const float *logits, const sampler_place *place,

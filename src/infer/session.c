@@ -5,16 +5,20 @@
 #include "infer/engine.h"
 #include "infer/sampler.h"
 
-#define DEFAULT_CHUNK 512
-/* A pass computes at most this many rows of logits: 64 rows of 150,000 are 38 MB. */
-#define LOGIT_ROWS_PER_PASS 64
-
 /* --- life --- */
+
+hone_status session_kv_layout(kv_layout *layout, const hone_model *m, hone_kv_type kv, bool exact) {
+    static const dtype types[] = {
+        [HONE_KV_F16] = DTYPE_F16, [HONE_KV_F32] = DTYPE_F32, [HONE_KV_Q8_0] = DTYPE_Q8_0};
+    const hparams *h = &m->net.h;
+    if ((unsigned)kv >= sizeof types / sizeof *types)
+        return fail(HONE_ERR_ARGUMENT, "unknown cache type %d", (int)kv);
+    return kv_layout_init(layout, exact ? DTYPE_F32 : types[kv], h->n_layers, h->n_kv_heads,
+                          h->head_dim);
+}
 
 hone_status hone_session_open(hone_session **session, hone_model *model,
                               const hone_session_options *options) {
-    static const dtype types[] = {
-        [HONE_KV_F16] = DTYPE_F16, [HONE_KV_F32] = DTYPE_F32, [HONE_KV_Q8_0] = DTYPE_Q8_0};
     TRY(model_wants_family(model, FAMILY_LLAMA));
     hone_session_options o = options ? *options : (hone_session_options){0};
     const hparams *h = &model->net.h;
@@ -22,11 +26,8 @@ hone_status hone_session_open(hone_session **session, hone_model *model,
         return fail(HONE_ERR_ARGUMENT,
                     "a context of %zu tokens is too long: this model was made for at most %zu",
                     o.n_context, h->n_context);
-    if ((unsigned)o.kv >= sizeof types / sizeof *types)
-        return fail(HONE_ERR_ARGUMENT, "unknown cache type %d", (int)o.kv);
     kv_layout layout;
-    TRY(kv_layout_init(&layout, o.exact ? DTYPE_F32 : types[o.kv], h->n_layers, h->n_kv_heads,
-                       h->head_dim));
+    TRY(session_kv_layout(&layout, model, o.kv, o.exact));
     hone_session *s = mem_calloc(1, sizeof *s);
     if (!s) return mem_fail("session", sizeof *s);
     s->model = model;
@@ -372,8 +373,8 @@ static size_t common_prefix(const hone_session *s, const int32_t *tokens, size_t
     return same;
 }
 
-hone_status hone_prefill(hone_session *s, const int32_t *tokens, size_t n_tokens, size_t *n_reused,
-                         void (*progress)(void *user, size_t done, size_t total), void *user) {
+hone_status session_reuse_prefix(hone_session *s, const int32_t *tokens, size_t n_tokens,
+                                 size_t *n_reused) {
     if (n_tokens == 0) return fail(HONE_ERR_ARGUMENT, "an empty prompt");
     if (n_tokens > s->n_context)
         return fail(HONE_ERR_CONTEXT_FULL, "the prompt has %zu tokens, the context holds %zu",
@@ -382,7 +383,14 @@ hone_status hone_prefill(hone_session *s, const int32_t *tokens, size_t n_tokens
     size_t done = common_prefix(s, tokens, n_tokens);
     bool has_logits = done == s->n_tokens && s->n_rows > 0;
     if (done == n_tokens && !has_logits) done--; /* the last one again, for its logits */
-    TRY(hone_session_rewind(s, done));
+    *n_reused = done;
+    return hone_session_rewind(s, done);
+}
+
+hone_status hone_prefill(hone_session *s, const int32_t *tokens, size_t n_tokens, size_t *n_reused,
+                         void (*progress)(void *user, size_t done, size_t total), void *user) {
+    size_t done;
+    TRY(session_reuse_prefix(s, tokens, n_tokens, &done));
     if (n_reused) *n_reused = done;
     while (done < n_tokens) {
         size_t n = n_tokens - done < s->prefill_chunk ? n_tokens - done : s->prefill_chunk;

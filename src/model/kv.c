@@ -91,6 +91,8 @@ void kv_truncate(kv_cache *c, size_t n_positions) {
     while (c->n_pages > pages_for(n_positions)) page_release(c->pages[--c->n_pages]);
 }
 
+size_t kv_page_bytes(const kv_layout *l) { return sizeof(kv_page) + l->page_bytes; }
+
 size_t kv_bytes(const kv_cache *c) { return c->n_pages * c->layout.page_bytes; }
 
 void *kv_block(const kv_cache *c, size_t page, size_t layer, int which, size_t head) {

@@ -123,6 +123,15 @@ void llama_release(llama *m) {
     *m = (llama){0};
 }
 
+tensor *llama_matrix(llama *m, size_t i) {
+    if (i < 2) return i == 0 ? &m->embedding : &m->output;
+    size_t layer = (i - 2) / 7;
+    if (layer >= m->h.n_layers) return NULL;
+    llama_layer *l = &m->layers[layer];
+    tensor *const matrices[] = {&l->q, &l->k, &l->v, &l->attn_out, &l->gate, &l->up, &l->down};
+    return matrices[(i - 2) % 7];
+}
+
 /* --- the forward pass --- */
 
 /* Everything a pass writes, for T tokens. */
@@ -152,8 +161,9 @@ static size_t widest_input(const hparams *h) {
     return n < h->n_ff ? h->n_ff : n;
 }
 
-/* Cuts the scratch memory into the pass's arrays, each on a cache line of its own. */
-static hone_status lay_out(pass *p, llama_scratch *scratch, float **cosines, float **sines) {
+/* Cuts the memory into the pass's arrays, each on a cache line of its own; with NULL it only counts.
+ * Returns the number of floats. */
+static size_t cut_memory(pass *p, float *memory, float **cosines, float **sines) {
     const hparams *h = &p->m->h;
     size_t n = p->b->n_tokens, heads = h->n_heads * h->head_dim, kv = h->n_kv_heads * h->head_dim;
     size_t half = h->rope.n_dims / 2, widest = (widest_input(h) + 31) / 32 * 32;
@@ -168,19 +178,24 @@ static hone_status lay_out(pass *p, llama_scratch *scratch, float **cosines, flo
         {&p->quantised, activations_bytes(n, widest) / sizeof(float)},
         {&p->adapters.low, lora_low_floats(p->b->adapters, p->b->n_adapters, n)},
     };
-    size_t n_arrays = sizeof arrays / sizeof *arrays, total = 0;
-    for (size_t i = 0; i < n_arrays; i++) total += (arrays[i].n_floats + 15) / 16 * 16;
+    size_t total = 0;
+    for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) {
+        float *place = memory + total;
+        if (memory) memcpy(arrays[i].where, &place, sizeof place);
+        total += (arrays[i].n_floats + 15) / 16 * 16;
+    }
+    return total;
+}
+
+static hone_status lay_out(pass *p, llama_scratch *scratch, float **cosines, float **sines) {
+    size_t total = cut_memory(p, NULL, cosines, sines);
     if (total > scratch->n_floats) {
         llama_scratch_release(scratch);
         scratch->memory = mem_alloc_aligned(total, sizeof(float));
         if (!scratch->memory) return mem_fail("activations", total * sizeof(float));
         scratch->n_floats = total;
     }
-    float *next = scratch->memory;
-    for (size_t i = 0; i < n_arrays; i++) {
-        memcpy(arrays[i].where, &next, sizeof next);
-        next += (arrays[i].n_floats + 15) / 16 * 16;
-    }
+    cut_memory(p, scratch->memory, cosines, sines);
     return HONE_OK;
 }
 
@@ -246,9 +261,8 @@ static void head(pass *p) {
              &(linear){&p->m->output, NULL, b->logits, h->n_vocab}, 1);
 }
 
-/* For every product and, in bytes, for attention. */
-static hone_status reserve_thread_scratch(const llama *m, compute *c, const llama_batch *b,
-                                          size_t attention) {
+/* What a thread needs for every product and, in bytes, for attention. */
+static size_t thread_scratch(const llama *m, size_t n_tokens, size_t attention) {
     size_t most = attention;
     for (size_t i = 0; i <= m->h.n_layers; i++) {
         const llama_layer *l = i < m->h.n_layers ? &m->layers[i] : NULL;
@@ -256,11 +270,28 @@ static hone_status reserve_thread_scratch(const llama *m, compute *c, const llam
                                     l ? &l->attn_out : NULL, l ? &l->gate : NULL,
                                     l ? &l->up : NULL, l ? &l->down : NULL};
         for (size_t j = 0; j < sizeof matrices / sizeof *matrices; j++) {
-            size_t bytes = matrices[j] ? matmul_scratch_bytes(matrices[j], b->n_tokens) : 0;
+            size_t bytes = matrices[j] ? matmul_scratch_bytes(matrices[j], n_tokens) : 0;
             if (bytes > most) most = bytes;
         }
     }
-    return compute_reserve(c, most);
+    return most;
+}
+
+size_t llama_vector_bytes(const llama *m) {
+    const hparams *h = &m->h;
+    size_t biases = h->qkv_bias ? (h->n_heads + 2 * h->n_kv_heads) * h->head_dim : 0;
+    size_t n_floats = h->n_layers * (2 * h->n_embd + biases) + h->n_embd + h->rope.n_dims / 2;
+    return n_floats * sizeof(float) + h->n_layers * sizeof *m->layers;
+}
+
+void llama_forward_bytes(const llama *m, const compute *c, const kv_segment *segment,
+                         size_t *scratch, size_t *per_thread) {
+    const llama_batch b = {.n_tokens = segment->n_tokens, .segments = segment, .n_segments = 1};
+    pass p = {.m = m, .b = &b};
+    float *cosines, *sines;
+    attention_plan_init(&p.plan, c, segment, 1, m->h.n_heads);
+    *scratch = cut_memory(&p, NULL, &cosines, &sines) * sizeof(float);
+    *per_thread = thread_scratch(m, segment->n_tokens, p.plan.scratch_bytes);
 }
 
 hone_status llama_forward(const llama *m, compute *c, llama_scratch *scratch,
@@ -270,7 +301,7 @@ hone_status llama_forward(const llama *m, compute *c, llama_scratch *scratch,
               .adapters = {.groups = b->adapters, .n_groups = b->n_adapters}};
     float *cosines, *sines;
     attention_plan_init(&p.plan, c, b->segments, b->n_segments, h->n_heads);
-    TRY(reserve_thread_scratch(m, c, b, p.plan.scratch_bytes));
+    TRY(compute_reserve(c, thread_scratch(m, b->n_tokens, p.plan.scratch_bytes)));
     TRY(lay_out(&p, scratch, &cosines, &sines));
     rope_table_fill(cosines, sines, m->rope_frequencies, m->rope_amplitude, h->rope.n_dims,
                     b->segments, b->n_segments);

@@ -30,6 +30,10 @@ typedef struct llama {
 hone_status llama_open(llama *m, const model_source *s);
 void llama_release(llama *m);
 
+/* The i-th matrix, NULL behind the last: for who looks at a model's matrices, or tries others of the same
+ * shape in their place. A tied head comes twice, with the same data. */
+tensor *llama_matrix(llama *m, size_t i);
+
 /* One pass over the weights for the new tokens of several sessions. */
 typedef struct llama_batch {
     const int32_t *tokens; /* [n_tokens], in range */
@@ -53,6 +57,14 @@ typedef struct llama_scratch {
 } llama_scratch;
 
 void llama_scratch_release(llama_scratch *s);
+
+/* Memory for norms, biases and the list of layers. */
+size_t llama_vector_bytes(const llama *m);
+
+/* What llama_forward takes for the tokens of one segment, whose cache needs its layout alone:
+ * *scratch bytes of the scratch, and *per_thread of the threads'. */
+void llama_forward_bytes(const llama *m, const compute *c, const kv_segment *segment,
+                         size_t *scratch, size_t *per_thread);
 
 hone_status llama_forward(const llama *m, compute *c, llama_scratch *scratch,
                           const llama_batch *batch);

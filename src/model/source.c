@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "base/mem.h"
+#include "base/strmap.h"
 #include "format/pytorch.h"
 #include "format/whisper_ggml.h"
 #include "model/whisper_files.h"
@@ -76,6 +77,15 @@ void source_release(model_source *s) {
 size_t source_file_bytes(const model_source *s) {
     if (s->raw) return tensor_table_map(s->raw)->size;
     return s->gguf ? gguf_file_bytes(s->gguf) : safetensors_file_bytes(s->folder);
+}
+
+size_t source_table_bytes(const model_source *s) {
+    if (s->gguf)
+        return gguf_n_tensors(s->gguf) * (sizeof(gguf_tensor) + 2 * sizeof(strmap_slot)) +
+               gguf_n_kv(s->gguf) * sizeof(gguf_kv);
+    if (s->table) return tensor_table_count(s->table) * (sizeof(named_tensor) + 2 * sizeof(strmap_slot));
+    /* the header stays as JSON values: two arrays, an object, four numbers and a text */
+    return safetensors_count(s->folder) * (sizeof(safetensors_entry) + 1000);
 }
 
 void source_forget(const model_source *s) {

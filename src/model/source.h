@@ -27,6 +27,8 @@ typedef struct model_source {
 hone_status source_open(model_source *s, const char *path);
 void source_release(model_source *s);
 size_t source_file_bytes(const model_source *s);
+/* Memory for the lists of keys and tensors, about. */
+size_t source_table_bytes(const model_source *s);
 void source_forget(const model_source *s); /* file_map_forget for all files */
 
 /* The tokenizer that comes with the weights. */

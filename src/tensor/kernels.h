@@ -98,6 +98,15 @@ typedef struct kernels {
                        size_t n_rows, const float *x, size_t x_stride, size_t n_tokens, size_t n,
                        bool add);
 
+    /* --- quantising --- */
+
+    /* row = x[n] in any type of weights but F32, n whole blocks. Finite values; importance NULL or
+     * sound. quant_encode_row is its caller and says the rest. Bit-equal to the scalar version. */
+    void (*encode_row)(dtype type, void *row, const float *x, size_t n, const float *importance);
+
+    /* Whether low ≤ x[i] ≤ high for all i; NaN is not. */
+    bool (*all_within)(const float *x, size_t n, float low, float high);
+
     /* --- attention over blocks of the key/value cache, see KV_BLOCK --- */
 
     /* One key or value row as the cache has it: x[n] as F32, F16 (nearest even) or Q8_0 (the blocks

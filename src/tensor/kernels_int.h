@@ -12,12 +12,18 @@ void kernels_fill_scalar(kernels *k);
 /* The scalar slot, for the cache types that an instruction set leaves to it. */
 void store_row_scalar(dtype kv, void *row, const float *x, size_t n);
 
+/* The plain encoders (encode_plain.c), which the scalar table has. */
+void encode_row_plain(dtype type, void *row, const float *x, size_t n, const float *importance);
+bool all_within_plain(const float *x, size_t n, float low, float high);
+
 void kernels_fill_avx2(kernels *k);        /* floats, element-wise */
 void kernels_fill_avx2_attention(kernels *k);
 void kernels_fill_avx2_quant(kernels *k);  /* products in 8 bits, few tokens */
 void kernels_fill_avx2_gemm(kernels *k);   /* products in 8 bits, many tokens */
+void kernels_fill_avx2_encode(kernels *k);
 void kernels_fill_avx512(kernels *k);      /* floats, element-wise */
 void kernels_fill_avx512_attention(kernels *k);
+void kernels_fill_avx512_encode(kernels *k);
 void kernels_fill_avx512_vnni(kernels *k); /* products in 8 bits */
 void kernels_fill_avx512_bf16_dense(kernels *k);
 

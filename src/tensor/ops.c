@@ -159,6 +159,7 @@ static void run_slice(void *user, size_t index, int thread) {
 void op_linear(compute *c, const activations *x, const linear *jobs, size_t n_jobs) {
     linear_work work = {.c = c, .x = x, .jobs = jobs, .n_jobs = n_jobs};
     size_t n_rows = 0, n_tasks = 0;
+    for (size_t i = 0; i < n_jobs && c->observe; i++) c->observe(c->observe_user, jobs[i].w, x);
     for (size_t i = 0; i < n_jobs; i++) n_rows += jobs[i].w->ne[1];
     /* Some eight tasks for each thread even out a disturbed core. */
     work.slice = n_rows / ((size_t)pool_threads(c->pool) * 8);

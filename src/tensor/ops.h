@@ -8,11 +8,16 @@
 #include "base/pool.h"
 #include "tensor/matmul.h"
 
+/* Hears of a product before it is computed, on the thread that asked for it. */
+typedef void product_observer(void *user, const tensor *w, const activations *x);
+
 typedef struct compute {
     const kernels *k;
     pool *pool;
     void **scratch; /* one for each thread, scratch_bytes each, 64-byte aligned */
     size_t scratch_bytes;
+    product_observer *observe; /* of op_linear; NULL: nobody listens */
+    void *observe_user;
 } compute;
 
 hone_status compute_init(compute *c, int n_threads);

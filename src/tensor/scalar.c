@@ -249,6 +249,8 @@ void kernels_fill_scalar(kernels *k) {
         .name = "scalar",
         .decode_row = quant_decode_row,
         .quantise_row = quantise_row_scalar,
+        .encode_row = encode_row_plain,
+        .all_within = all_within_plain,
         .dot_rows = dot_rows_scalar,
         .gemm_float = gemm_float_scalar,
         .store_row = store_row_scalar,

@@ -56,6 +56,14 @@ hone_status tokenizer_decode(const tokenizer *t, const int32_t *ids, size_t n, b
 
 size_t tokenizer_size(const tokenizer *t) { return t->n_tokens; }
 
+size_t tokenizer_bytes(const tokenizer *t) {
+    size_t text = t->n_tokens ? t->tokens[t->n_tokens - 1].at + t->tokens[t->n_tokens - 1].n : 0;
+    return sizeof *t + t->n_tokens * (sizeof *t->tokens + sizeof *t->whole) + text +
+           (t->words.n_slots + t->odd_chars.n_slots) * sizeof(strmap_slot) +
+           t->merges.n_slots * sizeof *t->merges.slots +
+           t->added.capacity * sizeof *t->added.nodes;
+}
+
 token_type tokenizer_type_of(const tokenizer *t, int32_t id) {
     return in_range(t, id) ? (token_type)t->tokens[id].type : TOKEN_UNUSED;
 }

@@ -51,6 +51,7 @@ hone_status tokenizer_decode(const tokenizer *t, const int32_t *ids, size_t n, b
                              char **text, size_t *bytes);
 
 size_t tokenizer_size(const tokenizer *t);
+size_t tokenizer_bytes(const tokenizer *t); /* of memory */
 token_type tokenizer_type_of(const tokenizer *t, int32_t id); /* TOKEN_UNUSED when out of range */
 int32_t tokenizer_bos(const tokenizer *t);                    /* -1: none */
 bool tokenizer_adds_bos(const tokenizer *t);

@@ -263,7 +263,11 @@ static hone_status read_ids(tokenizer *t, const tokenizer_spec *spec) {
     t->n_stops = spec->n_stops;
     t->bos = spec->bos;
     t->eos = spec->eos;
-    t->unk = spec->unk >= 0 && t->tokens[spec->unk].type == TOKEN_CONTROL ? -1 : spec->unk;
+    /* Byte-level files name some control token and mean nothing by it; SentencePiece's <unk> is one
+     * in files of other converters, too, and does stand for what has no token. */
+    bool only_named = spec->model == TOKENIZER_BPE_BYTES && spec->unk >= 0 &&
+                      t->tokens[spec->unk].type == TOKEN_CONTROL;
+    t->unk = only_named ? -1 : spec->unk;
     t->add_bos = spec->add_bos && spec->bos >= 0;
     t->add_eos = spec->add_eos && spec->eos >= 0;
     return HONE_OK;

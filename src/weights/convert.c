@@ -2,6 +2,7 @@
 #include "weights/convert.h"
 
 #include <limits.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,7 +102,26 @@ hone_status convert_put_text(convert_job *j, const char *end, const char *value)
     return put_text(j->writer, full_key(j, end, key), value);
 }
 
+/* "1.9M", "135M": at least two digits, as llama.cpp rounds it. */
+static void size_label(const convert_job *j, char label[32]) {
+    static const struct {
+        double unit;
+        char letter;
+    } steps[] = {{1e12, 'T'}, {1e9, 'B'}, {1e6, 'M'}, {1e3, 'K'}};
+    double n = 0;
+    for (size_t i = 0; i < j->n_tensors; i++) {
+        const size_t *ne = j->tensors[i].view.ne;
+        n += (double)ne[0] * (double)ne[1] * (double)ne[2] * (double)ne[3];
+    }
+    size_t i = 0;
+    while (i < 3 && n <= steps[i].unit) i++;
+    n /= steps[i].unit;
+    snprintf(label, 32, "%.*f%c", nearbyint(n) >= 10 ? 0 : nearbyint(n) >= 1 ? 1 : 2, n,
+             steps[i].letter);
+}
+
 static hone_status put_general(convert_job *j) {
+    char label[32];
     char path[PATH_MAX];
     const char *name = realpath(j->folder, path) ? strrchr(path, '/') : NULL;
     uint32_t file_type = j->mix                               ? quant_mix_file_type(j->mix)
@@ -111,6 +131,8 @@ static hone_status put_general(convert_job *j) {
     TRY(put_text(j->writer, "general.architecture", j->architecture));
     TRY(put_text(j->writer, "general.type", "model"));
     if (name && name[1]) TRY(put_text(j->writer, "general.name", name + 1));
+    size_label(j, label);
+    TRY(put_text(j->writer, "general.size_label", label));
     TRY(gguf_put_u32(j->writer, "general.file_type", file_type));
     return gguf_put_u32(j->writer, "general.quantization_version", QUANTISATION_VERSION);
 }

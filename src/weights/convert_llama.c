@@ -88,21 +88,18 @@ static hone_status add_ends(convert_job *j, const hparams *h) {
 
 /* GGUF has no key for Llama 3's scaling: the divisor of each frequency is a tensor. */
 static hone_status add_rope_divisors(convert_job *j, llama_own *own) {
-    const rope_params *rope = &own->h.rope;
-    if (rope->scaling != ROPE_LLAMA3) return HONE_OK;
-    size_t n = rope->n_dims / 2;
-    float *plain = mem_calloc(2 * n, sizeof *plain), amplitude;
-    if (!plain) return mem_fail("rope frequencies", 2 * n * sizeof *plain);
-    float *scaled = plain + n;
-    rope_params unscaled = *rope;
-    unscaled.scaling = ROPE_PLAIN;
-    rope_frequencies(&unscaled, plain, &amplitude);
-    rope_frequencies(rope, scaled, &amplitude);
-    for (size_t i = 0; i < n; i++) plain[i] /= scaled[i];
-    own->rope_divisors = plain;
+    rope_params rope = own->h.rope;
+    if (rope.scaling != ROPE_LLAMA3) return HONE_OK;
+    size_t n = rope.n_dims / 2;
+    float *divisors = mem_calloc(n, sizeof *divisors), amplitude;
+    if (!divisors) return mem_fail("rope frequencies", n * sizeof *divisors);
+    own->rope_divisors = divisors;
+    rope.scaling = ROPE_PLAIN;
+    rope_frequencies(&rope, divisors, &amplitude);
+    for (size_t i = 0; i < n; i++) divisors[i] = rope_llama3_divisor(&rope, divisors[i]);
     return convert_add(j, "rope_freqs.weight",
-        &(tensor){.data = plain, .type = DTYPE_F32, .n_dims = 1, .ne = {n, 1, 1, 1},
-                  .row_bytes = n * sizeof *plain}, 0);
+        &(tensor){.data = divisors, .type = DTYPE_F32, .n_dims = 1, .ne = {n, 1, 1, 1},
+                  .row_bytes = n * sizeof *divisors}, 0);
 }
 
 static hone_status plan_llama(convert_job *j) {

@@ -156,8 +156,7 @@ static role role_of(const char *name, const tensor *shape, bool has_output) {
     return strstr(name, "ffn_down") ? ROLE_FFN_DOWN : ROLE_OTHER;
 }
 
-/* A type for rows of n elements, as near to `type` as their length allows. */
-static dtype fall_back(dtype type, size_t n) {
+dtype quant_mix_fall_back(dtype type, size_t n) {
     if (n % dtype_get(type)->block == 0) return type;
     switch (type) {
     case DTYPE_Q2_K:
@@ -169,6 +168,10 @@ static dtype fall_back(dtype type, size_t n) {
     default: break;
     }
     return n % dtype_get(type)->block == 0 ? type : DTYPE_F16;
+}
+
+bool quant_mix_is_matrix(const char *name, const tensor *shape) {
+    return role_of(name, shape, true) >= ROLE_HEAD;
 }
 
 dtype quant_mix_type(const quant_mix *mix, const quant_mix_model *model, const char *name,
@@ -189,5 +192,5 @@ dtype quant_mix_type(const quant_mix *mix, const quant_mix_model *model, const c
         if (sscanf(name, "blk.%zu.", &p.i) == 1 ||
             sscanf(name, "%*[a-z].blk.%zu.", &p.i) == 1) type = mix->rule(r, &p);
     }
-    return fall_back(type, shape->ne[0]);
+    return quant_mix_fall_back(type, shape->ne[0]);
 }

@@ -32,4 +32,11 @@ typedef struct quant_mix_model {
 dtype quant_mix_type(const quant_mix *mix, const quant_mix_model *model, const char *name,
                      const tensor *shape);
 
+/* Whether mixes give the tensor of that name and shape a type: matrices but for routers, tables of
+ * positions and the like. */
+bool quant_mix_is_matrix(const char *name, const tensor *shape);
+
+/* A type for rows of n elements, as near to `type` as their length allows; at last F16. */
+dtype quant_mix_fall_back(dtype type, size_t n);
+
 #endif

@@ -1,5 +1,6 @@
 #include "weights/recode.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -18,6 +19,7 @@
 hone_status recoder_init(recoder *r, const recode_options *options, const model_source *source,
                          uint64_t total) {
     *r = (recoder){.options = options, .source = source, .total = total};
+    TRY(kernels_get(&r->kernels));
     return pool_open(&r->pool, options->n_threads > 0 ? options->n_threads : cpu_usable_count());
 }
 
@@ -52,20 +54,25 @@ typedef struct row_job {
 static hone_status recode_row(row_job *job, size_t index, float *scratch) {
     const tensor *from = job->from;
     const recode_change *change = job->change;
-    size_t n = from->ne[0], row = job->first + index, head = change->pairs_of_head;
-    size_t origin = head ? rope_row_among_halves(row, head) : row;
+    size_t n = from->ne[0], row = job->first + index, origin = row;
+    if (change->pairs_of_head) origin = rope_row_among_halves(row, change->pairs_of_head);
+    if (change->halves_of_head) origin = rope_row_among_pairs(row, change->halves_of_head);
     const void *in = tensor_row(from, origin);
     uint8_t *out = job->out + index * job->row_bytes;
-    quant_decode_row(from->type, scratch, in, n);
+    job->r->kernels->decode_row(from->type, scratch, in, n);
     if (change->add) change->add(change->user, origin, scratch);
-    for (size_t i = 0; i < n; i++)
-        if (!isfinite(scratch[i]))
-            return fail(HONE_ERR_NUMERIC, "row %zu, column %zu is %g", row, i, (double)scratch[i]);
+    if (!job->r->kernels->all_within(scratch, n, -FLT_MAX, FLT_MAX)) {
+        size_t i = 0;
+        while (isfinite(scratch[i])) i++;
+        return fail(HONE_ERR_NUMERIC, "row %zu, column %zu is %g", row, i, (double)scratch[i]);
+    }
     if (change->to == from->type && !change->add) {
         memcpy(out, in, job->row_bytes);
         return HONE_OK;
     }
-    hone_status status = quant_encode_row(change->to, out, scratch, n, NULL);
+    const float *importance = change->importance;
+    if (importance) importance += row / from->ne[1] * n;
+    hone_status status = quant_encode_row(change->to, out, scratch, n, importance);
     return status == HONE_OK ? status : fail_context(status, "row %zu", row);
 }
 

@@ -11,6 +11,7 @@
 #include "base/pool.h"
 #include "base/status.h"
 #include "model/source.h"
+#include "tensor/kernels.h"
 
 /* Hears how many bytes of weights were read so far; false cancels. */
 typedef bool recode_observer(void *context, uint64_t done, uint64_t total);
@@ -33,6 +34,7 @@ typedef struct recode_options {
 
 typedef struct recoder {
     pool *pool;
+    const kernels *kernels;
     float *rows; /* [threads, row_room] */
     size_t row_room;
     const recode_options *options;
@@ -52,9 +54,11 @@ typedef struct recode_change {
     /* 0: rows in their order. Otherwise the rows of each head of that many, which lie in halves
      * (Hugging Face), come out as neighbouring pairs (GGUF's llama). */
     size_t pairs_of_head;
+    size_t halves_of_head; /* the way back: they lie in pairs and come out in halves */
     /* Changes the weights x[ne[0]] of a row of `from` before they are encoded; NULL: none does. */
     void (*add)(const void *user, size_t row, float *x);
     const void *user;
+    const float *importance; /* [ne[2], ne[0]] for the encoder, rows in their order; NULL: none */
 } recode_change;
 
 /* out = rows of the result, a gguf_tensor_source's share: `offset` and `bytes` are whole rows of

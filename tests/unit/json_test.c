@@ -32,6 +32,26 @@ static void nesting_has_a_limit(void) {
     json_decref(value);
 }
 
+/* "[{},{},…]" is refused before anything is allocated for it; as many bytes of plain words are not. */
+static void memory_has_a_limit(void) {
+    size_t n = 6000000;
+    char *text = malloc(n + 2);
+    json_t *value = NULL;
+    text[0] = '[';
+    for (size_t i = 1; i + 3 < n; i += 3) memcpy(text + i, "{},", 3);
+    memcpy(text + n - 3, "{}]", 3);
+    mem_fail_from(1);
+    CHECK(json_parse(&value, text, n, "text") == HONE_ERR_FORMAT && !value);
+    mem_fail_from(0);
+    CHECK_MSG(strstr(hone_error_message(), "MiB of memory"), "%s", hone_error_message());
+    memset(text, 'x', n);
+    memcpy(text, "[\"", 2);
+    memcpy(text + n - 2, "\"]", 2);
+    if (CHECK_OK(json_parse(&value, text, n, "text"))) CHECK(json_array_size(value) == 1);
+    json_decref(value);
+    free(text);
+}
+
 static void huge_integers_do_not_spoil_the_rest(void) {
     json_t *value;
     uint64_t n = 0;
@@ -109,6 +129,7 @@ static void short_memory_is_reported_and_leaks_nothing(void) {
 int main(void) {
     RUN(broken_text_is_refused_with_its_place);
     RUN(nesting_has_a_limit);
+    RUN(memory_has_a_limit);
     RUN(huge_integers_do_not_spoil_the_rest);
     RUN(getters_keep_defaults_and_name_wrong_types);
     RUN(files_are_read_up_to_a_limit);

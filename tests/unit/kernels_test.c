@@ -865,6 +865,50 @@ static int benchmark(const char *only) {
     return 0;
 }
 
+/* Rows of every length that blocks allow, with outliers, zeros and runs of one value. */
+static void encoded_rows_have_the_bits_of_the_scalar_version(void) {
+    static float x[7 * 256], importance[7 * 256];
+    static uint8_t expected[sizeof x], row[sizeof x + 1];
+    for (int round = 0; round < 40; round++) {
+        int type_index = round % (N_TYPES - 1) + 1; /* F32 is copied */
+        dtype type = weight_types[type_index];
+        size_t block = dtype_get(type)->block, bytes;
+        size_t n = block * (1 + random_below(sizeof x / sizeof *x / (block > 1 ? block : 256)));
+        fill_floats(x, n, 0.1f);
+        for (size_t i = 0; i < n; i++) {
+            importance[i] = random_below(8) ? expf(4 * random_float()) : 0.0f;
+            if (random_below(40) == 0) x[i] *= 30.0f;
+            if (i / 32 % 5 == 3) x[i] = i / 32 % 2 ? 0.0f : 0.25f;
+        }
+        CHECK(dtype_row_bytes(type, n, &bytes));
+        for (int with = 0; with < 2; with++) {
+            const float *weights = with ? importance : NULL;
+            scalar->encode_row(type, expected, x, n, weights);
+            EACH_TABLE(k) {
+                memset(row, 0xA5, sizeof row);
+                k->encode_row(type, row + 1, x, n, weights);
+                CHECK_MSG(memcmp(row + 1, expected, bytes) == 0 && row[0] == 0xA5, "%s, %s of %zu",
+                          k->name, dtype_get(type)->name, n);
+            }
+        }
+    }
+}
+
+static void values_beyond_bounds_are_seen(void) {
+    float x[67];
+    EACH_TABLE(k) {
+        fill_floats(x, 67, 1.0f);
+        CHECK(k->all_within(x, 67, -1.0f, 1.0f));
+        for (size_t i = 0; i < 67; i++) {
+            static const float bad[] = {NAN, -1.5f, INFINITY};
+            float good = x[i];
+            x[i] = bad[i % 3];
+            CHECK_MSG(!k->all_within(x, 67, -1.0f, 1.0f), "%s: %zu", k->name, i);
+            x[i] = good;
+        }
+    }
+}
+
 int main(int argc, char **argv) {
     collect_tables();
     if (argc > 1 && strcmp(argv[1], "--bench") == 0) return benchmark(argc > 2 ? argv[2] : NULL);
@@ -874,6 +918,8 @@ int main(int argc, char **argv) {
     printf("\n");
     RUN(decoded_rows_have_the_bits_of_the_specification);
     RUN(quantised_rows_have_the_bits_of_the_scalar_version);
+    RUN(encoded_rows_have_the_bits_of_the_scalar_version);
+    RUN(values_beyond_bounds_are_seen);
     RUN(one_nan_makes_the_scale_of_its_block_nan);
     RUN(integer_parts_are_exact);
     RUN(products_are_near_the_exact_sums);

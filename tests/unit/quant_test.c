@@ -1,5 +1,5 @@
-/* Half floats and block formats: recorded blocks (shared/golden/quant), hashes of ggml's bytes,
- * bounds on the error, and what must be refused. */
+/* Half floats and block formats: recorded blocks (shared/golden/quant), hashes of ggml's bytes and
+ * its errors, bounds on the error, and what must be refused. */
 #include "tensor/quant.h"
 
 #include "format/safetensors.h"
@@ -194,51 +194,75 @@ static void encoding_gives_the_recorded_bytes(void) {
     safetensors_close(st);
 }
 
-/* --- hashes of the bytes that ggml writes for the same rows --- */
+/* --- what ggml makes of the same rows --- */
 
 static uint64_t hash_bytes(uint64_t hash, const uint8_t *bytes, size_t n) { /* FNV-1a */
     for (size_t i = 0; i < n; i++) hash = (hash ^ bytes[i]) * 0x100000001b3;
     return hash;
 }
 
-static uint64_t hash_of_encoded(dtype type, bool with_importance) {
-    static float x[N_ROW], importance[N_ROW];
+/* The rows of twenty seeds, encoded: their hash and the squared error that they leave. */
+static uint64_t encode_all(dtype type, bool with_importance, double *error) {
+    static float x[N_ROW], importance[N_ROW], decoded[N_ROW];
     static uint8_t row[N_ROW * 2];
     uint64_t hash = 0xcbf29ce484222325;
+    *error = 0;
     for (uint64_t seed = 0; seed < 20; seed++) {
         fill_row(x, seed);
         fill_importance(importance, N_ROW, seed);
-        CHECK_OK(quant_encode_row(type, row, x, N_ROW, with_importance ? importance : NULL));
+        const float *weights = with_importance ? importance : NULL;
+        CHECK_OK(quant_encode_row(type, row, x, N_ROW, weights));
         hash = hash_bytes(hash, row, row_bytes(type, N_ROW));
+        quant_decode_row(type, decoded, row, N_ROW);
+        *error += squared_error(x, decoded, weights, N_ROW);
     }
     return hash;
 }
 
-static void encoding_gives_the_bytes_of_ggml(void) {
+static void rounding_to_nearest_gives_the_bytes_of_ggml(void) {
     static const struct {
         const char *name;
-        uint64_t plain, with_importance;
+        uint64_t hash;
     } expected[] = {
-        {"Q4_0", 0xf1d693f77fd1ac61, 0x5331249ad060b7ea},
-        {"Q4_1", 0x4fef8936e5cbd8eb, 0x56cbe0bb10fb2e50},
-        {"Q5_0", 0x961c725522a293d5, 0xf3ac14de00b96f51},
-        {"Q5_1", 0x0751ae7e0499287f, 0xa61242033eea8c12},
-        {"Q8_0", 0xcbdc29c7b44e288f, 0xcbdc29c7b44e288f},
-        {"Q2_K", 0x311cbf291bc7bfe8, 0x6584838b36b223fa},
-        {"Q3_K", 0x7e17ba94b62cd346, 0x5e6043dce8a3ad78},
-        {"Q4_K", 0x6e1a55703dfecf3f, 0x9fcd10b64375692e},
-        {"Q5_K", 0xc2a5046b7a651d47, 0xdc21ad16fc2d9bde},
-        {"Q6_K", 0xaa397aee567fa6f7, 0x7f1948cb7b98293b},
-        {"IQ4_NL", 0x9d16e7b8a1ad5f05, 0x9cb92933b9e51daa},
-        {"IQ4_XS", 0x02e505c45935f2d7, 0x0fd562a254dc40b9},
+        {"Q4_0", 0xf1d693f77fd1ac61}, {"Q4_1", 0x4fef8936e5cbd8eb}, {"Q5_0", 0x961c725522a293d5},
+        {"Q5_1", 0x0751ae7e0499287f}, {"Q8_0", 0xcbdc29c7b44e288f},
     };
+    double error;
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
-        dtype type = (dtype)dtype_by_name(expected[i].name);
-        uint64_t plain = hash_of_encoded(type, false), weighted = hash_of_encoded(type, true);
-        CHECK_MSG(plain == expected[i].plain, "%s: %016llx", expected[i].name,
-                  (unsigned long long)plain);
-        CHECK_MSG(weighted == expected[i].with_importance, "%s with importance: %016llx",
-                  expected[i].name, (unsigned long long)weighted);
+        uint64_t hash = encode_all((dtype)dtype_by_name(expected[i].name), false, &error);
+        CHECK_MSG(hash == expected[i].hash, "%s: %016llx", expected[i].name,
+                  (unsigned long long)hash);
+    }
+    CHECK(encode_all(DTYPE_Q8_0, true, &error) == expected[4].hash);
+}
+
+/* What ggml's quantisers leave of the same rows, by its own bytes (llama-cpp-python 0.3.36). */
+static void searches_leave_at_most_the_error_of_ggml(void) {
+    static const struct {
+        const char *name;
+        double plain, with_importance;
+    } ggml[] = {
+        {"Q4_0", 178.9678, 5020.361},
+        {"Q4_1", 385.5029, 3218.603},
+        {"Q5_0", 89.91249, 2729.266},
+        {"Q5_1", 299.0994, 2037.771},
+        {"Q2_K", 9396.859, 167835.2},
+        {"Q3_K", 524.9293, 13258.2},
+        {"Q4_K", 728.5268, 18818.45},
+        {"Q5_K", 448.9358, 12350.88},
+        {"Q6_K", 77.65346, 2605.129},
+        {"IQ4_NL", 1555.972, 47019.38},
+        {"IQ4_XS", 1690.494, 51073.24},
+    };
+    for (size_t i = 0; i < sizeof ggml / sizeof *ggml; i++) {
+        dtype type = (dtype)dtype_by_name(ggml[i].name);
+        double plain, weighted;
+        encode_all(type, false, &plain);
+        encode_all(type, true, &weighted);
+        CHECK_MSG(plain <= ggml[i].plain * (1 + 1e-6), "%s: %g, ggml %g", ggml[i].name, plain,
+                  ggml[i].plain);
+        CHECK_MSG(weighted <= ggml[i].with_importance, "%s with importance: %g, ggml %g",
+                  ggml[i].name, weighted, ggml[i].with_importance);
     }
 }
 
@@ -286,7 +310,7 @@ static void importance_lowers_the_weighted_error(void) {
     }
 }
 
-/* A block whose columns calibration never saw is encoded as if there were no importance. */
+/* A row whose columns calibration never saw is encoded as if there were no importance. */
 static void zero_importance_means_equal_importance(void) {
     static float x[N_ROW], zeros[N_ROW], plain[N_ROW], weighted[N_ROW];
     fill_row(x, 3);
@@ -455,7 +479,8 @@ int main(void) {
     RUN(rounding_is_to_the_nearest_and_ties_go_to_even);
     RUN(decoding_gives_the_recorded_bits);
     RUN(encoding_gives_the_recorded_bytes);
-    RUN(encoding_gives_the_bytes_of_ggml);
+    RUN(rounding_to_nearest_gives_the_bytes_of_ggml);
+    RUN(searches_leave_at_most_the_error_of_ggml);
     RUN(errors_on_normal_values_stay_below_their_bounds);
     RUN(importance_lowers_the_weighted_error);
     RUN(zero_importance_means_equal_importance);
