@@ -41,6 +41,9 @@ typedef struct panel {
     float *scale, *min; /* [n / group, R] */
 } panel;
 
+/* Scratch that a thread lends to dot_rows for each token and each 256 inputs begun. */
+#define DOT_ROWS_SCRATCH 384
+
 /* The cache keeps KV_BLOCK positions of one head together:
  *
  *     keys    [dim, KV_BLOCK]: turned, so that a vector holds one element of several positions
@@ -74,9 +77,11 @@ typedef struct kernels {
     void (*sum_pairs)(int16_t *pairs, const int8_t *q, size_t n);
 
     /* y[t · y_stride + r] = products of n_rows rows of a block type with all tokens. Every output
-     * has the same order of summation whatever the number of tokens and rows. */
+     * has the same order of summation whatever the number of tokens and rows. `scratch` has
+     * DOT_ROWS_SCRATCH bytes for each token and each 256 inputs begun, 64-byte aligned; a table
+     * with panels sees at most MATMUL_FEW_TOKENS tokens, one without gets no more scratch. */
     void (*dot_rows)(float *y, size_t y_stride, dtype type, const void *rows, size_t row_bytes,
-                     size_t n_rows, const activations *x);
+                     size_t n_rows, const activations *x, void *scratch);
 
     /* The same for many tokens, faster and in another order; NULL where a table has no such form.
      * `scratch` has GEMM_SCRATCH_BYTES. */

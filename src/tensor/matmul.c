@@ -37,12 +37,15 @@ void activations_init(activations *a, const float *x, size_t n_tokens, size_t n_
 }
 
 void activations_quantise(const kernels *k, activations *a, size_t token_begin, size_t token_end) {
-    size_t n = a->n_in, blocks = n / 32;
-    for (size_t t = token_begin; t < token_end; t++) {
-        k->quantise_row(a->q + t * n, a->scale + t * blocks, a->sum32 + t * blocks,
-                        a->sum16 + t * 2 * blocks, a->x + t * n, n);
-        if (k->sum_pairs) k->sum_pairs(a->pairs + t * 4 * blocks, a->q + t * n, n);
-    }
+    for (size_t t = token_begin; t < token_end; t++)
+        activations_quantise_columns(k, a, t, 0, a->n_in, a->x + t * a->n_in);
+}
+
+void activations_quantise_columns(const kernels *k, activations *a, size_t token, size_t begin,
+                                  size_t n, const float *x) {
+    size_t at = token * a->n_in + begin, block = at / 32;
+    k->quantise_row(a->q + at, a->scale + block, a->sum32 + block, a->sum16 + 2 * block, x, n);
+    if (k->sum_pairs) k->sum_pairs(a->pairs + 4 * block, a->q + at, n);
 }
 
 /* --- quantised --- */
@@ -111,10 +114,15 @@ static void matmul_by_floats(const kernels *k, float *y, size_t y_stride, const 
 
 /* --- both --- */
 
+static size_t most_of(size_t a, size_t b) { return a > b ? a : b; }
+
+/* A table without panels takes dot_rows for any number of tokens. */
 size_t matmul_scratch_bytes(const tensor *w, size_t n_tokens) {
-    if (!matmul_can_quantise(w) || n_tokens <= MATMUL_FEW_TOKENS) return FLOAT_SCRATCH_BYTES;
-    size_t codes = panel_bytes(MATMUL_ROW_STEP, w->ne[0]);
-    return FLOAT_SCRATCH_BYTES > codes ? FLOAT_SCRATCH_BYTES : codes;
+    if (!matmul_can_quantise(w)) return FLOAT_SCRATCH_BYTES;
+    size_t few = n_tokens < MATMUL_FEW_TOKENS ? n_tokens : MATMUL_FEW_TOKENS;
+    size_t rows = few * ((w->ne[0] + 255) / 256) * DOT_ROWS_SCRATCH;
+    size_t panels = n_tokens > MATMUL_FEW_TOKENS ? panel_bytes(MATMUL_ROW_STEP, w->ne[0]) : 0;
+    return most_of(FLOAT_SCRATCH_BYTES, most_of(rows, panels));
 }
 
 void matmul_rows(const kernels *k, float *y, size_t y_stride, const tensor *w, size_t row_begin,
@@ -129,5 +137,5 @@ void matmul_rows(const kernels *k, float *y, size_t y_stride, const tensor *w, s
                      row_end - row_begin, x, scratch);
     else
         k->dot_rows(y + row_begin, y_stride, w->type, tensor_row(w, row_begin), w->row_bytes,
-                    row_end - row_begin, x);
+                    row_end - row_begin, x, scratch);
 }

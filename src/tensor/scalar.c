@@ -57,7 +57,9 @@ static float dot_block(const dtype type, const void *block, const int8_t *x, con
 }
 
 static void dot_rows_scalar(float *y, size_t y_stride, dtype type, const void *rows,
-                            size_t row_bytes, size_t n_rows, const activations *x) {
+                            size_t row_bytes, size_t n_rows, const activations *x,
+                            void *scratch) {
+    (void)scratch;
     const unpack_traits traits = unpack_traits_of(type);
     const size_t n = x->n_in, group = traits.group;
     for (size_t t = 0; t < x->n_tokens; t++)

@@ -83,7 +83,8 @@ INLINE void dot_rows_of(float *y, size_t y_stride, const dtype type, const void 
 }
 
 static void dot_rows_simd(float *y, size_t y_stride, dtype type, const void *rows, size_t row_bytes,
-                          size_t n_rows, const activations *x) {
+                          size_t n_rows, const activations *x, void *scratch) {
+    (void)scratch;
 #define DOT_ROWS(block_type) dot_rows_of(y, y_stride, block_type, rows, row_bytes, n_rows, x)
     FOR_BLOCK_TYPE(type, DOT_ROWS)
 #undef DOT_ROWS

@@ -3,16 +3,7 @@
  * takes that off again. */
 #include "tensor/x86/pack.h"
 
-enum { PANEL_ROWS = 32, MOST_TOKENS = 8, BIAS = 128 };
-
-/* --- rows --- */
-
-INLINE __m256i dot_32(__m256i w, __m256i x, const bool is_signed) {
-    (void)is_signed; /* they have the bias */
-    return _mm256_dpbusd_epi32(_mm256_setzero_si256(), w, x);
-}
-
-#include "tensor/x86/dot_rows.h"
+enum { PANEL_ROWS = 32, BIAS = 128 };
 
 /* --- panels: 32 rows, lanes along the rows --- */
 
@@ -107,7 +98,6 @@ static void gemm_panel_vnni(float *y, size_t y_stride, dtype type, const panel *
 
 void kernels_fill_avx512_vnni(kernels *k) {
     k->name = "avx512-vnni";
-    k->dot_rows = dot_rows_x86;
     k->panel_rows = PANEL_ROWS;
     k->pack_panel = pack_panel_vnni;
     k->gemm_panel = gemm_panel_vnni;

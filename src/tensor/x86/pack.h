@@ -1,5 +1,5 @@
 /* Unpacking pieces of rows and interleaving rows into panels, for the x86 files with AVX2. `bias`
- * is what a file adds to signed codes: 128 to make them unsigned, or 0. */
+ * is added to every code, with wrap-around. */
 #ifndef TENSOR_X86_PACK_H
 #define TENSOR_X86_PACK_H
 
@@ -18,7 +18,7 @@ INLINE float zero_code(const dtype type, const uint8_t bias) {
 static void unpack_piece(dtype type, uint8_t *codes, float *scale, float *min, const void *blocks,
                          size_t width, const uint8_t bias) {
 #define UNPACK(T)                                                                          \
-    unpack_codes(T, codes, blocks, width, unpack_traits_of(T).is_signed ? bias : 0);       \
+    unpack_codes(T, codes, blocks, width, bias);                                           \
     unpack_scales_and_minima(T, scale, min, zero_code(T, bias), blocks, width)
     FOR_BLOCK_TYPE(type, UNPACK)
 #undef UNPACK

@@ -1,0 +1,341 @@
+/* Pieces of 256 weights in AVX-512 registers: the codes of any block type unpacked for products with
+ * few tokens, each with the least instructions.
+ *
+ * vpdpbusd adds four neighbouring products to a lane of 32 bits. Were the codes in their natural
+ * order, each of a piece's four registers would hold other groups (runs of 16 or 32 weights with one
+ * scale), and each would need its own conversion to floats, its own scales and their spreading over
+ * the lanes. Here lane l of all four registers belongs to the same group, so that a piece is four
+ * vpdpbusd into one sum, one conversion and one multiply-add. Where that takes a permutation of the
+ * codes within a type's unpacking, the cheapest differs: hence the five orders. The activations are
+ * brought into the same order once (avx512_vnni_rows.c).
+ *
+ * Codes are unsigned; the signed ones of unpack.h stand 128 above their value. */
+#ifndef TENSOR_X86_PIECES512_H
+#define TENSOR_X86_PIECES512_H
+
+#include <immintrin.h>
+
+#include "tensor/blocks.h"
+#include "tensor/kernels_int.h"
+#include "tensor/matmul.h"
+#include "tensor/unpack.h"
+
+enum { PIECE = 256 }; /* weights, a whole number of blocks of each type */
+
+/* In groups of 32, `scale` is eight scales and behind them eight minima; in groups of 16, sixteen
+ * scales in the order of the lanes, and `min` has their minima (the scales themselves where the type
+ * has none: they take the zero point off). */
+typedef struct piece {
+    __m512i q[4];
+    __m512 scale, min;
+} piece;
+
+/* --- the orders --- */
+
+/* The place in the piece of the first of the four weights in lane 4j + i of q[k]. */
+INLINE int order_of(const dtype type, const int k, const int j, const int i) {
+    switch (type) {
+    case DTYPE_Q4_K:
+    case DTYPE_Q5_K: return 64 * j + 32 * (i >> 1) + 16 * (k >> 1) + 4 * (i ^ 2 * (k & 1));
+    case DTYPE_Q6_K: return 128 * (i & 1) + 64 * (i >> 1) + 32 * (j >> 1) + 16 * (j & 1) + 4 * k;
+    case DTYPE_Q2_K:
+    case DTYPE_Q3_K: return 128 * (j >> 1) + 32 * i + 16 * (j & 1) + 4 * ((i + k) & 3);
+    case DTYPE_Q8_0: return 64 * i + 32 * (j >> 1) + 16 * (j & 1) + 4 * k;
+    default: return 32 * (j + 4 * (i >> 1)) + 16 * (k & 1) + 4 * (2 * (k >> 1) + (i & 1));
+    }
+}
+
+/* What a type's unpacking permutes by; the same for every piece of a matrix. */
+typedef struct piece_plan {
+    __m512i quads;  /* 16-bit places of the nibbles of four blocks of 32 in two loads */
+    __m512i heads;  /* the same for their fifth bits, d and m, twice for each block */
+    __m512i halves; /* 16-bit places of d, and of m or again d, of eight blocks */
+    __m128i groups; /* for groups of 16: the group of each lane, as bytes */
+    __m512i lanes;  /* for groups of 32: the same as lanes */
+} piece_plan;
+
+/* The place of the word at byte `at` of four blocks, for vpermt2w over loads of 64 bytes at 0 and at
+ * 4 · bytes − 64. */
+INLINE uint16_t word_of_quad(int at, int bytes) {
+    return (uint16_t)(at + 2 <= 64 ? at / 2 : 32 + (at - (4 * bytes - 64)) / 2);
+}
+
+INLINE bool has_fifths(const dtype type) { return type == DTYPE_Q5_0 || type == DTYPE_Q5_1; }
+
+INLINE piece_plan plan_of(const dtype type) {
+    const unpack_traits traits = unpack_traits_of(type);
+    const int bytes = traits.block_bytes, nibbles = bytes - 16, fifths = nibbles - 4;
+    uint16_t quads[32], heads[32], halves[32] = {0};
+    int32_t lanes[16];
+    uint8_t groups[16];
+    for (int i = 0; i < 32; i++) {
+        int block = i / 8 * bytes, word = i % 4;
+        quads[i] = word_of_quad(block + nibbles + 2 * (i % 8), bytes);
+        heads[i] = word_of_quad(block + (word < 2 ? fifths + 2 * word : 2 * word - 4), bytes);
+    }
+    for (int i = 0; i < 16; i++) {
+        int block = i % 8, d = has_fifths(type) ? block % 4 * 8 + 2 : block % 4 * bytes / 2;
+        halves[i] = (uint16_t)(block / 4 * 32 + d + (i >= 8 && traits.has_min));
+    }
+    for (int l = 0; l < 16; l++) {
+        lanes[l] = order_of(type, 0, l / 4, l % 4) / 32;
+        groups[l] = (uint8_t)(order_of(type, 0, l / 4, l % 4) / 16);
+    }
+    return (piece_plan){_mm512_loadu_si512(quads), _mm512_loadu_si512(heads),
+                        _mm512_loadu_si512(halves), _mm_loadu_si128((const void *)groups),
+                        _mm512_loadu_si512(lanes)};
+}
+
+/* --- pieces of eight blocks of 32 --- */
+
+INLINE __m512i load_64(const void *p) { return _mm512_loadu_si512(p); }
+
+INLINE __m512i every_byte(int value) { return _mm512_set1_epi8((char)value); }
+
+INLINE __m512i low_nibbles(__m512i v) { return _mm512_and_si512(v, every_byte(15)); }
+
+INLINE __m512i high_nibbles(__m512i v) { return low_nibbles(_mm512_srli_epi16(v, 4)); }
+
+/* (v & mask) | set */
+INLINE __m512i masked_or(__m512i v, __m512i mask, __m512i set) {
+    return _mm512_ternarylogic_epi32(v, mask, set, 0xea);
+}
+
+INLINE __m512i words_of_quad(__m512i at, const uint8_t *blocks, const int bytes) {
+    return _mm512_permutex2var_epi16(load_64(blocks), at, load_64(blocks + 4 * bytes - 64));
+}
+
+INLINE __m512i iq4_codes(__m512i nibbles) {
+    __m512i values = _mm512_broadcast_i32x4(_mm_loadu_si128((const void *)iq4_values));
+    return _mm512_shuffle_epi8(_mm512_xor_si512(values, every_byte(128)), nibbles);
+}
+
+/* 16 where the fifth bit is set. Bytes `first` and `first` + 1 of each quad's bits belong to its
+ * sixteen codes. */
+INLINE __m512i fifth_bits_512(__m512i bits, const int first) {
+    const __m512i byte_of = _mm512_broadcast_i32x4(
+        _mm_set_epi64x(0x0101010101010101 * (first + 1), 0x0101010101010101 * first));
+    const __m512i bit_of = _mm512_set1_epi64((long long)0x8040201008040201);
+    __mmask64 set = _mm512_test_epi8_mask(_mm512_shuffle_epi8(bits, byte_of), bit_of);
+    return _mm512_maskz_mov_epi8(set, every_byte(16));
+}
+
+/* Nibbles of eight blocks, of which a and b hold 16 bytes of four each. */
+INLINE void nibble_codes(piece *p, const dtype type, __m512i a, __m512i b) {
+    __m512i low = _mm512_unpacklo_epi64(a, b), high = _mm512_unpackhi_epi64(a, b);
+    p->q[0] = low_nibbles(low);
+    p->q[1] = high_nibbles(low);
+    p->q[2] = low_nibbles(high);
+    p->q[3] = high_nibbles(high);
+    for (int k = 0; k < 4 && (type == DTYPE_IQ4_NL || type == DTYPE_IQ4_XS); k++)
+        p->q[k] = iq4_codes(p->q[k]);
+}
+
+INLINE void add_fifth_bits(piece *p, __m512i a, __m512i b) {
+    for (int half = 0; half < 2; half++) {
+        __m512i from_a = fifth_bits_512(a, 2 * half), from_b = fifth_bits_512(b, 2 * half);
+        p->q[half] = _mm512_or_si512(p->q[half], _mm512_unpacklo_epi64(from_a, from_b));
+        p->q[2 + half] = _mm512_or_si512(p->q[2 + half], _mm512_unpackhi_epi64(from_a, from_b));
+    }
+}
+
+/* Q4_0, Q4_1, Q5_0, Q5_1, IQ4_NL. */
+INLINE void small_piece(piece *p, const dtype type, const piece_plan *plan, const uint8_t *first) {
+    const int bytes = unpack_traits_of(type).block_bytes;
+    const uint8_t *second = first + 4 * bytes;
+    nibble_codes(p, type, words_of_quad(plan->quads, first, bytes),
+                 words_of_quad(plan->quads, second, bytes));
+    __m512i a = load_64(first), b = load_64(second);
+    if (has_fifths(type)) {
+        a = words_of_quad(plan->heads, first, bytes);
+        b = words_of_quad(plan->heads, second, bytes);
+        add_fifth_bits(p, a, b);
+    }
+    __m512i halves = _mm512_permutex2var_epi16(a, plan->halves, b);
+    p->scale = _mm512_cvtph_ps(_mm512_castsi512_si256(halves));
+}
+
+INLINE __m512i two_blocks_q8_0(const block_q8_0 *b) {
+    __m512i first = _mm512_castsi256_si512(_mm256_loadu_si256((const void *)b[0].qs));
+    __m256i second = _mm256_loadu_si256((const void *)b[1].qs);
+    return _mm512_xor_si512(_mm512_inserti64x4(first, second, 1), every_byte(128));
+}
+
+/* Lane 4j + v of q[k] is dword k of quad j of the v-th of four registers. */
+INLINE void transpose_quads(__m512i q[4], __m512i a, __m512i b, __m512i c, __m512i d) {
+    __m512i ab = _mm512_unpacklo_epi32(a, b), cd = _mm512_unpacklo_epi32(c, d);
+    q[0] = _mm512_unpacklo_epi64(ab, cd);
+    q[1] = _mm512_unpackhi_epi64(ab, cd);
+    ab = _mm512_unpackhi_epi32(a, b);
+    cd = _mm512_unpackhi_epi32(c, d);
+    q[2] = _mm512_unpacklo_epi64(ab, cd);
+    q[3] = _mm512_unpackhi_epi64(ab, cd);
+}
+
+INLINE void piece_q8_0(piece *p, const block_q8_0 *b) {
+    transpose_quads(p->q, two_blocks_q8_0(b), two_blocks_q8_0(b + 2), two_blocks_q8_0(b + 4),
+                    two_blocks_q8_0(b + 6));
+    __m256 d = halves_8(b, sizeof *b);
+    p->scale = _mm512_insertf32x8(_mm512_castps256_ps512(d), d, 1);
+}
+
+/* --- super-blocks --- */
+
+INLINE __m512 floats_of_codes(__m128i bytes, const bool is_signed) {
+    return _mm512_cvtepi32_ps(is_signed ? _mm512_cvtepi8_epi32(bytes)
+                                        : _mm512_cvtepu8_epi32(bytes));
+}
+
+INLINE __m512 scaled(uint16_t half, __m128i codes, const bool is_signed) {
+    return _mm512_mul_ps(_mm512_set1_ps(_cvtsh_ss(half)), floats_of_codes(codes, is_signed));
+}
+
+/* Each lane's own number of bits, by its places in a quad (i) and of its quad (j): `per_j` for each
+ * j and `per_i` for each i more than `first`. For rotations to the left they count as they are. */
+INLINE __m512i bits_of_lanes(const int first, const int per_half_j, const int per_j,
+                             const int per_half_i, const int per_i) {
+    int32_t bits[16];
+    for (int l = 0; l < 16; l++)
+        bits[l] = (first + per_half_j * (l / 8) + per_j * (l / 4) + per_half_i * (l % 4 / 2) +
+                   per_i * (l % 4)) & 31;
+    return _mm512_loadu_si512(bits);
+}
+
+INLINE __m512 scales_of_q4_k(const void *block) {
+    const __m128i head = _mm_loadl_epi64(block);
+    const __m512i which = _mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
+    __m512 factors = _mm512_permutexvar_ps(which, _mm512_castps128_ps512(_mm_cvtph_ps(head)));
+    return _mm512_mul_ps(factors, floats_of_codes(scale_codes_q4_k(block), false));
+}
+
+/* Quads j of the registers are bytes 32j … 32j + 15 and 32j + 16 … of the nibbles. Lanes i < 2 take
+ * the low nibbles, others the high ones; and the same with the quad's halves exchanged. */
+INLINE void piece_q4_k(piece *p, const block_q4_k *b) {
+    const __m512i shift = bits_of_lanes(0, 0, 0, 4, 0);
+    __m512i first = load_64(b->qs), second = load_64(b->qs + 64);
+    for (int v = 0; v < 2; v++) {
+        __m512i bytes = v == 0 ? _mm512_shuffle_i64x2(first, second, 0x88)
+                               : _mm512_shuffle_i64x2(first, second, 0xdd);
+        __m512i swapped = _mm512_shuffle_epi32(bytes, 0x4e);
+        p->q[2 * v] = low_nibbles(_mm512_srlv_epi32(bytes, shift));
+        p->q[2 * v + 1] = low_nibbles(_mm512_srlv_epi32(swapped, shift));
+    }
+    p->scale = scales_of_q4_k(b);
+}
+
+/* Fifth bits: bit 2j for low nibbles, 2j + 1 for high ones, brought to bit 4. */
+INLINE void piece_q5_k(piece *p, const block_q5_k *b) {
+    const __m512i shift = bits_of_lanes(0, 0, 0, 4, 0), turn = bits_of_lanes(4, 0, -2, -1, 0);
+    __m512i first = load_64(b->qs), second = load_64(b->qs + 64);
+    for (int v = 0; v < 2; v++) {
+        __m512i bytes = v == 0 ? _mm512_shuffle_i64x2(first, second, 0x88)
+                               : _mm512_shuffle_i64x2(first, second, 0xdd);
+        __m512i fifths = _mm512_broadcast_i32x4(_mm_loadu_si128((const void *)(b->qh + 16 * v)));
+        for (int k = 0; k < 2; k++) {
+            __m512i set = _mm512_and_si512(_mm512_rolv_epi32(fifths, turn), every_byte(16));
+            p->q[2 * v + k] = masked_or(_mm512_srlv_epi32(bytes, shift), every_byte(15), set);
+            bytes = _mm512_shuffle_epi32(bytes, 0x4e);
+            fifths = _mm512_shuffle_epi32(fifths, 0x4e);
+        }
+    }
+    p->scale = scales_of_q4_k(b);
+}
+
+INLINE void piece_q6_k(piece *p, const piece_plan *plan, const block_q6_k *b) {
+    const __m512i turn_low = bits_of_lanes(4, -2, 0, 0, 0), turn_high = bits_of_lanes(0, -2, 0, 0, 0);
+    __m512i low[2] = {load_64(b->ql), load_64(b->ql + 64)}, high[2];
+    for (int h = 0; h < 2; h++)
+        high[h] = _mm512_broadcast_i64x4(_mm256_loadu_si256((const void *)(b->qh + 32 * h)));
+    for (int v = 0; v < 2; v++) {
+        __m512i l = v ? _mm512_unpackhi_epi32(low[0], low[1]) : _mm512_unpacklo_epi32(low[0], low[1]);
+        __m512i h =
+            v ? _mm512_unpackhi_epi32(high[0], high[1]) : _mm512_unpacklo_epi32(high[0], high[1]);
+        __m512i set = _mm512_and_si512(_mm512_rolv_epi32(h, turn_low), every_byte(48));
+        __m512i first = masked_or(l, every_byte(15), set);
+        set = _mm512_and_si512(_mm512_rolv_epi32(h, turn_high), every_byte(48));
+        __m512i second = masked_or(_mm512_srli_epi16(l, 4), every_byte(15), set);
+        p->q[2 * v] = _mm512_unpacklo_epi64(first, second);
+        p->q[2 * v + 1] = _mm512_unpackhi_epi64(first, second);
+    }
+    __m128i codes = _mm_shuffle_epi8(_mm_loadu_si128((const void *)b->scales), plan->groups);
+    p->scale = p->min = scaled(b->d, codes, true);
+}
+
+/* The dwords of each quad turned by k, so that lane i of it holds dword (i + k) % 4. */
+INLINE __m512i turned(__m512i v, const int k) {
+    return k == 1   ? _mm512_shuffle_epi32(v, 0x39)
+           : k == 2 ? _mm512_shuffle_epi32(v, 0x4e)
+           : k == 3 ? _mm512_shuffle_epi32(v, 0x93)
+                    : v;
+}
+
+/* Lanes i take bits 2i and 2i + 1. */
+INLINE void piece_q2_k(piece *p, const piece_plan *plan, const block_q2_k *b) {
+    const __m512i shift = bits_of_lanes(0, 0, 0, 0, 2);
+    __m512i bits = load_64(b->qs);
+    for (int k = 0; k < 4; k++)
+        p->q[k] = _mm512_and_si512(_mm512_srlv_epi32(turned(bits, k), shift), every_byte(3));
+    __m128i codes = _mm_shuffle_epi8(_mm_loadu_si128((const void *)b->scales), plan->groups);
+    p->scale = scaled(b->d, _mm_and_si128(codes, _mm_set1_epi8(15)), false);
+    codes = _mm_and_si128(_mm_srli_epi16(codes, 4), _mm_set1_epi8(15));
+    p->min = scaled(b->dmin, codes, false);
+}
+
+/* Sixteen scales of 6 bits (q3_k_scale), from the sixteen bytes that end with d. */
+INLINE __m128i scale_codes_q3_k(const block_q3_k *b) {
+    const __m128i tail = _mm_loadu_si128((const void *)((const uint8_t *)(b + 1) - 16));
+    const __m128i low_at = _mm_setr_epi8(2, 3, 4, 5, 6, 7, 8, 9, 2, 3, 4, 5, 6, 7, 8, 9);
+    const __m128i high_at = _mm_setr_epi8(10, 11, 12, 13, 10, 11, 12, 13, 10, 11, 12, 13, 10, 11,
+                                          12, 13);
+    __m128i low = _mm_srlv_epi32(_mm_shuffle_epi8(tail, low_at), _mm_setr_epi32(0, 0, 4, 4));
+    __m128i high = _mm_srlv_epi32(_mm_shuffle_epi8(tail, high_at), _mm_setr_epi32(0, 2, 4, 6));
+    high = _mm_slli_epi16(_mm_and_si128(high, _mm_set1_epi8(3)), 4);
+    return _mm_sub_epi8(_mm_or_si128(_mm_and_si128(low, _mm_set1_epi8(15)), high),
+                        _mm_set1_epi8(32));
+}
+
+/* As Q2_K; the third bit is bit i of the first half's mask and 4 + i of the second's. */
+INLINE void piece_q3_k(piece *p, const piece_plan *plan, const block_q3_k *b) {
+    const __m512i shift = bits_of_lanes(0, 0, 0, 0, 2), turn = bits_of_lanes(2, -4, 0, 0, -1);
+    __m512i bits = load_64(b->qs);
+    __m512i thirds = _mm512_broadcast_i64x4(_mm256_loadu_si256((const void *)b->hmask));
+    for (int k = 0; k < 4; k++) {
+        __m512i set = _mm512_rolv_epi32(turned(thirds, k), turn);
+        set = _mm512_and_si512(set, every_byte(4));
+        p->q[k] = masked_or(_mm512_srlv_epi32(turned(bits, k), shift), every_byte(3), set);
+    }
+    __m128i codes = _mm_shuffle_epi8(scale_codes_q3_k(b), plan->groups);
+    p->scale = p->min = scaled(b->d, codes, true);
+}
+
+INLINE void piece_iq4_xs(piece *p, const block_iq4_xs *b) {
+    nibble_codes(p, DTYPE_IQ4_XS, load_64(b->qs), load_64(b->qs + 64));
+    uint32_t low_bits;
+    memcpy(&low_bits, b->scales_l, 4);
+    __m256i low = _mm256_srlv_epi32(_mm256_set1_epi32((int)low_bits),
+                                    _mm256_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28));
+    __m256i high = _mm256_srlv_epi32(_mm256_set1_epi32(b->scales_h << 4),
+                                     _mm256_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14));
+    __m256i codes = _mm256_or_si256(_mm256_and_si256(low, _mm256_set1_epi32(15)),
+                                    _mm256_and_si256(high, _mm256_set1_epi32(48)));
+    __m256 scale = _mm256_cvtepi32_ps(_mm256_sub_epi32(codes, _mm256_set1_epi32(32)));
+    scale = _mm256_mul_ps(scale, _mm256_set1_ps(_cvtsh_ss(b->d)));
+    p->scale = _mm512_insertf32x8(_mm512_castps256_ps512(scale), scale, 1);
+}
+
+INLINE piece piece_of(const dtype type, const piece_plan *plan, const void *blocks) {
+    piece p;
+    switch (type) {
+    case DTYPE_Q8_0: piece_q8_0(&p, blocks); break;
+    case DTYPE_Q2_K: piece_q2_k(&p, plan, blocks); break;
+    case DTYPE_Q3_K: piece_q3_k(&p, plan, blocks); break;
+    case DTYPE_Q4_K: piece_q4_k(&p, blocks); break;
+    case DTYPE_Q5_K: piece_q5_k(&p, blocks); break;
+    case DTYPE_Q6_K: piece_q6_k(&p, plan, blocks); break;
+    case DTYPE_IQ4_XS: piece_iq4_xs(&p, blocks); break;
+    default: small_piece(&p, type, plan, blocks); break;
+    }
+    return p;
+}
+
+#endif
