@@ -11,6 +11,7 @@
 #include "test.h"
 #include "text/whisper_normalizer.h"
 #include "text/word_errors.h"
+#include "wav.h"
 
 /* A clip whose best two candidates come closer than this may go either way. */
 #define CLEAR_MARGIN 0.05
@@ -153,6 +154,95 @@ static void word_errors_match(const real *r) {
                   r->want_errors[kind]);
 }
 
+/* --- whole transcripts: beams, conditions and word times, as openai-whisper gives them --- */
+
+static float *join_clips(const json_t *files, size_t *n) {
+    float *all = NULL;
+    *n = 0;
+    for (size_t i = 0; i < json_array_size(files); i++) {
+        size_t n_clip;
+        float *clip = wav_read_clip(json_string_value(json_array_get(files, i)), &n_clip);
+        if (!clip) continue;
+        all = realloc(all, (*n + n_clip) * sizeof *all);
+        memcpy(all + *n, clip, n_clip * sizeof *all);
+        *n += n_clip;
+        free(clip);
+    }
+    return all;
+}
+
+static double number(const json_t *object, const char *key) {
+    return json_number_value(json_object_get(object, key));
+}
+
+static void segment_matches(const hone_segment *s, const json_t *want, size_t i) {
+    size_t n;
+    int32_t *ids = golden_ids(json_object_get(want, "tokens"), &n);
+    CHECK_MSG(s->n_tokens == n && memcmp(s->tokens, ids, n * sizeof *ids) == 0,
+              "segment %zu: other tokens: \"%s\"", i, s->text);
+    CHECK_NEAR(s->start, number(want, "start"), 1e-3);
+    CHECK_NEAR(s->end, number(want, "end"), 1e-3);
+    CHECK_NEAR(s->avg_logprob, number(want, "avg_logprob"), 1e-3);
+    CHECK_NEAR(s->compression_ratio, number(want, "compression_ratio"), 1e-4);
+    CHECK_NEAR(s->no_speech_prob, number(want, "no_speech_prob"), 1e-4);
+    const json_t *words = json_object_get(want, "words");
+    CHECK_MSG(s->n_words == json_array_size(words), "segment %zu: %zu words", i, s->n_words);
+    for (size_t w = 0; w < s->n_words && w < json_array_size(words); w++) {
+        const json_t *word = json_array_get(words, w);
+        CHECK(!strcmp(s->words[w].text, json_string_value(json_array_get(word, 0))));
+        CHECK_NEAR(s->words[w].start, json_number_value(json_array_get(word, 1)), 1e-3);
+        CHECK_NEAR(s->words[w].end, json_number_value(json_array_get(word, 2)), 1e-3);
+        CHECK_NEAR(s->words[w].probability, json_number_value(json_array_get(word, 3)), 1e-3);
+    }
+    free(ids);
+}
+
+static void transcript_matches(const real *r, const json_t *c) {
+    static const float cold[] = {0};
+    size_t n;
+    hone_transcribe_options o;
+    hone_transcribe_defaults(&o);
+    o.exact = true;
+    o.temperatures = cold;
+    o.n_temperatures = 1;
+    o.language = json_string_value(json_object_get(c, "language"));
+    o.task = json_is_true(json_object_get(c, "translate")) ? HONE_TRANSLATE : HONE_TRANSCRIBE;
+    o.beam_size = (int)number(c, "beam_size");
+    o.patience = (float)number(c, "patience");
+    if (json_is_number(json_object_get(c, "length_penalty")))
+        o.length_penalty = (float)number(c, "length_penalty");
+    o.words = json_is_true(json_object_get(c, "words"));
+    o.timestamps = json_is_true(json_object_get(c, "timestamps"));
+    o.condition_on_previous_text = json_is_true(json_object_get(c, "condition"));
+    o.prompt = json_string_value(json_object_get(c, "prompt"));
+    float *samples = join_clips(json_object_get(c, "files"), &n);
+    hone_audio *audio = NULL;
+    hone_transcript t = {0};
+    CHECK_OK(hone_audio_open_samples(&audio, samples, n));
+    if (CHECK_OK(hone_transcribe(r->model, audio, &o, &t))) {
+        const json_t *segments = json_object_get(c, "segments");
+        CHECK_MSG(t.n_segments == json_array_size(segments), "%zu segments", t.n_segments);
+        for (size_t i = 0; i < t.n_segments && i < json_array_size(segments); i++)
+            segment_matches(&t.segments[i], json_array_get(segments, i), i);
+        hone_transcript_release(&t);
+    }
+    hone_audio_close(audio);
+    free(samples);
+}
+
+static void check_transcripts(const real *r) {
+    const char *name = "";
+    char path[256];
+    json_t *vectors = NULL;
+    json_get_string(r->g->json, "name", &name);
+    snprintf(path, sizeof path, "tests/vectors/%.100s.json", name);
+    if (json_parse_file(&vectors, path, 1 << 20) != HONE_OK) return; /* none for this model */
+    const json_t *cases = json_object_get(vectors, "cases");
+    for (size_t i = 0; i < json_array_size(cases); i++)
+        RUN_NAMED("transcript", transcript_matches(r, json_array_get(cases, i)));
+    json_decref(vectors);
+}
+
 static hone_model *open_model(const golden *g) {
     const char *folder = getenv("HONE_TEST_MODELS"), *name = "";
     char path[4096];
@@ -175,6 +265,7 @@ void check_real_whisper(const golden *g) {
     }
     if (r.model) {
         RUN_NAMED("word errors", word_errors_match(&r));
+        check_transcripts(&r);
         printf("%zu transcripts with the same ids, %zu with others where the margin is unclear; "
                "%zu languages; word errors %zu of %zu (reference %zu), with time marks %zu (%zu)\n",
                r.n_same, r.n_unclear, r.n_languages, r.n_errors[PLAIN], r.n_words[PLAIN],
