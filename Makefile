@@ -19,7 +19,7 @@ CACHE    := $(or $(HONE_TEST_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/hone-
 # ENGINE_ONLY=1 leaves those out (cross builds that only run engine tests).
 ENGINE_DEPS := jansson libutf8proc zlib
 AUDIO_DEPS  := libavformat libavcodec libavutil libswresample
-DEPS        := $(ENGINE_DEPS) $(if $(ENGINE_ONLY),,libcurl libzip libcrypto $(AUDIO_DEPS))
+DEPS        := $(ENGINE_DEPS) $(if $(ENGINE_ONLY),,libcurl libzip libcrypto libmicrohttpd $(AUDIO_DEPS))
 ALSA        := $(shell pkg-config --exists alsa 2>/dev/null && echo alsa)
 CLI_DEPS    := libedit $(ALSA)
 
@@ -37,7 +37,7 @@ ARCH    := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
 KERNELS := $(if $(filter x86_64,$(ARCH)),src/tensor/x86)
 KERNELS += $(if $(filter aarch64 arm64,$(ARCH)),src/tensor/arm)
 DECODER := src/media/audio_file.c src/media/audio_pcm.c src/media/resample.c
-OUTSIDE := src/cli/%.c $(if $(ENGINE_ONLY),src/weights/%.c src/base/http%.c src/base/sha256.c \
+OUTSIDE := src/cli/%.c $(if $(ENGINE_ONLY),src/weights/%.c src/serve/%.c src/base/http%.c src/base/sha256.c \
                            $(DECODER),src/media/audio_none.c)
 
 LIB_SRC  := $(filter-out $(OUTSIDE),$(wildcard src/*/*.c) $(wildcard $(addsuffix /*.c,$(KERNELS))))
@@ -65,6 +65,7 @@ $(X86)/avx2.o $(X86)/avx2_%.o: ISA := $(AVX2)
 $(X86)/avx512.o $(X86)/avx512_attention.o $(X86)/avx512_encode.o: ISA := $(AVX512)
 $(X86)/avx512_limits.o: ISA := $(AVX512) -mavx512vnni -mavx512bf16
 $(X86)/avx512_vnni.o: ISA := $(AVX512) -mavx512vnni
+$(X86)/avx512_bf16_dense.o: ISA := $(AVX512) -mavx512bf16
 $(ARM)/neon.o $(ARM)/neon_attention.o $(ARM)/neon_limits.o: ISA := $(SIMD_OPT)
 $(ARM)/neon_dotprod.o: ISA := $(SIMD_OPT) -march=armv8.2-a+dotprod
 

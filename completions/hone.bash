@@ -18,10 +18,14 @@ _hone() {
     local colon=${COMP_WORDBREAKS//[^:]/}
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        COMPREPLY=($(compgen -W "run pull list show plan cp rm verify prune convert calibrate quantize fidelity merge bench version help" -- "$word"))
+        COMPREPLY=($(compgen -W "run ask transcribe serve pull list show plan cp rm verify prune convert calibrate quantize fidelity merge bench version help" -- "$word"))
         return
     fi
     case $before in
+    --format) [ "$command" = transcribe ] && COMPREPLY=($(compgen -W "text srt vtt json verbose_json tsv csv lrc" -- "$word")); return ;;
+    --speech-model | --model | -m) COMPREPLY=($(compgen -W "$(_hone_models)" -- "$word") $(compgen -f -- "$word")); return ;;
+    --audio) COMPREPLY=($(compgen -f -- "$word")); return ;;
+    --output-dir) COMPREPLY=($(compgen -d -- "$word")); return ;;
     --kv) COMPREPLY=($(compgen -W "f16 f32 q8_0" -- "$word")); return ;;
     --type) COMPREPLY=($(compgen -W "$(_hone_types)" -- "$word")); return ;;
     --file | -f | --adapter | --output | -o | --text | --imatrix | --fidelity) COMPREPLY=($(compgen -f -- "$word")); return ;;
@@ -36,7 +40,7 @@ _hone() {
         ;;
     esac
     case $command in
-    help) COMPREPLY=($(compgen -W "run pull list show plan cp rm verify prune convert calibrate quantize fidelity merge bench version" -- "$word")) ;;
+    help) COMPREPLY=($(compgen -W "run ask transcribe serve pull list show plan cp rm verify prune convert calibrate quantize fidelity merge bench version" -- "$word")) ;;
     run | show | plan | merge | bench | calibrate | fidelity)
         # bash takes a name apart at its colon; complete what stands behind it.
         local typed=$word prefix=
@@ -46,7 +50,7 @@ _hone() {
         COMPREPLY=("${COMPREPLY[@]#"$prefix"}")
         [ -n "$prefix" ] || COMPREPLY+=($(compgen -f -- "$word"))
         ;;
-    convert | quantize) COMPREPLY=($(compgen -f -- "$word")) ;;
+    convert | quantize | transcribe) COMPREPLY=($(compgen -f -- "$word")) ;;
     rm | cp | verify) COMPREPLY=($(compgen -W "$(_hone_models)" -- "$word")) ;;
     pull) COMPREPLY=($(compgen -W "$(_hone_known)" -- "$word") $(compgen -f -- "$word")) ;;
     prune) COMPREPLY=($(compgen -d -- "$word")) ;;

@@ -7,6 +7,7 @@
  *   adapter.h  LoRA adapters, chosen for each session
  *   memory.h   how much memory a model will need
  *   request.h  messages in, streamed answer out
+ *   answer.h   many answers advanced together
  *   limits.h   what the machine can do at most
  *   audio.h, transcribe.h, transcript_format.h, live.h   speech in, text out
  *
@@ -15,6 +16,7 @@
 #define HONE_HONE_H
 
 #include "hone/adapter.h"
+#include "hone/answer.h"
 #include "hone/audio.h"
 #include "hone/grammar.h"
 #include "hone/live.h"

@@ -46,6 +46,8 @@ typedef struct hone_fit_wish {
     size_t n_context; /* 0 = as much as fits, 4096 or the model's maximum being the wish */
     size_t n_slots;   /* 0 = 1 */
     bool exact;
+    hone_adapter *const *adapters; /* that will be open beside the model */
+    size_t n_adapters;
 } hone_fit_wish;
 
 /* What had to be given up, in the order in which it is. */

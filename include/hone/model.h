@@ -20,7 +20,7 @@ typedef struct hone_model hone_model;
 
 /* Zero-initialise and set what you need. */
 typedef struct hone_model_options {
-    int n_threads; /* compute threads; 0 = one for each usable core */
+    int n_threads; /* compute threads; 0 = one for each fast core that may be used */
     bool describe_only; /* for looking at: opens also what this machine has no memory for */
 } hone_model_options;
 

@@ -23,7 +23,8 @@ typedef enum hone_status {
     HONE_ERR_NOT_FOUND = -6,    /* no such file, model, tensor or key */
     HONE_ERR_CONTEXT_FULL = -7, /* the tokens do not fit into the session's context */
     HONE_ERR_CANCELLED = -8,    /* somebody asked to stop */
-    HONE_ERR_NUMERIC = -9       /* NaN, or nothing left to choose from */
+    HONE_ERR_NUMERIC = -9,      /* NaN, or nothing left to choose from */
+    HONE_ERR_BUSY = -10         /* too much to do just now; later it may work */
 } hone_status;
 
 /* The constant's name without prefix, for example "format". Never NULL. */

@@ -148,12 +148,88 @@ static long quota_of_groups(void) {
     return n;
 }
 
-int cpu_usable_count(void) {
-    long n = sysconf(_SC_NPROCESSORS_ONLN);
+/* --- which of them are worth a thread --- */
+
 #if defined(__linux__)
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) == 0) n = least(n, CPU_COUNT(&set));
-    n = least(n, quota_of_groups());
+
+static long long number_of_processor(int cpu, const char *file) {
+    char path[96];
+    snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/%s", cpu, file);
+    return read_number(path);
+}
+
+/* Fills `set` from a list like "0-7,16"; false where there is no such file. */
+static bool read_processor_list(const char *path, cpu_set_t *set) {
+    FILE *file = fopen(path, "r");
+    if (!file) return false;
+    CPU_ZERO(set);
+    int first, last;
+    while (fscanf(file, "%d", &first) == 1) {
+        last = first;
+        int c = fgetc(file);
+        if (c == '-' && fscanf(file, "%d", &last) == 1) c = fgetc(file);
+        if (last >= CPU_SETSIZE) last = CPU_SETSIZE - 1;
+        for (int cpu = first; cpu >= 0 && cpu <= last; cpu++) CPU_SET(cpu, set);
+        if (c != ',') break;
+    }
+    fclose(file);
+    return CPU_COUNT(set) > 0;
+}
+
+/* The kernel names fast cores by a list (Intel's hybrids) or by their capacity (Arm). */
+static bool is_fast(int cpu, const cpu_set_t *fast, long long most_capacity) {
+    if (fast) return CPU_ISSET(cpu, fast);
+    long long capacity = number_of_processor(cpu, "cpu_capacity");
+    return capacity < 0 || 10 * capacity >= 7 * most_capacity;
+}
+
+static void count_cores(cpu_choice *c, const cpu_set_t *allowed) {
+    cpu_set_t listed, *fast = read_processor_list("/sys/devices/cpu_core/cpus", &listed) ? &listed
+                                                                                        : NULL;
+    long long most_capacity = 0;
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        if (!CPU_ISSET(cpu, allowed)) continue;
+        long long capacity = number_of_processor(cpu, "cpu_capacity");
+        most_capacity = capacity > most_capacity ? capacity : most_capacity;
+    }
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        if (!CPU_ISSET(cpu, allowed)) continue;
+        char path[96];
+        cpu_set_t siblings;
+        snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list",
+                 cpu);
+        bool first = true; /* of the core's allowed processors */
+        if (read_processor_list(path, &siblings))
+            for (int other = 0; other < cpu && first; other++)
+                first = !(CPU_ISSET(other, &siblings) && CPU_ISSET(other, allowed));
+        c->n_cores += first;
+        c->n_fast += first && is_fast(cpu, fast, most_capacity);
+    }
+}
+
 #endif
-    return n > 0 ? (int)n : 1;
+
+cpu_choice cpu_choose_threads(void) {
+    cpu_choice c = {.n_online = (int)sysconf(_SC_NPROCESSORS_ONLN)};
+    if (c.n_online < 1) c.n_online = 1;
+    c.n_allowed = c.n_cores = c.n_fast = c.n_online;
+#if defined(__linux__)
+    cpu_set_t allowed;
+    if (sched_getaffinity(0, sizeof allowed, &allowed) == 0) {
+        c.n_allowed = CPU_COUNT(&allowed);
+        c.n_cores = c.n_fast = 0;
+        count_cores(&c, &allowed);
+    }
+    long quota = quota_of_groups();
+    c.quota = quota < NO_QUOTA ? (int)quota : 0;
+#endif
+    c.n_threads = c.n_fast > 0 ? c.n_fast : c.n_cores;
+    if (c.quota && c.quota < c.n_threads) c.n_threads = c.quota;
+    if (c.n_threads < 1) c.n_threads = 1;
+    return c;
+}
+
+int cpu_usable_count(void) {
+    cpu_choice c = cpu_choose_threads();
+    return c.quota && c.quota < c.n_allowed ? c.quota : c.n_allowed;
 }

@@ -34,4 +34,16 @@ const char *cpu_isa_name(cpu_isa isa); /* the word that HONE_CPU takes */
  * v1), at least 1. */
 int cpu_usable_count(void);
 
+/* How many compute threads suit this machine, and from what that follows. */
+typedef struct cpu_choice {
+    int n_threads;  /* the least of cores and quota, at least 1 */
+    int n_online;   /* processors of the machine */
+    int n_allowed;  /* of those, what the affinity mask lets this process use */
+    int n_cores;    /* of those, distinct cores: a second thread on a core brings nothing */
+    int n_fast;     /* of those, the fast ones; fewer than n_cores on machines with two kinds */
+    int quota;      /* processors that the container's quota pays for; 0 = no quota */
+} cpu_choice;
+
+cpu_choice cpu_choose_threads(void);
+
 #endif

@@ -24,6 +24,15 @@ void json_use_mem(void) {
     pthread_once(&once, set_allocator);
 }
 
+void json_build_begin(void) {
+    json_use_mem();
+    memory_was_short = false;
+}
+
+hone_status json_build_end(const char *what) {
+    return memory_was_short ? fail(HONE_ERR_MEMORY, "out of memory: %s", what) : HONE_OK;
+}
+
 /* What a text will cost before any of it is built. Jansson recurses, once for each level, when it
  * parses and when it frees; and three bytes of text ("{},") become some hundred of memory. */
 typedef struct outline {

@@ -45,4 +45,9 @@ const char *json_type_name(const json_t *value);
  * building values by hand. Thread-safe. */
 void json_use_mem(void);
 
+/* Around building values by hand on one thread, so that one look at the end tells whether any
+ * allocation in between failed and something is missing: HONE_ERR_MEMORY then. */
+void json_build_begin(void);
+hone_status json_build_end(const char *what);
+
 #endif

@@ -19,6 +19,7 @@ const char *hone_status_name(hone_status status) {
     case HONE_ERR_CONTEXT_FULL: return "context full";
     case HONE_ERR_CANCELLED: return "cancelled";
     case HONE_ERR_NUMERIC: return "numeric";
+    case HONE_ERR_BUSY: return "busy";
     }
     return "unknown";
 }

@@ -23,33 +23,39 @@ int adapter_option_read(adapter_choice *choice, const char *text) {
     return status == HONE_OK ? CLI_OK : cli_fail(status);
 }
 
-static int open_one(hone_adapter **adapter, float *scale, const char *text,
-                    const hone_model *model) {
+static int open_next(adapter_list *list, const char *text, const hone_model *model) {
     adapter_choice choice;
     int code = adapter_option_read(&choice, text);
     if (code != CLI_OK) return code;
-    *scale = choice.scale;
-    hone_status status = hone_adapter_open(adapter, model, choice.path.text);
-    return status == HONE_OK ? CLI_OK : cli_fail(status);
+    hone_status status = hone_adapter_open(&list->items[list->n], model, choice.path.text);
+    if (status != HONE_OK) return cli_fail(status);
+    list->scales[list->n++] = choice.scale;
+    return CLI_OK;
 }
 
-int adapter_option_apply(const cli_texts *texts, hone_model *model, hone_session *session) {
-    hone_adapter *adapters[HONE_MAX_ADAPTERS];
-    float scales[HONE_MAX_ADAPTERS];
-    size_t n = 0;
-    int code = CLI_OK;
+int adapter_option_open(adapter_list *list, const cli_texts *texts, const hone_model *model) {
+    list->n = 0;
     if (texts->n > HONE_MAX_ADAPTERS) {
         cli_error("--adapter can be given at most %d times", HONE_MAX_ADAPTERS);
         return CLI_USAGE;
     }
-    while (n < texts->n && code == CLI_OK) {
-        code = open_one(&adapters[n], &scales[n], texts->items[n], model);
-        if (code == CLI_OK) n++;
-    }
-    if (code == CLI_OK && n > 0) {
-        hone_status status = hone_session_set_adapters(session, adapters, scales, n);
+    int code = CLI_OK;
+    for (size_t i = 0; i < texts->n && code == CLI_OK; i++)
+        code = open_next(list, texts->items[i], model);
+    return code;
+}
+
+void adapter_option_close(adapter_list *list) {
+    while (list->n > 0) hone_adapter_close(list->items[--list->n]);
+}
+
+int adapter_option_apply(const cli_texts *texts, hone_model *model, hone_session *session) {
+    adapter_list list;
+    int code = adapter_option_open(&list, texts, model);
+    if (code == CLI_OK && list.n > 0) {
+        hone_status status = hone_session_set_adapters(session, list.items, list.scales, list.n);
         if (status != HONE_OK) code = cli_fail(status);
     }
-    while (n > 0) hone_adapter_close(adapters[--n]); /* the session keeps what it uses */
+    adapter_option_close(&list); /* the session keeps what it uses */
     return code;
 }

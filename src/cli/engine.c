@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/cpu.h"
 #include "base/mem.h"
 #include "base/status.h"
 #include "base/system.h"
@@ -14,15 +15,14 @@
 #include "weights/catalogue.h"
 #include "weights/store.h"
 
-/* A flag beats the environment. `*threads` 0 = one for each usable core. */
 int engine_choose_threads(int64_t flag, int *threads) {
     if (flag != CLI_UNSET) {
         *threads = (int)flag;
         return CLI_OK;
     }
     const char *text = getenv("HONE_THREADS");
-    *threads = 0;
-    if (!text || !*text) return CLI_OK;
+    *threads = cpu_choose_threads().n_threads;
+    if (!text || !*text || !strcmp(text, "auto")) return CLI_OK;
     char *end;
     long number = strtol(text, &end, 10);
     if (*end || number < 1 || number > 1024) {

@@ -12,7 +12,7 @@
 
 /* Options that both commands take; see ENGINE_OPTIONS. */
 typedef struct engine_settings {
-    int64_t context, threads; /* CLI_UNSET = the model's maximum, HONE_THREADS or all cores */
+    int64_t context, threads; /* CLI_UNSET = the model's maximum, HONE_THREADS or auto */
     int kv;                   /* index in ENGINE_KV_CHOICES, −1 = the mode's own */
     bool exact;
     const char *draft;        /* "ngram", a model, or NULL */
@@ -28,8 +28,9 @@ typedef struct engine_settings {
 #define ENGINE_OPTIONS(s)                                                                          \
     CLI_INTEGER("context", 'c', &(s).context, "N", 1, 1 << 30,                                     \
                 "most tokens of prompt and answer (default: the model's maximum)"),                \
-    CLI_INTEGER("threads", 't', &(s).threads, "N", 1, 1024,                                        \
-                "compute threads (default: $HONE_THREADS, or one for each usable core)"),          \
+    CLI_INTEGER("threads", 't', &(s).threads, "N|auto", 1, 1024,                                   \
+                "compute threads (default: $HONE_THREADS, or auto: one for each core that this "   \
+                "process may use, fast cores only; `hone version --verbose` tells why)"),          \
     CLI_CHOICE("kv", 0, &(s).kv, ENGINE_KV_CHOICES,                                                \
                "type of the key/value cache (default f16; f32 with --exact)"),                     \
     CLI_FLAG("exact", 0, &(s).exact, "float activations and an f32 cache: slower, reproducible "   \
@@ -59,9 +60,9 @@ void engine_release(engine *e);
  * Returns an exit code. */
 int engine_fail_model(hone_status status, const char *name);
 
-/* What --threads means (CLI_UNSET: $HONE_THREADS, or 0 for every usable core). Returns an exit
- * code. */
-int engine_choose_threads(int64_t threads, int *n_threads);
+/* What --threads (CLI_UNSET where absent) and HONE_THREADS mean: a number of compute threads. A flag
+ * beats the environment. Returns an exit code. */
+int engine_choose_threads(int64_t flag, int *threads);
 
 /* Opens a model to be looked at, also one that this machine has no memory for, and says nothing;
  * words as for every hone call. */

@@ -12,7 +12,9 @@ static int cmd_help(int argc, char **argv);
 
 const cli_command cli_commands[] = {
     {"run", "ask a model once, or chat with it at a terminal", cmd_run},
+    {"ask", "answer one question, written or spoken", cmd_ask},
     {"transcribe", "turn speech into text, subtitles or JSON", cmd_transcribe},
+    {"serve", "answer over HTTP, as OpenAI's API does", cmd_serve},
     {"pull", "fetch a model into the local store", cmd_pull},
     {"list", "the models in the local store", cmd_list},
     {"show", "what a model is, and the memory it needs", cmd_show},
@@ -21,7 +23,7 @@ const cli_command cli_commands[] = {
     {"rm", "remove a model from the local store", cmd_rm},
     {"verify", "compare the files of models with their hashes", cmd_verify},
     {"prune", "remove what nothing needs any more", cmd_prune},
-    {"convert", "write a Hugging Face folder as a GGUF file", cmd_convert},
+    {"convert", "write a Hugging Face folder as a GGUF file, or back", cmd_convert},
     {"calibrate", "importance data for quantising, from a text", cmd_calibrate},
     {"quantize", "write a GGUF file with its weights in another type", cmd_quantize},
     {"fidelity", "what a model lost against its original", cmd_fidelity},

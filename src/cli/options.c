@@ -183,6 +183,11 @@ static bool parse_integer(const char *text, size_t n, int64_t *value) {
 
 static bool set_integer(const cli_option *option, const char *text, size_t n, int64_t *value) {
     int64_t number;
+    bool may_be_auto = option->argument && strstr(option->argument, "|auto");
+    if (may_be_auto && n == 4 && !memcmp(text, "auto", n)) {
+        *value = CLI_UNSET;
+        return true;
+    }
     if (!parse_integer(text, n, &number)) {
         cli_error("--%s takes a whole number, not \"%.*s\"", option->name, (int)n, text);
         return false;

@@ -42,7 +42,7 @@ typedef enum cli_option_kind {
     CLI_KIND_FLAG,     /* bool */
     CLI_KIND_TEXT,     /* const char *, points into argv */
     CLI_KIND_TEXTS,    /* cli_texts, repeatable */
-    CLI_KIND_INTEGER,  /* int64_t within low … high */
+    CLI_KIND_INTEGER,  /* int64_t within low … high; "auto" = CLI_UNSET where `argument` names it */
     CLI_KIND_INTEGERS, /* cli_integers, "1,8,64" */
     CLI_KIND_REAL,     /* double within low … high */
     CLI_KIND_CHOICE    /* int: the index in "first|second|third" */

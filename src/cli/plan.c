@@ -20,6 +20,7 @@ typedef struct plan {
     candidate items[MAX_CANDIDATES];
     size_t n;
     hone_fit_wish wish;
+    cli_texts adapters;
 } plan;
 
 /* Better first: what fits with all that was wished for, then what gives up least (cache type,
@@ -40,11 +41,20 @@ static int look(plan *p, const char *name, int n_threads) {
     hone_model *model;
     hone_status status = engine_look_at_model(&model, name, n_threads);
     if (status != HONE_OK) return engine_fail_model(status, name);
-    candidate *c = &p->items[p->n++];
-    *c = (candidate){.name = name, .file_bytes = hone_model_describe(model)->file_bytes};
-    status = hone_fit_model(&c->fit, model, &p->wish);
+    adapter_list adapters;
+    int code = adapter_option_open(&adapters, &p->adapters, model);
+    if (code == CLI_OK) {
+        hone_fit_wish wish = p->wish;
+        wish.adapters = adapters.items;
+        wish.n_adapters = adapters.n;
+        candidate *c = &p->items[p->n++];
+        *c = (candidate){.name = name, .file_bytes = hone_model_describe(model)->file_bytes};
+        status = hone_fit_model(&c->fit, model, &wish);
+        if (status != HONE_OK) code = cli_fail(status);
+    }
+    adapter_option_close(&adapters);
     hone_model_close(model);
-    return status == HONE_OK ? CLI_OK : cli_fail(status);
+    return code;
 }
 
 /* --- what was given up --- */
@@ -150,6 +160,7 @@ int cmd_plan(int argc, char **argv) {
         CLI_INTEGER("context", 'c', &context, "N", 1, 1 << 30,
                     "tokens of each slot (default: 4096, and more where it fits)"),
         CLI_INTEGER("slots", 0, &slots, "N", 1, 1024, "answers at a time (default 1)"),
+        ADAPTER_OPTION(&p.adapters, "with this adapter beside each model; repeatable"),
         CLI_FLAG("exact", 0, &p.wish.exact, "plan for the exact mode"),
         CLI_INTEGER("threads", 't', &threads, "N", 1, 1024,
                     "compute threads (default: $HONE_THREADS, or one for each usable core)"),

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "cli/cli.h"
+#include "cli/hear.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
 
@@ -176,8 +177,14 @@ static int run_model(run_settings *s, const buf *prompt, bool json) {
     return code;
 }
 
+int run_prompt(const cli_usage *usage, run_settings *s, const buf *prompt, bool json) {
+    int code = check_texts(usage, s, prompt);
+    return code == CLI_OK ? run_model(s, prompt, json) : code;
+}
+
 int cmd_run(int argc, char **argv) {
     run_settings s = {.engine = ENGINE_SETTINGS_UNSET};
+    hear_settings spoken = HEAR_SETTINGS_UNSET;
     const char *file = NULL;
     bool json = false;
     answer_settings_init(&s.answer);
@@ -185,6 +192,7 @@ int cmd_run(int argc, char **argv) {
         CLI_TEXT("system", 0, &s.system, "TEXT", "what the model is told before the conversation"),
         CLI_TEXT("file", 'f', &file, "FILE",
                  "read the prompt from FILE (- = standard input); with a PROMPT, put it behind"),
+        HEAR_OPTIONS(spoken),
         CLI_FLAG("raw", 0, &s.raw, "continue the prompt as it stands, without the chat template"),
         CLI_FLAG("json", 0, &json, "print one JSON object at the end instead of streaming"),
         CLI_FLAG("stats", 0, &s.stats, "close with a table of speed and memory (on stderr)"),
@@ -198,11 +206,13 @@ int cmd_run(int argc, char **argv) {
         .operands = "MODEL [PROMPT]",
         .about = "Answers once, streaming to standard output. The prompt is the argument, a "
                  "--file, or standard input: where that is not a terminal, or as \"-\". Without any "
-                 "of them a chat begins (/help lists its commands).\n\n"
+                 "of them a chat begins (/help lists its commands). With --audio what is said in a "
+                 "file is put behind the prompt.\n\n"
                  "MODEL is a name in the store (hone list), a GGUF file or a Hugging Face folder.",
         .examples = "hone run smollm2:135m \"Why is the sky blue?\"\n"
                     "hone run smollm2:135m --temperature 0 --json < question.txt\n"
                     "hone run smollm2:135m \"Summarise this:\" --file report.txt\n"
+                    "hone run smollm2:135m --audio question.wav\n"
                     "hone run smollm2:135m\n",
         .options = options,
         .min_operands = 1,
@@ -215,16 +225,17 @@ int cmd_run(int argc, char **argv) {
     s.options = options;
     const char *argument = operands.n > 1 ? operands.items[1] : NULL;
     if (argument && !file && !strcmp(argument, "-")) file = argument, argument = NULL;
-    bool chat = !argument && !file && cli_is_terminal(stdin);
+    bool silent = !spoken.audio, chat = silent && !argument && !file && cli_is_terminal(stdin);
     if (chat && (json || !cli_is_terminal(stdout))) {
         return cli_wrong_use(&usage, "a prompt is missing: give it as an argument, with --file or "
                                      "on standard input");
     }
     buf prompt;
     buf_init(&prompt, MAX_PROMPT_BYTES);
-    code = chat ? CLI_OK : gather_prompt(&prompt, argument, file);
-    if (code == CLI_OK) code = check_texts(&usage, &s, chat ? NULL : &prompt);
-    if (code == CLI_OK) code = run_model(&s, chat ? NULL : &prompt, json);
+    code = CLI_OK;
+    if (!chat && (silent || argument || file)) code = gather_prompt(&prompt, argument, file);
+    if (code == CLI_OK && !silent) code = hear(&prompt, &spoken, s.engine.threads);
+    if (code == CLI_OK) code = run_prompt(&usage, &s, chat ? NULL : &prompt, json);
     buf_release(&prompt);
     return code;
 }

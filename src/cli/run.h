@@ -2,6 +2,7 @@
 #ifndef CLI_RUN_H
 #define CLI_RUN_H
 
+#include "base/buf.h"
 #include "cli/answer.h"
 #include "cli/engine.h"
 #include "cli/options.h"
@@ -14,6 +15,9 @@ typedef struct run_settings {
     bool stats; /* the table after each answer */
     const cli_option *options; /* the table that `/set` looks names up in */
 } run_settings;
+
+/* Checks the texts, opens the model and answers `prompt` once. Returns an exit code. */
+int run_prompt(const cli_usage *usage, run_settings *settings, const buf *prompt, bool json);
 
 /* Chats until /bye, Ctrl-D or Ctrl-C at the prompt. The model is open. Returns an exit code. */
 int chat_run(engine *e, run_settings *settings);

@@ -146,8 +146,10 @@ static int print_page(const page *p) {
                   info->n_kv_heads, info->head_dim);
     row(&t, "chat template", info->has_chat_template ? "yes" : "none");
     cli_table_add(&t, "takes");
-    cli_table_add(&t, "%s%s%s", info->takes_text ? "text" : "", info->takes_images ? ", images" : "",
-                  info->takes_audio ? ", audio" : "");
+    const char *comma = info->takes_text ? ", " : "";
+    cli_table_add(&t, "%s%s%s%s%s", info->takes_text ? "text" : "",
+                  info->takes_images ? comma : "", info->takes_images ? "images" : "",
+                  info->takes_audio ? comma : "", info->takes_audio ? "audio" : "");
     for (size_t i = 0; i < types->n; i++) {
         cli_table_add(&t, i ? "" : "weights");
         size_t n = types->rows[i].n_tensors;

@@ -58,7 +58,7 @@ void tensor_classes_print(const tensor_classes *classes, cli_table *table, const
     for (size_t i = 0; i < classes->n; i++) {
         const tensor_class *row = &classes->rows[i];
         cli_table_add(table, "%s", i ? "" : title);
-        cli_table_add(table, "%-22s %-6s %4zu  %s", row->name, row->type, row->n_tensors,
+        cli_table_add(table, "%-26s %-6s %4zu  %s", row->name, row->type, row->n_tensors,
                       cli_format_bytes(&size, row->n_bytes));
     }
 }

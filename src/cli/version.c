@@ -3,6 +3,7 @@
 #include <histedit.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
 #include <zip.h>
@@ -53,7 +54,7 @@ static void find_libraries(library libraries[N_LIBRARIES]) {
     memcpy(libraries, found, sizeof found);
 }
 
-static int print_json(const char *processor, cpu_isa chosen, const library *libraries) {
+static int print_json(const char *processor, const char *kernels, const library *libraries) {
     json_t *features = json_array(), *library_list = json_object();
     json_array_append_new(features, json_string(cpu_isa_name(cpu_best_isa())));
     for (size_t i = 0; i < N_EXTRAS; i++) {
@@ -64,10 +65,11 @@ static int print_json(const char *processor, cpu_isa chosen, const library *libr
     for (size_t i = 0; i < N_LIBRARIES; i++) {
         json_object_set_new(library_list, libraries[i].name, json_string(libraries[i].version));
     }
-    json_t *root = json_pack("{s:s, s:s, s:s, s:o, s:s, s:i, s:I, s:o}", "version",
+    json_t *root = json_pack("{s:s, s:s, s:s, s:o, s:s, s:i, s:i, s:I, s:o}", "version",
                              hone_version(), "compiler", COMPILER, "cpu", processor, "features",
-                             features, "kernels", cpu_isa_name(chosen), "usable_cores",
-                             cpu_usable_count(), "memory_bytes",
+                             features, "kernels", kernels, "usable_cores",
+                             cpu_usable_count(), "threads", cpu_choose_threads().n_threads,
+                             "memory_bytes",
                              (json_int_t)system_memory_bytes(), "libraries", library_list);
     return cli_print_json(root, false);
 }
@@ -77,23 +79,36 @@ static void row(cli_table *table, const char *key, const char *value, const char
     cli_table_add(table, *remark ? "%s (%s)" : "%s", value, remark);
 }
 
-static int print_page(const char *processor, cpu_isa chosen, const library *libraries) {
+/* Why --threads auto is what it is: "1 of 4 processors, the quota pays for 2". */
+static const char *explain_threads(char *text, size_t size) {
+    const cpu_choice c = cpu_choose_threads();
+    int n = snprintf(text, size, "%d of %d processors may be used", c.n_allowed, c.n_online);
+    if (c.n_cores < c.n_allowed)
+        n += snprintf(text + n, size - (size_t)n, ", on %d cores", c.n_cores);
+    if (c.n_fast < c.n_cores)
+        n += snprintf(text + n, size - (size_t)n, ", %d of them fast", c.n_fast);
+    if (c.quota) snprintf(text + n, size - (size_t)n, ", a quota pays for %d", c.quota);
+    return text;
+}
+
+static int print_page(const char *processor, const char *kernels, const library *libraries) {
     cli_table t;
     cli_text bytes;
-    char features[128], cores[16];
+    char features[128], threads[16], reason[160];
     int n = snprintf(features, sizeof features, "%s", cpu_isa_name(cpu_best_isa()));
     for (size_t i = 0; i < N_EXTRAS; i++) {
         if (!(cpu_extras() & extras[i].bit)) continue;
         n += snprintf(features + n, sizeof features - (size_t)n, " %s", extras[i].name);
     }
-    snprintf(cores, sizeof cores, "%d", cpu_usable_count());
+    snprintf(threads, sizeof threads, "%d", cpu_choose_threads().n_threads);
     cli_table_init(&t, "ll", NULL);
     row(&t, "compiler", COMPILER, "");
     row(&t, "processor", processor, "");
-    row(&t, "usable cores", cores, "");
+    row(&t, "threads", threads, explain_threads(reason, sizeof reason));
     row(&t, "memory", cli_format_bytes(&bytes, system_memory_bytes()), "");
     row(&t, "features", features, "");
-    row(&t, "kernels", cpu_isa_name(chosen), chosen != cpu_best_isa() ? "by HONE_CPU" : "");
+    const char *forced = getenv("HONE_CPU");
+    row(&t, "kernels", kernels, forced && *forced ? "by HONE_CPU" : "");
     for (size_t i = 0; i < N_LIBRARIES; i++) {
         row(&t, libraries[i].name, libraries[i].version, libraries[i].role);
     }
@@ -116,12 +131,12 @@ int cmd_version(int argc, char **argv) {
     cli_operands operands;
     int code = cli_parse(&usage, argc, argv, &operands);
     if (code != CLI_PARSED) return code;
-    cpu_isa chosen = CPU_SCALAR;
+    const char *kernels;
     if (!verbose && !json) {
         printf("hone %s\n", hone_version());
         return CLI_OK;
     }
-    if (cpu_chosen_isa(&chosen) != HONE_OK) {
+    if (hone_instruction_set(&kernels) != HONE_OK) {
         cli_error("%s", hone_error_message());
         return CLI_USAGE;
     }
@@ -130,6 +145,6 @@ int cmd_version(int argc, char **argv) {
     machine_processor_name(processor, sizeof processor);
     find_libraries(libraries);
     if (!json) printf("hone %s\n", hone_version());
-    return json ? print_json(processor, chosen, libraries)
-                : print_page(processor, chosen, libraries);
+    return json ? print_json(processor, kernels, libraries)
+                : print_page(processor, kernels, libraries);
 }

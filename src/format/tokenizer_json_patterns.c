@@ -170,3 +170,18 @@ bool split_steps_rule(const split_steps *steps, tokenizer_split *rule) {
     }
     return false;
 }
+
+bool split_rule_regexes(tokenizer_split rule, const char *regexes[SPLIT_STEPS_MAX], size_t *n) {
+    size_t r = 0, n_rules = sizeof known_sequences / sizeof *known_sequences;
+    while (r < n_rules && known_sequences[r].rule != rule) r++;
+    if (r == n_rules) return false;
+    const split_steps *steps = &known_sequences[r].steps;
+    *n = steps->n;
+    for (size_t i = 0; i < steps->n; i++) {
+        size_t k = 0, n_known = sizeof known / sizeof *known;
+        while (k < n_known && known[k].pattern != steps->items[i]) k++;
+        if (k == n_known) return false;
+        regexes[i] = known[k].regex;
+    }
+    return true;
+}

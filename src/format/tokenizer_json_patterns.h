@@ -31,4 +31,8 @@ bool split_pattern_find(const char *regex, split_pattern *found);
 /* False when hone has no split for this sequence. No patterns at all are SPLIT_NONE. */
 bool split_steps_rule(const split_steps *steps, tokenizer_split *rule);
 
+/* The way back: the expressions of a rule, at most SPLIT_STEPS_MAX. False for rules that this file
+ * only recognises. */
+bool split_rule_regexes(tokenizer_split rule, const char *regexes[SPLIT_STEPS_MAX], size_t *n);
+
 #endif

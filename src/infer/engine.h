@@ -86,6 +86,11 @@ hone_status session_kv_layout(kv_layout *layout, const hone_model *m, hone_kv_ty
 /* The logits after the last token, or NULL. */
 const float *session_last_logits(const hone_session *s);
 
+/* Drops what the session holds beyond its common prefix with tokens[n_tokens], of which *n_reused
+ * stay; where all stay, so do the logits of the last one. */
+hone_status session_reuse_prefix(hone_session *s, const int32_t *tokens, size_t n_tokens,
+                                 size_t *n_reused);
+
 /* What the model's files recommend for sampling (docs/sampling.md, defaults). */
 hone_status recommended_sampling(hone_sampling *out, const model_source *s);
 

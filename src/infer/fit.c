@@ -61,7 +61,8 @@ hone_status hone_fit_model(hone_fit *fit, const hone_model *model, const hone_fi
                  .fit = {.limit = wish->memory ? wish->memory : hone_memory_free(),
                          .settings = {.n_context = wish->n_context ? wish->n_context : usual,
                                       .n_slots = wish->n_slots ? wish->n_slots : 1,
-                                      .exact = wish->exact}}};
+                                      .exact = wish->exact, .adapters = wish->adapters,
+                                      .n_adapters = wish->n_adapters}}};
     TRY(count(&f));
     TRY(try_smaller_cache(&f));
     TRY(try_less(&f, &f.fit.settings.n_slots, 1, HONE_GAVE_UP_SLOTS));

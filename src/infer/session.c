@@ -373,8 +373,8 @@ static size_t common_prefix(const hone_session *s, const int32_t *tokens, size_t
     return same;
 }
 
-hone_status hone_prefill(hone_session *s, const int32_t *tokens, size_t n_tokens, size_t *n_reused,
-                         void (*progress)(void *user, size_t done, size_t total), void *user) {
+hone_status session_reuse_prefix(hone_session *s, const int32_t *tokens, size_t n_tokens,
+                                 size_t *n_reused) {
     if (n_tokens == 0) return fail(HONE_ERR_ARGUMENT, "an empty prompt");
     if (n_tokens > s->n_context)
         return fail(HONE_ERR_CONTEXT_FULL, "the prompt has %zu tokens, the context holds %zu",
@@ -383,7 +383,14 @@ hone_status hone_prefill(hone_session *s, const int32_t *tokens, size_t n_tokens
     size_t done = common_prefix(s, tokens, n_tokens);
     bool has_logits = done == s->n_tokens && s->n_rows > 0;
     if (done == n_tokens && !has_logits) done--; /* the last one again, for its logits */
-    TRY(hone_session_rewind(s, done));
+    *n_reused = done;
+    return hone_session_rewind(s, done);
+}
+
+hone_status hone_prefill(hone_session *s, const int32_t *tokens, size_t n_tokens, size_t *n_reused,
+                         void (*progress)(void *user, size_t done, size_t total), void *user) {
+    size_t done;
+    TRY(session_reuse_prefix(s, tokens, n_tokens, &done));
     if (n_reused) *n_reused = done;
     while (done < n_tokens) {
         size_t n = n_tokens - done < s->prefill_chunk ? n_tokens - done : s->prefill_chunk;

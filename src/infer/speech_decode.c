@@ -543,3 +543,36 @@ hone_status speech_decode(speech_decoder *d, speech_window *windows, size_t n_wi
     }
     return HONE_OK;
 }
+
+/* --- the language --- */
+
+hone_status speech_languages(hone_model *m, const whisper_cross *cross, bool exact,
+                             float *probabilities) {
+    const speech_tokens *ids = &m->speech_ids;
+    uint32_t row = 0;
+    whisper_cache cache;
+    whisper_run run = speech_run(m, exact);
+    float *logits = mem_alloc_aligned(m->speech.h.n_vocab, sizeof *logits);
+    if (!logits) return mem_fail("logits", m->speech.h.n_vocab * sizeof *logits);
+    hone_status status = whisper_cache_init(&cache, &m->speech, exact, 1);
+    whisper_batch b = {.cache = &cache, .items = &(whisper_item){0, 0, &ids->start, 1, cross},
+                       .n_items = 1, .logit_rows = &row, .n_logit_rows = 1, .logits = logits};
+    if (status == HONE_OK) {
+        pthread_mutex_lock(&m->lock);
+        status = whisper_decode(&run, &b);
+        pthread_mutex_unlock(&m->lock);
+    }
+    if (status == HONE_OK) {
+        memcpy(probabilities, logits + ids->first_language,
+               ids->n_languages * sizeof *probabilities);
+        const kernels *k = m->compute.k;
+        float max, sum = k->softmax_row(probabilities, ids->n_languages, 1, &max);
+        for (size_t i = 0; i < ids->n_languages; i++) probabilities[i] /= sum;
+        if (!(sum > 0))
+            status = fail(HONE_ERR_NUMERIC, "%s: the logits are not finite numbers: the weights "
+                          "may be damaged", m->source.path);
+    }
+    whisper_cache_release(&cache);
+    mem_free(logits);
+    return status;
+}

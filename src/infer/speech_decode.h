@@ -56,6 +56,11 @@ size_t speech_context(const hone_model *m);
 /* What both kinds of passes are told. */
 whisper_run speech_run(hone_model *m, bool exact);
 
+/* probabilities[n_languages] of a window, from the logits behind <|startoftranscript|> alone. Takes
+ * the model's lock. */
+hone_status speech_languages(hone_model *m, const whisper_cross *cross, bool exact,
+                             float *probabilities);
+
 /* Text of the ids below the end token, valid UTF-8; appended to `out`. */
 hone_status speech_add_text(const hone_model *m, const int32_t *tokens, size_t n, buf *out);
 

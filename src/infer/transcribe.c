@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/system.h"
 #include "infer/transcribe_int.h"
+#include "media/vad.h"
 
 /* --- one window --- */
 
@@ -65,39 +66,6 @@ void transcribe_report_progress(const transcription *t, size_t frames) {
 
 /* --- the language --- */
 
-/* probabilities[n_languages] of the window in crosses[0], from the logits behind
- * <|startoftranscript|> alone. */
-static hone_status language_probabilities(hone_model *m, const whisper_cross *cross, bool exact,
-                                          float *probabilities) {
-    const speech_tokens *ids = &m->speech_ids;
-    uint32_t row = 0;
-    whisper_cache cache;
-    whisper_run run = speech_run(m, exact);
-    float *logits = mem_alloc_aligned(m->speech.h.n_vocab, sizeof *logits);
-    if (!logits) return mem_fail("logits", m->speech.h.n_vocab * sizeof *logits);
-    hone_status status = whisper_cache_init(&cache, &m->speech, exact, 1);
-    whisper_batch b = {.cache = &cache, .items = &(whisper_item){0, 0, &ids->start, 1, cross},
-                       .n_items = 1, .logit_rows = &row, .n_logit_rows = 1, .logits = logits};
-    if (status == HONE_OK) {
-        pthread_mutex_lock(&m->lock);
-        status = whisper_decode(&run, &b);
-        pthread_mutex_unlock(&m->lock);
-    }
-    if (status == HONE_OK) {
-        memcpy(probabilities, logits + ids->first_language,
-               ids->n_languages * sizeof *probabilities);
-        const kernels *k = m->compute.k;
-        float max, sum = k->softmax_row(probabilities, ids->n_languages, 1, &max);
-        for (size_t i = 0; i < ids->n_languages; i++) probabilities[i] /= sum;
-        if (!(sum > 0))
-            status = fail(HONE_ERR_NUMERIC, "%s: the logits are not finite numbers: the weights "
-                          "may be damaged", m->source.path);
-    }
-    whisper_cache_release(&cache);
-    mem_free(logits);
-    return status;
-}
-
 static hone_status detect(transcription *t) {
     float probabilities[SPEECH_MAX_LANGUAGES];
     size_t n_content;
@@ -108,7 +76,7 @@ static hone_status detect(transcription *t) {
     }
     TRY(transcribe_encode(t, 0));
     double begin = clock_ms();
-    TRY(language_probabilities(t->m, &t->crosses[0], t->o.exact, probabilities));
+    TRY(speech_languages(t->m, &t->crosses[0], t->o.exact, probabilities));
     t->out->decode_ms += clock_ms() - begin;
     t->language = 0;
     for (size_t i = 1; i < t->ids->n_languages; i++)
@@ -119,6 +87,9 @@ static hone_status detect(transcription *t) {
 
 /* --- all windows --- */
 
+/* Whether the no-speech rule is on. */
+static bool skips_silence(const transcription *t) { return t->o.no_speech_threshold <= 1; }
+
 hone_status transcribe_windows(transcription *t) {
     speech_window *w = mem_calloc(1, sizeof *w);
     if (!w) return mem_fail("window", sizeof *w);
@@ -126,6 +97,10 @@ hone_status transcribe_windows(transcription *t) {
     for (window_span span = {0, 0}; status == HONE_OK;) {
         status = speech_input_window(&t->in, span.seek, t->mel, &span.n_content);
         if (status != HONE_OK || span.n_content == 0) break;
+        if (skips_silence(t) && !vad_window_has_speech(t->mel, span.n_content)) {
+            span.seek += span.n_content; /* the model would say "you" */
+            continue;
+        }
         status = transcribe_encode(t, 0);
         if (status != HONE_OK) break;
         bool is_first = span.seek == 0;
@@ -277,7 +252,7 @@ hone_status hone_detect_language(hone_model *model, hone_audio *audio,
         pthread_mutex_lock(&model->lock);
         status = whisper_encode(&run, mel, &cross, NULL);
         pthread_mutex_unlock(&model->lock);
-        if (status == HONE_OK) status = language_probabilities(model, &cross, false, probabilities);
+        if (status == HONE_OK) status = speech_languages(model, &cross, false, probabilities);
     }
     if (status == HONE_OK) status = list_languages(&model->speech_ids, probabilities, list, n);
     speech_input_close(&in);

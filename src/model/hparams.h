@@ -43,6 +43,10 @@ bool hparams_gguf_interleaves(const char *name);
 size_t rope_row_among_halves(size_t row, size_t head_dim);
 size_t rope_row_among_pairs(size_t row, size_t head_dim);
 
+/* By how much Llama 3's scaling divides the frequency of a pair, rounded as llama.cpp's converter
+ * does; counts factor, original_context and the two frequency factors of `rope`. */
+float rope_llama3_divisor(const rope_params *rope, float frequency);
+
 /* frequencies[n_dims / 2]: angle of pair i at position t = t · frequencies[i]; *amplitude
  * multiplies cos and sin (docs/formats.md, RoPE scaling). */
 void rope_frequencies(const rope_params *rope, float *frequencies, float *amplitude);

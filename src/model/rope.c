@@ -64,6 +64,17 @@ void rope_frequencies(const rope_params *rope, float *frequencies, float *amplit
         *amplitude = (float)(0.1 * log(rope->factor) + 1);
 }
 
+/* By how much Llama 3's scaling slows one pair, in float as the converters of others round it. */
+float rope_llama3_divisor(const rope_params *rope, float frequency) {
+    float wavelength = (float)(2 * M_PI) / frequency, factor = (float)rope->factor;
+    double original = rope->original_context;
+    float low = (float)rope->low_freq_factor, high = (float)rope->high_freq_factor;
+    if ((double)wavelength < original / rope->high_freq_factor) return 1;
+    if ((double)wavelength > original / rope->low_freq_factor) return factor;
+    float smooth = ((float)original / wavelength - low) / (high - low);
+    return 1 / ((1 - smooth) / factor + smooth);
+}
+
 /* --- the order of q's and k's rows --- */
 
 size_t rope_row_among_halves(size_t row, size_t head_dim) {

@@ -173,7 +173,8 @@ static void attention_block(encoding *e, const whisper_layer *layer) {
              (linear[]){{&a->q.w, a->q.bias, e->q, embd},
                         {&a->k.w, a->k.bias, e->k, embd},
                         {&a->v.w, a->v.bias, e->v, embd}}, 3);
-    op_dense_attention(c, e->att, e->q, e->k, e->v, n, s->n_heads, embd / s->n_heads, e->packed);
+    op_dense_attention(c, e->att, e->q, e->k, e->v, n, s->n_heads, embd / s->n_heads, e->packed,
+                       e->run->exact);
     products(e, e->att, n, embd, &(linear){&a->out.w, a->out.bias, e->h, embd}, 1);
     op_add(c, e->x, e->h, n, embd);
 }

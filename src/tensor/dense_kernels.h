@@ -57,6 +57,18 @@ static void gemm_dense_simd(float *y, size_t y_stride, const float *a, size_t a_
 
 /* --- rows --- */
 
+static void add_simd(float *y, const float *x, size_t n) {
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) v_store(y + i, v_add(v_load(y + i), v_load(x + i)));
+    for (; i < n; i++) y[i] += x[i];
+}
+
+static void scale_simd(float *x, float factor, size_t n) {
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) v_store(x + i, v_mul(v_load(x + i), v_set(factor)));
+    for (; i < n; i++) x[i] *= factor;
+}
+
 static float max_of_simd(const float *x, size_t n) {
     float lanes[LANES], most = x[0];
     size_t i = 0;
@@ -115,6 +127,8 @@ static void gelu_simd(float *x, size_t n) {
 
 static void fill_dense_kernels(kernels *k) {
     k->gemm_dense = gemm_dense_simd;
+    k->add = add_simd;
+    k->scale = scale_simd;
     k->max_of = max_of_simd;
     k->layer_norm = layer_norm_simd;
     k->gelu = gelu_simd;

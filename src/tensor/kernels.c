@@ -15,6 +15,7 @@ static void fill(kernels *k, cpu_isa isa, unsigned extras) {
         kernels_fill_avx2(k);
         kernels_fill_avx2_attention(k);
         kernels_fill_avx2_quant(k);
+        kernels_fill_avx2_rows(k);
         kernels_fill_avx2_gemm(k);
         kernels_fill_avx2_encode(k);
     }
@@ -23,6 +24,7 @@ static void fill(kernels *k, cpu_isa isa, unsigned extras) {
         kernels_fill_avx512_attention(k);
         kernels_fill_avx512_encode(k);
         if (extras & CPU_HAS_VNNI) kernels_fill_avx512_vnni(k);
+        if (extras & CPU_HAS_BF16) kernels_fill_avx512_bf16_dense(k);
     }
 #elif defined(__aarch64__)
     if (isa == CPU_NEON) {

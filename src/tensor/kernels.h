@@ -53,6 +53,8 @@ typedef struct panel {
  * the block that will be read afterwards, a hint, or NULL. */
 #define KV_BLOCK 64
 
+enum { GEMM_PAIRS_COLUMNS = 64 };
+
 typedef struct kernels {
     const char *name; /* "scalar", "avx2", "avx512", "avx512-vnni", "neon", "neon-dotprod" */
 
@@ -144,6 +146,19 @@ typedef struct kernels {
      * terms are added one by one from k = 0. */
     void (*gemm_dense)(float *y, size_t y_stride, const float *a, size_t a_stride, const float *b,
                        size_t b_stride, size_t m, size_t n, size_t k);
+
+    /* The same over bfloat16 pairs: y[m, GEMM_PAIRS_COLUMNS] = a[m, 2 · n_pairs] · b, where b is
+     * [n_pairs, GEMM_PAIRS_COLUMNS, 2]: two neighbouring rows of the right matrix side by side.
+     * NULL where a table has nothing faster than gemm_dense. */
+    void (*gemm_pairs)(float *y, size_t y_stride, const uint16_t *a, size_t a_stride,
+                       const uint16_t *b, size_t m, size_t n_pairs);
+
+    /* out[n] = x[n] rounded to nearest even; `out` may be x itself. Subnormal numbers may become 0. */
+    void (*to_bf16)(uint16_t *out, const float *x, size_t n);
+
+    /* y[n] += x[n]; and x[n] *= factor */
+    void (*add)(float *y, const float *x, size_t n);
+    void (*scale)(float *x, float factor, size_t n);
 
     /* The largest of x[n], n > 0; NaN may be passed over. */
     float (*max_of)(const float *x, size_t n);

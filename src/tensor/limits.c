@@ -137,3 +137,10 @@ hone_status hone_measure_limits(hone_limits *limits, int n_threads) {
     *limits = l;
     return HONE_OK;
 }
+
+hone_status hone_instruction_set(const char **name) {
+    const kernels *k;
+    TRY(kernels_get(&k));
+    *name = k->name;
+    return HONE_OK;
+}

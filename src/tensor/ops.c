@@ -119,9 +119,7 @@ void op_gelu(compute *c, float *x, size_t n_tokens, size_t n) {
 }
 
 static void add_one(const row_work *w, size_t row) {
-    float *y = w->y + row * w->n;
-    const float *x = w->x + row * w->n;
-    for (size_t i = 0; i < w->n; i++) y[i] += x[i];
+    w->c->k->add(w->y + row * w->n, w->x + row * w->n, w->n);
 }
 
 void op_add(compute *c, float *x, const float *y, size_t n_tokens, size_t n) {
@@ -141,11 +139,10 @@ static size_t slices_of(const linear *job, size_t slice) {
     return (job->w->ne[1] + slice - 1) / slice;
 }
 
-static void add_bias(const linear *job, size_t begin, size_t end, size_t n_tokens) {
-    for (size_t t = 0; t < n_tokens; t++) {
-        float *y = job->y + t * job->y_stride;
-        for (size_t r = begin; r < end; r++) y[r] += job->bias[r];
-    }
+static void add_bias(const kernels *k, const linear *job, size_t begin, size_t end,
+                     size_t n_tokens) {
+    for (size_t t = 0; t < n_tokens; t++)
+        k->add(job->y + t * job->y_stride + begin, job->bias + begin, end - begin);
 }
 
 static void run_slice(void *user, size_t index, int thread) {
@@ -156,7 +153,7 @@ static void run_slice(void *user, size_t index, int thread) {
     if (end > job->w->ne[1]) end = job->w->ne[1];
     compute *c = work->c;
     matmul_rows(c->k, job->y, job->y_stride, job->w, begin, end, work->x, c->scratch[thread]);
-    if (job->bias) add_bias(job, begin, end, work->x->n_tokens);
+    if (job->bias) add_bias(c->k, job, begin, end, work->x->n_tokens);
 }
 
 void op_linear(compute *c, const activations *x, const linear *jobs, size_t n_jobs) {
@@ -170,6 +167,53 @@ void op_linear(compute *c, const activations *x, const linear *jobs, size_t n_jo
     if (work.slice < MATMUL_ROW_STEP) work.slice = MATMUL_ROW_STEP;
     for (size_t i = 0; i < n_jobs; i++) n_tasks += slices_of(&jobs[i], work.slice);
     op_parallel(c, n_tasks, run_slice, &work);
+}
+
+/* --- gate, up and what is between them and down --- */
+
+typedef struct gate_work {
+    compute *c;
+    const activations *x;
+    const tensor *gate, *up;
+    activations *out;
+    float *memory;
+    size_t slice;
+} gate_work;
+
+static void gate_slice(void *user, size_t index, int thread) {
+    const gate_work *w = user;
+    const kernels *k = w->c->k;
+    size_t begin = index * w->slice, n_tokens = w->x->n_tokens;
+    size_t n = w->gate->ne[1] - begin < w->slice ? w->gate->ne[1] - begin : w->slice;
+    const tensor *matrices[] = {w->gate, w->up};
+    float *slices[] = {w->memory + (size_t)thread * 2 * n_tokens * w->slice, NULL};
+    slices[1] = slices[0] + n_tokens * w->slice;
+    for (int i = 0; i < 2; i++) { /* rows begin … of a view count from 0 */
+        tensor rows = *matrices[i];
+        rows.data = tensor_row(matrices[i], begin);
+        rows.ne[1] = n;
+        matmul_rows(k, slices[i], n, &rows, 0, n, w->x, w->c->scratch[thread]);
+    }
+    k->silu_mul(slices[0], slices[1], n_tokens * n);
+    for (size_t t = 0; t < n_tokens; t++)
+        activations_quantise_columns(k, w->out, t, begin, n, slices[0] + t * n);
+}
+
+bool op_can_gate(const compute *c, const tensor *gate, const tensor *up) {
+    return !c->observe && matmul_can_quantise(gate) && matmul_can_quantise(up) &&
+           gate->ne[1] % 32 == 0 && gate->ne[1] >= 32 * (size_t)pool_threads(c->pool);
+}
+
+void op_gate(compute *c, const activations *x, const tensor *gate, const tensor *up,
+             activations *out, float *memory) {
+    /* For many tokens as little as a product takes at once, so that both slices stay cached. */
+    size_t n_ff = gate->ne[1], slice = MATMUL_ROW_STEP;
+    if (x->n_tokens <= MATMUL_FEW_TOKENS) {
+        slice = n_ff / ((size_t)pool_threads(c->pool) * 8) / MATMUL_ROW_STEP * MATMUL_ROW_STEP;
+        if (slice < MATMUL_ROW_STEP) slice = MATMUL_ROW_STEP;
+    }
+    gate_work work = {c, x, gate, up, out, memory, slice};
+    op_parallel(c, (n_ff + slice - 1) / slice, gate_slice, &work);
 }
 
 void op_products(compute *c, const float *x, size_t n_tokens, size_t n_in, const linear *jobs,

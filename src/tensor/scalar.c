@@ -212,6 +212,18 @@ static void gemm_dense_scalar(float *y, size_t y_stride, const float *a, size_t 
         }
 }
 
+static void to_bf16_scalar(uint16_t *out, const float *x, size_t n) {
+    for (size_t i = 0; i < n; i++) out[i] = bf16_from_f32(x[i]);
+}
+
+static void add_scalar(float *y, const float *x, size_t n) {
+    for (size_t i = 0; i < n; i++) y[i] += x[i];
+}
+
+static void scale_scalar(float *x, float factor, size_t n) {
+    for (size_t i = 0; i < n; i++) x[i] *= factor;
+}
+
 static float max_of_scalar(const float *x, size_t n) {
     float most = x[0];
     for (size_t i = 1; i < n; i++) most = x[i] > most ? x[i] : most;
@@ -249,6 +261,9 @@ void kernels_fill_scalar(kernels *k) {
         .rms_norm = rms_norm_scalar,
         .silu_mul = silu_mul_scalar,
         .gemm_dense = gemm_dense_scalar,
+        .to_bf16 = to_bf16_scalar,
+        .add = add_scalar,
+        .scale = scale_scalar,
         .max_of = max_of_scalar,
         .layer_norm = layer_norm_scalar,
         .gelu = gelu_scalar,

@@ -86,17 +86,6 @@ static hone_status add_ends(convert_job *j, const hparams *h) {
                       : HONE_OK;
 }
 
-/* By how much Llama 3's scaling slows one pair, in float as the converters of others round it. */
-static float llama3_divisor(const rope_params *rope, float frequency) {
-    float wavelength = (float)(2 * M_PI) / frequency, factor = (float)rope->factor;
-    double original = rope->original_context;
-    float low = (float)rope->low_freq_factor, high = (float)rope->high_freq_factor;
-    if ((double)wavelength < original / rope->high_freq_factor) return 1;
-    if ((double)wavelength > original / rope->low_freq_factor) return factor;
-    float smooth = ((float)original / wavelength - low) / (high - low);
-    return 1 / ((1 - smooth) / factor + smooth);
-}
-
 /* GGUF has no key for Llama 3's scaling: the divisor of each frequency is a tensor. */
 static hone_status add_rope_divisors(convert_job *j, llama_own *own) {
     rope_params rope = own->h.rope;
@@ -107,7 +96,7 @@ static hone_status add_rope_divisors(convert_job *j, llama_own *own) {
     own->rope_divisors = divisors;
     rope.scaling = ROPE_PLAIN;
     rope_frequencies(&rope, divisors, &amplitude);
-    for (size_t i = 0; i < n; i++) divisors[i] = llama3_divisor(&rope, divisors[i]);
+    for (size_t i = 0; i < n; i++) divisors[i] = rope_llama3_divisor(&rope, divisors[i]);
     return convert_add(j, "rope_freqs.weight",
         &(tensor){.data = divisors, .type = DTYPE_F32, .n_dims = 1, .ne = {n, 1, 1, 1},
                   .row_bytes = n * sizeof *divisors}, 0);

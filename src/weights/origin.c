@@ -48,7 +48,7 @@ bool origin_copy_path(char *out, size_t size, const char *text, size_t n) {
 bool origin_take_file_name(origin *s, const char *path) {
     const char *slash = strrchr(path, '/');
     const char *name = slash ? slash + 1 : path;
-    return origin_copy_path(s->file, sizeof s->file, name, strlen(name));
+    return name[0] != '.' && origin_copy_path(s->file, sizeof s->file, name, strlen(name));
 }
 
 /* The kind that a text's beginning tells, and the rest of it; N_TYPES where it tells none. */
@@ -162,8 +162,7 @@ hone_status origin_repository_name(const char *place, const char *repository, co
 
 /* --- split files --- */
 
-static const char split_end[] = "-00001-of-00001.gguf";
-enum { SPLIT_END = sizeof split_end - 1 };
+enum { SPLIT_END = sizeof "-00001-of-00001.gguf" - 1 };
 
 size_t origin_count_split(const char *file) {
     size_t n = strlen(file);

@@ -37,12 +37,16 @@ static const char *skip_page(origin *s, const char *path) {
     return path;
 }
 
-static bool parse_path(origin *s, const char *path) {
-    path = skip_page(s, path);
-    size_t n = strcspn(path, "?"); /* "?download=true" */
-    if (n == 0) return true;
+static bool parse_path(origin *s, const char *path, size_t n) {
     return origin_copy_path(s->hub.path, sizeof s->hub.path, path, n) &&
            origin_take_file_name(s, s->hub.path);
+}
+
+/* Behind a slash: a path, or the rest of a page's address ("?download=true"). */
+static bool parse_address(origin *s, const char *text) {
+    const char *path = skip_page(s, text);
+    size_t n = strcspn(path, "?");
+    return n == 0 || parse_path(s, path, n);
 }
 
 static hone_status parse_hub(origin *s, const char *rest) {
@@ -62,9 +66,9 @@ static hone_status parse_hub(origin *s, const char *rest) {
     if (*at == ':')
         fine = origin_copy_word(s->hub.quant, sizeof s->hub.quant, at + 1, strlen(at + 1), "_-.");
     else if (*at == '#')
-        fine = at[1] && parse_path(s, at + 1) && s->hub.path[0];
+        fine = parse_path(s, at + 1, strlen(at + 1));
     else if (*at == '/')
-        fine = parse_path(s, at + 1);
+        fine = parse_address(s, at + 1);
     return fine ? HONE_OK : fail_form(s);
 }
 
@@ -74,6 +78,11 @@ static hone_status name_of_hub(const origin *s, model_name *name) {
 }
 
 /* --- the hub's answer --- */
+
+static const char *base_name(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
 
 void hub_repository_release(hub_repository *r) {
     mem_free(r->files);
@@ -92,7 +101,9 @@ static hone_status parse_sibling(hub_repository *r, const json_t *sibling) {
     hub_file *file = &r->files[r->n];
     if (!json_is_object(sibling)) return fail(HONE_ERR_FORMAT, "siblings: expected objects");
     TRY(json_get_string(sibling, "rfilename", &path));
-    if (!origin_copy_path(file->path, sizeof file->path, path, strlen(path))) return HONE_OK;
+    if (!origin_copy_path(file->path, sizeof file->path, path, strlen(path)) ||
+        base_name(path)[0] == '.')
+        return HONE_OK;
     TRY(json_get_u64(sibling, "size", &file->bytes));
     const json_t *lfs = json_object_get(sibling, "lfs");
     if (json_is_object(lfs)) {
@@ -152,11 +163,6 @@ hone_status hub_repository_parse(hub_repository *out, const char *text, size_t n
 }
 
 /* --- which files --- */
-
-static const char *base_name(const char *path) {
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
 
 static const hub_file *find_path(const hub_repository *r, const char *path) {
     for (size_t i = 0; i < r->n; i++)

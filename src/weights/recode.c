@@ -20,7 +20,8 @@ hone_status recoder_init(recoder *r, const recode_options *options, const model_
                          uint64_t total) {
     *r = (recoder){.options = options, .source = source, .total = total};
     TRY(kernels_get(&r->kernels));
-    return pool_open(&r->pool, options->n_threads > 0 ? options->n_threads : cpu_usable_count());
+    int n_threads = options->n_threads > 0 ? options->n_threads : cpu_choose_threads().n_threads;
+    return pool_open(&r->pool, n_threads);
 }
 
 void recoder_release(recoder *r) {
@@ -54,8 +55,9 @@ typedef struct row_job {
 static hone_status recode_row(row_job *job, size_t index, float *scratch) {
     const tensor *from = job->from;
     const recode_change *change = job->change;
-    size_t n = from->ne[0], row = job->first + index, head = change->pairs_of_head;
-    size_t origin = head ? rope_row_among_halves(row, head) : row;
+    size_t n = from->ne[0], row = job->first + index, origin = row;
+    if (change->pairs_of_head) origin = rope_row_among_halves(row, change->pairs_of_head);
+    if (change->halves_of_head) origin = rope_row_among_pairs(row, change->halves_of_head);
     const void *in = tensor_row(from, origin);
     uint8_t *out = job->out + index * job->row_bytes;
     job->r->kernels->decode_row(from->type, scratch, in, n);

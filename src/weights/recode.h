@@ -54,6 +54,7 @@ typedef struct recode_change {
     /* 0: rows in their order. Otherwise the rows of each head of that many, which lie in halves
      * (Hugging Face), come out as neighbouring pairs (GGUF's llama). */
     size_t pairs_of_head;
+    size_t halves_of_head; /* the way back: they lie in pairs and come out in halves */
     /* Changes the weights x[ne[0]] of a row of `from` before they are encoded; NULL: none does. */
     void (*add)(const void *user, size_t row, float *x);
     const void *user;

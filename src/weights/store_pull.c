@@ -13,8 +13,6 @@
 #include "weights/foreign.h"
 #include "weights/store_int.h"
 
-enum { MAX_SOURCES = CATALOGUE_MAX_SOURCES };
-
 /* What is wanted, wherever it is described: files to fetch, and lists to ask for. */
 typedef struct wish {
     model_name name;
@@ -43,6 +41,8 @@ typedef struct pull {
     wanted_list listed;
     const wanted *file;
     size_t nth, n_files;
+    const catalogue_file *described; /* what is fetched, while a source is asked for it */
+    size_t first_source; /* that worked for the last file */
 } pull;
 
 static hone_status tell(void *context, pull_event event) {
@@ -259,24 +259,28 @@ static hone_status try_source(pull *p, const char *text) {
     return status;
 }
 
-/* Calls `attempt` for the sources in order until one works. Another source would fill the same
- * disk, so that a lack of room ends it all, as a cancellation does. *which (may be NULL) is the one
- * that worked. */
+/* Calls `attempt` for the sources until one works: first for *first (as it worked for the file
+ * before, and a hub that cannot be reached costs seconds), then in order. *first becomes the one
+ * that worked. Another source would fill the same disk, so that a lack of room ends it all, as a
+ * cancellation does. */
 static hone_status try_sources(pull *p, const char *const *sources,
                                hone_status (*attempt)(pull *p, const char *source),
-                               const char **which) {
+                               size_t *first) {
     buf words;
     buf_init(&words, 4096);
     hone_status status = HONE_OK;
-    size_t n = 0;
-    for (const char *const *text = sources; *text; text++, n++) {
-        status = attempt(p, *text);
-        if (which) *which = *text;
+    size_t n_sources = 0, n = 0;
+    while (sources[n_sources]) n_sources++;
+    size_t start = *first < n_sources ? *first : 0;
+    for (; n < n_sources; n++) {
+        *first = n == 0 ? start : n <= start ? n - 1 : n;
+        const char *text = sources[*first];
+        status = attempt(p, text);
         if (status == HONE_OK || status == HONE_ERR_CANCELLED || status == HONE_ERR_MEMORY) break;
         const char *glue = n ? "; " : "";
         if (buf_add_format(&words, "%s%.380s", glue, hone_error_message()) != HONE_OK) break;
-        if (!text[1]) continue;
-        hone_status told = tell(p, (pull_event){.phase = PULL_GAVE_UP, .source = *text,
+        if (n + 1 == n_sources) continue;
+        hone_status told = tell(p, (pull_event){.phase = PULL_GAVE_UP, .source = text,
                                                 .words = hone_error_message()});
         if (told != HONE_OK) {
             status = told;
@@ -328,6 +332,22 @@ static hone_status take_lock(const pull *p, const fs_path *key, fs_lock *lock) {
     return fs_lock_take(lock, path.text, still_waiting, (void *)p);
 }
 
+static hone_status add_bytes(void *context, const char *path, const char *name) {
+    uint64_t *sum = context;
+    struct stat st;
+    size_t n = strlen(name);
+    if (n > 5 && strcmp(name + n - 5, ".part") == 0 && stat(path, &st) == 0)
+        *sum += (uint64_t)st.st_size;
+    return HONE_OK;
+}
+
+/* Of a file that failed only what can be continued stays. The words of the failure stay, too. */
+static void drop_empty(const fs_path *folder) {
+    uint64_t bytes = 0;
+    if (fs_each(folder->text, add_bytes, &bytes) == HONE_OK && bytes == 0)
+        fs_remove_tree(folder->text);
+}
+
 /* Two pulls that want the same file meet at its lock, whatever names they want it for. */
 static hone_status fetch_file(pull *p) {
     fs_lock lock;
@@ -340,8 +360,11 @@ static hone_status fetch_file(pull *p) {
     hone_status status = look_for_blob(p, &found);
     if (status == HONE_OK && !found) status = fs_make_folders(p->folder.text);
     if (status == HONE_OK && !found)
-        status = try_sources(p, p->file->sources, try_source, NULL);
-    if (status == HONE_OK) status = fs_remove_tree(p->folder.text);
+        status = try_sources(p, p->file->sources, try_source, &p->first_source);
+    if (status == HONE_OK)
+        status = fs_remove_tree(p->folder.text);
+    else
+        drop_empty(&p->folder);
     fs_lock_release(&lock, true);
     return status;
 }
@@ -372,49 +395,73 @@ static hone_status check_room(const pull *p) {
     return fs_check_space(p->store->folder.text, bytes);
 }
 
-/* Whatever the source lists. */
-static hone_status fetch_listed(pull *p, const catalogue_file *what) {
-    const char *which = "";
-    TRY(try_sources(p, what->sources, ask_source, &which));
-    remember_source(p->manifest.source, sizeof p->manifest.source, which);
-    strcpy(p->manifest.revision, p->listed.revision);
-    if (!p->manifest.license[0]) strcpy(p->manifest.license, p->listed.license);
-    TRY(check_room(p));
-    p->n_files += p->listed.n - 1;
+static hone_status fetch_wanted(pull *p, const wanted *file) {
+    if (p->manifest.n_files == MANIFEST_MAX_FILES)
+        return fail(HONE_ERR_FORMAT, "a model of more than %d files", MANIFEST_MAX_FILES);
+    p->file = file;
+    p->nth++;
+    hone_status status = fetch_file(p);
+    p->file = NULL;
+    return status;
+}
+
+/* What the source lists. Of a single file the description may know more. */
+static hone_status fetch_list(pull *p) {
+    const catalogue_file *what = p->described;
     for (size_t i = 0; i < p->listed.n; i++) {
         const wanted_file *f = &p->listed.files[i];
         const char *sources[] = {f->source, NULL};
         wanted file = {f->role, f->name, f->sha256[0] ? f->sha256 : NULL, f->bytes, sources};
-        if (p->manifest.n_files == MANIFEST_MAX_FILES)
-            return fail(HONE_ERR_FORMAT, "a model of more than %d files", MANIFEST_MAX_FILES);
-        p->file = &file;
-        p->nth++;
-        hone_status status = fetch_file(p);
-        p->file = NULL;
+        if (what->name && p->listed.n == 1) file.name = what->name;
+        if (what->name && p->listed.n == 1 && what->bytes) file.bytes = what->bytes;
+        size_t worked = p->first_source;
+        hone_status status = fetch_wanted(p, &file);
+        p->first_source = worked; /* among the description's sources, not the file's */
         TRY(status);
     }
     return HONE_OK;
 }
 
+static hone_status fetch_from(pull *p, const char *source) {
+    size_t n_before = p->manifest.n_files, nth = p->nth, n_files = p->n_files;
+    hone_status status = ask_source(p, source);
+    if (status == HONE_OK) status = check_room(p);
+    if (status == HONE_OK) {
+        p->n_files += p->listed.n - 1;
+        status = fetch_list(p);
+    }
+    if (status == HONE_OK) {
+        strcpy(p->manifest.revision, p->listed.revision);
+        if (!p->manifest.license[0]) strcpy(p->manifest.license, p->listed.license);
+        return HONE_OK;
+    }
+    p->manifest.n_files = n_before; /* the next source begins anew */
+    p->nth = nth, p->n_files = n_files;
+    return status;
+}
+
+/* A file whose hash is known needs no list; of another the hub may know it. */
 static hone_status fetch_described(pull *p, const catalogue_file *what) {
-    wanted file = {"model", what->name, what->sha256, what->bytes, what->sources};
-    p->file = &file;
-    p->nth++;
-    hone_status status = fetch_file(p);
-    p->file = NULL;
-    if (!p->manifest.source[0])
-        remember_source(p->manifest.source, sizeof p->manifest.source, what->sources[0]);
+    hone_status status;
+    if (what->name && what->sha256) {
+        const wanted file = {"model", what->name, what->sha256, what->bytes, what->sources};
+        status = fetch_wanted(p, &file);
+    } else {
+        p->described = what;
+        status = try_sources(p, what->sources, fetch_from, &p->first_source);
+    }
+    if (status == HONE_OK && !p->manifest.source[0]) {
+        size_t n = 0;
+        while (n < p->first_source && what->sources[n + 1]) n++;
+        remember_source(p->manifest.source, sizeof p->manifest.source, what->sources[n]);
+    }
     return status;
 }
 
 static hone_status fetch_all(pull *p) {
-    const wish *w = p->wish;
-    p->n_files = w->n_files;
-    for (size_t i = 0; i < w->n_files; i++) {
-        const catalogue_file *what = &w->files[i];
-        /* A file without a known hash is asked for: the hub may know it. */
-        TRY(what->name && what->sha256 ? fetch_described(p, what) : fetch_listed(p, what));
-    }
+    p->n_files = p->wish->n_files;
+    for (size_t i = 0; i < p->wish->n_files; i++)
+        TRY(fetch_described(p, &p->wish->files[i]));
     return HONE_OK;
 }
 

@@ -5,7 +5,7 @@
 
 #include "base/mem.h"
 #include "golden.h"
-#include "infer/engine.h"
+#include "infer/speech_decode.h"
 #include "test.h"
 
 typedef struct speech {
@@ -80,11 +80,56 @@ static void logits_match(speech *s, const whisper_cross *cross, size_t i, const 
     free(ids);
 }
 
+/* Greedy ids of one window, as long as the reference has them. */
+static void greedy_matches(speech *s, const whisper_cross *cross, const json_t *c, bool timestamps) {
+    static const float cold[] = {0};
+    size_t n, n_start;
+    const char *key = timestamps ? "greedy_timestamps" : "greedy";
+    const json_t *want = json_object_get(c, key);
+    int32_t *ids = golden_ids(json_object_get(want, "ids"), &n);
+    int32_t *start = golden_ids(timestamps ? json_object_get(want, "start")
+                                           : json_object_get(c, "greedy_start"), &n_start);
+    const speech_tokens *known = &s->model->speech_ids;
+    speech_settings settings = {
+        .rules = {.ids = known, .timestamps = timestamps, .suppress_blank = true,
+                  .suppress = known->suppress, .n_suppress = known->n_suppress, .last_initial = 50},
+        .temperatures = cold, .n_temperatures = 1, .beam_size = 1, .best_of = 1, .patience = 1,
+        .length_penalty = NAN, .compression_ratio_threshold = NAN, .logprob_threshold = NAN,
+        .no_speech_threshold = NAN, .max_tokens = n, .exact = true};
+    speech_window *w = calloc(1, sizeof *w);
+    speech_decoder *d = NULL;
+    *w = (speech_window){.cross = cross, .n_prompt = n_start};
+    memcpy(w->prompt, start, n_start * sizeof *start);
+    if (CHECK_OK(speech_decoder_open(&d, s->model, &settings, 1)) && CHECK_OK(speech_decode(d, w, 1)))
+        for (size_t i = 0; i < n; i++)
+            CHECK_MSG(i < w->n_tokens && w->tokens[i] == ids[i], "%s, step %zu: %d, expected %d",
+                      key, i, i < w->n_tokens ? w->tokens[i] : -1, ids[i]);
+    speech_decoder_close(d);
+    free(w);
+    free(start);
+    free(ids);
+}
+
+/* Of the language tokens, from the logits behind the start token. */
+static void language_matches(speech *s, const whisper_cross *cross, size_t i) {
+    char name[32];
+    snprintf(name, sizeof name, "language.%zu", i);
+    const safetensors_entry *want = safetensors_find(s->g->tensors, name);
+    if (!want) return; /* English only */
+    float probabilities[SPEECH_MAX_LANGUAGES];
+    CHECK_OK(speech_languages(s->model, cross, true, probabilities));
+    double d = largest_difference(probabilities, want->view.data, want->view.ne[0]);
+    CHECK_MSG(d <= 1e-5, "case %zu: %g", i, d);
+}
+
 static void check_case(speech *s, size_t i, const json_t *c) {
     float *mel = case_mel(s, i);
     whisper_cross cross = {0};
     RUN_NAMED("encoder", encoder_matches(s, mel, &cross, i));
     RUN_NAMED("forced logits", logits_match(s, &cross, i, c));
+    RUN_NAMED("greedy", greedy_matches(s, &cross, c, false));
+    RUN_NAMED("greedy with time marks", greedy_matches(s, &cross, c, true));
+    RUN_NAMED("languages", language_matches(s, &cross, i));
     whisper_cross_release(&cross);
     free(mel);
 }

@@ -7,6 +7,7 @@
 #include "model_folder.h"
 #include "test.h"
 #include "weights/convert.h"
+#include "weights/export.h"
 #include "weights/quantise.h"
 
 /* 2.2e-5 was seen, at logits with a deviation of 2.5 */
@@ -151,6 +152,22 @@ static void every_mix_opens(const char *in, const char *out) {
     }
 }
 
+/* --- and back --- */
+
+/* The file as a folder again, in shards where `shard_bytes` says so. */
+static void check_way_back(const char *folder, const char *file, uint64_t shard_bytes) {
+    test_folder tmp = test_folder_make();
+    const char *back = tmp.path; /* an empty one may be there */
+    export_result result = {0};
+    const export_options options = {.recode = usual, .shard_bytes = shard_bytes};
+    if (CHECK_OK(export_gguf(file, back, &options, &result))) {
+        CHECK(result.n_tensors > 0 && !result.no_tokenizer[0]);
+        CHECK_MSG((result.n_files > 1) == (shard_bytes > 0), "%zu files", result.n_files);
+        same_model(folder, back);
+    }
+    test_folder_remove(&tmp);
+}
+
 static void check_folder(const char *folder, bool every_mix) {
     test_folder tmp = test_folder_make();
     const char *path = test_path(tmp.path, "a.gguf");
@@ -160,6 +177,8 @@ static void check_folder(const char *folder, bool every_mix) {
         same_model(folder, path);
         char in[600];
         snprintf(in, sizeof in, "%s", path);
+        check_way_back(folder, in, 0);
+        check_way_back(folder, in, 100000);
         if (every_mix) every_mix_opens(in, test_path(tmp.path, "b.gguf"));
     }
     test_folder_remove(&tmp);
@@ -225,6 +244,7 @@ static void rope_scaling_is_carried_over(void) {
             for (int k = 0; k < 16; k++)
                 CHECK_MSG(fabsf(have[k] - want[k]) <= 2e-7f * want[k], "%zu: pair %d: %g, not %g",
                           i, k, (double)have[k], (double)want[k]);
+            check_way_back(tmp.path, path, 0);
         }
         source_release(&folder);
         source_release(&file);
@@ -402,7 +422,88 @@ static void what_gguf_cannot_say_is_refused(void) {
             "truncate");
 }
 
+/* --- GGUF to folder --- */
+
+typedef struct made_file {
+    test_folder from, to;
+    char file[300], folder[300];
+} made_file;
+
+static made_file make_file(const model_recipe *r) {
+    made_file m = {test_folder_make(), test_folder_make(), "", ""};
+    snprintf(m.file, sizeof m.file, "%s/in.gguf", m.from.path);
+    snprintf(m.folder, sizeof m.folder, "%s/out", m.to.path);
+    CHECK_OK(model_write_gguf(r, m.file));
+    return m;
+}
+
+static void remove_made(const made_file *m) {
+    test_folder out;
+    snprintf(out.path, sizeof out.path, "%.199s", m->folder);
+    test_folder_remove(&out);
+    test_folder_remove(&m->from);
+    test_folder_remove(&m->to);
+}
+
+/* A quantised file in F32 says what the file says, bit for bit in the exact mode but for the order of
+ * llama's rows. */
+static void quantised_files_become_folders(void) {
+    static const char *const architectures[] = {"llama", "qwen2"};
+    for (int i = 0; i < 2; i++) {
+        model_recipe r = {.architecture = architectures[i], .type = DTYPE_Q8_0};
+        made_file m = make_file(&r);
+        export_result result;
+        CHECK_OK(export_gguf(m.file, m.folder,
+                             &(export_options){.recode = usual, .type = "f32"}, &result));
+        pair p = {.folder = open_model(m.folder), .file = open_model(m.file)};
+        if (p.folder && p.file) {
+            const int32_t ids[] = {5, 9, 200, 33, 9, 5, 77};
+            same_logits(&p, ids, sizeof ids / sizeof *ids);
+            same_texts(&p);
+            same_chat(&p);
+            CHECK(strcmp(hone_model_describe(p.folder)->weight_type, "F32") == 0);
+        }
+        hone_model_close(p.folder);
+        hone_model_close(p.file);
+        remove_made(&m);
+    }
+}
+
+static void interrupted_exports_leave_nothing(void) {
+    model_recipe r = {.type = DTYPE_F32};
+    made_file m = make_file(&r);
+    const export_options stop = {.recode = {.n_threads = 1, .observe = stop_half_way}};
+    CHECK(export_gguf(m.file, m.folder, &stop, NULL) == HONE_ERR_CANCELLED);
+    CHECK(test_folder_count(&m.to, NULL) == 0);
+    for (long n = 1;; n += n / 16 + 1) {
+        mem_fail_from(n);
+        hone_status status = export_gguf(m.file, m.folder,
+                                         &(export_options){.recode = {.n_threads = 1}}, NULL);
+        mem_fail_from(0);
+        if (status == HONE_OK || n > 10000000) break;
+        CHECK_MSG(status == HONE_ERR_MEMORY, "%s", hone_error_message());
+        CHECK(test_folder_count(&m.to, NULL) == 0);
+    }
+    remove_made(&m);
+}
+
+static void folders_are_not_replaced(void) {
+    model_recipe r = {.type = DTYPE_F32};
+    made_file m = make_file(&r);
+    const export_options usual_export = {.recode = {.n_threads = 1, .replace = true}};
+    CHECK(export_gguf(m.file, m.from.path, &usual_export, NULL) == HONE_ERR_ARGUMENT);
+    CHECK(export_gguf(m.file, m.file, &usual_export, NULL) == HONE_ERR_ARGUMENT);
+    CHECK(export_gguf(m.to.path, m.folder, &usual_export, NULL) != HONE_OK);
+    CHECK(export_gguf(m.file, m.folder, &(export_options){.type = "Q8_0"}, NULL) ==
+          HONE_ERR_ARGUMENT);
+    CHECK(test_folder_count(&m.from, NULL) == 1 && test_folder_count(&m.to, NULL) == 0);
+    remove_made(&m);
+}
+
 int main(void) {
+    RUN(quantised_files_become_folders);
+    RUN(interrupted_exports_leave_nothing);
+    RUN(folders_are_not_replaced);
     RUN(reference_folders_stay_what_they_are);
     RUN(made_folders_stay_what_they_are);
     RUN(rope_scaling_is_carried_over);

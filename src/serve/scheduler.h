@@ -1,0 +1,63 @@
+/* Continuous batching over one model: every request that runs takes part in every step.
+ *
+ * One thread owns the model's sessions. Others submit tickets and wait for what comes of them; a
+ * ticket is waited for, cancelled and closed by the thread that submitted it. Sessions of finished
+ * answers stay as a cache of prefixes, within a budget of bytes, the least recently used goes first;
+ * a new request begins with a fork of the one that shares most with it, and waits for a running one
+ * whose prompt would give it more. */
+#ifndef SERVE_SCHEDULER_H
+#define SERVE_SCHEDULER_H
+
+#include "hone/hone.h"
+
+typedef struct scheduler scheduler;
+
+enum { SCHEDULER_MAX_SLOTS = 256 };
+
+typedef struct scheduler_options {
+    size_t n_slots;       /* answers at once, at most SCHEDULER_MAX_SLOTS */
+    size_t max_queue;     /* tickets that wait for a slot */
+    size_t prompt_tokens; /* of a step in which others decode: bounds how long they stall */
+    uint64_t cache_bytes; /* of keys and values of finished answers */
+    hone_session_options session;
+} scheduler_options;
+
+hone_status scheduler_open(scheduler **out, hone_model *model, const scheduler_options *options);
+
+/* Ends everything as cancelled within one step; nothing is admitted any more. */
+void scheduler_stop(scheduler *s);
+
+/* All tickets are closed before. */
+void scheduler_close(scheduler *s);
+
+typedef struct ticket ticket;
+
+/* `request` has prompt_ids, is borrowed until the ticket is closed, and its on_piece is taken by the
+ * scheduler. Those of one `client` take turns with those of others. HONE_ERR_BUSY when the queue is
+ * full. */
+hone_status scheduler_submit(scheduler *s, const hone_request *request, const char *client,
+                             ticket **out);
+
+/* What happened next. */
+typedef struct ticket_event {
+    enum { TICKET_NOTHING, TICKET_PIECE, TICKET_DONE, TICKET_FAILED } kind;
+    hone_piece piece;            /* PIECE: valid until the next call */
+    const hone_result *result;   /* DONE: until the ticket is closed */
+    hone_status status;          /* FAILED, … */
+    const char *message;         /* … with its sentence */
+} ticket_event;
+
+/* Waits at most that long; NOTHING then. */
+ticket_event ticket_wait(ticket *t, int milliseconds);
+void ticket_cancel(ticket *t); /* within one step; DONE follows */
+void ticket_close(ticket *t);  /* cancels first; NULL is allowed */
+
+typedef struct scheduler_state {
+    size_t n_running, n_waiting, n_cached_sessions;
+    uint64_t cache_bytes, n_steps, n_prompt_tokens, n_cached_tokens, n_answer_tokens;
+    double busy_ms;
+} scheduler_state;
+
+scheduler_state scheduler_look(scheduler *s);
+
+#endif

@@ -1,0 +1,33 @@
+/* The HTTP server: OpenAI's API over hone's models (docs/serving.md). */
+#ifndef SERVE_SERVER_H
+#define SERVE_SERVER_H
+
+#include "serve/listener.h"
+#include "serve/models.h"
+
+typedef struct server server;
+
+typedef struct server_options {
+    const char *host; /* an address */
+    uint16_t port;
+    const char *const *keys; /* API keys that are accepted; none = everybody may ask … */
+    size_t n_keys;
+    bool open_to_all;        /* … which beyond loopback must be wanted */
+    const char *certificate, *key; /* PEM */
+    size_t max_connections;
+    models_options models;
+    void (*log)(void *user, const char *line); /* one JSON object for each request; may be NULL */
+    void *user;
+} server_options;
+
+/* HONE_ERR_ARGUMENT for an address beyond loopback with neither keys nor open_to_all. */
+hone_status server_open(server **out, const server_options *options);
+uint16_t server_port(const server *s);
+models *server_models(const server *s);
+
+/* New requests get 503; waits until those that run have ended, at most so long, and then ends them
+ * as cancelled. */
+void server_drain(server *s, int milliseconds);
+void server_close(server *s);
+
+#endif
