@@ -91,6 +91,8 @@ define program
 	$(COMPILE) -Itests -MF $@.d $(LDFLAGS) -o $@ $(filter tests/%.c bench/%.c,$^) $(LIB) $(PKG_LIBS)
 endef
 $(UNIT): $(BUILD)/tests/%: tests/unit/%.c $(LIB) ; $(program)
+# makes its files with FFmpeg's encoders
+$(BUILD)/tests/audio_test: PKG_LIBS += $(shell $(PKG_CONFIG) --libs $(AUDIO_DEPS) 2>/dev/null)
 $(TOOLS): $(BUILD)/tests/%: tests/tools/%.c $(LIB) ; $(program)
 $(BENCHES): $(BUILD)/bench/%: bench/%.c $(LIB) ; $(program)
 $(BUILD)/tests/golden: $(GOLD_SRC) $(wildcard tests/golden/*.h tests/*.h) $(LIB) ; $(program)

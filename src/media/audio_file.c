@@ -430,7 +430,7 @@ hone_status hone_audio_open(hone_audio **audio, const char *path) {
     if (f->fd < 0) {
         hone_status status = errno == ENOENT || errno == ENOTDIR ? HONE_ERR_NOT_FOUND : HONE_ERR_IO;
         status = fail(status, "%s: %s", path, strerror(errno));
-        close_file(f);
+        close_bytes(f);
         return status;
     }
     f->total_bytes = lseek(f->fd, 0, SEEK_END); /* −1 of a pipe */
