@@ -18,13 +18,14 @@ CACHE    := $(or $(HONE_TEST_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/hone-
 # The engine needs three libraries; decoding audio, the store and the program need the others.
 # ENGINE_ONLY=1 leaves those out (cross builds that only run engine tests).
 ENGINE_DEPS := jansson libutf8proc zlib
+# FFmpeg: its headers only; its libraries are opened when the first audio file is (media/ffmpeg.h).
 AUDIO_DEPS  := libavformat libavcodec libavutil libswresample
-DEPS        := $(ENGINE_DEPS) $(if $(ENGINE_ONLY),,libcurl libzip libcrypto libmicrohttpd $(AUDIO_DEPS))
+DEPS        := $(ENGINE_DEPS) $(if $(ENGINE_ONLY),,libcurl libzip libcrypto libmicrohttpd)
 ALSA        := $(shell pkg-config --exists alsa 2>/dev/null && echo alsa)
 CLI_DEPS    := libedit $(ALSA)
 
 PKG_CONFIG := $(if $(PKG_CONFIG_LIBDIR),PKG_CONFIG_LIBDIR=$(PKG_CONFIG_LIBDIR)) pkg-config
-PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(DEPS) 2>/dev/null)
+PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(DEPS) $(if $(ENGINE_ONLY),,$(AUDIO_DEPS)) 2>/dev/null)
 PKG_LIBS   := $(shell $(PKG_CONFIG) --libs $(DEPS) 2>/dev/null) -lm -pthread
 CLI_LIBS   := $(shell $(PKG_CONFIG) --libs $(CLI_DEPS) 2>/dev/null)
 
@@ -36,7 +37,7 @@ COMPILE     = $(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(ISA) -MMD -MP
 ARCH    := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
 KERNELS := $(if $(filter x86_64,$(ARCH)),src/tensor/x86)
 KERNELS += $(if $(filter aarch64 arm64,$(ARCH)),src/tensor/arm)
-DECODER := src/media/audio_file.c src/media/audio_pcm.c src/media/resample.c
+DECODER := src/media/audio_file.c src/media/audio_pcm.c src/media/ffmpeg.c src/media/resample.c
 OUTSIDE := src/cli/%.c $(if $(ENGINE_ONLY),src/weights/%.c src/serve/%.c src/base/http%.c src/base/sha256.c \
                            $(DECODER),src/media/audio_none.c)
 

@@ -18,7 +18,7 @@
 #include "format/gguf.h"
 #include "tensor/quant.h"
 
-enum { ROUNDS = 5, MOST_ELEMENTS = 1 << 21 };
+enum { ROUNDS = 5, MOST_ELEMENTS = 1 << 19 };
 
 typedef size_t quantise_chunk(int type, const float *x, void *out, int64_t start, int64_t n_rows,
                               int64_t n_per_row, const float *importance);

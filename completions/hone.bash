@@ -18,7 +18,7 @@ _hone() {
     local colon=${COMP_WORDBREAKS//[^:]/}
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        COMPREPLY=($(compgen -W "run ask transcribe pull list show plan cp rm verify prune convert quantize merge bench version help" -- "$word"))
+        COMPREPLY=($(compgen -W "run ask transcribe serve pull list show plan cp rm verify prune convert calibrate quantize fidelity merge bench version help" -- "$word"))
         return
     fi
     case $before in
@@ -28,7 +28,7 @@ _hone() {
     --output-dir) COMPREPLY=($(compgen -d -- "$word")); return ;;
     --kv) COMPREPLY=($(compgen -W "f16 f32 q8_0" -- "$word")); return ;;
     --type) COMPREPLY=($(compgen -W "$(_hone_types)" -- "$word")); return ;;
-    --file | -f | --adapter | --output | -o) COMPREPLY=($(compgen -f -- "$word")); return ;;
+    --file | -f | --adapter | --output | -o | --text | --imatrix | --fidelity) COMPREPLY=($(compgen -f -- "$word")); return ;;
     --draft) COMPREPLY=($(compgen -W "ngram $(_hone_models)" -- "$word")); return ;;
     esac
     case $word in
@@ -40,8 +40,8 @@ _hone() {
         ;;
     esac
     case $command in
-    help) COMPREPLY=($(compgen -W "run ask transcribe pull list show plan cp rm verify prune convert quantize merge bench version" -- "$word")) ;;
-    run | show | plan | merge | bench)
+    help) COMPREPLY=($(compgen -W "run ask transcribe serve pull list show plan cp rm verify prune convert calibrate quantize fidelity merge bench version" -- "$word")) ;;
+    run | show | plan | merge | bench | calibrate | fidelity)
         # bash takes a name apart at its colon; complete what stands behind it.
         local typed=$word prefix=
         if [ -n "$colon" ] && [ "$before" = : ]; then prefix=${COMP_WORDS[COMP_CWORD-2]}:; fi

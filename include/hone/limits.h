@@ -1,6 +1,6 @@
-/* What this machine can do at most: how fast threads read memory, and how fast they multiply. Speeds
- * of models are judged beside it: decoding cannot be faster than its weights are read, prefill not
- * faster than its products are computed. */
+/* What this machine can do at most: how fast threads read memory, and how fast they multiply.
+ * Speeds of models are judged beside it: decoding cannot be faster than its weights are read,
+ * prefill not faster than its products are computed. */
 #ifndef HONE_LIMITS_H
 #define HONE_LIMITS_H
 
@@ -35,8 +35,8 @@ typedef struct hone_limits {
 } hone_limits;
 
 /* Takes about a second and, while it runs, memory of four times the largest cache (at least 256
- * MiB, at most an eighth of the memory). Each rate is the best of several rounds. HONE_ERR_ARGUMENT when n_threads is not 1 to 1024,
- * HONE_ERR_MEMORY. */
+ * MiB, at most an eighth of the memory). Each rate is the best of several rounds. HONE_ERR_ARGUMENT
+ * when n_threads is not 1 to 1024, HONE_ERR_MEMORY. */
 HONE_API hone_status hone_measure_limits(hone_limits *limits, int n_threads);
 
 #ifdef __cplusplus

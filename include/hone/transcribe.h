@@ -53,7 +53,10 @@ typedef struct hone_transcribe_options {
     int best_of;               /* draws at temperatures above 0 */
     float patience;            /* of beam search; 1 = none */
     float length_penalty;      /* NaN = by length, as the paper */
-    float compression_ratio_threshold, logprob_threshold, no_speech_threshold;
+    float compression_ratio_threshold, logprob_threshold;
+    /* Windows that the model takes for silence with more than this probability are skipped, and so
+     * are those in which nothing rises above their own noise; above 1 = none are. */
+    float no_speech_threshold;
     const int32_t *suppress;   /* NULL = the model's non-speech tokens */
     size_t n_suppress;         /* with `suppress` set, 0 = none */
     bool suppress_blank;

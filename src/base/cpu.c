@@ -168,7 +168,8 @@ static bool read_processor_list(const char *path, cpu_set_t *set) {
         last = first;
         int c = fgetc(file);
         if (c == '-' && fscanf(file, "%d", &last) == 1) c = fgetc(file);
-        for (int cpu = first; cpu >= 0 && cpu <= last && cpu < CPU_SETSIZE; cpu++) CPU_SET(cpu, set);
+        if (last >= CPU_SETSIZE) last = CPU_SETSIZE - 1;
+        for (int cpu = first; cpu >= 0 && cpu <= last; cpu++) CPU_SET(cpu, set);
         if (c != ',') break;
     }
     fclose(file);

@@ -1,5 +1,5 @@
-/* http_download_file: one file, over one or several connections, by libcurl's multi interface on the
- * calling thread.
+/* http_download_file: one file, over one or several connections, by libcurl's multi interface on
+ * the calling thread.
  *
  * What is missing of the file is a list of spans in ascending order. Each connection fills one of
  * them from its beginning; when a connection is free and no span is, the longest one is cut in two.

@@ -4,12 +4,16 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/fs.h"
 #include "base/mem.h"
+#include "base/status.h"
 #include "base/system.h"
 #include "base/utf8.h"
 #include "cli/cli.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
+
+#define MAX_GRAMMAR_BYTES (1 << 20)
 
 void answer_settings_init(answer_settings *s) {
     *s = (answer_settings){
@@ -116,6 +120,20 @@ static void on_prefill(void *user, size_t done, size_t total) {
     if (total >= 256) cli_progress("reading: %zu of %zu tokens", done, total);
 }
 
+static hone_status open_grammar(hone_grammar **grammar, const char *path, const hone_model *model) {
+    *grammar = NULL;
+    if (!path) return HONE_OK;
+    buf text;
+    buf_init(&text, MAX_GRAMMAR_BYTES);
+    hone_status status = fs_read_file(&text, path);
+    if (status == HONE_OK) {
+        status = hone_grammar_open(grammar, model, text.data, text.len);
+        if (status != HONE_OK) fail_context(status, "%s", path);
+    }
+    buf_release(&text);
+    return status;
+}
+
 hone_status answer_generate(answer *a, const engine *e, const answer_settings *settings,
                             const hone_message *messages, size_t n_messages, const char *prompt,
                             size_t prompt_bytes, bool print) {
@@ -124,6 +142,8 @@ hone_status answer_generate(answer *a, const engine *e, const answer_settings *s
                     .print = print,
                     .keep_tokens = settings->logprobs != CLI_UNSET,
                     .to_terminal = cli_is_terminal(stdout)};
+    hone_grammar *grammar;
+    TRY(open_grammar(&grammar, settings->grammar, e->model));
     const hone_request request = {
         .messages = messages,
         .n_messages = n_messages,
@@ -133,6 +153,7 @@ hone_status answer_generate(answer *a, const engine *e, const answer_settings *s
         .max_tokens = settings->max_tokens == CLI_UNSET ? 0 : (size_t)settings->max_tokens,
         .stop = settings->stop.items,
         .n_stop = settings->stop.n,
+        .grammar = grammar,
         .ignore_eos = settings->ignore_eos,
         .logprobs = settings->logprobs != CLI_UNSET,
         .n_top_logprobs = settings->logprobs == CLI_UNSET ? 0 : (size_t)settings->logprobs,
@@ -146,6 +167,7 @@ hone_status answer_generate(answer *a, const engine *e, const answer_settings *s
     hone_session_uncancel(e->session);
     interrupt_arm(e->session);
     hone_status status = hone_generate(e->session, &request, &a->result);
+    hone_grammar_close(grammar);
     interrupt_disarm();
     hone_session_uncancel(e->session);
     cli_progress_clear();

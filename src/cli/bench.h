@@ -1,6 +1,6 @@
-/* The parts of `hone bench`: what it measures (bench_measure.c), whether the numbers can be believed
- * and how near they are to what the machine can do (bench_judge.c), how they are told
- * (bench_report.c). */
+/* The parts of `hone bench`: what it measures (bench_measure.c), whether the numbers can be
+ * believed and how near they are to what the machine can do (bench_judge.c), how they are told
+ * (bench_report.c), and the limits alone (bench_limits.c). */
 #ifndef CLI_BENCH_H
 #define CLI_BENCH_H
 

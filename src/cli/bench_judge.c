@@ -114,7 +114,8 @@ static bound decode_bound(const bench *b, const bench_row *row) {
     double seen = (double)row->depth + own;
     const hone_model_info *info = b->info;
     double ops = (double)(info->token_ops + info->logits_ops) * n;
-    double bytes = (double)info->step_bytes + kv_bytes_per_token(b) * ((double)row->depth + n * own);
+    double cached = (double)row->depth + n * own;
+    double bytes = (double)info->step_bytes + kv_bytes_per_token(b) * cached;
     return (bound){
         .arithmetic_s = ops / product_peak(b) +
                         attention_ops(info, n, seen) / b->limits.f32_ops_per_s,
@@ -129,7 +130,8 @@ static void compare_with_limit(bench *b, bench_row *row) {
     /* What fits the caches is not read from memory. */
     bool cached = b->info->step_bytes < 2 * b->limits.cache_bytes;
     if (cached) least.memory_s = 0;
-    double n = prefill ? (double)row->n_tokens : (double)b->parallel, took_s = n / row->speed.median;
+    double n = prefill ? (double)row->n_tokens : (double)b->parallel;
+    double took_s = n / row->speed.median;
     row->bound_by_memory = least.memory_s > least.arithmetic_s;
     row->share_of_limit =
         (row->bound_by_memory ? least.memory_s : least.arithmetic_s) / took_s;

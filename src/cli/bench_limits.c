@@ -53,7 +53,8 @@ static int print_json(const hone_limits *looks, size_t n) {
 int bench_print_limits(int n_threads, bool json) {
     hone_limits looks[MOST_LOOKS];
     size_t n = 0;
-    for (int threads = 1; n < MOST_LOOKS; threads = 2 * threads < n_threads ? 2 * threads : n_threads) {
+    for (int threads = 1; n < MOST_LOOKS; threads *= 2) {
+        if (threads > n_threads) threads = n_threads;
         cli_progress("measuring %d of %d threads", threads, n_threads);
         hone_status status = hone_measure_limits(&looks[n++], threads);
         if (status != HONE_OK) return cli_fail(status);

@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "base/fs.h"
+#include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/engine.h"
 #include "cli/interrupt.h"
@@ -73,32 +74,89 @@ static int print_page(const fidelity *f, const char *reference, const char *cand
     return cli_table_print(&t);
 }
 
+/* The third model against the second. */
+static int print_difference(const estimate *d, const char *candidate, const char *other) {
+    const char *verdict = d->low > 0 ? other : d->high < 0 ? candidate : NULL;
+    printf("mean KL of %s minus that of %s: %+.5f  (%+.5f to %+.5f), paired: ", candidate, other,
+           d->value, d->low, d->high);
+    if (verdict) printf("%s is nearer to the reference\n", verdict);
+    else printf("not distinguishable on this text\n");
+    return CLI_OK;
+}
+
 typedef struct choice {
     const char *text_path;
     int64_t tokens, threads;
     bool exact, json;
 } choice;
 
-static int compare(const char *const *names, hone_model *const *models, const choice *c) {
+enum { MOST_MODELS = 3 };
+
+typedef struct comparison {
+    const choice *c;
+    const char *names[MOST_MODELS]; /* reference, candidate and perhaps another one */
+    hone_model *models[MOST_MODELS];
+    size_t n_models;
     buf file;
-    buf_init(&file, MAX_TEXT_BYTES);
-    hone_status status = c->text_path ? fs_read_file(&file, c->text_path) : HONE_OK;
-    const char *text = c->text_path ? file.data : own_text(0);
-    size_t n_bytes = c->text_path ? file.len : strlen(text);
-    const fidelity_options options = {.n_tokens = c->tokens == CLI_UNSET ? 0 : (size_t)c->tokens,
-                                      .exact = c->exact,
-                                      .observe = on_progress};
-    fidelity f;
+    fidelity f[MOST_MODELS];
+    fidelity_position *positions[MOST_MODELS];
+    estimate difference;
+} comparison;
+
+static hone_status compare(comparison *x) {
+    const choice *c = x->c;
+    const char *text = own_text(0);
+    size_t n_bytes = strlen(text);
+    if (c->text_path) {
+        TRY(fs_read_file(&x->file, c->text_path));
+        text = x->file.data ? x->file.data : "";
+        n_bytes = x->file.len;
+    }
+    for (size_t i = 1; i < x->n_models; i++) {
+        const fidelity_options options = {
+            .n_tokens = c->tokens == CLI_UNSET ? 0 : (size_t)c->tokens, .exact = c->exact,
+            .observe = on_progress, .positions = &x->positions[i]};
+        TRY(fidelity_measure(&x->f[i], x->models[0], x->models[i], text, n_bytes, &options));
+    }
+    if (x->n_models < MOST_MODELS) return HONE_OK;
+    return fidelity_difference(&x->difference, x->positions[1], x->positions[2], x->f[1].n_tokens);
+}
+
+static int print_json(const comparison *x, const char *text_name) {
+    json_t *root = to_json(&x->f[1], x->names[0], x->names[1], text_name, x->c->exact);
+    if (root && x->n_models == MOST_MODELS) {
+        json_object_set_new(root, "other", to_json(&x->f[2], x->names[0], x->names[2], text_name,
+                                                   x->c->exact));
+        json_object_set_new(root, "kl_difference", estimate_json(&x->difference));
+    }
+    return cli_print_json(root, false);
+}
+
+static int print_all(const comparison *x) {
+    const char *text_name = x->c->text_path ? x->c->text_path : own_text_name[0];
+    if (x->c->json) return print_json(x, text_name);
+    int code = CLI_OK;
+    for (size_t i = 1; i < x->n_models && code == CLI_OK; i++) {
+        if (i > 1) printf("\n");
+        code = print_page(&x->f[i], x->names[0], x->names[i], text_name);
+    }
+    if (code == CLI_OK && x->n_models == MOST_MODELS) {
+        printf("\n");
+        code = print_difference(&x->difference, x->names[1], x->names[2]);
+    }
+    return code;
+}
+
+static int run(comparison *x) {
+    for (size_t i = 0; i < x->n_models; i++) {
+        int code = engine_open_model(&x->models[i], x->names[i], x->c->threads);
+        if (code != CLI_OK) return code;
+    }
     interrupt_arm(NULL);
-    if (status == HONE_OK)
-        status = fidelity_measure(&f, models[0], models[1], text ? text : "", n_bytes, &options);
+    hone_status status = compare(x);
     interrupt_disarm();
     cli_progress_clear();
-    buf_release(&file);
-    if (status != HONE_OK) return cli_fail(status);
-    const char *text_name = c->text_path ? c->text_path : own_text_name[0];
-    return c->json ? cli_print_json(to_json(&f, names[0], names[1], text_name, c->exact), false)
-                   : print_page(&f, names[0], names[1], text_name);
+    return status == HONE_OK ? print_all(x) : cli_fail(status);
 }
 
 int cmd_fidelity(int argc, char **argv) {
@@ -115,26 +173,29 @@ int cmd_fidelity(int argc, char **argv) {
     };
     const cli_usage usage = {
         .command = "fidelity",
-        .operands = "REFERENCE CANDIDATE",
+        .operands = "REFERENCE CANDIDATE [OTHER]",
         .about = "Says what CANDIDATE lost against REFERENCE, its original: both read the same text "
                  "in lock-step, and their probabilities are compared at every second half of 512 "
                  "tokens. Perplexities, KL divergence, how often the most probable token is the "
-                 "same, each with a 95 % interval.",
+                 "same, each with a 95 % interval. With OTHER, a second candidate, also which of the two "
+                 "is nearer.",
         .examples = "hone fidelity model-f16.gguf model-q4.gguf\n"
                     "hone fidelity model-f16.gguf model-q4.gguf --text book.txt --tokens 20000\n",
         .options = options,
         .min_operands = 2,
-        .max_operands = 2,
+        .max_operands = MOST_MODELS,
     };
     cli_operands operands;
     int code = cli_parse(&usage, argc, argv, &operands);
     if (code != CLI_PARSED) return code;
-    const char *names[2] = {operands.items[0], operands.items[1]};
-    hone_model *models[2] = {NULL, NULL};
-    code = engine_open_model(&models[0], names[0], c.threads);
-    if (code == CLI_OK) code = engine_open_model(&models[1], names[1], c.threads);
-    if (code == CLI_OK) code = compare(names, models, &c);
-    hone_model_close(models[0]);
-    hone_model_close(models[1]);
+    comparison x = {.c = &c, .n_models = operands.n};
+    for (size_t i = 0; i < operands.n; i++) x.names[i] = operands.items[i];
+    buf_init(&x.file, MAX_TEXT_BYTES);
+    code = run(&x);
+    buf_release(&x.file);
+    for (size_t i = 0; i < MOST_MODELS; i++) {
+        hone_model_close(x.models[i]);
+        mem_free(x.positions[i]);
+    }
     return code;
 }

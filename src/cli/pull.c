@@ -64,7 +64,8 @@ static void show_on_terminal(teller *t, const pull_event *event) {
             snprintf(left, sizeof left, "  %.0f s left",
                      (double)(event->total - event->bytes) / event->bytes_per_s);
     }
-    cli_progress("%s%s  %s%s%s%s", label, which, cli_format_bytes(&size, event->bytes), of, rate, left);
+    cli_progress("%s%s  %s%s%s%s", label, which, cli_format_bytes(&size, event->bytes), of, rate,
+                 left);
 }
 
 /* One line when a step begins, and one for each tenth of a download. */
@@ -120,7 +121,8 @@ static int pull_one(const store *s, const char *what, const char *name, bool ver
         cli_text size;
         printf("%s: %s%s, %s%s%s\n", entry.manifest.name.text,
                was_there ? "already there" : "fetched and checked",
-               entry.keeper ? " (another program keeps it)" : "", cli_format_bytes(&size, entry.bytes), entry.manifest.license[0] ? ", " : "",
+               entry.keeper ? " (another program keeps it)" : "",
+               cli_format_bytes(&size, entry.bytes), entry.manifest.license[0] ? ", " : "",
                entry.manifest.license);
     }
     manifest_release(&entry.manifest);

@@ -240,7 +240,8 @@ int cmd_quantize(int argc, char **argv) {
                  "joined. OUT appears when it is complete, and says what it lost against IN.",
         .examples = "hone quantize model-f16.gguf model-q4.gguf --type Q4_K_M\n"
                     "hone quantize model-f16.gguf model-q4.gguf --type Q4_K_M --imatrix "
-                    "model.imatrix --tensor-type ffn_down=Q6_K\n",
+                    "model.imatrix\n"
+                    "hone quantize model-f16.gguf model-q4.gguf --target-size 1.2G\n",
         .options = options,
         .min_operands = 2,
         .max_operands = 2};

@@ -233,7 +233,8 @@ int cmd_show(int argc, char **argv) {
     const cli_usage usage = {
         .command = "show",
         .operands = "MODEL",
-        .about = "Says what a model is: architecture, sizes, the types of its weights, licence, origin, "
+        .about = "Says what a model is: architecture, sizes, the types of its weights, licence, "
+                 "origin, "
                  "and the memory it needs for a context.",
         .examples = "hone show smollm2:135m\n"
                     "hone show model.gguf --context 2048 --kv q8_0\n"

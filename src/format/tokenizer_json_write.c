@@ -124,7 +124,7 @@ static json_t *byte_level(void) {
                      "trim_offsets", 1, "use_regex", 0);
 }
 
-static hone_status make_pre_tokenizer(json_t **out, const tokenizer_spec *spec) {
+static hone_status put_pre_tokenizer(json_t *root, const tokenizer_spec *spec) {
     const char *regexes[SPLIT_STEPS_MAX];
     size_t n;
     if (!split_rule_regexes(spec->split, regexes, &n) || spec->add_prefix_space)
@@ -135,8 +135,9 @@ static hone_status make_pre_tokenizer(json_t **out, const tokenizer_spec *spec) 
                                               "pattern", "Regex", regexes[i], "behavior",
                                               "Isolated", "invert", 0));
     json_array_append_new(list, byte_level());
-    *out = json_pack("{s:s, s:o}", "type", "Sequence", "pretokenizers", list);
-    return *out ? HONE_OK : mem_fail("pre-tokenizer", n);
+    json_t *sequence = json_pack("{s:s, s:o}", "type", "Sequence", "pretokenizers", list);
+    bool fine = json_object_set_new(root, "pre_tokenizer", sequence) == 0;
+    return fine ? HONE_OK : mem_fail("pre-tokenizer", n);
 }
 
 static json_t *special(const tokenizer_spec *spec, int32_t id) {
@@ -178,13 +179,15 @@ static json_t *replace(const char *from, const char *to) {
 
 /* --- tokenizer.json --- */
 
-static json_t *make_byte_level(const tokenizer_spec *spec, json_t *pre_tokenizer) {
+static hone_status put_byte_level(json_t *root, const tokenizer_spec *spec) {
+    TRY(put_pre_tokenizer(root, spec));
     json_t *normalizer = spec->normalise_nfc ? json_pack("{s:s}", "type", "NFC") : json_null();
-    return json_pack("{s:o, s:o, s:o}", "normalizer", normalizer, "pre_tokenizer", pre_tokenizer,
-                     "decoder", byte_level());
+    bool fine = json_object_set_new(root, "normalizer", normalizer) == 0 &&
+                json_object_set_new(root, "decoder", byte_level()) == 0;
+    return fine ? HONE_OK : mem_fail("tokenizer.json", 0);
 }
 
-static json_t *make_sentencepiece(const tokenizer_spec *spec) {
+static hone_status put_sentencepiece(json_t *root, const tokenizer_spec *spec) {
     json_t *steps = json_array(), *decoder = json_array();
     if (spec->add_prefix_space)
         json_array_append_new(steps, json_pack("{s:s, s:s}", "type", "Prepend", "prepend", "▁"));
@@ -195,9 +198,12 @@ static json_t *make_sentencepiece(const tokenizer_spec *spec) {
     if (spec->add_prefix_space)
         json_array_append_new(decoder, json_pack("{s:s, s:s, s:i, s:i}", "type", "Strip",
                                                  "content", " ", "start", 1, "stop", 0));
-    return json_pack("{s:{s:s, s:o}, s:n, s:{s:s, s:o}}", "normalizer", "type", "Sequence",
-                     "normalizers", steps, "pre_tokenizer", "decoder", "type", "Sequence",
-                     "decoders", decoder);
+    json_t *normalizer = json_pack("{s:s, s:o}", "type", "Sequence", "normalizers", steps);
+    json_t *decoding = json_pack("{s:s, s:o}", "type", "Sequence", "decoders", decoder);
+    int failed = json_object_set_new(root, "normalizer", normalizer);
+    failed |= json_object_set_new(root, "decoder", decoding); /* each takes its value in any case */
+    failed |= json_object_set_new(root, "pre_tokenizer", json_null());
+    return failed ? mem_fail("tokenizer.json", 0) : HONE_OK;
 }
 
 static json_t *unknown_text(const tokenizer_spec *spec) {
@@ -205,29 +211,29 @@ static json_t *unknown_text(const tokenizer_spec *spec) {
     return named ? text_of(view_of(&spec->tokens[spec->unk])) : json_null();
 }
 
+/* Hands `value` to the object; NULL where that failed. */
+static json_t *keep(json_t *object, const char *key, json_t *value) {
+    return json_object_set_new(object, key, value) == 0 ? value : NULL;
+}
+
 static hone_status fill_tokenizer(json_t *root, const tokenizer_spec *spec) {
     bool bytes = spec->model == TOKENIZER_BPE_BYTES;
-    json_t *vocab = json_object(), *merges = json_array(), *added = json_array(), *pre = NULL;
     json_object_set_new(root, "version", json_string("1.0"));
     json_object_set_new(root, "truncation", json_null());
     json_object_set_new(root, "padding", json_null());
-    json_object_set_new(root, "added_tokens", added);
-    json_t *model = json_pack("{s:s, s:n, s:o, s:n, s:n, s:b, s:b, s:b, s:o, s:o}", "type", "BPE",
-                              "dropout", "unk_token", unknown_text(spec),
-                              "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk",
-                              !bytes, "byte_fallback", spec->byte_fallback, "ignore_merges",
-                              spec->ignore_merges, "vocab", vocab, "merges", merges);
-    if (!model || json_object_set_new(root, "model", model) != 0)
-        return mem_fail("tokenizer.json", spec->n_tokens);
+    json_t *model = json_pack("{s:s, s:n, s:o, s:n, s:n, s:b, s:b, s:b}", "type", "BPE", "dropout",
+                              "unk_token", unknown_text(spec), "continuing_subword_prefix",
+                              "end_of_word_suffix", "fuse_unk", !bytes, "byte_fallback",
+                              spec->byte_fallback, "ignore_merges", spec->ignore_merges);
+    model = keep(root, "model", model);
+    json_t *added = keep(root, "added_tokens", json_array());
+    json_t *vocab = keep(model, "vocab", json_object());
+    json_t *merges = keep(model, "merges", json_array());
+    if (!added || !vocab || !merges) return mem_fail("tokenizer.json", spec->n_tokens);
     TRY(put_vocabulary(vocab, added, spec));
-    if (bytes) TRY(make_pre_tokenizer(&pre, spec));
     TRY(spec->n_merges > 0 ? copy_merges(merges, spec) : derive_merges(merges, spec));
-    json_t *parts = bytes ? make_byte_level(spec, pre) : make_sentencepiece(spec);
-    json_t *post = make_post_processor(spec);
-    bool fine = parts && post && json_object_update(root, parts) == 0 &&
-                json_object_set(root, "post_processor", post) == 0;
-    json_decref(parts);
-    json_decref(post);
+    TRY(bytes ? put_byte_level(root, spec) : put_sentencepiece(root, spec));
+    bool fine = keep(root, "post_processor", make_post_processor(spec)) != NULL;
     return fine ? HONE_OK : mem_fail("tokenizer.json", spec->n_tokens);
 }
 

@@ -2,6 +2,7 @@
  * until a pause settles it. */
 #include "hone/live.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -113,13 +114,13 @@ static void remember(hone_live *l, const char *text) {
 
 /* Hands over the first n segments, at their place in all of the audio. */
 static hone_status settle(hone_live *l, hone_transcript *t, size_t n) {
-    double offset = (double)l->n_dropped / RATE;
+    double offset = (double)l->n_dropped / RATE, end = offset + (double)l->n / RATE;
     tell_partial(l, "");
     for (size_t i = 0; i < n; i++) {
         hone_segment s = t->segments[i];
         s.id = l->n_segments++;
-        s.start += offset;
-        s.end += offset;
+        s.start = fmin(s.start + offset, end); /* a time mark may lie behind the audio */
+        s.end = fmin(s.end + offset, end);
         s.seek += offset;
         hone_word *words = (hone_word *)s.words; /* the transcript's, which nobody else sees */
         for (size_t w = 0; w < s.n_words; w++) {

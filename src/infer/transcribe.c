@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/system.h"
 #include "infer/transcribe_int.h"
+#include "media/vad.h"
 
 /* --- one window --- */
 
@@ -86,6 +87,9 @@ static hone_status detect(transcription *t) {
 
 /* --- all windows --- */
 
+/* Whether the no-speech rule is on. */
+static bool skips_silence(const transcription *t) { return t->o.no_speech_threshold <= 1; }
+
 hone_status transcribe_windows(transcription *t) {
     speech_window *w = mem_calloc(1, sizeof *w);
     if (!w) return mem_fail("window", sizeof *w);
@@ -93,6 +97,10 @@ hone_status transcribe_windows(transcription *t) {
     for (window_span span = {0, 0}; status == HONE_OK;) {
         status = speech_input_window(&t->in, span.seek, t->mel, &span.n_content);
         if (status != HONE_OK || span.n_content == 0) break;
+        if (skips_silence(t) && !vad_window_has_speech(t->mel, span.n_content)) {
+            span.seek += span.n_content; /* the model would say "you" */
+            continue;
+        }
         status = transcribe_encode(t, 0);
         if (status != HONE_OK) break;
         bool is_first = span.seek == 0;

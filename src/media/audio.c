@@ -52,6 +52,7 @@ hone_status hone_audio_read(hone_audio *a, float *samples, size_t n, size_t *n_r
         if (a->n_piece == 0) {
             TRY(a->source.next(a->source.self, &a->piece, &a->n_piece));
             a->ended = a->n_piece == 0;
+            if (a->ended) break;
         }
         size_t take = a->n_piece < n - done ? a->n_piece : n - done;
         copy_sane(samples + done, a->piece, take);

@@ -6,16 +6,12 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <math.h>
-#include <pthread.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <libavcodec/avcodec.h>
-#include <libavformat/avformat.h>
-#include <libavutil/log.h>
-
 #include "base/mem.h"
 #include "media/audio_int.h"
+#include "media/ffmpeg.h"
 #include "media/resample.h"
 
 /* FFmpeg's demuxer and decoder names. */
@@ -111,44 +107,44 @@ static int refuse_to_open(AVFormatContext *format, AVIOContext **io, const char 
 
 /* --- errors --- */
 
-/* FFmpeg's own chatter would go to standard error. A program that chose a level keeps it. */
-static void be_quiet(void) {
-    if (av_log_get_level() == AV_LOG_INFO) av_log_set_level(AV_LOG_QUIET);
-}
-
 /* FFmpeg's codes, in the words of the file. */
 static hone_status fail_av(const file_source *f, int code, const char *what) {
-    char words[AV_ERROR_MAX_STRING_SIZE];
+    char words[AV_ERROR_MAX_STRING_SIZE] = "";
     if (code == AVERROR(ENOMEM)) return fail(HONE_ERR_MEMORY, "%s: no memory to read it", f->name);
     if (f->read_failed) return fail(HONE_ERR_IO, "%s: reading failed", f->name);
     if (code == AVERROR_EOF || code == AVERROR_INVALIDDATA)
         return fail(HONE_ERR_FORMAT, "%s: damaged %s", f->name, what);
-    return fail(HONE_ERR_FORMAT, "%s: damaged %s (%s)", f->name, what,
-                av_make_error_string(words, sizeof words, code));
+    ffmpeg.av_strerror(code, words, sizeof words);
+    return fail(HONE_ERR_FORMAT, "%s: damaged %s (%s)", f->name, what, words);
 }
 
 /* --- opening --- */
 
-static void close_file(void *self) {
-    file_source *f = self;
-    av_frame_free(&f->frame);
-    av_packet_free(&f->packet);
-    avcodec_free_context(&f->decoder);
-    avformat_close_input(&f->format);
-    if (f->io) av_freep(&f->io->buffer);
-    avio_context_free(&f->io);
+/* What is there before FFmpeg is. */
+static void close_bytes(file_source *f) {
     if (f->fd >= 0) close(f->fd);
     resampler_release(&f->resampler);
     mem_free(f->mono);
     mem_free(f);
 }
 
+static void close_file(void *self) {
+    file_source *f = self;
+    ffmpeg.av_frame_free(&f->frame);
+    ffmpeg.av_packet_free(&f->packet);
+    ffmpeg.avcodec_free_context(&f->decoder);
+    ffmpeg.avformat_close_input(&f->format);
+    if (f->io) ffmpeg.av_freep(&f->io->buffer);
+    ffmpeg.avio_context_free(&f->io);
+    close_bytes(f);
+}
+
 static hone_status open_io(file_source *f, bool seekable) {
-    uint8_t *buffer = av_malloc(IO_BYTES);
-    if (buffer) f->io = avio_alloc_context(buffer, IO_BYTES, 0, f, read_bytes, NULL,
+    uint8_t *buffer = ffmpeg.av_malloc(IO_BYTES);
+    if (buffer) f->io = ffmpeg.avio_alloc_context(buffer, IO_BYTES, 0, f, read_bytes, NULL,
                                            seekable ? seek_bytes : NULL);
     if (f->io) return HONE_OK;
-    av_free(buffer);
+    ffmpeg.av_free(buffer);
     return mem_fail("audio buffer", IO_BYTES);
 }
 
@@ -194,7 +190,7 @@ static hone_status check_wav(file_source *f) {
 
 static hone_status open_format(file_source *f) {
     const AVInputFormat *input = NULL;
-    int code = av_probe_input_buffer2(f->io, &input, "", NULL, 0, PROBE_BYTES);
+    int code = ffmpeg.av_probe_input_buffer2(f->io, &input, "", NULL, 0, PROBE_BYTES);
     if (f->read_failed) return fail_av(f, code, "file");
     if (f->io->bytes_read == 0) return fail(HONE_ERR_FORMAT, "%s: the file is empty", f->name);
     if (code < 0 || !input) return fail(HONE_ERR_FORMAT, "%s: not an audio file", f->name);
@@ -203,22 +199,22 @@ static hone_status open_format(file_source *f) {
                     "read; WAV, FLAC, MP3, Ogg, MP4/M4A, AAC and WebM are read", f->name,
                     input->name);
     if (!strcmp(input->name, "wav")) TRY(check_wav(f));
-    f->format = avformat_alloc_context();
+    f->format = ffmpeg.avformat_alloc_context();
     if (!f->format) return mem_fail("audio format", sizeof *f->format);
     f->format->pb = f->io;
     f->format->flags |= AVFMT_FLAG_CUSTOM_IO; /* closing it leaves f->io alone */
     f->format->io_open = refuse_to_open;
-    f->format->format_whitelist = av_strdup(formats);
-    f->format->codec_whitelist = av_strdup(codecs);
+    f->format->format_whitelist = ffmpeg.av_strdup(formats);
+    f->format->codec_whitelist = ffmpeg.av_strdup(codecs);
     f->format->probesize = PROBE_BYTES;
     if (!f->format->format_whitelist || !f->format->codec_whitelist)
         return mem_fail("audio format", sizeof codecs);
-    code = avformat_open_input(&f->format, "", input, NULL); /* frees it when it fails */
+    code = ffmpeg.avformat_open_input(&f->format, "", input, NULL); /* frees it when it fails */
     return code < 0 ? fail_av(f, code, input->name) : HONE_OK;
 }
 
 static hone_status find_stream(file_source *f) {
-    int code = avformat_find_stream_info(f->format, NULL);
+    int code = ffmpeg.avformat_find_stream_info(f->format, NULL);
     if (code < 0) return fail_av(f, code, f->format->iformat->name);
     for (unsigned i = 0; i < f->format->nb_streams; i++) {
         AVStream *stream = f->format->streams[i];
@@ -236,18 +232,18 @@ static hone_status find_stream(file_source *f) {
 
 static hone_status open_decoder(file_source *f) {
     const AVCodecParameters *p = f->stream->codecpar;
-    const AVCodec *codec = avcodec_find_decoder(p->codec_id);
+    const AVCodec *codec = ffmpeg.avcodec_find_decoder(p->codec_id);
     if (!codec || !is_listed(codecs, codec->name))
         return fail(HONE_ERR_UNSUPPORTED, "%s: its audio is coded as \"%s\", which hone does not "
-                    "read", f->name, avcodec_get_name(p->codec_id));
-    f->decoder = avcodec_alloc_context3(codec);
-    f->packet = av_packet_alloc();
-    f->frame = av_frame_alloc();
+                    "read", f->name, ffmpeg.avcodec_get_name(p->codec_id));
+    f->decoder = ffmpeg.avcodec_alloc_context3(codec);
+    f->packet = ffmpeg.av_packet_alloc();
+    f->frame = ffmpeg.av_frame_alloc();
     if (!f->decoder || !f->packet || !f->frame) return mem_fail("audio decoder", sizeof *f->decoder);
-    int code = avcodec_parameters_to_context(f->decoder, p);
+    int code = ffmpeg.avcodec_parameters_to_context(f->decoder, p);
     f->decoder->thread_count = 1;
     f->decoder->pkt_timebase = f->stream->time_base;
-    if (code >= 0) code = avcodec_open2(f->decoder, codec, NULL);
+    if (code >= 0) code = ffmpeg.avcodec_open2(f->decoder, codec, NULL);
     return code < 0 ? fail_av(f, code, codec->name) : HONE_OK;
 }
 
@@ -258,7 +254,7 @@ static hone_status open_decoder(file_source *f) {
 static hone_status decode_frame(file_source *f, int *n_samples) {
     *n_samples = 0;
     for (;;) {
-        int code = avcodec_receive_frame(f->decoder, f->frame);
+        int code = ffmpeg.avcodec_receive_frame(f->decoder, f->frame);
         if (code == 0 && f->frame->nb_samples > 0) {
             f->n_bad = 0;
             *n_samples = f->frame->nb_samples;
@@ -269,20 +265,21 @@ static hone_status decode_frame(file_source *f, int *n_samples) {
         if (code == 0) continue;
         if (code != AVERROR(EAGAIN)) f->n_bad++;
         if (f->n_bad > MAX_BAD_PACKETS) f->truncated = true;
-        code = f->n_bad > MAX_BAD_PACKETS ? AVERROR_EOF : av_read_frame(f->format, f->packet);
+        code = f->n_bad > MAX_BAD_PACKETS ? AVERROR_EOF
+                                          : ffmpeg.av_read_frame(f->format, f->packet);
         if (code == AVERROR(ENOMEM)) return mem_fail("audio packet", 0);
         if (code < 0) {
             f->truncated |= code != AVERROR_EOF || f->read_failed;
             f->drained = true;
-            avcodec_send_packet(f->decoder, NULL);
+            ffmpeg.avcodec_send_packet(f->decoder, NULL);
             continue;
         }
         if (f->packet->stream_index == f->stream->index) {
             if (f->packet->flags & AV_PKT_FLAG_CORRUPT && !f->open_ended) f->truncated = true;
-            code = avcodec_send_packet(f->decoder, f->packet);
+            code = ffmpeg.avcodec_send_packet(f->decoder, f->packet);
             if (code < 0) f->n_bad++;
         }
-        av_packet_unref(f->packet);
+        ffmpeg.av_packet_unref(f->packet);
     }
 }
 
@@ -301,8 +298,8 @@ static float sample_at(const void *data, enum AVSampleFormat packed, size_t i) {
 /* mono[i] = the mean of the frame's channels. What is no finite number is silence already here,
  * since the resampler would spread it. */
 static void mix_frame(const AVFrame *frame, float *mono) {
-    enum AVSampleFormat packed = av_get_packed_sample_fmt(frame->format);
-    bool planar = av_sample_fmt_is_planar(frame->format);
+    enum AVSampleFormat packed = ffmpeg.av_get_packed_sample_fmt(frame->format);
+    bool planar = ffmpeg.av_sample_fmt_is_planar(frame->format);
     size_t n = (size_t)frame->nb_samples, channels = (size_t)frame->ch_layout.nb_channels;
     memset(mono, 0, n * sizeof *mono);
     for (size_t c = 0; c < channels; c++) {
@@ -387,9 +384,13 @@ static hone_status open_all(file_source *f, bool seekable) {
 
 /* Takes `f` over. */
 static hone_status open_source(hone_audio **audio, file_source *f, bool seekable) {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, be_quiet);
-    hone_status status = open_all(f, seekable);
+    hone_status status = ffmpeg_load();
+    if (status != HONE_OK) {
+        fail_context(status, "%s", f->name);
+        close_bytes(f);
+        return status;
+    }
+    status = open_all(f, seekable);
     if (status != HONE_OK) {
         close_file(f);
         return status;
@@ -398,7 +399,7 @@ static hone_status open_source(hone_audio **audio, file_source *f, bool seekable
     const AVCodecParameters *p = f->stream->codecpar;
     const hone_audio_info info = {
         .container = f->format->iformat->name,
-        .codec = avcodec_get_name(p->codec_id),
+        .codec = ffmpeg.avcodec_get_name(p->codec_id),
         .rate = frame ? frame->sample_rate : p->sample_rate,
         .n_channels = frame ? frame->ch_layout.nb_channels : p->ch_layout.nb_channels,
         .seconds = f->format->duration > 0 ? (double)f->format->duration / AV_TIME_BASE : 0,

@@ -2,11 +2,9 @@
 
 #include <limits.h>
 
-#include <libavutil/channel_layout.h>
-#include <libswresample/swresample.h>
-
 #include "base/mem.h"
 #include "media/audio_int.h"
+#include "media/ffmpeg.h"
 
 hone_status resampler_init(resampler *r, int rate) {
     *r = (resampler){.rate = rate};
@@ -14,12 +12,13 @@ hone_status resampler_init(resampler *r, int rate) {
         return fail(HONE_ERR_FORMAT, "a rate of %d Hz; %d to %d were expected", rate,
                     AUDIO_MIN_RATE, AUDIO_MAX_RATE);
     if (rate == HONE_AUDIO_RATE) return HONE_OK;
+    TRY(ffmpeg_load());
     SwrContext *context = NULL;
     AVChannelLayout mono = AV_CHANNEL_LAYOUT_MONO;
-    if (swr_alloc_set_opts2(&context, &mono, AV_SAMPLE_FMT_FLT, HONE_AUDIO_RATE, &mono,
+    if (ffmpeg.swr_alloc_set_opts2(&context, &mono, AV_SAMPLE_FMT_FLT, HONE_AUDIO_RATE, &mono,
                             AV_SAMPLE_FMT_FLT, rate, 0, NULL) < 0 ||
-        swr_init(context) < 0) {
-        swr_free(&context);
+        ffmpeg.swr_init(context) < 0) {
+        ffmpeg.swr_free(&context);
         return fail(HONE_ERR_MEMORY, "no memory to resample from %d Hz", rate);
     }
     r->context = context;
@@ -28,7 +27,7 @@ hone_status resampler_init(resampler *r, int rate) {
 
 void resampler_release(resampler *r) {
     SwrContext *context = r->context;
-    swr_free(&context);
+    if (context) ffmpeg.swr_free(&context);
     mem_free(r->out);
     *r = (resampler){0};
 }
@@ -49,12 +48,12 @@ hone_status resampler_run(resampler *r, const float *in, size_t n, const float *
         *n_out = n;
         return HONE_OK;
     }
-    int most = n > INT_MAX / 2 ? -1 : swr_get_out_samples(r->context, (int)n);
+    int most = n > INT_MAX / 2 ? -1 : ffmpeg.swr_get_out_samples(r->context, (int)n);
     if (most < 0) return fail(HONE_ERR_MEMORY, "%zu samples at once are too many", n);
     TRY(reserve(r, (size_t)most));
     uint8_t *to = (uint8_t *)r->out;
     const uint8_t *from = (const uint8_t *)in;
-    int made = swr_convert(r->context, &to, most, &from, (int)n);
+    int made = ffmpeg.swr_convert(r->context, &to, most, &from, (int)n);
     if (made < 0) return fail(HONE_ERR_MEMORY, "no memory to resample %zu samples", n);
     r->n_in += n;
     r->n_out += (size_t)made;
@@ -76,7 +75,7 @@ hone_status resampler_finish(resampler *r, const float **out, size_t *n_out) {
     const uint8_t *from = (const uint8_t *)silence;
     while (*n_out < owed) {
         uint8_t *to = (uint8_t *)(r->out + *n_out);
-        int made = swr_convert(r->context, &to, (int)(room - *n_out), &from, 1024);
+        int made = ffmpeg.swr_convert(r->context, &to, (int)(room - *n_out), &from, 1024);
         if (made < 0) return fail(HONE_ERR_MEMORY, "no memory to resample the end");
         *n_out += (size_t)made;
     }

@@ -27,17 +27,22 @@ static float voice_energy(const float *frame) {
     return (float)log10(sum / (HIGH_BAND - LOW_BAND));
 }
 
+static void smooth(float *to, const float *energies, size_t n) {
+    for (size_t t = 0; t < n; t++) {
+        size_t begin = t < SMOOTH ? 0 : t - SMOOTH;
+        size_t end = t + SMOOTH + 1 < n ? t + SMOOTH + 1 : n;
+        to[t] = 0;
+        for (size_t i = begin; i < end; i++) to[t] += energies[i] / (float)(end - begin);
+    }
+}
+
 /* [n_frames], smoothed; NULL when memory is short. */
 static float *energies_of(const mel_stream *mel, size_t n_frames) {
-    float *raw = mem_calloc(2 * n_frames, sizeof *raw), *smooth = raw + n_frames;
+    float *raw = mem_calloc(2 * n_frames, sizeof *raw);
     if (!raw) return NULL;
-    for (size_t t = 0; t < n_frames; t++) raw[t] = voice_energy(mel_stream_frame(mel, t));
-    for (size_t t = 0; t < n_frames; t++) {
-        size_t begin = t < SMOOTH ? 0 : t - SMOOTH;
-        size_t end = t + SMOOTH + 1 < n_frames ? t + SMOOTH + 1 : n_frames;
-        for (size_t i = begin; i < end; i++) smooth[t] += raw[i] / (float)(end - begin);
-    }
-    memcpy(raw, smooth, n_frames * sizeof *raw);
+    for (size_t t = 0; t < n_frames; t++)
+        raw[n_frames + t] = voice_energy(mel_stream_frame(mel, t));
+    smooth(raw, raw + n_frames, n_frames);
     return raw;
 }
 
@@ -114,6 +119,24 @@ hone_status vad_find(const mel_stream *mel, size_t n_frames, vad_spans *speech) 
         *speech = (vad_spans){0};
     }
     return status;
+}
+
+bool vad_window_has_speech(const float *mel, size_t n) {
+    float raw[MEL_WINDOW_FRAMES], energies[MEL_WINDOW_FRAMES], frame[MEL_BANDS];
+    if (n > MEL_WINDOW_FRAMES) n = MEL_WINDOW_FRAMES;
+    if (n == 0) return false;
+    for (size_t t = 0; t < n; t++) {
+        for (size_t band = LOW_BAND; band < HIGH_BAND; band++)
+            frame[band] = mel[band * MEL_WINDOW_FRAMES + t] * 4 - 4; /* log10 again */
+        raw[t] = voice_energy(frame);
+    }
+    smooth(energies, raw, n);
+    float threshold = threshold_of(energies, 0, n, raw);
+    for (size_t t = 0, run = 0; t < n; t++) {
+        run = energies[t] > threshold ? run + 1 : 0;
+        if (run == VAD_SHORTEST) return true;
+    }
+    return false;
 }
 
 /* --- windows --- */

@@ -118,7 +118,8 @@ void attention_plan_init(attention_plan *plan, const compute *c, const kv_segmen
         size_t n = segments[i].position + segments[i].n_tokens;
         if (n > longest) longest = n;
     }
-    size_t n_tokens = n_tokens_of(segments, n_segments), most_parts = ceil_div(longest, ATTENTION_SPLIT);
+    size_t n_tokens = n_tokens_of(segments, n_segments);
+    size_t most_parts = ceil_div(longest, ATTENTION_SPLIT);
     size_t threads = (size_t)pool_threads(c->pool);
     size_t n_wanted = threads > 1 ? threads * TASKS_PER_THREAD : 1;
     size_t tile = group < TILE_ROWS ? TILE_ROWS / group : 1;

@@ -1,14 +1,14 @@
 /* Causal grouped-query attention over the paged cache, and the rotation before it.
  *
- * Order of summation: the positions that a query sees are cut at multiples of ATTENTION_SPLIT; each
- * part is computed by itself (maximum, exponentials, weighted sum) and the parts are merged from the
- * first to the last (Dao et al. 2022, online softmax; Dao 2023, flash decoding). So a query's answer
- * depends neither on what else is in the step nor on the threads.
+ * Order of summation: the positions that a query sees are cut at multiples of ATTENTION_SPLIT;
+ * each part is computed by itself (maximum, exponentials, weighted sum) and the parts are merged
+ * from the first to the last (Dao et al. 2022, online softmax; Dao 2023, flash decoding). So a
+ * query's answer depends neither on what else is in the step nor on the threads.
  *
- * Work: a tile is some tokens of the step with all query heads of one key/value head; its rows share
- * every read of the cache, those of several sessions too where they share the page. Prefill hands
- * out tiles. Where a step has too few of them for the threads (decoding at depth), it hands out
- * each tile's parts and merges them afterwards. */
+ * Work: a tile is some tokens of the step with all query heads of one key/value head; its rows
+ * share every read of the cache, those of several sessions too where they share the page. Prefill
+ * hands out tiles. Where a step has too few of them for the threads (decoding at depth), it hands
+ * out each tile's parts and merges them afterwards. */
 #ifndef MODEL_ATTENTION_H
 #define MODEL_ATTENTION_H
 
@@ -35,8 +35,8 @@ void rope_table_fill(float *cosines, float *sines, const float *frequencies, flo
                      size_t n_dims, const kv_segment *segments, size_t n_segments);
 
 /* Rotates q[n_tokens, n_heads · head_dim] and keys[n_tokens, n_kv_heads · head_dim] in place and
- * writes keys and values (of the keys' shape) of one layer into the caches, which have room for them
- * (kv_reserve). */
+ * writes keys and values (of the keys' shape) of one layer into the caches, which have room for
+ * them (kv_reserve). */
 void op_rope_and_store(compute *c, const kv_segment *segments, size_t n_segments, size_t layer,
                        const rope_table *rope, size_t n_heads, float *q, float *keys,
                        const float *values);

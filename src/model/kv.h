@@ -1,8 +1,8 @@
 /* The key/value cache: pages of KV_PAGE positions, shared by reference between forks.
  *
- * A page holds all layers: for each layer first the keys, then the values, each as n_kv_heads blocks
- * (KV_BLOCK in tensor/kernels.h says how a block lies). A page with more than one owner is copied
- * before it is written. Positions that were never written hold zeros. */
+ * A page holds all layers: for each layer first the keys, then the values, each as n_kv_heads
+ * blocks (KV_BLOCK in tensor/kernels.h says how a block lies). A page with more than one owner is
+ * copied before it is written. Positions that were never written hold zeros. */
 #ifndef MODEL_KV_H
 #define MODEL_KV_H
 

@@ -145,8 +145,9 @@ typedef struct pass {
     float *h;               /* [T, embd] after a norm */
     float *q, *k, *v;       /* [T, heads · head_dim], [T, kv_heads · head_dim] twice */
     float *att, *att_parts; /* [T, heads · head_dim], and op_attention's memory */
-    float *gate, *up;       /* [T, ff] */
-    void *quantised;        /* activations_bytes for [T, widest input] */
+    float *gate, *up;       /* [T, ff], one behind the other */
+    void *quantised;        /* activations_bytes for [T, widest input], */
+    void *gated;            /* and for [T, ff] */
     lora_batch adapters;
 } pass;
 
@@ -176,6 +177,7 @@ static size_t cut_memory(pass *p, float *memory, float **cosines, float **sines)
         {&p->gate, n * h->n_ff},  {&p->up, n * h->n_ff},      {cosines, n * half},
         {sines, n * half},        {&p->att_parts, p->plan.n_part_floats},
         {&p->quantised, activations_bytes(n, widest) / sizeof(float)},
+        {&p->gated, activations_bytes(n, (h->n_ff + 31) / 32 * 32) / sizeof(float)},
         {&p->adapters.low, lora_low_floats(p->b->adapters, p->b->n_adapters, n)},
     };
     size_t total = 0;
@@ -211,10 +213,6 @@ static void adapt(pass *p, size_t layer, lora_part first, size_t n_parts, const 
     op_lora(p->c, &p->adapters, layer, first, n_parts, p->b->n_tokens, x, y);
 }
 
-static void add_rows(float *x, const float *y, size_t n) {
-    for (size_t i = 0; i < n; i++) x[i] += y[i];
-}
-
 static void attention_block(pass *p, size_t index) {
     const hparams *h = &p->m->h;
     const llama_layer *layer = &p->m->layers[index];
@@ -231,7 +229,23 @@ static void attention_block(pass *p, size_t index) {
     op_attention(p->c, &p->plan, index, p->q, p->att, p->att_parts);
     products(p, p->att, n, heads, &(linear){&layer->attn_out, NULL, p->h, h->n_embd}, 1);
     adapt(p, index, LORA_OUT, 1, p->att, &p->h);
-    add_rows(p->x, p->h, n * h->n_embd);
+    op_add(p->c, p->x, p->h, n, h->n_embd);
+}
+
+/* Gate, up and down in 8 bits without the floats between them ever being in memory. */
+static bool feed_forward_in_slices(pass *p, const llama_layer *layer) {
+    const hparams *h = &p->m->h;
+    size_t n = p->b->n_tokens;
+    if (p->b->exact || p->b->n_adapters > 0 || !matmul_can_quantise(&layer->down) ||
+        !op_can_gate(p->c, &layer->gate, &layer->up))
+        return false;
+    activations x, gated;
+    activations_init(&x, p->h, n, h->n_embd, p->quantised);
+    activations_init(&gated, NULL, n, h->n_ff, p->gated);
+    op_quantise(p->c, &x);
+    op_gate(p->c, &x, &layer->gate, &layer->up, &gated, p->gate);
+    op_linear(p->c, &gated, &(linear){&layer->down, NULL, p->h, h->n_embd}, 1);
+    return true;
 }
 
 static void feed_forward_block(pass *p, size_t index) {
@@ -239,14 +253,16 @@ static void feed_forward_block(pass *p, size_t index) {
     const llama_layer *layer = &p->m->layers[index];
     size_t n = p->b->n_tokens;
     op_rms_norm(p->c, p->h, p->x, layer->ffn_norm, n, h->n_embd, h->norm_eps);
-    products(p, p->h, n, h->n_embd,
-             (linear[]){{&layer->gate, NULL, p->gate, h->n_ff},
-                        {&layer->up, NULL, p->up, h->n_ff}}, 2);
-    adapt(p, index, LORA_GATE, 2, p->h, (float *[]){p->gate, p->up});
-    op_silu_mul(p->c, p->gate, p->up, n, h->n_ff);
-    products(p, p->gate, n, h->n_ff, &(linear){&layer->down, NULL, p->h, h->n_embd}, 1);
-    adapt(p, index, LORA_DOWN, 1, p->gate, &p->h);
-    add_rows(p->x, p->h, n * h->n_embd);
+    if (!feed_forward_in_slices(p, layer)) {
+        products(p, p->h, n, h->n_embd,
+                 (linear[]){{&layer->gate, NULL, p->gate, h->n_ff},
+                            {&layer->up, NULL, p->up, h->n_ff}}, 2);
+        adapt(p, index, LORA_GATE, 2, p->h, (float *[]){p->gate, p->up});
+        op_silu_mul(p->c, p->gate, p->up, n, h->n_ff);
+        products(p, p->gate, n, h->n_ff, &(linear){&layer->down, NULL, p->h, h->n_embd}, 1);
+        adapt(p, index, LORA_DOWN, 1, p->gate, &p->h);
+    }
+    op_add(p->c, p->x, p->h, n, h->n_embd);
 }
 
 static void head(pass *p) {

@@ -95,9 +95,13 @@ static hone_status copy_pair(binding *b, const lora_pair *p) {
     m->a = b->next;
     for (size_t i = 0; i < m->rank; i++, b->next += m->n_in)
         TRY(decode(b, p, &p->a, i, b->next));
-    m->b = b->next;
-    for (size_t i = 0; i < m->n_out; i++, b->next += m->rank)
-        TRY(decode(b, p, &p->b, row_of_adapter(b, place, i), b->next));
+    float row[LORA_MAX_RANK], *columns = b->next;
+    m->b = columns;
+    b->next += m->rank * m->n_out;
+    for (size_t i = 0; i < m->n_out; i++) {
+        TRY(decode(b, p, &p->b, row_of_adapter(b, place, i), row));
+        for (size_t j = 0; j < m->rank; j++) columns[j * m->n_out + i] = row[j];
+    }
     b->l->n_modules++;
     if (m->rank > b->l->widest_rank) b->l->widest_rank = m->rank;
     return HONE_OK;
@@ -151,7 +155,7 @@ const lora_module *lora_find(const lora *l, const char *name) {
 
 void lora_add_to_row(const lora_module *m, float factor, size_t out, float *row) {
     for (size_t j = 0; j < m->rank; j++) {
-        float weight = factor * m->scale * m->b[out * m->rank + j];
+        float weight = factor * m->scale * m->b[j * m->n_out + out];
         for (size_t i = 0; i < m->n_in; i++) row[i] += weight * m->a[j * m->n_in + i];
     }
 }
@@ -245,14 +249,22 @@ static void shrink(const lora_share *s, const lora_module *m, float factor, floa
         for (size_t r = begin; r < end; r++) low[t * w->low_stride + r] *= factor * m->scale;
 }
 
-/* y += B · low */
+/* Pieces of outputs begin at multiples of 64: vectors round otherwise than single numbers at an end
+ * do, and where a number stands must not depend on the pieces. */
+static size_t cut_outputs(const lora_share *s, size_t n, size_t piece) {
+    return piece == s->w->n_pieces ? n : cut(s, n, piece) / 64 * 64;
+}
+
+/* y += B · low, column by column: vectors lie along the outputs, which are many, and not along the
+ * rank, which is small. */
 static void expand(const lora_share *s, const lora_module *m, const float *low, float *y) {
     const lora_work *w = s->w;
-    size_t begin = cut(s, m->n_out, s->piece), end = cut(s, m->n_out, s->piece + 1);
-    if (begin == end) return;
-    w->c->k->gemm_float(y + s->token * m->n_out + begin, m->n_out, DTYPE_F32,
-                        m->b + begin * m->rank, m->rank * sizeof(float), end - begin, low,
-                        w->low_stride, s->n_tokens, m->rank, true);
+    size_t begin = cut_outputs(s, m->n_out, s->piece);
+    size_t end = cut_outputs(s, m->n_out, s->piece + 1);
+    for (size_t t = 0; t < s->n_tokens; t++)
+        for (size_t j = 0; j < m->rank; j++)
+            w->c->k->blend(y + (s->token + t) * m->n_out + begin, 1, m->b + j * m->n_out + begin,
+                           low[t * w->low_stride + j], end - begin);
 }
 
 static void run_share(const lora_share *s, bool expanding) {

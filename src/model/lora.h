@@ -22,7 +22,7 @@ typedef struct lora_module {
     size_t rank, n_in, n_out; /* rank 0: this part stays as it is */
     float scale;
     const float *a; /* [rank, n_in] */
-    const float *b; /* [n_out, rank], rows in the base's order */
+    const float *b; /* [rank, n_out]: columns of B, whose rows are in the base's order */
 } lora_module;
 
 typedef struct lora {

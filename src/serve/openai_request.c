@@ -256,7 +256,7 @@ static hone_status render_messages(openai_request *r, const hone_model *model) {
     hone_message *list = mem_calloc(n, sizeof *list);
     hone_part *parts = mem_calloc(n_parts, sizeof *parts);
     hone_status status = list && parts ? HONE_OK : mem_fail("messages", n * sizeof *list);
-    for (size_t i = 0, used; i < n && status == HONE_OK; i++, at += used)
+    for (size_t i = 0, used = 0; i < n && status == HONE_OK; i++, at += used)
         status = read_message(json_array_get(messages, i), &list[i], parts + at, &used);
     if (status == HONE_OK)
         status = hone_render_chat(model, list, n, NULL, NULL, &r->prompt_ids,

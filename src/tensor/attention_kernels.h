@@ -228,7 +228,8 @@ INLINE void scaled_values(float *out, size_t stride, const float *weights, size_
                 v_store(to + j, v_mul(v_load(from + j), v_load(scale + j)));
             for (; j < n_keys; j++) to[j] = from[j] * scale[j];
         }
-        multiply(out + r * stride, stride, scaled, KV_BLOCK, rows, b, 32, n_keys, (finish){add, NULL});
+        multiply(out + r * stride, stride, scaled, KV_BLOCK, rows, b, 32, n_keys,
+                 (finish){add, NULL});
     }
 }
 

@@ -15,6 +15,7 @@ static void fill(kernels *k, cpu_isa isa, unsigned extras) {
         kernels_fill_avx2(k);
         kernels_fill_avx2_attention(k);
         kernels_fill_avx2_quant(k);
+        kernels_fill_avx2_rows(k);
         kernels_fill_avx2_gemm(k);
         kernels_fill_avx2_encode(k);
     }

@@ -18,7 +18,8 @@ bool all_within_plain(const float *x, size_t n, float low, float high);
 
 void kernels_fill_avx2(kernels *k);        /* floats, element-wise */
 void kernels_fill_avx2_attention(kernels *k);
-void kernels_fill_avx2_quant(kernels *k);  /* products in 8 bits, few tokens */
+void kernels_fill_avx2_quant(kernels *k);  /* activations into 8 bits */
+void kernels_fill_avx2_rows(kernels *k);   /* products in 8 bits, few tokens */
 void kernels_fill_avx2_gemm(kernels *k);   /* products in 8 bits, many tokens */
 void kernels_fill_avx2_encode(kernels *k);
 void kernels_fill_avx512(kernels *k);      /* floats, element-wise */

@@ -4,8 +4,8 @@
 
 #include "tensor/kernels_int.h"
 
-/* Multiplies `rounds` times with all the registers that it takes to keep the units busy; returns the
- * operations done. `name` is the instruction. */
+/* Multiplies `rounds` times with all the registers that it takes to keep the units busy; returns
+ * the operations done. `name` is the instruction. */
 typedef struct limit_loop {
     const char *name;
     double (*run)(size_t rounds);

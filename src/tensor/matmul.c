@@ -37,12 +37,15 @@ void activations_init(activations *a, const float *x, size_t n_tokens, size_t n_
 }
 
 void activations_quantise(const kernels *k, activations *a, size_t token_begin, size_t token_end) {
-    size_t n = a->n_in, blocks = n / 32;
-    for (size_t t = token_begin; t < token_end; t++) {
-        k->quantise_row(a->q + t * n, a->scale + t * blocks, a->sum32 + t * blocks,
-                        a->sum16 + t * 2 * blocks, a->x + t * n, n);
-        if (k->sum_pairs) k->sum_pairs(a->pairs + t * 4 * blocks, a->q + t * n, n);
-    }
+    for (size_t t = token_begin; t < token_end; t++)
+        activations_quantise_columns(k, a, t, 0, a->n_in, a->x + t * a->n_in);
+}
+
+void activations_quantise_columns(const kernels *k, activations *a, size_t token, size_t begin,
+                                  size_t n, const float *x) {
+    size_t at = token * a->n_in + begin, block = at / 32;
+    k->quantise_row(a->q + at, a->scale + block, a->sum32 + block, a->sum16 + 2 * block, x, n);
+    if (k->sum_pairs) k->sum_pairs(a->pairs + 4 * block, a->q + at, n);
 }
 
 /* --- quantised --- */

@@ -28,6 +28,11 @@ void activations_init(activations *a, const float *x, size_t n_tokens, size_t n_
 /* Fills the quantised form of tokens token_begin ≤ t < token_end; threads may share the work. */
 void activations_quantise(const kernels *k, activations *a, size_t token_begin, size_t token_end);
 
+/* The same for columns begin … begin + n − 1 of one token, multiples of 32, from x[n]; a->x is not
+ * read. */
+void activations_quantise_columns(const kernels *k, activations *a, size_t token, size_t begin,
+                                  size_t n, const float *x);
+
 /* Whether the quantised form exists for this matrix: a block type. */
 bool matmul_can_quantise(const tensor *w);
 

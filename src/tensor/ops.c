@@ -169,6 +169,53 @@ void op_linear(compute *c, const activations *x, const linear *jobs, size_t n_jo
     op_parallel(c, n_tasks, run_slice, &work);
 }
 
+/* --- gate, up and what is between them and down --- */
+
+typedef struct gate_work {
+    compute *c;
+    const activations *x;
+    const tensor *gate, *up;
+    activations *out;
+    float *memory;
+    size_t slice;
+} gate_work;
+
+static void gate_slice(void *user, size_t index, int thread) {
+    const gate_work *w = user;
+    const kernels *k = w->c->k;
+    size_t begin = index * w->slice, n_tokens = w->x->n_tokens;
+    size_t n = w->gate->ne[1] - begin < w->slice ? w->gate->ne[1] - begin : w->slice;
+    const tensor *matrices[] = {w->gate, w->up};
+    float *slices[] = {w->memory + (size_t)thread * 2 * n_tokens * w->slice, NULL};
+    slices[1] = slices[0] + n_tokens * w->slice;
+    for (int i = 0; i < 2; i++) { /* rows begin … of a view count from 0 */
+        tensor rows = *matrices[i];
+        rows.data = tensor_row(matrices[i], begin);
+        rows.ne[1] = n;
+        matmul_rows(k, slices[i], n, &rows, 0, n, w->x, w->c->scratch[thread]);
+    }
+    k->silu_mul(slices[0], slices[1], n_tokens * n);
+    for (size_t t = 0; t < n_tokens; t++)
+        activations_quantise_columns(k, w->out, t, begin, n, slices[0] + t * n);
+}
+
+bool op_can_gate(const compute *c, const tensor *gate, const tensor *up) {
+    return !c->observe && matmul_can_quantise(gate) && matmul_can_quantise(up) &&
+           gate->ne[1] % 32 == 0 && gate->ne[1] >= 32 * (size_t)pool_threads(c->pool);
+}
+
+void op_gate(compute *c, const activations *x, const tensor *gate, const tensor *up,
+             activations *out, float *memory) {
+    /* For many tokens as little as a product takes at once, so that both slices stay cached. */
+    size_t n_ff = gate->ne[1], slice = MATMUL_ROW_STEP;
+    if (x->n_tokens <= MATMUL_FEW_TOKENS) {
+        slice = n_ff / ((size_t)pool_threads(c->pool) * 8) / MATMUL_ROW_STEP * MATMUL_ROW_STEP;
+        if (slice < MATMUL_ROW_STEP) slice = MATMUL_ROW_STEP;
+    }
+    gate_work work = {c, x, gate, up, out, memory, slice};
+    op_parallel(c, (n_ff + slice - 1) / slice, gate_slice, &work);
+}
+
 void op_products(compute *c, const float *x, size_t n_tokens, size_t n_in, const linear *jobs,
                  size_t n_jobs, void *quantised) {
     bool any = false;

@@ -48,6 +48,15 @@ void op_linear(compute *c, const activations *x, const linear *jobs, size_t n_jo
 void op_products(compute *c, const float *x, size_t n_tokens, size_t n_in, const linear *jobs,
                  size_t n_jobs, void *quantised);
 
+/* out = the 8-bit form of silu(gate · x) ⊙ (up · x), in slices of rows that stay in the caches;
+ * bit-equal to op_linear, op_silu_mul and op_quantise one after the other. `out` has buffers of its
+ * own, its floats stay as they are. `memory` takes two slices for each thread, 2 · n_tokens · n_ff
+ * floats are always enough. op_can_gate says whether it can be done: x and both matrices quantised,
+ * n_ff a multiple of 32 and at least 32 for each thread, nobody observing. */
+bool op_can_gate(const compute *c, const tensor *gate, const tensor *up);
+void op_gate(compute *c, const activations *x, const tensor *gate, const tensor *up,
+             activations *out, float *memory);
+
 /* y[t] = rms_norm(x[t]) · w, rows of n floats. */
 void op_rms_norm(compute *c, float *y, const float *x, const float *w, size_t n_tokens, size_t n,
                  float eps);

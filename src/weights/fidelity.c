@@ -161,6 +161,18 @@ hone_status fidelity_summarise(fidelity *out, const fidelity_position *positions
     return HONE_OK;
 }
 
+hone_status fidelity_difference(estimate *out, const fidelity_position *first,
+                                const fidelity_position *second, size_t n) {
+    fidelity_position *both = mem_calloc(n, sizeof *both);
+    fidelity f;
+    if (!both) return mem_fail("positions", n * sizeof *both);
+    for (size_t i = 0; i < n; i++) both[i].kl = first[i].kl - second[i].kl;
+    hone_status status = fidelity_summarise(&f, both, n, 0);
+    mem_free(both);
+    if (status == HONE_OK) *out = f.kl;
+    return status;
+}
+
 /* --- both models over a text --- */
 
 typedef struct measuring {
@@ -272,6 +284,10 @@ hone_status fidelity_measure(fidelity *out, hone_model *reference, hone_model *c
     }
     hone_status status = measure(&m, out, reference, candidate, text, n_bytes);
     for (int i = 0; i < 2 && options->lean; i++) page_thrift_end(&thrift[i]);
+    if (status == HONE_OK && options->positions) {
+        *options->positions = m.positions;
+        m.positions = NULL;
+    }
     pool_close(m.pool);
     hone_session_close(m.reference);
     hone_session_close(m.candidate);

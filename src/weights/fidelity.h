@@ -29,6 +29,12 @@ typedef struct fidelity {
  * blocks of them are drawn. */
 enum { FIDELITY_BLOCK = 32, FIDELITY_DRAWS = 10000, FIDELITY_SEED = 1 };
 
+/* One position: what both models say of the token that comes next. */
+typedef struct fidelity_position {
+    double reference_nll, candidate_nll, kl;
+    bool same_top;
+} fidelity_position;
+
 typedef struct fidelity_options {
     size_t n_tokens; /* of the text at most; 0 = all */
     bool exact;      /* float activations and an F32 cache */
@@ -36,6 +42,8 @@ typedef struct fidelity_options {
     /* Hears of scored positions; false cancels. May be NULL. */
     bool (*observe)(void *context, size_t done, size_t total);
     void *context;
+    /* Where not NULL: set to all positions on success, as many as are scored; free with mem_free. */
+    fidelity_position **positions;
 } fidelity_options;
 
 /* Fills *out on success. Needs 64 tokens at least. HONE_ERR_ARGUMENT for models with different
@@ -46,12 +54,6 @@ hone_status fidelity_measure(fidelity *out, hone_model *reference, hone_model *c
 
 /* --- the parts, for other measurements --- */
 
-/* One position: what both models say of the token that comes next. */
-typedef struct fidelity_position {
-    double reference_nll, candidate_nll, kl;
-    bool same_top;
-} fidelity_position;
-
 /* From both models' logits[n_vocab]; sums in doubles, ties of the most probable token to the lower id. */
 fidelity_position fidelity_compare(const float *reference, const float *candidate, size_t n_vocab,
                                    int32_t next);
@@ -59,6 +61,11 @@ fidelity_position fidelity_compare(const float *reference, const float *candidat
 /* Summary of positions[n], n > 0, in their order; `window` is passed on. HONE_ERR_MEMORY. */
 hone_status fidelity_summarise(fidelity *out, const fidelity_position *positions, size_t n,
                                size_t window);
+
+/* Mean KL of the first candidate minus that of the second, from the same n positions: both are drawn
+ * together. HONE_ERR_MEMORY. */
+hone_status fidelity_difference(estimate *out, const fidelity_position *first,
+                                const fidelity_position *second, size_t n);
 
 /* A reference text of our own, in English with some code, numbers and other languages: small, but the
  * same for everyone. `which` 0 is for measuring, 1 for calibration; they share no sentence. */

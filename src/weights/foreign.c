@@ -28,7 +28,8 @@ static bool find_place(fs_path *path, const char *variable, const char *below_va
 }
 
 static bool find_hub_cache(fs_path *path) {
-    return find_place(path, "HF_HUB_CACHE", "", NULL) || find_place(path, "HF_HOME", "/hub", NULL) ||
+    return find_place(path, "HF_HUB_CACHE", "", NULL) ||
+           find_place(path, "HF_HOME", "/hub", NULL) ||
            find_place(path, "XDG_CACHE_HOME", "/huggingface/hub", ".cache/huggingface/hub");
 }
 

@@ -18,8 +18,8 @@ enum { MAX_LISTING_BYTES = 16 << 20, MAX_REPOSITORY_FILES = 20000 };
 /* --- the text --- */
 
 static hone_status fail_form(const origin *s) {
-    return fail(HONE_ERR_ARGUMENT, "%.300s: expected " HUB_SHORT "OWNER/REPOSITORY[@REVISION], then "
-                                   ":QUANT, /FILE or nothing", s->text);
+    return fail(HONE_ERR_ARGUMENT, "%.300s: expected " HUB_SHORT "OWNER/REPOSITORY[@REVISION], "
+                                   "then :QUANT, /FILE or nothing", s->text);
 }
 
 /* "resolve/main/x.gguf", as the hub's own addresses have it. */
@@ -253,7 +253,7 @@ static hone_status fail_quant(const hub_repository *r, const origin *s) {
         n += (size_t)snprintf(there + n, sizeof there - n, "%s%s", n ? ", " : "", quant);
     }
     if (!n)
-        return fail(HONE_ERR_NOT_FOUND, "%s: the repository has no GGUF file of that kind", s->text);
+        return fail(HONE_ERR_NOT_FOUND, "%s: the repository has no GGUF file", s->text);
     return fail(HONE_ERR_NOT_FOUND, "%s: the repository has no GGUF file of that kind; it has %s",
                 s->text, there);
 }

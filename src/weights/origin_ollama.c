@@ -13,7 +13,8 @@ const char ollama_registry_host[] = "registry.ollama.ai";
 #define OTHER_REGISTRY "ollama:"
 
 #define MANIFEST_TYPES                                                                            \
-    "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json"
+    "application/vnd.docker.distribution.manifest.v2+json, "                                      \
+    "application/vnd.oci.image.manifest.v1+json"
 #define LAYER_TYPE "application/vnd.ollama.image."
 
 /* --- the text --- */

@@ -49,8 +49,8 @@ static bool parse_part(origin_wheel_part *part, const char *text, size_t n) {
                             n - (size_t)(hash + 1 - text));
 }
 
-/* Length of the part at `text`: up to a '+' or ',' that another part follows. A '+' is fine within a
- * version or a path. */
+/* Length of the part at `text`: up to a '+' or ',' that another part follows. A '+' is fine within
+ * a version or a path. */
 static size_t part_length(const char *text) {
     size_t n = strcspn(text, "+,");
     while (text[n] == '+' && strncmp(text + n + 1 + strcspn(text + n + 1, "=#+,"), "==", 2) != 0)

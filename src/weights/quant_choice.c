@@ -17,21 +17,21 @@ enum {
     WINDOW = 193,       /* tokens of the text that are read; the last one is only predicted */
     FIRST_SCORED = 96,
     N_SCORED = WINDOW - 1 - FIRST_SCORED,
-    SAMPLED_ROWS = 256, /* of each tensor, for the errors of its types */
-    LAYER_STEP = 3      /* sensitivities are measured in each third layer and between them estimated */
+    SAMPLED_ROWS = 128, /* of each tensor, for the errors of its types */
+    LAYER_STEP = 4      /* sensitivities are measured in each fourth layer and between them estimated */
 };
 
 /* The probe's error is this many times that of the probed type, so that it shows. */
 #define PROBE_FACTOR 3.0f
 
 /* Room for what the file says beyond the input's own keys: a line of the table for each tensor. */
-#define HEAD_BYTES(n_tensors) (4096 + 96 * (uint64_t)(n_tensors))
+#define HEAD_BYTES(n_tensors) (2048 + 64 * (uint64_t)(n_tensors))
 
 /* --- errors of types --- */
 
-static const dtype offered[] = {DTYPE_Q2_K, DTYPE_Q3_K, DTYPE_IQ4_XS, DTYPE_IQ4_NL,
-                                DTYPE_Q4_K, DTYPE_Q5_0, DTYPE_Q5_K,   DTYPE_Q6_K,
-                                DTYPE_Q8_0, DTYPE_F16};
+static const dtype offered[CHOICE_MAX_OFFERS] = {
+    DTYPE_Q2_K, DTYPE_Q3_K, DTYPE_IQ4_XS, DTYPE_IQ4_NL, DTYPE_Q4_K, DTYPE_Q4_1,
+    DTYPE_Q5_0, DTYPE_Q5_K, DTYPE_Q5_1,   DTYPE_Q6_K,   DTYPE_Q8_0, DTYPE_F16};
 
 typedef struct measuring {
     const choice_options *options;

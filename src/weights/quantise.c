@@ -339,8 +339,10 @@ static void class_of(const gguf_tensor *t, char name[MAX_TENSOR_NAME]) {
     char whole[MAX_TENSOR_NAME];
     int end = 0;
     tensor_name(t, whole);
-    sscanf(whole, "blk.%*u.%n", &end);
-    snprintf(name, MAX_TENSOR_NAME, "%s", whole + end);
+    char *layer = strstr(whole, "blk."); /* "enc.blk.3.attn_q" is "enc.attn_q" */
+    if (layer) sscanf(layer, "blk.%*u.%n", &end);
+    if (end > 0) memmove(layer, layer + end, strlen(layer + end) + 1);
+    snprintf(name, MAX_TENSOR_NAME, "%s", whole);
     char *weight = strstr(name, ".weight");
     if (weight && weight[7] == 0) *weight = 0;
 }

@@ -20,7 +20,8 @@ hone_status recoder_init(recoder *r, const recode_options *options, const model_
                          uint64_t total) {
     *r = (recoder){.options = options, .source = source, .total = total};
     TRY(kernels_get(&r->kernels));
-    return pool_open(&r->pool, options->n_threads > 0 ? options->n_threads : cpu_usable_count());
+    int n_threads = options->n_threads > 0 ? options->n_threads : cpu_choose_threads().n_threads;
+    return pool_open(&r->pool, n_threads);
 }
 
 void recoder_release(recoder *r) {

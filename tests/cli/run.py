@@ -13,6 +13,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 TIMEOUT_S = 120
+MODELS = os.environ.get("HONE_TEST_MODELS", "~/.cache/hone-tests/models")
+WHISPER = Path(MODELS).expanduser() / "whisper-tiny.en"
 
 
 @dataclass
@@ -78,6 +80,8 @@ def environment(hone, shared, folder):
     if shared:
         env.update(SHARED=str(shared), MODEL=str(shared / "models/stories260K.gguf"),
                    CHAT=str(shared / "golden/qwen2-tied"))
+    if WHISPER.exists():
+        env["WHISPER"] = str(WHISPER)
     return env
 
 
@@ -122,6 +126,7 @@ def main():
 
     sanitized = b"__asan_init" in hone.read_bytes() or b"__tsan_init" in hone.read_bytes()
     lacking = {"shared": not shared and "no reference data",
+               "whisper": not (shared and WHISPER.exists()) and "whisper:tiny.en is not there",
                "plain": sanitized and "sanitizers reserve memory of their own"}
 
     def one(case):

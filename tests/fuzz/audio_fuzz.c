@@ -28,6 +28,8 @@ static hone_status open_in_some_way(hone_audio **audio, const uint8_t *data, siz
     }
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static float samples[8000], window[MEL_BANDS * 100];
     hone_audio *audio;

@@ -1,5 +1,7 @@
 #include "format/ct2.h"
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     tensor_table *t;
     if (ct2_parse(&t, data, size, "WhisperSpec", "fuzz") != HONE_OK) return 0;

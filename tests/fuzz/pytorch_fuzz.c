@@ -1,6 +1,8 @@
 /* PyTorch's archives, and their pickles by themselves (behind a checksum few inputs would get). */
 #include "format/pytorch.h"
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     pickle *p;
     pytorch_file f;

@@ -7,6 +7,8 @@ static void make_tokenizer(const ranked_texts *texts) {
         tokenizer_spec_release(&spec);
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     whisper_ggml w;
     ranked_texts texts;

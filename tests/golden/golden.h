@@ -27,6 +27,7 @@ void check_real_model(const golden *g);
 void check_quant(const golden *g);
 void check_mel(const golden *g);
 void check_whisper(const golden *g);
+void check_real_whisper(const golden *g);
 void check_lora(const golden *g);
 
 #endif

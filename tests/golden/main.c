@@ -43,6 +43,7 @@ static const struct {
     {"quant", check_quant},
     {"mel", check_mel},
     {"whisper", check_whisper},
+    {"whisper_real", check_real_whisper},
     {"lora", check_lora},
 };
 

@@ -1,7 +1,7 @@
 """A stand-in for the Hugging Face hub, as far as downloads go: what huggingface_hub accepts.
 
-Repositories are dictionaries {path: bytes}. Files of 1000 bytes and more are in "LFS": their address
-redirects to another host and port, as the hub's does. A repository may have several revisions, be
+Repositories are dictionaries {path: bytes}. Files of 1000 bytes and more are in "LFS": their
+address redirects to another host and port, as the hub's does. A repository may have several revisions, be
 gated, or hand out damaged files; the other host may be slow.
 """
 import hashlib

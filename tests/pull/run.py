@@ -284,6 +284,9 @@ def a_model_of_the_registry_comes_with_its_layers(server):
         assert blobs == dict(LAYERS)
         assert "already there" in w.hone("pull", source)
         w.hone("verify", source)
+        shown = w.hone("show", source)  # no real model: what the store knows
+        assert "Be kind." in shown and "MIT License" in shown, shown
+        assert json.loads(w.hone("show", source, "--json"))["texts"]["system"] == "Be kind."
         assert "no such model or tag" in w.hone("pull", f"ollama:{server.host}/library/tiny:no",
                                                 code=1)
         w.hone("rm", "--yes", source)
@@ -378,6 +381,29 @@ def what_is_in_use_is_not_removed(hub):
         assert read(w.list()["second:latest"]["path"]) == Q4
 
 
+def a_running_program_keeps_its_model(hub):
+    shared = Path(os.environ.get("HONE_SHARED", "../shared")) / "models/stories260K.gguf"
+    if not shared.exists():
+        raise Skip(f"no {shared}")
+    hub.repositories["owner/tale"] = Repository({"tale-f32.gguf": read(shared)})
+    with World(HF_ENDPOINT=hub.endpoint) as w:
+        name = "hf.co/owner/tale:F32"
+        w.hone("pull", name)
+        running = w.start("bench", name, "--threads", "1", "--prompt", "64", "--decode", "64",
+                          "--repeat", "1000")
+        for _ in range(200):  # until it has the file open
+            maps = Path(f"/proc/{running.pid}/maps").read_text()
+            if "sha256-" in maps:
+                break
+            time.sleep(0.05)
+        refusal = w.hone("rm", "--yes", name, code=1)
+        running.kill()
+        running.communicate()
+        assert "in use by a running program" in refusal, refusal
+        w.hone("rm", "--yes", name)
+        assert w.list() == {} and w.blobs() == []
+
+
 def prune_removes_what_nothing_needs(hub):
     with World(HF_ENDPOINT=hub.endpoint) as w:
         w.hone("pull", "hf.co/owner/tiny-GGUF:Q4_K_M")
@@ -416,7 +442,7 @@ HUB_CASES = [a_quantisation_is_picked_from_a_repository, without_a_quantisation_
              a_file_that_differs_from_its_lfs_hash_is_thrown_away,
              a_killed_download_goes_on_where_its_connections_were,
              what_huggingface_hub_has_is_used_in_place, what_is_in_use_is_not_removed,
-             prune_removes_what_nothing_needs]
+             a_running_program_keeps_its_model, prune_removes_what_nothing_needs]
 REGISTRY_CASES = [a_model_of_the_registry_comes_with_its_layers,
                   shared_layers_are_kept_and_counted_once, what_ollama_has_is_used_in_place]
 PLAIN_CASES = [lm_studios_files_are_listed, a_file_of_this_machine_is_used_where_it_lies]

@@ -315,7 +315,8 @@ def tofile(h, size, n):
 
 FAULTS = {f.__name__: f for f in (
     noetag, norange, drop, truncate, shorter, chunked, change, changeblind, changing, wrongrange,
-    many, oneonly, noranges, changemany, stallmany, stall, stallonce, silent, slow, html, htmlafter, notgguf, gzipped, elsewhere, loop, tofile)}
+    many, oneonly, noranges, changemany, stallmany, stall, stallonce, silent, slow, html, htmlafter,
+    notgguf, gzipped, elsewhere, loop, tofile)}
 FAULTS["ok"] = lambda h, size, n: h.resumed(content(size, 1))
 for code in (401, 403, 404, 429, 500):
     FAULTS[str(code)] = status(code)

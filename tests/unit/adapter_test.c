@@ -89,6 +89,36 @@ static void both_forms_say_the_same(const char *architecture) {
 static void llama_rows_are_turned(void) { both_forms_say_the_same("llama"); }
 static void qwen2_rows_stay(void) { both_forms_say_the_same("qwen2"); }
 
+/* However the tokens were cut into steps: bit for bit, also with outputs that are no whole number of
+ * vectors. */
+static void steps_agree_bit_for_bit(void) {
+    enum { N = 150 };
+    model_recipe base = {.type = DTYPE_F32, .width = 320};
+    adapter_recipe r = {.seed = 3, .rank = 5};
+    world w = make_world(&base, &r);
+    float one_go[MADE_VOCABULARY] = {0}, one_by_one[MADE_VOCABULARY] = {1};
+    hone_model *model = NULL;
+    hone_adapter *a = NULL;
+    int32_t tokens[N];
+    for (int i = 0; i < N; i++) tokens[i] = (i * 37 + 11) % 260;
+    CHECK_OK(hone_model_open(&model, w.base_file, &(hone_model_options){.n_threads = 2}));
+    if (model) CHECK_OK(hone_adapter_open(&a, model, w.adapter_file));
+    for (int way = 0; a && way < 2; way++) {
+        hone_session *s = NULL;
+        CHECK_OK(hone_session_open(&s, model, &(hone_session_options){.exact = true}));
+        CHECK_OK(hone_session_set_adapters(s, &a, NULL, 1));
+        size_t step = way ? 1 : N;
+        for (size_t i = 0; i < N; i += step)
+            CHECK_OK(hone_step(&(hone_step_item){s, tokens + i, step, HONE_LOGITS_LAST}, 1));
+        memcpy(way ? one_by_one : one_go, hone_session_logits(s, 0), sizeof one_go);
+        hone_session_close(s);
+    }
+    CHECK_MSG(memcmp(one_go, one_by_one, sizeof one_go) == 0, "%g", difference(one_go, one_by_one));
+    hone_adapter_close(a);
+    hone_model_close(model);
+    remove_world(&w);
+}
+
 /* --- scales --- */
 
 static const lora_pair *pair_named(const lora_file *f, const char *name) {
@@ -314,6 +344,7 @@ static void short_memory_leaks_nothing(void) {
 int main(void) {
     RUN(llama_rows_are_turned);
     RUN(qwen2_rows_stay);
+    RUN(steps_agree_bit_for_bit);
     RUN(rank_and_alpha_make_the_scale);
     RUN(llama_merges);
     RUN(qwen2_merges);

@@ -598,7 +598,8 @@ static void attention_values_are_near_the_exact_ones(void) {
                 CHECK_NEAR(have[j], sum, 2e-6 * size + 1e-30);
             }
             memcpy(again.x, before + r * dim, dim * sizeof(float));
-            k->block_values(again.x, dim, w, stride, 1, kv, values.bytes, NULL, n, dim, add, scratch);
+            k->block_values(again.x, dim, w, stride, 1, kv, values.bytes, NULL, n, dim, add,
+                            scratch);
             CHECK_MSG(memcmp(again.x, have, dim * sizeof(float)) == 0,
                       "%s %s: a row alone differs", k->name, dtype_get(kv)->name);
         }
@@ -840,14 +841,16 @@ static void time_attention(const kernels *k, dtype kv, size_t dim) {
 }
 
 static void benchmark_attention(void) {
-    printf("attention, cache type, head length: keys and values for 1, 3, 6, 8 rows in GB/s of cache, "
-           "for 96 in GFLOP/s\n");
+    printf("attention, cache type, head length: keys and values for 1, 3, 6, 8 rows in GB/s of "
+           "cache, for 96 in GFLOP/s\n");
     for (int i = n_tables > 1; i < n_tables; i++)
         for (int type = 0; type < 3; type++)
-            for (size_t dim = 64; dim <= 128; dim += 64) time_attention(tables[i], kv_types[type], dim);
+            for (size_t dim = 64; dim <= 128; dim += 64)
+                time_attention(tables[i], kv_types[type], dim);
 }
 
-/* `only` is the name of a type, "attention", or NULL. The scalar table is left out unless it is alone. */
+/* `only` is the name of a type, "attention", or NULL. The scalar table is left out unless it is
+ * alone. */
 static int benchmark(const char *only) {
     if (only && strcmp(only, "attention") == 0) {
         benchmark_attention();

@@ -1,4 +1,6 @@
 /* Voice activity: real clips with silence and noise between them. */
+#include <dirent.h>
+
 #include "base/mem.h"
 #include "media/vad.h"
 #include "wav.h"
@@ -141,6 +143,44 @@ static void silence_and_steady_noise_are_no_speech(void) {
     free(hum.samples);
 }
 
+static void every_clip_has_speech(void) {
+    char path[4096];
+    if (!test_shared()) SKIP("no reference clips");
+    snprintf(path, sizeof path, "%s/data/speech", test_shared());
+    DIR *folder = opendir(path);
+    if (!folder) SKIP("no reference clips");
+    float *mel = malloc(sizeof *mel * MEL_BANDS * MEL_WINDOW_FRAMES);
+    int n_clips = 0;
+    for (struct dirent *e; (e = readdir(folder));) {
+        size_t n;
+        float *samples = strstr(e->d_name, ".wav") ? wav_read_clip(e->d_name, &n) : NULL;
+        if (!samples) continue;
+        CHECK_OK(mel_window(samples, n, NULL, mel));
+        CHECK_MSG(vad_window_has_speech(mel, n / MEL_HOP), "%s", e->d_name);
+        n_clips++;
+        free(samples);
+    }
+    CHECK(n_clips > 50);
+    closedir(folder);
+    free(mel);
+}
+
+static void windows_of_silence_and_noise_have_none(void) {
+    const float noises[] = {0, 0.001f, 0.03f, 0.5f};
+    float *mel = malloc(sizeof *mel * MEL_BANDS * MEL_WINDOW_FRAMES);
+    for (size_t k = 0; k < 4; k++) {
+        scene s;
+        scene_init(&s);
+        add_pause(&s, 5 + (double)k * 8);
+        add_noise(&s, noises[k]);
+        CHECK_OK(mel_window(s.samples, s.n, NULL, mel));
+        CHECK(!vad_window_has_speech(mel, s.n / MEL_HOP));
+        free(s.samples);
+    }
+    CHECK(!vad_window_has_speech(mel, 0));
+    free(mel);
+}
+
 static void nothing_has_no_spans(void) {
     scene s;
     scene_init(&s);
@@ -206,6 +246,8 @@ int main(void) {
     RUN(pauses_between_clips_are_found);
     RUN(quiet_speech_is_found);
     RUN(silence_and_steady_noise_are_no_speech);
+    RUN(every_clip_has_speech);
+    RUN(windows_of_silence_and_noise_have_none);
     RUN(nothing_has_no_spans);
     RUN(windows_hold_all_speech);
     RUN(short_memory_is_an_error);

@@ -1,11 +1,7 @@
-/* Products in 8 bits with few tokens on AVX2: vpmaddubsw multiplies unsigned weights with signed
- * activations and adds pairs in 16 bits. Weights that use all 8 bits would overflow there: their
- * sign goes to the activation. */
-#include "tensor/x86/pack.h"
+/* Activations in 8 bits on AVX2. */
+#include <immintrin.h>
 
-enum { MOST_TOKENS = 4, BIAS = 0 };
-
-/* --- activations --- */
+#include "tensor/kernels_int.h"
 
 INLINE int sum_of_bytes(__m128i q) {
     __m128i sums = _mm_madd_epi16(_mm_maddubs_epi16(_mm_set1_epi8(1), q), _mm_set1_epi16(1));
@@ -47,18 +43,6 @@ static void quantise_row_avx2(int8_t *q, float *scale, float *sum32, float *sum1
     }
 }
 
-/* --- rows --- */
-
-/* |w| · 127 · 2 fits 16 bits. */
-INLINE __m256i dot_32(__m256i w, __m256i x, const bool is_signed) {
-    __m256i pairs = is_signed ? _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w))
-                              : _mm256_maddubs_epi16(w, x);
-    return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
-}
-
-#include "tensor/x86/dot_rows.h"
-
 void kernels_fill_avx2_quant(kernels *k) {
     k->quantise_row = quantise_row_avx2;
-    k->dot_rows = dot_rows_x86;
 }

@@ -111,6 +111,14 @@ INLINE __m128i scale_codes_q4_k(const void *block) {
                         _mm_and_si128(high, _mm_set1_epi32(0x30303030)));
 }
 
+INLINE void scale_codes_q3_k(uint8_t codes[16], const uint8_t scales[12]) {
+    for (int k = 0; k < 16; k++) codes[k] = (uint8_t)q3_k_scale(scales, k);
+}
+
+INLINE void scale_codes_iq4_xs(uint8_t codes[8], const block_iq4_xs *b) {
+    for (int k = 0; k < 8; k++) codes[k] = (uint8_t)iq4_xs_scale(b, k);
+}
+
 INLINE void scales_q4_k_avx2(float *scale, float *min, const void *block) {
     __m128i codes = scale_codes_q4_k(block);
     __m128 factors = _mm_cvtph_ps(_mm_loadl_epi64(block));

@@ -281,7 +281,7 @@ INLINE void piece_q2_k(piece *p, const piece_plan *plan, const block_q2_k *b) {
 }
 
 /* Sixteen scales of 6 bits (q3_k_scale), from the sixteen bytes that end with d. */
-INLINE __m128i scale_codes_q3_k(const block_q3_k *b) {
+INLINE __m128i sixteen_scales_q3_k(const block_q3_k *b) {
     const __m128i tail = _mm_loadu_si128((const void *)((const uint8_t *)(b + 1) - 16));
     const __m128i low_at = _mm_setr_epi8(2, 3, 4, 5, 6, 7, 8, 9, 2, 3, 4, 5, 6, 7, 8, 9);
     const __m128i high_at = _mm_setr_epi8(10, 11, 12, 13, 10, 11, 12, 13, 10, 11, 12, 13, 10, 11,
@@ -303,7 +303,7 @@ INLINE void piece_q3_k(piece *p, const piece_plan *plan, const block_q3_k *b) {
         set = _mm512_and_si512(set, every_byte(4));
         p->q[k] = masked_or(_mm512_srlv_epi32(turned(bits, k), shift), every_byte(3), set);
     }
-    __m128i codes = _mm_shuffle_epi8(scale_codes_q3_k(b), plan->groups);
+    __m128i codes = _mm_shuffle_epi8(sixteen_scales_q3_k(b), plan->groups);
     p->scale = p->min = scaled(b->d, codes, true);
 }
 
