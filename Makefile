@@ -88,8 +88,10 @@ $(BUILD)/example: docs/example.c $(LIB)
 
 define program
 	@mkdir -p $(@D)
-	$(COMPILE) -Itests -MF $@.d $(LDFLAGS) -o $@ $(filter tests/%.c bench/%.c,$^) $(LIB) $(PKG_LIBS)
+	$(COMPILE) -Itests -MF $@.d $(LDFLAGS) -o $@ $(filter tests/%.c bench/%.c,$^) $(LIB) $(PKG_LIBS) $(MORE_LIBS)
 endef
+# This one also writes audio files, of every kind.
+$(BUILD)/tests/audio_test: MORE_LIBS = $(shell $(PKG_CONFIG) --libs $(AUDIO_DEPS))
 $(UNIT): $(BUILD)/tests/%: tests/unit/%.c $(LIB) ; $(program)
 $(TOOLS): $(BUILD)/tests/%: tests/tools/%.c $(LIB) ; $(program)
 $(BENCHES): $(BUILD)/bench/%: bench/%.c $(LIB) ; $(program)

@@ -163,7 +163,8 @@ static void measure(const kernels *k, dtype type, size_t n_in, size_t bytes, int
 }
 
 int main(int argc, char **argv) {
-    static const char *const all[] = {"Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0",   "Q2_K",   "Q3_K", "Q4_K",
+    static const char *const all[] = {"Q4_0", "Q4_1", "Q5_0", "Q5_1",   "Q8_0",
+                                      "Q2_K", "Q3_K", "Q4_K",
                                       "Q5_K", "Q6_K", "IQ4_NL", "IQ4_XS", "F16", "BF16", "F32"};
     const char *const *types = all;
     int n_types = sizeof all / sizeof *all, n_threads = 1, i = 1;
@@ -178,7 +179,8 @@ int main(int argc, char **argv) {
     const kernels *k;
     if (n_threads < 1 || n_threads > MOST_THREADS || kernels_get(&k) != HONE_OK) return 2;
     printf("%s, %d threads\n"
-           "type   inputs    read  1 token: share |  2     3     4     8 times | 64 and 512: GOP/s\n",
+           "type   inputs    read  1 token: share |  2     3     4     8 times | "
+           "64 and 512: GOP/s\n",
            k->name, n_threads);
     for (int t = 0; t < n_types; t++) {
         int type = dtype_by_name(types[t]);

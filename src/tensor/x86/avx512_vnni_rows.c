@@ -93,13 +93,12 @@ INLINE __m512 add_product(__m512 sum, const dtype type, const piece_plan *plan, 
                           const piece_input *x) {
     __m512 dot = _mm512_cvtepi32_ps(four_dots(p, x->q));
     __m512 factor = _mm512_mul_ps(p->scale, _mm512_loadu_ps(x->scale));
-    if (unpack_traits_of(type).group == 32) {
-        sum = _mm512_mask_add_ps(sum, 0xff00, sum, factor);
-        factor = _mm512_permutexvar_ps(plan->lanes, factor);
-    } else {
-        sum = _mm512_fmadd_ps(p->min, _mm512_loadu_ps(x->min), sum);
+    if (unpack_traits_of(type).group == 16) {
+        sum = _mm512_fmadd_ps(dot, factor, sum);
+        return _mm512_fmadd_ps(p->min, _mm512_loadu_ps(x->min), sum);
     }
-    return _mm512_fmadd_ps(dot, factor, sum);
+    sum = _mm512_fmadd_ps(dot, _mm512_permutexvar_ps(plan->lanes, factor), sum);
+    return _mm512_mask_add_ps(sum, 0xff00, sum, factor);
 }
 
 /* --- rows --- */

@@ -190,8 +190,7 @@ INLINE __m512 scaled(uint16_t half, __m128i codes, const bool is_signed) {
     return _mm512_mul_ps(_mm512_set1_ps(_cvtsh_ss(half)), floats_of_codes(codes, is_signed));
 }
 
-/* Each lane's own number of bits, by its places in a quad (i) and of its quad (j): `per_j` for each
- * j and `per_i` for each i more than `first`. For rotations to the left they count as they are. */
+/* Bits to shift or rotate lane 4j + i by, modulo 32. */
 INLINE __m512i bits_of_lanes(const int first, const int per_half_j, const int per_j,
                              const int per_half_i, const int per_i) {
     int32_t bits[16];
