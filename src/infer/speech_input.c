@@ -114,6 +114,16 @@ hone_status speech_input_beginning(speech_input *in, float *mel, size_t *n_conte
     return HONE_OK;
 }
 
+bool speech_input_is_silent(const speech_input *in, size_t begin, size_t n) {
+    static const float silence = -9.5f; /* log10; the lowest that a frame can have is −10 */
+    for (size_t i = 0; in->stream && i < n; i++)
+        for (size_t b = 0; b < MEL_BANDS; b++)
+            if (mel_stream_frame(in->stream, begin + i)[b] > silence) return false;
+    for (size_t i = 0; !in->stream && i < in->n_samples; i++)
+        if (in->samples[i] != 0) return false;
+    return true;
+}
+
 double speech_input_seconds(const speech_input *in) {
     if (in->ended) return (double)in->n_read / HONE_AUDIO_RATE;
     return hone_audio_describe(in->audio)->seconds;

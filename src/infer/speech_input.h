@@ -30,6 +30,10 @@ void speech_input_close(speech_input *in);
  * behind the end. `seek` never goes back. */
 hone_status speech_input_window(speech_input *in, size_t seek, float *mel, size_t *n_content);
 
+/* Whether n frames from `begin` on of the window just made are digital silence: there is nothing to
+ * hear, and the model would make something up. */
+bool speech_input_is_silent(const speech_input *in, size_t begin, size_t n);
+
 /* The same for n ≤ MEL_WINDOW_FRAMES frames from `begin` on, all of them content. Only as OpenAI. */
 void speech_input_span(const speech_input *in, size_t begin, size_t n, float *mel);
 

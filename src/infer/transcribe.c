@@ -97,6 +97,10 @@ hone_status transcribe_windows(transcription *t) {
     for (window_span span = {0, 0}; status == HONE_OK;) {
         status = speech_input_window(&t->in, span.seek, t->mel, &span.n_content);
         if (status != HONE_OK || span.n_content == 0) break;
+        if (speech_input_is_silent(&t->in, span.seek, span.n_content)) {
+            span.seek += span.n_content;
+            continue;
+        }
         if (skips_silence(t) && !vad_window_has_speech(t->mel, span.n_content)) {
             span.seek += span.n_content; /* the model would say "you" */
             continue;

@@ -197,6 +197,22 @@ static void no_audio_gives_no_text(void) {
         }
 }
 
+static void digital_silence_gives_no_text(void) {
+    NEEDS_MODEL;
+    float *x = calloc(35 * SECOND, sizeof *x);
+    for (int padding = HONE_MEL_OPENAI; padding <= HONE_MEL_HF; padding++) {
+        hone_transcribe_options o;
+        hone_transcript t;
+        short_options(&o);
+        o.padding = (hone_mel_padding)padding;
+        if (CHECK_OK(transcribe(x, 35 * SECOND, &o, &t))) {
+            CHECK(t.n_segments == 0 && t.n_windows == 0 && t.seconds == 35);
+            hone_transcript_release(&t);
+        }
+    }
+    free(x);
+}
+
 static void segments_are_in_order_and_inside_the_audio(void) {
     NEEDS_MODEL;
     size_t n = 40 * SECOND;
@@ -363,6 +379,7 @@ int main(void) {
     RUN(the_compression_ratio_is_that_of_zlib);
     RUN(windows_of_a_long_file_are_padded_as_openai_does);
     RUN(no_audio_gives_no_text);
+    RUN(digital_silence_gives_no_text);
     RUN(segments_are_in_order_and_inside_the_audio);
     RUN(several_windows_at_once_give_what_each_gives_alone);
     RUN(a_prefix_begins_the_text);
