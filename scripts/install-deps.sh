@@ -31,7 +31,8 @@ has_arm_packages() {
     command -v aarch64-linux-gnu-gcc >/dev/null &&
         { command -v qemu-aarch64 >/dev/null || command -v qemu-aarch64-static >/dev/null; } &&
         [ -e /usr/lib/aarch64-linux-gnu/libjansson.so ] &&
-        [ -e /usr/lib/aarch64-linux-gnu/libutf8proc.so ]
+        [ -e /usr/lib/aarch64-linux-gnu/libutf8proc.so ] &&
+        [ -e /usr/lib/aarch64-linux-gnu/libz.so ]
 }
 
 print_lines() {

@@ -163,7 +163,10 @@ size_t hone_answer_prompt(const hone_answer *a, size_t *n_done) {
 }
 
 hone_status hone_answer_error(const hone_answer *a, const char **message) {
-    *message = a->error_text ? a->error_text : "";
+    *message = a->error == HONE_OK           ? ""
+               : a->error_text               ? a->error_text
+               : a->error == HONE_ERR_MEMORY ? "memory is short"
+                                             : "the answer failed";
     return a->error;
 }
 
@@ -391,7 +394,11 @@ static hone_status conclude(hone_answer *a, hone_result *result) {
 }
 
 hone_status hone_answer_conclude(hone_answer *a, hone_result *result) {
-    if (a->error) return fail(a->error, "%s", a->error_text ? a->error_text : "");
+    const char *words;
+    if (a->error != HONE_OK) {
+        hone_answer_error(a, &words);
+        return fail(a->error, "%s", words);
+    }
     if (!a->finished) end(a, HONE_FINISH_CANCELLED);
     hone_result made = {0};
     TRY(conclude(a, &made));
