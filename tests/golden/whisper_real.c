@@ -205,6 +205,7 @@ static void transcript_matches(const real *r, const json_t *c) {
     o.exact = true;
     o.temperatures = cold;
     o.n_temperatures = 1;
+    o.no_speech_threshold = 2; /* no check for silence: OpenAI's program decodes every window */
     o.language = json_string_value(json_object_get(c, "language"));
     o.task = json_is_true(json_object_get(c, "translate")) ? HONE_TRANSLATE : HONE_TRANSCRIBE;
     o.beam_size = (int)number(c, "beam_size");
