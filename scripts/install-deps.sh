@@ -8,7 +8,7 @@ set -u
 build_packages="build-essential pkg-config libjansson-dev libutf8proc-dev libcurl4-openssl-dev
     libedit-dev libzip-dev libssl-dev libmicrohttpd-dev zlib1g-dev libavformat-dev libavcodec-dev
     libavutil-dev libswresample-dev libasound2-dev python3 python3-pip ca-certificates"
-test_packages="clang valgrind"
+test_packages="clang valgrind python3-venv"
 fedora_packages="gcc make pkgconf-pkg-config jansson-devel utf8proc-devel libcurl-devel
     libedit-devel libzip-devel openssl-devel libmicrohttpd-devel zlib-devel ffmpeg-free-devel
     alsa-lib-devel python3 python3-pip"
@@ -26,7 +26,9 @@ has_build_packages() {
             libavformat libavcodec libavutil libswresample &&
         python3 -m pip --version >/dev/null 2>&1
 }
-has_test_packages() { command -v clang >/dev/null && command -v valgrind >/dev/null; }
+has_test_packages() {
+    command -v clang >/dev/null && command -v valgrind >/dev/null && python3 -c "import ensurepip" 2>/dev/null
+}
 has_arm_packages() {
     command -v aarch64-linux-gnu-gcc >/dev/null &&
         { command -v qemu-aarch64 >/dev/null || command -v qemu-aarch64-static >/dev/null; } &&
