@@ -409,7 +409,7 @@ def test_sigterm_lets_answers_end(hone):
 
 def use_clients():
     """The packages of real clients, in a folder of the test cache; False where they cannot be had."""
-    folder = CACHE / ("clients-" + re.sub(r"[^0-9a-z.]+", "-", "-".join(PACKAGES)))
+    folder = CACHE / ("packages-" + re.sub(r"[^0-9a-z.]+", "-", "-".join(PACKAGES)))
     if not (folder / "ready").exists():
         shutil.rmtree(folder, ignore_errors=True)
         made = subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--target", folder,
