@@ -27,7 +27,8 @@ static uint64_t pass_bytes(const hone_model *m, const hone_memory_settings *s,
     kv_cache cache = {.layout = *layout};
     size_t position = s->n_context > n_tokens ? s->n_context - n_tokens : 0, scratch, per_thread;
     const kv_segment segment = {.kv = &cache, .n_tokens = n_tokens, .position = position};
-    llama_forward_bytes(&m->net, &m->compute, &segment, &scratch, &per_thread);
+    llama_forward_bytes(&m->net, &m->compute, &segment, s->exact || s->n_adapters > 0, &scratch,
+                        &per_thread);
     return scratch + (uint64_t)per_thread * (uint64_t)pool_threads(m->compute.pool);
 }
 

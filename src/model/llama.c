@@ -300,13 +300,25 @@ size_t llama_vector_bytes(const llama *m) {
     return n_floats * sizeof(float) + h->n_layers * sizeof *m->layers;
 }
 
+/* Of gate and up, what a pass of many tokens never touches because it works in slices. */
+static size_t untouched_floats(const llama *m, const compute *c, size_t n_tokens) {
+    for (size_t i = 0; i < m->h.n_layers; i++) {
+        const llama_layer *l = &m->layers[i];
+        if (!matmul_can_quantise(&l->down) || !op_can_gate(c, &l->gate, &l->up)) return 0;
+    }
+    size_t slices = (size_t)pool_threads(c->pool) * MATMUL_ROW_STEP;
+    return n_tokens > MATMUL_FEW_TOKENS ? 2 * n_tokens * (m->h.n_ff - slices) : 0;
+}
+
 void llama_forward_bytes(const llama *m, const compute *c, const kv_segment *segment,
-                         size_t *scratch, size_t *per_thread) {
+                         bool in_floats, size_t *scratch, size_t *per_thread) {
     const llama_batch b = {.n_tokens = segment->n_tokens, .segments = segment, .n_segments = 1};
     pass p = {.m = m, .b = &b};
     float *cosines, *sines;
     attention_plan_init(&p.plan, c, segment, 1, m->h.n_heads);
-    *scratch = cut_memory(&p, NULL, &cosines, &sines) * sizeof(float);
+    size_t n_floats = cut_memory(&p, NULL, &cosines, &sines);
+    if (!in_floats) n_floats -= untouched_floats(m, c, segment->n_tokens);
+    *scratch = n_floats * sizeof(float);
     *per_thread = thread_scratch(m, segment->n_tokens, p.plan.scratch_bytes);
 }
 

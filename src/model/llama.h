@@ -62,9 +62,10 @@ void llama_scratch_release(llama_scratch *s);
 size_t llama_vector_bytes(const llama *m);
 
 /* What llama_forward takes for the tokens of one segment, whose cache needs its layout alone:
- * *scratch bytes of the scratch, and *per_thread of the threads'. */
+ * *scratch bytes of the scratch that are touched, and *per_thread of the threads'. `in_floats`: a
+ * pass in the exact mode or with adapters. */
 void llama_forward_bytes(const llama *m, const compute *c, const kv_segment *segment,
-                         size_t *scratch, size_t *per_thread);
+                         bool in_floats, size_t *scratch, size_t *per_thread);
 
 hone_status llama_forward(const llama *m, compute *c, llama_scratch *scratch,
                           const llama_batch *batch);
