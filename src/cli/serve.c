@@ -21,7 +21,7 @@ typedef struct serve_settings {
     const char *host, *key_file, *certificate, *key, *memory, *cache;
     int64_t port, slots, context, threads, queue;
     uint64_t memory_bytes, cache_bytes;
-    bool open_to_all, quiet;
+    bool open_to_all, quiet, adapt;
     int kv;
 } serve_settings;
 
@@ -108,7 +108,7 @@ static int run(const serve_settings *settings, const serve_texts *t, char **name
     server_options options = {
         .host = settings->host, .port = (uint16_t)settings->port, .keys = t->list, .n_keys = t->n,
         .open_to_all = settings->open_to_all, .certificate = t->certificate.data,
-        .key = t->key.data, .max_connections = MAX_CONNECTIONS,
+        .key = t->key.data, .max_connections = MAX_CONNECTIONS, .adapt = settings->adapt,
         .log = settings->quiet ? NULL : print_log};
     options.models = (models_options){
         .memory_bytes = settings->memory_bytes,
@@ -138,7 +138,7 @@ int cmd_serve(int argc, char **argv) {
     const char *host = getenv("HONE_HOST");
     serve_settings s = {.host = host && *host ? host : "127.0.0.1", .port = DEFAULT_PORT,
                         .slots = 8, .queue = 512, .context = CLI_UNSET, .threads = CLI_UNSET,
-                        .memory_bytes = system_memory_bytes(), .cache_bytes = 512 << 20, .kv = -1};
+                        .memory_bytes = system_look_at_memory("").limit, .cache_bytes = 512 << 20, .kv = -1};
     const cli_option options[] = {
         CLI_TEXT("host", 0, &s.host, "ADDRESS", "where to listen (default: $HONE_HOST or 127.0.0.1)"),
         CLI_INTEGER("port", 'p', &s.port, "N", 0, 65535, "default 11435; 0 = any that is free"),
@@ -151,6 +151,8 @@ int cmd_serve(int argc, char **argv) {
                  "what models and caches may take together, as 16G (default: all)"),
         CLI_TEXT("cache", 0, &s.cache, "SIZE",
                  "what finished answers may keep of prompts, for each model (default 512M)"),
+        CLI_FLAG("adapt", 0, &s.adapt,
+                 "drop caches and lower the slots while memory is short, before the system acts"),
         CLI_CHOICE("kv", 0, &s.kv, ENGINE_KV_CHOICES, "type of the key/value cache (default f16)"),
         CLI_INTEGER("threads", 't', &s.threads, "N", 1, 1024,
                     "compute threads (default: $HONE_THREADS, or one for each usable core)"),

@@ -30,6 +30,7 @@ struct ticket {
     /* The scheduler's thread only. */
     hone_session *session;
     hone_answer *answer;
+    bool has_spoken; /* a piece was shown */
     /* Under the lock. */
     pthread_cond_t news;
     piece_node *first, *last, *shown;
@@ -53,6 +54,8 @@ struct scheduler {
     bool stopping;
     ticket *queue;    /* oldest first */
     size_t n_waiting;
+    scheduler_limits limits;
+    bool limits_are_new;
     scheduler_state state;
     /* The scheduler's thread only. */
     ticket *running; /* oldest first */
@@ -60,6 +63,7 @@ struct scheduler {
     cached cache[MAX_CACHED_SESSIONS];
     size_t n_cached;
     uint64_t clock; /* counts uses of the cache */
+    scheduler_limits obeyed;
 };
 
 /* --- events --- */
@@ -87,6 +91,7 @@ static piece_node *copy_piece(const hone_piece *p) {
 static int on_piece(void *user, const hone_piece *piece) {
     ticket *t = user;
     piece_node *node = copy_piece(piece);
+    t->has_spoken = true;
     pthread_mutex_lock(&t->s->lock);
     bool stop = t->cancelled || !node;
     if (node) {
@@ -152,10 +157,22 @@ static uint64_t cache_bytes(const scheduler *s) {
     return bytes;
 }
 
+/* Whether memory is short just now. */
+static bool is_lowered(const scheduler *s) {
+    return s->obeyed.n_slots < s->options.n_slots || s->obeyed.cache_bytes < s->options.cache_bytes;
+}
+
+/* Keeps the cache within its limit; the number of sessions that had to go. */
+static size_t trim_cache(scheduler *s) {
+    size_t n = s->n_cached;
+    while (s->n_cached && cache_bytes(s) > s->obeyed.cache_bytes) drop_cached(s, oldest(s));
+    return n - s->n_cached;
+}
+
 static void keep_session(scheduler *s, hone_session *session) {
     if (s->n_cached == MAX_CACHED_SESSIONS) drop_cached(s, oldest(s));
     s->cache[s->n_cached++] = (cached){session, ++s->clock};
-    while (s->n_cached && cache_bytes(s) > s->options.cache_bytes) drop_cached(s, oldest(s));
+    if (trim_cache(s) && is_lowered(s)) system_return_memory();
 }
 
 /* The session to begin with: the cached one that shares most if all of it is shared, else a fork of
@@ -233,7 +250,7 @@ static ticket *next_in_line(scheduler *s, hone_session **session, hone_status *s
 }
 
 static void admit(scheduler *s) {
-    while (s->n_running < s->options.n_slots) {
+    while (s->n_running < s->obeyed.n_slots) {
         hone_session *session = NULL;
         hone_status status = HONE_OK;
         pthread_mutex_lock(&s->lock);
@@ -302,12 +319,78 @@ static void finish_what_has_ended(scheduler *s) {
 static void fail_step(scheduler *s, hone_status status) {
     if (status == HONE_ERR_MEMORY && s->n_cached) {
         while (s->n_cached) drop_cached(s, 0);
+        system_return_memory();
         return;
     }
     for (ticket *t = s->running, *next; t; t = next) {
         next = t->next;
         if (status != HONE_ERR_MEMORY || !next) finish(s, t, status);
     }
+}
+
+/* --- limits --- */
+
+/* Back to the head of the queue: it begins again when there is room. */
+static void put_back(scheduler *s, ticket *t) {
+    take_out(&s->running, t);
+    s->n_running--;
+    hone_answer_close(t->answer);
+    hone_session_close(t->session);
+    t->answer = NULL;
+    t->session = NULL;
+    pthread_mutex_lock(&s->lock);
+    t->next = s->queue;
+    s->queue = t;
+    s->n_waiting++;
+    s->state.n_put_back++;
+    pthread_mutex_unlock(&s->lock);
+}
+
+static void give_up(scheduler *s, ticket *t) {
+    finish(s, t, fail(HONE_ERR_BUSY, "memory is short: this answer was ended so that others can "
+                      "go on; try again later"));
+    pthread_mutex_lock(&s->lock);
+    s->state.n_given_up++;
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* The youngest answer that may be taken off; NULL: none. The oldest is never. */
+static ticket *youngest_to_spare(const scheduler *s) {
+    ticket *found = NULL;
+    for (ticket *t = s->running ? s->running->next : NULL; t; t = t->next)
+        if (!t->has_spoken || s->obeyed.urgent) found = t;
+    return found;
+}
+
+/* Makes new limits true; what that freed goes back to the system. */
+static void obey_limits(scheduler *s) {
+    pthread_mutex_lock(&s->lock);
+    bool changed = s->limits_are_new;
+    s->limits_are_new = false;
+    s->obeyed = s->limits;
+    pthread_mutex_unlock(&s->lock);
+    if (!changed) return;
+    size_t n_freed = trim_cache(s);
+    for (ticket *t; s->n_running > s->obeyed.n_slots && (t = youngest_to_spare(s)); n_freed++)
+        if (t->has_spoken) give_up(s, t);
+        else put_back(s, t);
+    if (n_freed) system_return_memory();
+}
+
+/* What others may see of the thread's own state. */
+static void publish(scheduler *s) {
+    pthread_mutex_lock(&s->lock);
+    s->state.n_running = s->n_running;
+    s->state.n_cached_sessions = s->n_cached;
+    s->state.cache_bytes = cache_bytes(s);
+    s->state.limits = s->obeyed;
+    pthread_mutex_unlock(&s->lock);
+}
+
+static uint64_t running_bytes(const scheduler *s) {
+    uint64_t bytes = 0;
+    for (const ticket *t = s->running; t; t = t->next) bytes += hone_session_kv_bytes(t->session);
+    return bytes;
 }
 
 static void step(scheduler *s) {
@@ -318,25 +401,27 @@ static void step(scheduler *s) {
         answers[n++] = t->answer;
         decoding |= hone_answer_prompt(t->answer, &n_done) == n_done;
     }
+    bool small = decoding || is_lowered(s);
+    uint64_t bytes = running_bytes(s);
     double begin = clock_ms();
     hone_status status =
-        hone_answers_step(answers, n, decoding ? s->options.prompt_tokens : PROMPT_TOKENS_ALONE);
+        hone_answers_step(answers, n, small ? s->options.prompt_tokens : PROMPT_TOKENS_ALONE);
     double busy = clock_ms() - begin;
+    bytes = running_bytes(s) - bytes;
     if (status != HONE_OK) fail_step(s, status);
     finish_what_has_ended(s);
     pthread_mutex_lock(&s->lock);
     s->state.n_steps++;
     s->state.busy_ms += busy;
-    s->state.n_running = s->n_running;
-    s->state.n_cached_sessions = s->n_cached;
-    s->state.cache_bytes = cache_bytes(s);
+    if (bytes > s->state.growth_bytes) s->state.growth_bytes = bytes;
     pthread_mutex_unlock(&s->lock);
 }
 
 /* Waits for work; false when the scheduler closes. */
 static bool wait_for_work(scheduler *s) {
     pthread_mutex_lock(&s->lock);
-    while (!s->stopping && !s->queue && !s->running) pthread_cond_wait(&s->work, &s->lock);
+    while (!s->stopping && !s->queue && !s->running && !s->limits_are_new)
+        pthread_cond_wait(&s->work, &s->lock);
     bool go_on = !s->stopping;
     pthread_mutex_unlock(&s->lock);
     return go_on;
@@ -346,8 +431,10 @@ static void *run(void *user) {
     scheduler *s = user;
     while (wait_for_work(s)) {
         end_cancelled(s);
+        obey_limits(s);
         admit(s);
         if (s->running) step(s);
+        publish(s);
     }
     while (s->running) finish(s, s->running, HONE_OK);
     end_cancelled(s);
@@ -364,6 +451,8 @@ hone_status scheduler_open(scheduler **out, hone_model *model, const scheduler_o
     s->model = model;
     s->options = *options;
     if (s->options.n_slots > SCHEDULER_MAX_SLOTS) s->options.n_slots = SCHEDULER_MAX_SLOTS;
+    s->limits = s->obeyed = s->state.limits =
+        (scheduler_limits){s->options.n_slots, s->options.cache_bytes, .urgent = false};
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->work, NULL);
     if (pthread_create(&s->thread, NULL, run, s) != 0) {
@@ -379,6 +468,26 @@ void scheduler_stop(scheduler *s) {
     s->stopping = true;
     pthread_cond_signal(&s->work);
     pthread_mutex_unlock(&s->lock);
+}
+
+static bool same_limits(const scheduler_limits *a, const scheduler_limits *b) {
+    return a->n_slots == b->n_slots && a->cache_bytes == b->cache_bytes && a->urgent == b->urgent;
+}
+
+bool scheduler_limit(scheduler *s, const scheduler_limits *limits) {
+    const scheduler_options *o = &s->options;
+    scheduler_limits wanted = *limits;
+    if (wanted.n_slots > o->n_slots) wanted.n_slots = o->n_slots;
+    if (wanted.cache_bytes > o->cache_bytes) wanted.cache_bytes = o->cache_bytes;
+    pthread_mutex_lock(&s->lock);
+    if (!same_limits(&s->limits, &wanted)) {
+        s->limits = wanted;
+        s->limits_are_new = true;
+        pthread_cond_signal(&s->work);
+    }
+    bool obeyed = same_limits(&s->state.limits, &wanted);
+    pthread_mutex_unlock(&s->lock);
+    return obeyed;
 }
 
 void scheduler_close(scheduler *s) {

@@ -11,6 +11,7 @@
 #include "serve/guard.h"
 #include "serve/metrics.h"
 #include "serve/openai.h"
+#include "serve/pressure.h"
 #include "serve/reply.h"
 
 #define MAX_BODY ((size_t)256 << 20)
@@ -21,6 +22,7 @@ struct server {
     guard *guard;
     listener *listener;
     models *models;
+    pressure *pressure; /* NULL without `adapt` */
     atomic_bool draining;
     metrics *metrics;
 };
@@ -51,7 +53,9 @@ static void route_ready(const call *c) {
                json_pack("{s:s}", "status", draining ? "draining" : "ready"));
 }
 
-static void route_metrics(const call *c) { metrics_reply(c->s->metrics, c->s->models, c->x); }
+static void route_metrics(const call *c) {
+    metrics_reply(c->s->metrics, c->s->models, c->s->pressure, c->x);
+}
 
 typedef struct route {
     const char *method, *path; /* a path that ends in '/' takes whatever follows */
@@ -143,6 +147,12 @@ static hone_status start(server *s) {
     TRY(guard_open(&s->guard, o->keys, o->n_keys, loopback));
     TRY(metrics_open(&s->metrics));
     TRY(models_open(&s->models, &o->models));
+    if (o->adapt) {
+        const scheduler_options *c = &o->models.scheduler;
+        TRY(pressure_open(&s->pressure, &(pressure_options){
+            .models = s->models, .configured = {c->n_slots, c->cache_bytes, .urgent = false},
+            .root = "", .log = o->log, .user = o->user}));
+    }
     const listener_options listening = {
         .host = o->host, .port = o->port, .certificate = o->certificate, .key = o->key,
         .max_body = MAX_BODY, .max_connections = (unsigned)o->max_connections,
@@ -191,6 +201,7 @@ void server_close(server *s) {
     atomic_store(&s->draining, true);
     if (s->models) models_stop(s->models);
     listener_close(s->listener);
+    pressure_close(s->pressure);
     models_close(s->models);
     metrics_close(s->metrics);
     guard_close(s->guard);

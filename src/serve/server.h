@@ -16,7 +16,9 @@ typedef struct server_options {
     const char *certificate, *key; /* PEM */
     size_t max_connections;
     models_options models;
-    void (*log)(void *user, const char *line); /* one JSON object for each request; may be NULL */
+    bool adapt; /* give memory back when it becomes short (serve/pressure.h) */
+    void (*log)(void *user, const char *line); /* a JSON object for each request, and
+                                                   for each change of limits; may be NULL */
     void *user;
 } server_options;
 
