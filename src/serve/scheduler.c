@@ -31,7 +31,7 @@ struct ticket {
     hone_session *session;
     hone_answer *answer;
     /* Under the lock. */
-    pthread_cond_t news;
+    pthread_cond_t own_news, *news; /* `news` is the eldest's */
     piece_node *first, *last, *shown;
     bool cancelled, ended;
     hone_result result;
@@ -93,7 +93,7 @@ static int on_piece(void *user, const hone_piece *piece) {
         if (t->last) t->last->next = node;
         else t->first = node;
         t->last = node;
-        pthread_cond_signal(&t->news);
+        pthread_cond_signal(t->news);
     }
     pthread_mutex_unlock(&t->s->lock);
     return stop;
@@ -116,7 +116,7 @@ static void end_ticket(ticket *t, hone_status status) {
         s->state.n_cached_tokens += t->result.n_cached_tokens;
         s->state.n_answer_tokens += t->result.n_tokens;
     }
-    pthread_cond_signal(&t->news);
+    pthread_cond_signal(t->news);
     pthread_mutex_unlock(&s->lock);
 }
 
@@ -391,7 +391,7 @@ void scheduler_close(scheduler *s) {
 }
 
 hone_status scheduler_submit(scheduler *s, const hone_request *request, const char *client,
-                             ticket **out) {
+                             ticket *eldest, ticket **out) {
     *out = NULL;
     ticket *t = mem_calloc(1, sizeof *t);
     if (!t) return mem_fail("request", sizeof *t);
@@ -403,7 +403,8 @@ hone_status scheduler_submit(scheduler *s, const hone_request *request, const ch
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&t->news, &monotonic);
+    pthread_cond_init(&t->own_news, &monotonic);
+    t->news = eldest ? eldest->news : &t->own_news;
     pthread_condattr_destroy(&monotonic);
     pthread_mutex_lock(&s->lock);
     bool room = s->n_waiting < s->options.max_queue && !s->stopping;
@@ -415,7 +416,7 @@ hone_status scheduler_submit(scheduler *s, const hone_request *request, const ch
     size_t n_waiting = s->n_waiting;
     pthread_mutex_unlock(&s->lock);
     if (!room) {
-        pthread_cond_destroy(&t->news);
+        pthread_cond_destroy(&t->own_news);
         mem_free(t);
         return fail(HONE_ERR_BUSY, "the server is busy: %zu requests wait already; try again later",
                     n_waiting);
@@ -433,14 +434,11 @@ static struct timespec from_now(int milliseconds) {
     return at;
 }
 
-ticket_event ticket_wait(ticket *t, int milliseconds) {
-    struct timespec deadline = from_now(milliseconds);
+/* What the ticket has to tell; the lock is held. */
+static ticket_event take_news(ticket *t) {
     ticket_event event = {.kind = TICKET_NOTHING};
-    pthread_mutex_lock(&t->s->lock);
     mem_free(t->shown);
     t->shown = NULL;
-    while (!t->first && !t->ended)
-        if (pthread_cond_timedwait(&t->news, &t->s->lock, &deadline) == ETIMEDOUT) break;
     if (t->first) {
         t->shown = t->first;
         t->first = t->first->next;
@@ -452,6 +450,29 @@ ticket_event ticket_wait(ticket *t, int milliseconds) {
         event.status = t->status;
         event.message = t->message ? t->message : "";
     }
+    return event;
+}
+
+static ticket_event look_at_all(ticket *const *tickets, size_t n, size_t *which) {
+    ticket_event event = {.kind = TICKET_NOTHING};
+    for (size_t k = 0, first = *which; k < n && event.kind == TICKET_NOTHING; k++) {
+        *which = (first + k) % n;
+        if (tickets[*which]) event = take_news(tickets[*which]);
+    }
+    return event;
+}
+
+ticket_event ticket_wait_any(ticket *const *tickets, size_t n, int milliseconds, size_t *which) {
+    struct timespec deadline = from_now(milliseconds);
+    size_t any = 0;
+    while (any < n && !tickets[any]) any++;
+    if (any == n) return (ticket_event){.kind = TICKET_NOTHING};
+    ticket *t = tickets[any];
+    pthread_mutex_lock(&t->s->lock);
+    ticket_event event = look_at_all(tickets, n, which);
+    while (event.kind == TICKET_NOTHING &&
+           pthread_cond_timedwait(t->news, &t->s->lock, &deadline) != ETIMEDOUT)
+        event = look_at_all(tickets, n, which);
     pthread_mutex_unlock(&t->s->lock);
     return event;
 }
@@ -467,7 +488,7 @@ void ticket_close(ticket *t) {
     if (!t) return;
     ticket_cancel(t);
     pthread_mutex_lock(&t->s->lock);
-    while (!t->ended) pthread_cond_wait(&t->news, &t->s->lock);
+    while (!t->ended) pthread_cond_wait(t->news, &t->s->lock);
     pthread_mutex_unlock(&t->s->lock);
     for (piece_node *p = t->first, *next; p; p = next) {
         next = p->next;
@@ -476,7 +497,7 @@ void ticket_close(ticket *t) {
     mem_free(t->shown);
     mem_free(t->message);
     hone_result_release(&t->result);
-    pthread_cond_destroy(&t->news);
+    pthread_cond_destroy(&t->own_news);
     mem_free(t);
 }
 

@@ -33,10 +33,11 @@ void scheduler_close(scheduler *s);
 typedef struct ticket ticket;
 
 /* `request` has prompt_ids, is borrowed until the ticket is closed, and its on_piece is taken by the
- * scheduler. Those of one `client` take turns with those of others. HONE_ERR_BUSY when the queue is
- * full. */
+ * scheduler. Those of one `client` take turns with those of others. `eldest`: NULL, or the first of
+ * several tickets that one thread waits for together; it is closed last. HONE_ERR_BUSY when the queue
+ * is full. */
 hone_status scheduler_submit(scheduler *s, const hone_request *request, const char *client,
-                             ticket **out);
+                             ticket *eldest, ticket **out);
 
 /* What happened next. */
 typedef struct ticket_event {
@@ -47,8 +48,10 @@ typedef struct ticket_event {
     const char *message;         /* … with its sentence */
 } ticket_event;
 
-/* Waits at most that long; NOTHING then. */
-ticket_event ticket_wait(ticket *t, int milliseconds);
+/* Waits at most that long for news of any of tickets[n], which share an eldest; NOTHING then. NULLs
+ * among them are passed over, DONE and FAILED are told again and again. The search begins at *which,
+ * and the ticket that has news is left there. */
+ticket_event ticket_wait_any(ticket *const *tickets, size_t n, int milliseconds, size_t *which);
 void ticket_cancel(ticket *t); /* within one step; DONE follows */
 void ticket_close(ticket *t);  /* cancels first; NULL is allowed */
 
