@@ -72,6 +72,8 @@ typedef struct hone_piece {
     bool in_prompt;         /* prompt_logprobs: a token of the prompt, without text */
     double logprob;         /* of the token, from the unmodified logits; 0 unless asked for; NaN for
                              * the prompt's first, which follows nothing */
+    double certainty;       /* KL divergence of the uniform distribution from the model's, likewise
+                               (self-certainty: Kang et al. 2025), in nats */
     size_t n_top;           /* request->n_top_logprobs alternatives */
     const int32_t *top_ids;
     const double *top_logprobs;
@@ -103,7 +105,9 @@ typedef struct hone_request {
     const char *const *stop;       /* stop strings; empty ones are refused */
     size_t n_stop;
     bool ignore_eos;               /* stop tokens do not end the answer (benchmarks) */
-    bool logprobs;                 /* fill each piece's logprob … */
+    const int32_t *forced;         /* tokens that the answer begins with, drawn or not */
+    size_t n_forced;
+    bool logprobs;                 /* fill each piece's logprob and certainty … */
     size_t n_top_logprobs;         /* … and this many alternatives, at most HONE_MAX_TOP_LOGPROBS */
     /* Fills mask[(n_vocab + 63) / 64]: bit t set = token t may come next; called before each draw
      * with the tokens generated so far. NULL = everything may. */

@@ -99,10 +99,11 @@ HONE_API hone_status hone_top_logprobs(const hone_session *session, size_t k, in
                                        double *logprobs);
 
 /* From any thread: the step or generation under way ends within one layer with HONE_ERR_CANCELLED,
- * as does the next one if none is under way. hone_session_uncancel takes it back. Both are
+ * as does the next one if none is under way. hone_session_uncancel takes it back. All three are
  * async-signal-safe. */
 HONE_API void hone_session_cancel(hone_session *session);
 HONE_API void hone_session_uncancel(hone_session *session);
+HONE_API bool hone_session_is_cancelled(const hone_session *session);
 
 #ifdef __cplusplus
 }

@@ -4,10 +4,10 @@
 #ifndef CLI_BENCH_H
 #define CLI_BENCH_H
 
+#include "base/stats.h"
 #include "cli/engine.h"
 #include "cli/machine.h"
 #include "cli/options.h"
-#include "cli/spread.h"
 
 enum {
     BENCH_MAX_REPEAT = 1000,

@@ -37,6 +37,9 @@ static hone_status check_request(const hone_answer *a) {
         return fail(HONE_ERR_ARGUMENT, "the grammar belongs to another model");
     if (r->embedding && r->prompt_logprobs)
         return fail(HONE_ERR_ARGUMENT, "an embedding and the prompt's log-probabilities are two requests");
+    for (size_t i = 0; i < r->n_forced; i++)
+        if (r->forced[i] < 0 || (size_t)r->forced[i] >= tokenizer_size(a->model->tokenizer))
+            return fail(HONE_ERR_ARGUMENT, "forced token %d is none of this model's", r->forced[i]);
     return draft_check(r, a->session);
 }
 
@@ -146,6 +149,10 @@ static hone_status set_mask(hone_answer *a) {
 
 static hone_status pick(hone_answer *a, const float *logits, int32_t *token) {
     const hone_request *r = a->request;
+    if (a->n_tokens < r->n_forced) {
+        *token = r->forced[a->n_tokens];
+        return HONE_OK;
+    }
     if (r->limit_thinking) {
         TRY(thinking_force(&a->thinking, a->model, r->thinking_budget, token));
         if (*token >= 0) return HONE_OK;
@@ -181,6 +188,7 @@ hone_status answer_emit(hone_answer *a, int32_t token, const float *logits) {
     if (logits && (r->logprobs || r->n_top_logprobs)) {
         size_t n_vocab = a->model->net.h.n_vocab;
         piece.logprob = logits_logprob(logits, n_vocab, token);
+        piece.certainty = logits_certainty(logits, n_vocab);
         piece.n_top = r->n_top_logprobs;
         logits_top(logits, n_vocab, piece.n_top, top_ids, top_logprobs);
     }

@@ -126,6 +126,7 @@ uint64_t hone_session_kv_bytes(const hone_session *s) { return kv_bytes(&s->kv);
 
 void hone_session_cancel(hone_session *s) { atomic_store(&s->cancelled, true); }
 void hone_session_uncancel(hone_session *s) { atomic_store(&s->cancelled, false); }
+bool hone_session_is_cancelled(const hone_session *s) { return atomic_load(&s->cancelled); }
 
 const float *hone_session_logits(const hone_session *s, size_t index) {
     return index < s->n_rows ? s->logits + index * s->model->net.h.n_vocab : NULL;
