@@ -72,15 +72,33 @@ static hone_status refuse_unsupported(const openai_request *r) {
     return HONE_OK;
 }
 
-/* The name of the response format, "text" where none is given. */
-static hone_status read_format(const openai_request *r, const char **type) {
+/* The name of the response format, "text" where none is given, and its schema or NULL. */
+static hone_status read_format(const openai_request *r, const char **type, const json_t **schema) {
     const json_t *format = json_object_get(r->body, "response_format");
     *type = "text";
     if (!format || json_is_null(format)) return HONE_OK;
     if (!json_is_object(format)) return fail(HONE_ERR_ARGUMENT, "response_format is no object");
     TRY(json_get_string(format, "type", type));
     if (!strcmp(*type, "text") || !strcmp(*type, "json_object")) return HONE_OK;
-    return fail(HONE_ERR_UNSUPPORTED, "response_format %s is not supported yet", *type);
+    if (strcmp(*type, "json_schema") != 0)
+        return fail(HONE_ERR_ARGUMENT, "response_format.type is text, json_object or json_schema, "
+                    "not %s", *type);
+    *schema = json_object_get(json_object_get(format, "json_schema"), "schema");
+    if (*schema) return HONE_OK;
+    return fail(HONE_ERR_ARGUMENT, "response_format.json_schema.schema is missing");
+}
+
+/* Held to in full, whether `strict` is set or not. */
+static hone_status open_schema(hone_grammar **grammar, const hone_model *model,
+                               const json_t *schema) {
+    char *text = json_dumps(schema, JSON_ENCODE_ANY | JSON_COMPACT);
+    if (!text) return mem_fail("schema", 0);
+    hone_status status = hone_grammar_open_schema(grammar, model, text, strlen(text), NULL);
+    mem_free(text);
+    if (status == HONE_OK) return HONE_OK;
+    /* It came with the request: whatever is wrong with it is the request's fault. */
+    fail_context(status, "response_format.json_schema.schema");
+    return status == HONE_ERR_MEMORY ? status : HONE_ERR_ARGUMENT;
 }
 
 static hone_status read_streaming(openai_request *r) {
@@ -95,6 +113,7 @@ static hone_status read_streaming(openai_request *r) {
 static hone_status read_fields(openai_request *r) {
     uint64_t choices = 1, max_tokens = 0;
     const char *format;
+    const json_t *schema = NULL;
     TRY(json_get_string(r->body, "model", &r->model));
     TRY(field_whole(r->body, "n", 1, OPENAI_MAX_CHOICES, &choices));
     TRY(field_whole(r->body, "max_tokens", 0, 1 << 24, &max_tokens));
@@ -108,7 +127,7 @@ static hone_status read_fields(openai_request *r) {
     TRY(field_stops(r->body, "stop", &r->stops, &r->request.n_stop));
     r->request.stop = r->stops;
     TRY(read_logprobs(r));
-    TRY(read_format(r, &format));
+    TRY(read_format(r, &format, &schema));
     return refuse_unsupported(r);
 }
 
@@ -228,12 +247,14 @@ static hone_status read_prompt(openai_request *r, const hone_model *model) {
 
 hone_status openai_request_prepare(openai_request *r, hone_model *model) {
     const char *format;
+    const json_t *schema = NULL;
     TRY(r->chat ? render_messages(r, model) : read_prompt(r, model));
     if (r->request.n_prompt_ids == 0) return fail(HONE_ERR_ARGUMENT, "the prompt is empty");
     r->request.prompt_ids = r->prompt_ids;
-    TRY(read_format(r, &format));
+    TRY(read_format(r, &format, &schema));
     if (!strcmp(format, "json_object"))
         TRY(hone_grammar_open(&r->grammar, model, json_grammar, sizeof json_grammar - 1));
+    if (schema) TRY(open_schema(&r->grammar, model, schema));
     r->request.grammar = r->grammar;
     return HONE_OK;
 }
