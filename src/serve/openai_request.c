@@ -210,7 +210,7 @@ static hone_status render_messages(openai_request *r, const hone_model *model) {
     for (size_t i = 0, used = 0; i < n && status == HONE_OK; i++, at += used)
         status = read_message(json_array_get(messages, i), &list[i], parts + at, &used);
     if (status == HONE_OK)
-        status = hone_render_chat(model, list, n, NULL, NULL, &r->prompt_ids,
+        status = hone_render_chat(model, list, n, NULL, NULL, NULL, &r->prompt_ids,
                                   &r->request.n_prompt_ids);
     mem_free(list);
     mem_free(parts);
