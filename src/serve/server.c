@@ -11,8 +11,8 @@
 #include "base/system.h"
 #include "serve/guard.h"
 #include "serve/metrics.h"
-#include "serve/openai.h"
 #include "serve/reply.h"
+#include "serve/route.h"
 
 #define BODIES_AT_ONCE 4 /* of the largest size */
 
@@ -27,63 +27,40 @@ struct server {
 
 /* --- routes --- */
 
-typedef struct call {
-    server *s;
-    exchange *x;
-    const char *client; /* whose turn it is: the key's name, or the address */
-    const char *rest;   /* what follows the route's path */
-} call;
-
-static void route_chat(const call *c) { openai_chat(c->s->models, c->x, c->client); }
-static void route_completions(const call *c) { openai_completions(c->s->models, c->x, c->client); }
-static void route_models(const call *c) { openai_models(c->s->models, c->x, NULL); }
-static void route_model(const call *c) { openai_models(c->s->models, c->x, c->rest); }
-static void route_transcriptions(const call *c) {
-    openai_transcriptions(c->s->models, c->x, false);
-}
-static void route_translations(const call *c) { openai_transcriptions(c->s->models, c->x, true); }
-
 static void route_health(const call *c) { reply_json(c->x, 200, json_pack("{s:s}", "status", "ok")); }
 
 static void route_ready(const call *c) {
-    bool draining = atomic_load(&c->s->draining);
+    bool draining = atomic_load(&c->server->draining);
     reply_json(c->x, draining ? 503 : 200,
                json_pack("{s:s}", "status", draining ? "draining" : "ready"));
 }
 
-static void route_metrics(const call *c) { metrics_reply(c->s->metrics, c->s->models, c->x); }
+static void route_metrics(const call *c) { metrics_reply(c->server->metrics, c->models, c->x); }
 
-typedef struct route {
-    const char *method, *path; /* a path that ends in '/' takes whatever follows */
-    bool open;                 /* also without a key, and while draining */
-    void (*handle)(const call *c);
-} route;
-
-static const route routes[] = {
+static const route own_routes[] = {
     {"GET", "/health", true, route_health},
     {"GET", "/ready", true, route_ready},
     {"GET", "/metrics", false, route_metrics},
-    {"POST", "/v1/chat/completions", false, route_chat},
-    {"POST", "/v1/completions", false, route_completions},
-    {"POST", "/v1/audio/transcriptions", false, route_transcriptions},
-    {"POST", "/v1/audio/translations", false, route_translations},
-    {"GET", "/v1/models", false, route_models},
-    {"GET", "/v1/models/", false, route_model},
 };
 
+static const route_list server_routes = {own_routes, sizeof own_routes / sizeof *own_routes};
+static const route_list *const route_lists[] = {&server_routes, &openai_routes};
+
+static bool fits(const route *r, const char *path) {
+    size_t n = strlen(r->path);
+    return r->path[n - 1] == '/' ? !strncmp(path, r->path, n) && path[n] : !strcmp(path, r->path);
+}
+
 /* The route of that path and method; *path_known where only the method is another. */
-static const route *find_route(const char *method, const char *path, const char **rest,
-                               bool *path_known) {
+static const route *find_route(const char *method, const char *path, bool *path_known) {
     *path_known = false;
-    for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
-        const route *r = &routes[i];
-        size_t n = strlen(r->path);
-        bool tail = r->path[n - 1] == '/';
-        if (tail ? strncmp(path, r->path, n) != 0 || !path[n] : strcmp(path, r->path) != 0) continue;
-        *path_known = true;
-        *rest = path + n;
-        if (!strcmp(method, r->method)) return r;
-    }
+    for (size_t k = 0; k < sizeof route_lists / sizeof *route_lists; k++)
+        for (size_t i = 0; i < route_lists[k]->n; i++) {
+            const route *r = &route_lists[k]->items[i];
+            if (!fits(r, path)) continue;
+            *path_known = true;
+            if (!strcmp(method, r->method)) return r;
+        }
     return NULL;
 }
 
@@ -93,7 +70,6 @@ static const route *find_route(const char *method, const char *path, const char 
 typedef struct finding {
     verdict verdict;
     const route *route; /* NULL: none */
-    const char *rest;
     bool path_known, preflight;
 } finding;
 
@@ -111,7 +87,7 @@ static bool is_encoded(const exchange *x) {
 static bool admit(void *user, exchange *x) {
     server *s = user;
     finding *f = exchange_state(x);
-    f->route = find_route(exchange_method(x), exchange_path(x), &f->rest, &f->path_known);
+    f->route = find_route(exchange_method(x), exchange_path(x), &f->path_known);
     f->preflight = is_preflight(x);
     guard_check(s->guard,
                 &(visit){.host = exchange_header(x, "Host"), .origin = exchange_header(x, "Origin"),
@@ -165,7 +141,8 @@ static void dispatch(server *s, exchange *x) {
         exchange_add_header(x, "Retry-After", "5");
         reply_error(x, 503, "draining", NULL, "the server is going down");
     } else {
-        f->route->handle(&(call){s, x, f->verdict.client, f->rest});
+        f->route->handle(&(call){s, s->models, x, f->verdict.client,
+                                exchange_path(x) + strlen(f->route->path)});
     }
 }
 
