@@ -1,5 +1,5 @@
 /* What `hone bench` says of repeated measurements. */
-#include "cli/spread.c"
+#include "lab/spread.c"
 #include "test.h"
 
 static void the_median_of_an_odd_number_is_the_middle_one(void) {

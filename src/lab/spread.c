@@ -1,6 +1,6 @@
 /* Order statistics of a median: the number of values below the true median is binomial (n, ½), so
  * that [x(k), x(n+1−k)] holds it with probability 1 − 2·P(Bin ≤ k−1). */
-#include "cli/spread.h"
+#include "lab/spread.h"
 
 #include <math.h>
 #include <stdlib.h>

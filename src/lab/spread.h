@@ -1,6 +1,6 @@
 /* What a handful of repeated measurements says: the middle, and how sure it is. */
-#ifndef CLI_SPREAD_H
-#define CLI_SPREAD_H
+#ifndef LAB_SPREAD_H
+#define LAB_SPREAD_H
 
 #include <stddef.h>
 
