@@ -12,9 +12,9 @@
 #ifndef LAB_BENCH_H
 #define LAB_BENCH_H
 
+#include "base/stats.h"
 #include "hone/hone.h"
 #include "lab/machine.h"
-#include "lab/spread.h"
 #include "lab/validity.h"
 
 enum { BENCH_MAX_REPEAT = 1000, BENCH_MAX_PARALLEL = 256, BENCH_MAX_SWEEP = 16 };
