@@ -123,6 +123,7 @@ const int32_t *hone_session_tokens(const hone_session *s, size_t *n_tokens) {
 size_t hone_session_context(const hone_session *s) { return s->n_context; }
 hone_model *hone_session_model(const hone_session *s) { return s->model; }
 uint64_t hone_session_kv_bytes(const hone_session *s) { return kv_bytes(&s->kv); }
+uint64_t hone_session_kv_share(const hone_session *s) { return kv_owned_bytes(&s->kv); }
 
 void hone_session_cancel(hone_session *s) { atomic_store(&s->cancelled, true); }
 void hone_session_uncancel(hone_session *s) { atomic_store(&s->cancelled, false); }

@@ -25,8 +25,8 @@ static hone_status read_schema(chat_settings *s, const json_t *format) {
     TRY(json_get_string(described, "name", &name));
     TRY(json_get_bool(described, "strict", &strict));
     s->schema = field_find(described, "schema");
-    if (!json_is_object(s->schema))
-        return fail(HONE_ERR_ARGUMENT, "response_format: json_schema has no schema");
+    if (!json_is_object(s->schema) && !json_is_boolean(s->schema))
+        return fail(HONE_ERR_ARGUMENT, "response_format.json_schema.schema is missing");
     s->form = CHAT_FORM_SCHEMA;
     return HONE_OK;
 }
