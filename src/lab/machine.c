@@ -8,6 +8,8 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "base/cpu.h"
+#include "base/sha256.h"
 #include "base/system.h"
 
 void machine_processor_name(char *name, size_t n) {
@@ -23,6 +25,29 @@ void machine_processor_name(char *name, size_t n) {
         break;
     }
     if (in) fclose(in);
+}
+
+hone_status machine_describe(machine_description *m) {
+    struct utsname system;
+    char text[512];
+    sha256_hex hex;
+    cpu_choice choice = cpu_choose_threads();
+    unsigned extras = cpu_extras();
+    *m = (machine_description){.n_cores = choice.n_cores, .n_processors = choice.n_online,
+                               .memory_bytes = system_memory_bytes(),
+                               .cache_bytes = system_cache_bytes()};
+    machine_processor_name(m->cpu, sizeof m->cpu);
+    snprintf(m->features, sizeof m->features, "%s%s%s%s", cpu_isa_name(cpu_best_isa()),
+             extras & CPU_HAS_VNNI ? " vnni" : "", extras & CPU_HAS_BF16 ? " bf16" : "",
+             extras & CPU_HAS_DOTPROD ? " dotprod" : "");
+    if (uname(&system) == 0) {
+        snprintf(m->kernel, sizeof m->kernel, "%.40s %.80s", system.sysname, system.release);
+    }
+    snprintf(text, sizeof text, "%s\n%s\n%d\n%llu", m->cpu, m->features, m->n_cores,
+             (unsigned long long)(m->memory_bytes + (1u << 29)) >> 30);
+    TRY(sha256_of_text(&hex, text));
+    memcpy(m->fingerprint, hex.text, sizeof m->fingerprint - 1);
+    return HONE_OK;
 }
 
 /* The number behind `key` at a line's start; 0 where there is none. */
