@@ -40,4 +40,16 @@ typedef struct machine_state {
 
 void machine_look(machine_state *state);
 
+/* The memory of this program. 0 = unknown. */
+typedef struct machine_memory {
+    uint64_t resident;      /* in memory now; of these … */
+    uint64_t resident_file; /* … pages of mapped files: other programs may share them, */
+    uint64_t resident_own;  /* … and its own */
+    uint64_t mapped;        /* address space */
+    uint64_t group;         /* what its control group (cgroup) is charged with, the file cache included, */
+    uint64_t group_peak;    /* … and the most of it since the group began */
+} machine_memory;
+
+void machine_look_at_memory(machine_memory *memory);
+
 #endif

@@ -110,7 +110,7 @@ hone_status results_hash(results *r, const char *path, char hash[65],
 
 /* --- reading --- */
 
-typedef struct result {
+typedef struct stored_result {
     int64_t id;
     result_kind kind;
     bool finished;
@@ -132,13 +132,13 @@ typedef struct result {
     validity validity; /* an unfinished one has VALIDITY_UNFINISHED */
     void **owned;      /* what the strings above point to */
     size_t n_owned;
-} result;
+} stored_result;
 
-hone_status results_get(results *r, int64_t id, result *out);
-void result_release(result *out);
+hone_status results_get(results *r, int64_t id, stored_result *out);
+void result_release(stored_result *out);
 
 /* The metric of that key, or NULL. */
-const result_metric *result_find_metric(const result *r, const char *name, const char *condition);
+const result_metric *result_find_metric(const stored_result *r, const char *name, const char *condition);
 
 typedef enum results_wanted { RESULTS_VALID, RESULTS_ALL, RESULTS_INVALID } results_wanted;
 
@@ -154,7 +154,7 @@ typedef struct results_filter {
 
 /* Newest last. Free with results_list_release. */
 typedef struct results_list {
-    result *results;
+    stored_result *results;
     size_t n;
 } results_list;
 

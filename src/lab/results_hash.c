@@ -1,11 +1,13 @@
 /* What a model's files are, by their contents; remembered, since models are large. */
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/sha256.h"
+#include "lab/model_files.h"
 #include "lab/results_int.h"
 
 typedef bool go_on_function(void *context, uint64_t bytes);
@@ -37,11 +39,12 @@ static hone_status remembered(results *r, const char *path, const struct stat *s
     return status;
 }
 
-static hone_status hash_file(results *r, const char *given, const struct stat *s, sha256_hex *hex,
-                             go_on_function *go_on, void *context) {
+static hone_status hash_file(results *r, const char *given, sha256_hex *hex, go_on_function *go_on,
+                             void *context) {
     char path[PATH_MAX];
+    struct stat now, *s = &now;
     bool found;
-    if (!realpath(given, path)) {
+    if (!realpath(given, path) || stat(path, s) != 0) {
         return fail(HONE_ERR_IO, "%s: %s", given, strerror(errno));
     }
     if (hash_in_name(path, hex)) return HONE_OK;
@@ -53,44 +56,38 @@ static hone_status hash_file(results *r, const char *given, const struct stat *s
                            hex->text);
 }
 
-/* The exclusive or of the hashes of "name hash": files come in no order, and names differ. */
-typedef struct folder_hash {
+/* Of several files, the exclusive or of the hashes of "hash name": they come in no order, and their
+ * names differ. One file is its own hash. */
+typedef struct files_hash {
     results *r;
     go_on_function *go_on;
     void *context;
+    size_t n_files;
+    sha256_hex last;
     uint8_t nibbles[64];
-} folder_hash;
+} files_hash;
 
 static uint8_t nibble(char c) { return (uint8_t)(c <= '9' ? c - '0' : c - 'a' + 10); }
 
-static hone_status add_to_folder(void *context, const char *path, const char *name) {
-    folder_hash *f = context;
-    struct stat s;
-    sha256_hex file, both;
-    char text[sizeof file.text + 256];
-    if (stat(path, &s) != 0 || !S_ISREG(s.st_mode)) return HONE_OK;
-    TRY(hash_file(f->r, path, &s, &file, f->go_on, f->context));
-    snprintf(text, sizeof text, "%s %.255s", file.text, name);
+static hone_status add_file(void *context, const char *path, const char *name) {
+    files_hash *f = context;
+    sha256_hex both;
+    char text[sizeof f->last.text + 256];
+    TRY(hash_file(f->r, path, &f->last, f->go_on, f->context));
+    snprintf(text, sizeof text, "%s %.255s", f->last.text, name);
     TRY(sha256_of_text(&both, text));
     for (size_t i = 0; i < sizeof f->nibbles; i++) f->nibbles[i] ^= nibble(both.text[i]);
+    f->n_files++;
     return HONE_OK;
 }
 
 hone_status results_hash(results *r, const char *path, char hash[65], go_on_function *go_on,
                          void *context) {
-    struct stat s;
-    sha256_hex hex;
-    if (stat(path, &s) != 0) return fail(HONE_ERR_NOT_FOUND, "%s: no such file", path);
-    if (S_ISDIR(s.st_mode)) {
-        folder_hash f = {.r = r, .go_on = go_on, .context = context};
-        TRY(fs_each(path, add_to_folder, &f));
-        for (size_t i = 0; i < sizeof f.nibbles; i++) {
-            hex.text[i] = "0123456789abcdef"[f.nibbles[i]];
-        }
-        hex.text[sizeof f.nibbles] = '\0';
-    } else {
-        TRY(hash_file(r, path, &s, &hex, go_on, context));
+    files_hash f = {.r = r, .go_on = go_on, .context = context};
+    TRY(model_files_each(path, add_file, &f));
+    for (size_t i = 0; i < sizeof f.nibbles && f.n_files != 1; i++) {
+        f.last.text[i] = "0123456789abcdef"[f.nibbles[i]];
     }
-    memcpy(hash, hex.text, sizeof hex.text);
+    memcpy(hash, f.last.text, sizeof f.last.text);
     return HONE_OK;
 }

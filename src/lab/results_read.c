@@ -8,7 +8,7 @@
 
 /* --- what a result owns --- */
 
-static hone_status own(result *out, void *memory, const char *what) {
+static hone_status own(stored_result *out, void *memory, const char *what) {
     void **owned = memory ? mem_realloc(out->owned, out->n_owned + 1, sizeof *owned) : NULL;
     if (!owned) {
         mem_free(memory);
@@ -20,7 +20,7 @@ static hone_status own(result *out, void *memory, const char *what) {
 }
 
 /* A copy of the row's text; "" for NULL. */
-static hone_status keep_text(result *out, sqlite3_stmt *row, int column, const char **text) {
+static hone_status keep_text(stored_result *out, sqlite3_stmt *row, int column, const char **text) {
     const char *found = (const char *)sqlite3_column_text(row, column);
     if (!found) {
         *text = "";
@@ -45,13 +45,13 @@ static double real_or_nan(sqlite3_stmt *row, int column) {
                                                            : sqlite3_column_double(row, column);
 }
 
-void result_release(result *out) {
+void result_release(stored_result *out) {
     for (size_t i = 0; i < out->n_owned; i++) mem_free(out->owned[i]);
     mem_free(out->owned);
     json_decref(out->settings);
     json_decref(out->environment);
     json_decref(out->detail);
-    *out = (result){.id = 0};
+    *out = (stored_result){.id = 0};
 }
 
 /* --- parts --- */
@@ -67,7 +67,7 @@ static hone_status grow(void *list, size_t n, size_t size, const char *what) {
     return HONE_OK;
 }
 
-static hone_status read_subject(result *out, sqlite3_stmt *row) {
+static hone_status read_subject(stored_result *out, sqlite3_stmt *row) {
     TRY(grow(&out->subjects, out->n_subjects, sizeof *out->subjects, "a result's models"));
     result_subject *s = &out->subjects[out->n_subjects];
     *s = (result_subject){.bytes = (uint64_t)sqlite3_column_int64(row, 5)};
@@ -80,7 +80,7 @@ static hone_status read_subject(result *out, sqlite3_stmt *row) {
     return HONE_OK;
 }
 
-static hone_status read_samples(result *out, sqlite3_stmt *row, result_metric *m) {
+static hone_status read_samples(stored_result *out, sqlite3_stmt *row, result_metric *m) {
     json_t *list = NULL;
     TRY(keep_json(row, 9, &list));
     size_t n = json_array_size(list);
@@ -96,7 +96,7 @@ static hone_status read_samples(result *out, sqlite3_stmt *row, result_metric *m
     return HONE_OK;
 }
 
-static hone_status read_metric(result *out, sqlite3_stmt *row) {
+static hone_status read_metric(stored_result *out, sqlite3_stmt *row) {
     TRY(grow(&out->metrics, out->n_metrics, sizeof *out->metrics, "a result's metrics"));
     result_metric *m = &out->metrics[out->n_metrics];
     *m = (result_metric){.value = real_or_nan(row, 3), .low = real_or_nan(row, 4),
@@ -118,7 +118,7 @@ static validity_code find_code(const char *name) {
     return VALIDITY_UNFINISHED;
 }
 
-static hone_status read_reason(result *out, sqlite3_stmt *row) {
+static hone_status read_reason(stored_result *out, sqlite3_stmt *row) {
     const char *code = (const char *)sqlite3_column_text(row, 0);
     const char *words = (const char *)sqlite3_column_text(row, 1);
     if (!code || !words) return mem_fail("a result's reasons", 0);
@@ -126,12 +126,12 @@ static hone_status read_reason(result *out, sqlite3_stmt *row) {
     return HONE_OK;
 }
 
-static hone_status count_items(result *out, sqlite3_stmt *row) {
+static hone_status count_items(stored_result *out, sqlite3_stmt *row) {
     out->n_items = (size_t)sqlite3_column_int64(row, 0);
     return HONE_OK;
 }
 
-static hone_status read_argv(result *out, json_t *command) {
+static hone_status read_argv(stored_result *out, json_t *command) {
     size_t n = json_array_size(command);
     const char **argv = mem_calloc(n + 1, sizeof *argv);
     TRY(own(out, argv, "a command line"));
@@ -169,7 +169,7 @@ static void read_machine(machine_description *m, sqlite3_stmt *row) {
     m->cache_bytes = (uint64_t)sqlite3_column_int64(row, 21);
 }
 
-static hone_status read_columns(result *out, sqlite3_stmt *row) {
+static hone_status read_columns(stored_result *out, sqlite3_stmt *row) {
     const char *kind = (const char *)sqlite3_column_text(row, 1);
     const char *state = (const char *)sqlite3_column_text(row, 2);
     json_t *command = NULL;
@@ -197,8 +197,8 @@ static hone_status read_columns(result *out, sqlite3_stmt *row) {
     return status;
 }
 
-static hone_status read_rows(results *r, result *out, const char *sql,
-                             hone_status (*read)(result *out, sqlite3_stmt *row)) {
+static hone_status read_rows(results *r, stored_result *out, const char *sql,
+                             hone_status (*read)(stored_result *out, sqlite3_stmt *row)) {
     sqlite3_stmt *statement;
     bool there = true;
     TRY(results_prepare(r, &statement, sql, "i", out->id));
@@ -211,7 +211,7 @@ static hone_status read_rows(results *r, result *out, const char *sql,
     return status;
 }
 
-static hone_status read_parts(results *r, result *out) {
+static hone_status read_parts(results *r, stored_result *out) {
     TRY(read_rows(r, out, "SELECT role, name, file, hash, quantisation, bytes FROM subject"
                           " WHERE result = ?1 ORDER BY place", read_subject));
     TRY(read_rows(r, out, "SELECT name, condition, unit, value, low, high, n, better, items_hash,"
@@ -225,8 +225,8 @@ static hone_status read_parts(results *r, result *out) {
     return HONE_OK;
 }
 
-static hone_status read_result(results *r, sqlite3_stmt *row, result *out) {
-    result read = {.id = 0};
+static hone_status read_result(results *r, sqlite3_stmt *row, stored_result *out) {
+    stored_result read = {.id = 0};
     hone_status status = read_columns(&read, row);
     if (status == HONE_OK) status = read_parts(r, &read);
     /* The arrays are the result's own, whatever came of it. */
@@ -241,7 +241,7 @@ static hone_status read_result(results *r, sqlite3_stmt *row, result *out) {
     return status;
 }
 
-hone_status results_get(results *r, int64_t id, result *out) {
+hone_status results_get(results *r, int64_t id, stored_result *out) {
     sqlite3_stmt *statement;
     char sql[sizeof select_result + 32];
     bool there;
@@ -256,7 +256,7 @@ hone_status results_get(results *r, int64_t id, result *out) {
     return status;
 }
 
-const result_metric *result_find_metric(const result *r, const char *name, const char *condition) {
+const result_metric *result_find_metric(const stored_result *r, const char *name, const char *condition) {
     for (size_t i = 0; i < r->n_metrics; i++) {
         const result_metric *m = &r->metrics[i];
         if (!strcmp(m->name, name) && !strcmp(m->condition, condition)) return m;
@@ -289,7 +289,7 @@ static hone_status read_list(results *r, sqlite3_stmt *statement, results_list *
 
 static void reverse(results_list *list) {
     for (size_t i = 0; i < list->n / 2; i++) {
-        result first = list->results[i];
+        stored_result first = list->results[i];
         list->results[i] = list->results[list->n - 1 - i];
         list->results[list->n - 1 - i] = first;
     }
