@@ -131,3 +131,10 @@ uint64_t system_resident_bytes(void) {
 uint64_t system_peak_resident_bytes(void) {
     return fs_read_number_behind("/proc/self/status", "VmHWM", 0) * 1024;
 }
+
+bool system_forget_peak(void) {
+    FILE *file = fopen("/proc/self/clear_refs", "w"); /* proc(5): 5 resets VmHWM */
+    if (!file) return false;
+    bool written = fputs("5", file) >= 0;
+    return fclose(file) == 0 && written;
+}

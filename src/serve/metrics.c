@@ -43,7 +43,7 @@ static void add_model(void *user, const served_model *model, size_t n_users) {
         {"hone_cache_limit_bytes", (double)s.limits.cache_bytes},
         {"hone_slots", (double)s.limits.n_slots},
         {"hone_answers_put_back_total", (double)s.n_put_back},
-        {"hone_answers_given_up_total", (double)s.n_given_up},
+        {"hone_answers_cut_total", (double)s.n_cut},
         {"hone_steps_total", (double)s.n_steps},
         {"hone_step_seconds_total", s.busy_ms / 1000},
         {"hone_prompt_tokens_total", (double)s.n_prompt_tokens},

@@ -110,8 +110,8 @@ def test_answers_end_before_the_kernel_acts(world):
     with Limited(*world, "--adapt") as server:
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             answers = list(pool.map(lambda i: ask(server, i, 500, 300), range(8)))
-        assert set(answers) == {200, 503}, answers
-        assert number(server, "hone_answers_given_up_total") == answers.count(503)
+        assert answers == [200] * 8, answers
+        assert number(server, "hone_answers_cut_total") > 0
         assert ask(server, 9) == 200
 
 
