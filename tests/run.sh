@@ -48,6 +48,7 @@ done
 suite include_order sh tests/house/include_order.sh
 suite public_headers sh tests/house/public_headers.sh "$build"
 suite cli python3 tests/cli/run.py "$build/hone"
+suite fidelity python3 tests/fidelity.py "$build/hone" "$build/tests/model_logits"
 suite pull python3 tests/pull/run.py "$build/hone"
 suite serve python3 tests/serve/run.py "$build/hone"
 suite serve_pressure python3 tests/serve/pressure.py "$build/hone" "$build/tests/make_gguf"
