@@ -46,6 +46,8 @@ int cmd_calibrate(int argc, char **argv);
 int cmd_fidelity(int argc, char **argv);
 int cmd_merge(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
+int cmd_eval(int argc, char **argv);
+int cmd_tasks(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 
 /* "hone: <sentence>" on stderr. The sentence says what was wrong and, where it helps, what to do;

@@ -283,9 +283,11 @@ static void restore_signals(void) {
 }
 
 static _Noreturn void become_program(const sandbox_plan *plan) {
-    static char *const environment[] = {
-        "PATH=/usr/local/bin:/usr/bin:/bin", "HOME=" SANDBOX_WORK, "TMPDIR=" SANDBOX_WORK,
-        "LANG=C.UTF-8", "PYTHONDONTWRITEBYTECODE=1", "PYTHONHASHSEED=0", NULL};
+    char libraries[4200] = "LD_LIBRARY_PATH="; /* $ORIGIN needs /proc, which is not there */
+    char *const environment[] = {
+        "PATH=/usr/bin:/bin:/usr/local/bin", "HOME=" SANDBOX_WORK, "TMPDIR=" SANDBOX_WORK,
+        "LANG=C.UTF-8", "PYTHONDONTWRITEBYTECODE=1", "PYTHONHASHSEED=0",
+        plan->job->tools ? libraries : NULL, NULL};
     char *arguments[SANDBOX_MAX_ARGUMENTS + 1];
     int n = 0;
     while (n < SANDBOX_MAX_ARGUMENTS && plan->job->argv[n]) {
@@ -293,6 +295,8 @@ static _Noreturn void become_program(const sandbox_plan *plan) {
         n++;
     }
     arguments[n] = NULL;
+    if (plan->job->tools)
+        snprintf(libraries, sizeof libraries, "LD_LIBRARY_PATH=%s/lib", plan->job->tools);
     take_files(plan);
     set_limits(plan);
     install_filter(plan);
