@@ -31,6 +31,8 @@ const cli_command cli_commands[] = {
     {"fidelity", "what a model lost against its original", cmd_fidelity},
     {"merge", "add adapters to a model's weights, as one GGUF file", cmd_merge},
     {"bench", "measure a model's speed on this machine", cmd_bench},
+    {"eval", "how well a model does tasks, with intervals", cmd_eval},
+    {"tasks", "the tasks that eval knows", cmd_tasks},
     {"version", "version; with --verbose, processor features and libraries", cmd_version},
     {"help", "this page, or the page of a command", cmd_help},
     {NULL, NULL, NULL},
