@@ -7,7 +7,6 @@
 #include <strings.h>
 
 #include "base/cpu.h"
-#include "base/mem.h"
 #include "base/status.h"
 #include "base/system.h"
 #include "cli/cli.h"
@@ -80,27 +79,16 @@ int engine_fail_model(hone_status status, const char *name) {
     return CLI_FAILED;
 }
 
-static hone_status open_model(hone_model **model, const char *name,
-                              const hone_model_options *options) {
-    char *path;
-    TRY(store_resolve(name, &path));
-    hone_status status = hone_model_open(model, path, options);
-    /* A file of the store goes by its model's name, not by its hash alone. */
-    if (status != HONE_OK && strcmp(path, name) != 0) fail_context(status, "%s", name);
-    mem_free(path);
-    return status;
-}
-
 hone_status engine_look_at_model(hone_model **model, const char *name, int n_threads) {
     const hone_model_options options = {.n_threads = n_threads, .describe_only = true};
-    return open_model(model, name, &options);
+    return store_open_model(model, name, &options);
 }
 
 int engine_open_model(hone_model **model, const char *name, int64_t threads) {
     hone_model_options options = {0};
     int code = engine_choose_threads(threads, &options.n_threads);
     if (code != CLI_OK) return code;
-    hone_status status = open_model(model, name, &options);
+    hone_status status = store_open_model(model, name, &options);
     return status == HONE_OK ? CLI_OK : engine_fail_model(status, name);
 }
 
