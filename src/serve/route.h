@@ -11,7 +11,7 @@ typedef struct call {
     struct server *server;
     models *models;
     exchange *x;
-    const char *client; /* whose turn it is: its address */
+    const char *client; /* whose turn it is: the key's name, or the address */
     const char *rest;   /* what follows the route's path */
 } call;
 

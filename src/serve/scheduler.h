@@ -14,12 +14,21 @@ typedef struct scheduler scheduler;
 
 enum { SCHEDULER_MAX_SLOTS = 256 };
 
+/* What the server knows of its clients; called from any thread. All NULL: they are alike. */
+typedef struct client_policy {
+    int (*priority)(void *user, const char *client); /* of two that wait, the higher goes first */
+    void (*charge)(void *user, const char *client, size_t n_tokens); /* prompt and answer */
+    void *user;
+} client_policy;
+
 typedef struct scheduler_options {
     size_t n_slots;       /* answers at once, at most SCHEDULER_MAX_SLOTS */
     size_t max_queue;     /* tickets that wait for a slot */
-    size_t prompt_tokens; /* of a step in which others decode: bounds how long they stall */
-    uint64_t cache_bytes; /* of keys and values of finished answers */
+    int stall_ms;         /* running answers get their next token within so long (serve/pace.h) */
+    int wait_ms, time_ms; /* most that a ticket waits for a slot, and lives; 0 = no limit */
+    uint64_t cache_bytes; /* of keys and values, of running and finished answers together */
     hone_session_options session;
+    client_policy policy;
 } scheduler_options;
 
 hone_status scheduler_open(scheduler **out, hone_model *model, const scheduler_options *options);

@@ -540,7 +540,7 @@ static void spelled_control_tokens_stay_text(void) {
     char *rendered;
     int32_t *ids;
     size_t n, n_control[MADE_BYTES] = {0};
-    CHECK_OK(hone_render_chat(model, &message, 1, NULL, &rendered, &ids, &n));
+    CHECK_OK(hone_render_chat(model, &message, 1, NULL, NULL, &rendered, &ids, &n));
     for (size_t i = 0; i < n; i++)
         if (ids[i] < MADE_BYTES) n_control[ids[i]]++;
     CHECK(n_control[MADE_TURN] == 2 && n_control[MADE_TURN_END] == 1 && n_control[MADE_END] == 0);
