@@ -11,6 +11,8 @@
 #include "base/mem.h"
 #include "base/status.h"
 
+enum { SHORT_ANSWER_BYTES = 48 };
+
 /* A stretch of text. */
 typedef struct span {
     const char *at;
@@ -323,6 +325,8 @@ static hone_status read_loose(span s, hone_answer_form form, char **answer) {
     if (!letter && form == HONE_ANSWER_CHOICE) letter = choice_first(s);
     if (letter) return answer_canonical(&letter, 1, HONE_ANSWER_CHOICE, answer);
     if (form == HONE_ANSWER_CHOICE || !last_number(s, &x, &where)) {
+        bool is_short = form == HONE_ANSWER_AUTO && s.n <= SHORT_ANSWER_BYTES;
+        if (is_short) return answer_canonical(s.at, s.n, HONE_ANSWER_TEXT, answer);
         *answer = NULL;
         return HONE_OK;
     }

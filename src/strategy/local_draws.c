@@ -20,6 +20,7 @@ typedef struct batch {
     hone_answer **running; /* [n_running] */
     size_t *index;         /* of each running one */
     size_t n, n_running;
+    size_t n_shared; /* tokens of the common beginning that were computed */
     draws_done *done;
     void *user;
 } batch;
@@ -27,7 +28,7 @@ typedef struct batch {
 static hone_status render(const hone_model *m, const hone_request *r, fork_draw *d) {
     d->request = *r;
     if (r->n_messages)
-        TRY(hone_render_chat(m, r->messages, r->n_messages, r->tools_json, NULL, &d->ids, &d->n_ids));
+        TRY(hone_render_chat(m, r->messages, r->n_messages, r->tools_json, r->variables_json, NULL, &d->ids, &d->n_ids));
     else
         TRY(hone_tokenize(m, r->prompt, r->prompt_bytes, true, &d->ids, &d->n_ids));
     d->request.messages = NULL;
@@ -38,8 +39,10 @@ static hone_status render(const hone_model *m, const hone_request *r, fork_draw 
     return HONE_OK;
 }
 
+/* The common beginning was computed for all of them; the first one answers for it. */
 static void end_draw(batch *b, size_t i, hone_status status, hone_result *result) {
     fork_draw *d = &b->draws[i];
+    if (i == 0 && status == HONE_OK) result->n_cached_tokens -= b->n_shared;
     hone_answer_close(d->answer);
     hone_session_close(d->fork);
     hone_free(d->ids);
@@ -89,8 +92,11 @@ static hone_status open_draws(batch *b, const hone_request *requests) {
     const hone_model *m = hone_session_model(b->session);
     for (size_t i = 0; i < b->n; i++) TRY(render(m, &requests[i], &b->draws[i]));
     size_t common = common_tokens(b);
-    if (b->n > 1 && common)
-        TRY(hone_prefill(b->session, b->draws[0].ids, common, NULL, NULL, NULL));
+    if (b->n > 1 && common) {
+        size_t n_reused;
+        TRY(hone_prefill(b->session, b->draws[0].ids, common, &n_reused, NULL, NULL));
+        b->n_shared = common - n_reused;
+    }
     for (size_t i = 0; i < b->n; i++) TRY(open_draw(b, i));
     return HONE_OK;
 }

@@ -36,6 +36,8 @@ static void the_answer_is_found_in_the_text(void) {
     check_read("Answer: Paris.", HONE_ANSWER_AUTO, "paris");
     check_read("  The  Sun\nrises. ", HONE_ANSWER_TEXT, "the sun rises");
     check_read("x\n```python\nprint(1)\n```\nand\n```\nprint(2)\n```", HONE_ANSWER_CODE, "print(2)");
+    check_read("Paris.", HONE_ANSWER_AUTO, "paris");
+    check_read("It is a town of which nobody knows where it might be.", HONE_ANSWER_AUTO, NULL);
     check_read("", HONE_ANSWER_AUTO, NULL);
 }
 
@@ -469,11 +471,12 @@ static void draws_together_are_the_draws_alone(void) {
         CHECK_OK(hone_session_open(&session, m, &(hone_session_options){.exact = true}));
         CHECK_OK(hone_generate(session, &q, &alone));
         CHECK_MSG(r.draws[i].text && !strcmp(alone.text, r.draws[i].text), "draw %zu", i);
-        CHECK(r.draws[i].n_cached_tokens == r.draws[i].n_prompt_tokens);
+        CHECK(r.draws[i].n_cached_tokens == (i ? r.draws[i].n_prompt_tokens : 0));
         hone_result_release(&alone);
         hone_session_close(session);
     }
     CHECK(strcmp(r.draws[0].text, r.draws[1].text)); /* and they differ */
+    CHECK(r.n_prefill_tokens == r.draws[0].n_prompt_tokens);
     hone_strategy_result_release(&r);
     hone_model_close(m);
 }
