@@ -12,7 +12,7 @@
 #include "base/arena.h"
 #include "base/status.h"
 
-enum { AUTOMATON_MAX_STATES = 1 << 14, AUTOMATON_MAX_ARCS = 1 << 18 };
+enum { AUTOMATON_MAX_STATES = 1 << 15, AUTOMATON_MAX_ARCS = 1 << 18 };
 #define AUTOMATON_LAST_CHARACTER 0x10FFFFu
 
 typedef struct automaton_arc {

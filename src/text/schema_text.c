@@ -342,29 +342,45 @@ hone_status append_string(schema_compiler *c, uint32_t list, const branch *b) {
 
 /* --- numbers --- */
 
+/* child? behind what there is. */
+static hone_status append_optional(schema_compiler *c, uint32_t list, uint32_t child) {
+    uint32_t optional;
+    TRY(grammar_tree_add(&c->tree, &optional, (grammar_node){.kind = NODE_REPEAT, .first = child,
+                                                             .max = 1}));
+    grammar_tree_append(&c->tree, list, optional);
+    return HONE_OK;
+}
+
+/* Behind a number: [eE] [-+]? and up to three digits, not beginning with 0. */
+static hone_status append_exponent(schema_compiler *c, uint32_t list) {
+    static const code_range e[] = {{'E', 'E'}, {'e', 'e'}}, signs[] = {{'+', '+'}, {'-', '-'}};
+    static const code_range first[] = {{'1', '9'}}, digits[] = {{'0', '9'}};
+    uint32_t sign, digit, more, choice, way;
+    TRY(append_class(c, list, e, 2));
+    TRY(grammar_tree_add_class(&c->tree, &sign, signs, 2));
+    TRY(append_optional(c, list, sign));
+    TRY(append_list(c, list, NODE_CHOICE, &choice));
+    TRY(append_text(c, choice, "0"));
+    TRY(append_list(c, choice, NODE_SEQUENCE, &way));
+    TRY(append_class(c, way, first, 1));
+    TRY(grammar_tree_add_class(&c->tree, &digit, digits, 1));
+    TRY(grammar_tree_add(&c->tree, &more, (grammar_node){.kind = NODE_REPEAT, .first = digit,
+                                                         .max = 2}));
+    grammar_tree_append(&c->tree, way, more);
+    return HONE_OK;
+}
+
 /* Any number: 16 digits, 16 behind the point, three of an exponent. */
 static hone_status number_rule(schema_compiler *c) {
-    uint32_t tail, exponent, sign, digit, digits, optional, body;
-    static const code_range e[] = {{'E', 'E'}, {'e', 'e'}}, signs[] = {{'+', '+'}, {'-', '-'}};
-    static const code_range all[] = {{'0', '9'}};
+    uint32_t exponent, body;
     const automaton *decimals;
     TRY(rule_new(c, "number", &c->number_rule));
     TRY(rule_list(c, &body, NODE_SEQUENCE));
     TRY(number_syntax(c, &decimals, 16, false, false));
     TRY(append_automaton(c, body, decimals, false));
     TRY(rule_list(c, &exponent, NODE_SEQUENCE));
-    TRY(append_class(c, exponent, e, 2));
-    TRY(grammar_tree_add_class(&c->tree, &sign, signs, 2));
-    TRY(grammar_tree_add(&c->tree, &optional, (grammar_node){.kind = NODE_REPEAT, .first = sign,
-                                                             .max = 1}));
-    grammar_tree_append(&c->tree, exponent, optional);
-    TRY(grammar_tree_add_class(&c->tree, &digit, all, 1));
-    TRY(grammar_tree_add(&c->tree, &digits, (grammar_node){.kind = NODE_REPEAT, .first = digit,
-                                                           .min = 1, .max = 3}));
-    grammar_tree_append(&c->tree, exponent, digits);
-    TRY(grammar_tree_add(&c->tree, &tail, (grammar_node){.kind = NODE_REPEAT, .first = exponent,
-                                                         .max = 1}));
-    grammar_tree_append(&c->tree, body, tail);
+    TRY(append_exponent(c, exponent));
+    TRY(append_optional(c, body, exponent));
     return rule_set(c, c->number_rule, body);
 }
 
