@@ -26,6 +26,6 @@ typedef struct route_list {
     size_t n;
 } route_list;
 
-extern const route_list openai_routes;
+extern const route_list openai_routes, inspect_routes, openapi_routes;
 
 #endif
