@@ -111,7 +111,7 @@ static int run(const serve_settings *settings, const serve_texts *t, char **name
         .key = t->key.data, .max_connections = MAX_CONNECTIONS,
         .log = settings->quiet ? NULL : print_log};
     options.models = (models_options){
-        .memory_bytes = settings->memory_bytes,
+        .memory_bytes = settings->memory_bytes, .keep_ms = 300000, .wait_ms = 30000,
         .scheduler = {.n_slots = (size_t)settings->slots, .max_queue = (size_t)settings->queue,
                       .prompt_tokens = 128, .cache_bytes = settings->cache_bytes,
                       .session = {.kv = settings->kv < 0 ? HONE_KV_F16

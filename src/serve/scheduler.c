@@ -158,6 +158,14 @@ static void keep_session(scheduler *s, hone_session *session) {
     while (s->n_cached && cache_bytes(s) > s->options.cache_bytes) drop_cached(s, oldest(s));
 }
 
+static hone_status open_session(const scheduler *s, hone_session **out) {
+    const scheduler_options *o = &s->options;
+    TRY(hone_session_open(out, s->model, &o->session));
+    hone_status status = hone_session_set_adapters(*out, o->adapters, NULL, o->n_adapters);
+    if (status != HONE_OK) hone_session_close(*out);
+    return status;
+}
+
 /* The session to begin with: the cached one that shares most if all of it is shared, else a fork of
  * whichever shares most, else a new one. False: wait, somebody computes more of it just now. */
 static bool find_session(scheduler *s, const hone_request *r, hone_session **out,
@@ -185,8 +193,7 @@ static bool find_session(scheduler *s, const hone_request *r, hone_session **out
             return true;
         }
     }
-    *status = best ? hone_session_fork(out, best)
-                   : hone_session_open(out, s->model, &s->options.session);
+    *status = best ? hone_session_fork(out, best) : open_session(s, out);
     return true;
 }
 

@@ -20,6 +20,8 @@ typedef struct scheduler_options {
     size_t prompt_tokens; /* of a step in which others decode: bounds how long they stall */
     uint64_t cache_bytes; /* of keys and values of finished answers */
     hone_session_options session;
+    hone_adapter *const *adapters; /* of every session; they stay open as long as the scheduler */
+    size_t n_adapters;
 } scheduler_options;
 
 hone_status scheduler_open(scheduler **out, hone_model *model, const scheduler_options *options);

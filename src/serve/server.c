@@ -171,9 +171,8 @@ static void sleep_ms(int milliseconds) {
     nanosleep(&(struct timespec){milliseconds / 1000, (long)(milliseconds % 1000) * 1000000}, NULL);
 }
 
-static void count_users(void *user, const served_model *model, size_t n_users) {
-    (void)model;
-    *(size_t *)user += n_users;
+static void count_users(void *user, const open_model *model) {
+    *(size_t *)user += model->n_users;
 }
 
 void server_drain(server *s, int milliseconds) {

@@ -55,10 +55,18 @@ typedef struct store_listing {
 hone_status store_list(const store *s, bool foreign, store_listing *listing);
 void store_listing_release(store_listing *listing);
 
+/* The full name of what was typed: of the catalogue's alias, of a source on a hub or in a registry,
+ * or of a name without its tag. Looks at nothing on disk. HONE_ERR_ARGUMENT where it is no name. */
+hone_status store_full_name(const store *s, model_name *name, const char *text);
+
 /* The model of that name (or of the catalogue's alias for it), whole; from the store, or where
  * another program keeps it. HONE_ERR_NOT_FOUND says how to get it, HONE_ERR_FORMAT what is wrong
  * with it. Release the entry's manifest. */
 hone_status store_find(const store *s, const char *name, store_entry *entry);
+
+/* Where a file of a manifest lies; and a small one read, appended to `out`, whose maximum bounds it. */
+hone_status store_file_path(const store *s, const manifest_file *file, fs_path *path);
+hone_status store_read_file(const store *s, const manifest_file *file, buf *out);
 
 /* Turns what a person typed for MODEL into a path: a path (it begins with '/' or '.', or ends in
  * .gguf), a name in the user's store, or a file or folder in the current one; names come first. The
