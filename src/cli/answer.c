@@ -120,14 +120,19 @@ static void on_prefill(void *user, size_t done, size_t total) {
     if (total >= 256) cli_progress("reading: %zu of %zu tokens", done, total);
 }
 
-static hone_status open_grammar(hone_grammar **grammar, const char *path, const hone_model *model) {
+static hone_status open_grammar(hone_grammar **grammar, const answer_settings *s,
+                                const hone_model *model) {
     *grammar = NULL;
+    if (s->grammar && s->json_schema)
+        return fail(HONE_ERR_ARGUMENT, "--grammar and --json-schema exclude each other");
+    const char *path = s->grammar ? s->grammar : s->json_schema;
     if (!path) return HONE_OK;
     buf text;
     buf_init(&text, MAX_GRAMMAR_BYTES);
     hone_status status = fs_read_file(&text, path);
     if (status == HONE_OK) {
-        status = hone_grammar_open(grammar, model, text.data, text.len);
+        status = s->grammar ? hone_grammar_open(grammar, model, text.data, text.len)
+                            : hone_grammar_open_schema(grammar, model, text.data, text.len, NULL);
         if (status != HONE_OK) fail_context(status, "%s", path);
     }
     buf_release(&text);
@@ -143,7 +148,7 @@ hone_status answer_generate(answer *a, const engine *e, const answer_settings *s
                     .keep_tokens = settings->logprobs != CLI_UNSET,
                     .to_terminal = cli_is_terminal(stdout)};
     hone_grammar *grammar;
-    TRY(open_grammar(&grammar, settings->grammar, e->model));
+    TRY(open_grammar(&grammar, settings, e->model));
     const hone_request request = {
         .messages = messages,
         .n_messages = n_messages,

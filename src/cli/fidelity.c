@@ -38,7 +38,7 @@ static json_t *to_json(const fidelity *f, const char *reference, const char *can
         "low", f->kl.low, "high", f->kl.high, "p50", f->kl_p50, "p95", f->kl_p95, "p99", f->kl_p99,
         "max", f->kl_max, "top1", estimate_json(&f->top1), "right_token_change",
         estimate_json(&f->right), "interval", "kind", "paired block bootstrap, 95 %; top1: Wilson",
-        "block", FIDELITY_BLOCK, "draws", FIDELITY_DRAWS, "seed", FIDELITY_SEED, "form",
+        "block", FIDELITY_BLOCK, "draws", STATS_DRAWS, "seed", FIDELITY_SEED, "form",
         "windows without overlap, second half scored");
 }
 
@@ -70,7 +70,7 @@ static int print_page(const fidelity *f, const char *reference, const char *cand
                   100 * f->right.low, 100 * f->right.high);
     cli_table_add(&t, "intervals");
     cli_table_add(&t, "95 %%; paired bootstrap of blocks of %d tokens, %d draws, seed %d; same "
-                  "first token: Wilson", FIDELITY_BLOCK, FIDELITY_DRAWS, FIDELITY_SEED);
+                  "first token: Wilson", FIDELITY_BLOCK, STATS_DRAWS, FIDELITY_SEED);
     return cli_table_print(&t);
 }
 

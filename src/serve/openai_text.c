@@ -1,4 +1,4 @@
-/* /v1/chat/completions and /v1/completions: one ticket for each choice, whole or as a stream of
+/* /v1/chat/completions and /v1/completions: a request for each choice, whole or as a stream of
  * server-sent events. */
 #include <math.h>
 #include <string.h>
@@ -6,18 +6,15 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
-#include "base/system.h"
+#include "serve/job.h"
 #include "serve/openai.h"
 #include "serve/openai_request.h"
 #include "serve/reply.h"
+#include "serve/stream.h"
 
-/* How often a waiting thread looks whether its client is still there. */
-#define LOOK_MS 50
 #define MAX_ANSWER_BYTES ((size_t)256 << 20)
 
 typedef struct choice {
-    hone_request request;
-    ticket *ticket;
     buf text;
     json_t *logprobs;
     size_t text_offset; /* of /v1/completions' logprobs */
@@ -30,23 +27,21 @@ typedef struct answer {
     exchange *x;
     openai_request r;
     served_model served;
+    hone_request requests[OPENAI_MAX_CHOICES];
     choice choices[OPENAI_MAX_CHOICES];
-    size_t n_done, next; /* `next`: the choice to look at first */
+    job *job;
     char id[64];
     time_t created;
-    buf out;         /* of a stream: events not yet written, from `written` on */
-    size_t written;
-    bool begun, closed;
+    bool begun; /* a stream */
 } answer;
 
 static void answer_close(void *state) {
     answer *a = state;
+    job_close(a->job);
     for (size_t i = 0; i < a->r.n_choices; i++) {
-        ticket_close(a->choices[i].ticket);
         buf_release(&a->choices[i].text);
         json_decref(a->choices[i].logprobs);
     }
-    buf_release(&a->out);
     openai_request_release(&a->r);
     if (a->served.name) models_return(a->m, &a->served);
     mem_free(a);
@@ -173,63 +168,20 @@ static void reply_whole(answer *a) {
     reply_json(a->x, 200, root);
 }
 
-/* --- waiting --- */
-
-/* The next event of any choice; NOTHING after a while without one. */
-static ticket_event next_event(answer *a, choice **from) {
-    size_t open = a->r.n_choices - a->n_done;
-    for (size_t k = 0; k < a->r.n_choices; k++) {
-        choice *c = &a->choices[(a->next + k) % a->r.n_choices];
-        if (c->result) continue;
-        ticket_event e = ticket_wait(c->ticket, LOOK_MS / (int)open);
-        if (e.kind == TICKET_NOTHING) continue;
-        a->next = (size_t)(c - a->choices);
-        *from = c;
-        return e;
-    }
-    return (ticket_event){.kind = TICKET_NOTHING};
-}
-
-static hone_status take_event(answer *a, choice *c, const ticket_event *e) {
-    switch (e->kind) {
-    case TICKET_PIECE:
-        add_logprob(a, c, &e->piece);
-        return buf_add(&c->text, e->piece.text, e->piece.n_bytes);
-    case TICKET_DONE:
+static hone_status take_event(void *user, const job_event *e) {
+    answer *a = user;
+    choice *c = &a->choices[e->index];
+    if (e->kind == JOB_DONE) {
         c->result = e->result;
-        a->n_done++;
         return HONE_OK;
-    case TICKET_FAILED: return fail(e->status, "%s", e->message);
-    case TICKET_NOTHING: break;
     }
-    return HONE_OK;
-}
-
-/* HONE_ERR_CANCELLED when the client hung up. */
-static hone_status wait_for_all(answer *a) {
-    while (a->n_done < a->r.n_choices) {
-        choice *c = NULL;
-        ticket_event e = next_event(a, &c);
-        if (c) TRY(take_event(a, c, &e));
-        else if (exchange_is_gone(a->x)) return HONE_ERR_CANCELLED;
-    }
-    return HONE_OK;
+    add_logprob(a, c, &e->piece);
+    return buf_add(&c->text, e->piece.text, e->piece.n_bytes);
 }
 
 /* --- streams --- */
 
-static hone_status add_event(answer *a, json_t *value) {
-    char *text = value ? json_dumps(value, JSON_COMPACT) : NULL;
-    json_decref(value);
-    if (!text) return mem_fail("event", 1);
-    hone_status status = buf_add_text(&a->out, "data: ");
-    if (status == HONE_OK) status = buf_add_text(&a->out, text);
-    if (status == HONE_OK) status = buf_add_text(&a->out, "\n\n");
-    mem_free(text);
-    return status;
-}
-
-static hone_status add_chunk(answer *a, size_t i, json_t *delta, const char *text, size_t n,
+static hone_status add_chunk(answer *a, buf *out, size_t i, json_t *delta, const char *text, size_t n,
                              json_t *logprobs, const char *finish) {
     json_t *one;
     if (a->r.chat)
@@ -241,74 +193,53 @@ static hone_status add_chunk(answer *a, size_t i, json_t *delta, const char *tex
     json_t *root = envelope(a, a->r.chat ? "chat.completion.chunk" : "text_completion",
                             json_pack("[o]", one));
     if (a->r.include_usage) json_object_set_new(root, "usage", json_null());
-    return add_event(a, root);
+    return stream_add_sse(out, NULL, root);
 }
 
-static hone_status begin_stream(answer *a) {
+static hone_status begin_stream(answer *a, buf *out) {
     a->begun = true;
     for (size_t i = 0; a->r.chat && i < a->r.n_choices; i++)
-        TRY(add_chunk(a, i, json_pack("{s:s, s:s}", "role", "assistant", "content", ""), "", 0,
+        TRY(add_chunk(a, out, i, json_pack("{s:s, s:s}", "role", "assistant", "content", ""), "", 0,
                       json_null(), NULL));
     return HONE_OK;
 }
 
-static hone_status stream_event(answer *a, choice *c, const ticket_event *e) {
-    size_t i = (size_t)(c - a->choices);
-    if (e->kind == TICKET_PIECE) {
+static hone_status stream_event(answer *a, buf *out, const job_event *e) {
+    choice *c = &a->choices[e->index];
+    if (e->kind == JOB_PIECE) {
         const hone_piece *p = &e->piece;
         if (p->n_bytes == 0 && !(a->r.logprobs && p->token >= 0)) return HONE_OK;
         json_decref(c->logprobs);
         c->logprobs = empty_logprobs(a);
         add_logprob(a, c, p);
-        return add_chunk(a, i, a->r.chat ? json_pack("{s:s%}", "content", p->text, p->n_bytes) : NULL,
+        return add_chunk(a, out, e->index,
+                         a->r.chat ? json_pack("{s:s%}", "content", p->text, p->n_bytes) : NULL,
                          p->text, p->n_bytes, json_incref(c->logprobs), NULL);
     }
-    TRY(take_event(a, c, e));
-    return add_chunk(a, i, a->r.chat ? json_object() : NULL, "", 0, json_null(),
+    TRY(take_event(a, e));
+    return add_chunk(a, out, e->index, a->r.chat ? json_object() : NULL, "", 0, json_null(),
                      finish_reason(c->result));
 }
 
-static hone_status end_stream(answer *a) {
-    a->closed = true;
-    json_t *root = envelope(a, a->r.chat ? "chat.completion.chunk" : "text_completion",
-                            json_array());
+static hone_status end_stream(answer *a, buf *out) {
     if (a->r.include_usage) {
+        json_t *root = envelope(a, a->r.chat ? "chat.completion.chunk" : "text_completion",
+                                json_array());
         json_object_set_new(root, "usage", usage(a));
         json_object_set_new(root, "timings", timings(a));
-        TRY(add_event(a, root));
-    } else {
-        json_decref(root);
+        TRY(stream_add_sse(out, NULL, root));
     }
-    return buf_add_text(&a->out, "data: [DONE]\n\n");
+    return buf_add_text(out, "data: [DONE]\n\n");
 }
 
-/* Something more to write, the end, or nothing yet. */
-static hone_status go_on(answer *a) {
-    if (!a->begun) return begin_stream(a);
-    if (a->n_done == a->r.n_choices) return end_stream(a);
-    choice *c = NULL;
-    ticket_event e = next_event(a, &c);
-    if (c) return stream_event(a, c, &e);
-    return exchange_is_gone(a->x) ? HONE_ERR_CANCELLED : HONE_OK;
-}
-
-static ssize_t next_bytes(void *state, char *out, size_t room) {
+static hone_status make_events(void *state, buf *out, bool *ended) {
     answer *a = state;
-    while (a->written == a->out.len) {
-        a->written = a->out.len = 0;
-        if (a->closed) return -1;
-        hone_status status = go_on(a);
-        if (status == HONE_ERR_CANCELLED) return -1;
-        if (status == HONE_OK) continue;
-        a->closed = true;
-        const char *words = hone_error_message();
-        if (add_event(a, reply_error_object(reply_status_of(status), NULL, NULL, words)) != HONE_OK)
-            return -1;
-    }
-    size_t n = a->out.len - a->written < room ? a->out.len - a->written : room;
-    memcpy(out, a->out.data + a->written, n);
-    a->written += n;
-    return (ssize_t)n;
+    job_event e;
+    if (!a->begun) return begin_stream(a, out);
+    TRY(job_next(a->job, &e));
+    if (e.kind != JOB_NOTHING) TRY(stream_event(a, out, &e));
+    *ended = job_is_done(a->job);
+    return *ended ? end_stream(a, out) : HONE_OK;
 }
 
 /* --- the endpoints --- */
@@ -320,49 +251,44 @@ static hone_status submit(answer *a, const char *client) {
     TRY(openai_request_prepare(&a->r, a->served.model));
     for (size_t i = 0; i < a->r.n_choices; i++) {
         choice *c = &a->choices[i];
-        c->request = a->r.request;
-        c->request.sequence = (uint32_t)i;
+        a->requests[i] = a->r.request;
+        a->requests[i].sequence = (uint32_t)i;
         c->logprobs = empty_logprobs(a);
         buf_init(&c->text, MAX_ANSWER_BYTES);
-        TRY(scheduler_submit(a->served.scheduler, &c->request, client, &c->ticket));
     }
-    return HONE_OK;
+    return job_open(&a->job, a->served.scheduler, a->x, client, a->requests, a->r.n_choices);
 }
 
 static void respond(answer *a, const char *client) {
     hone_status status = submit(a, client);
     if (status == HONE_OK && a->r.stream) {
-        exchange_add_header(a->x, "Cache-Control", "no-cache");
-        exchange_stream(a->x, 200, "text/event-stream", next_bytes, answer_close, a);
+        static const stream_maker maker = {make_events, openai_tell_failure, answer_close};
+        reply_stream(a->x, "text/event-stream", &maker, a);
         return;
     }
-    if (status == HONE_OK) status = wait_for_all(a);
+    if (status == HONE_OK) status = job_wait(a->job, take_event, a);
     if (status == HONE_OK) reply_whole(a);
     else if (status == HONE_ERR_CANCELLED) reply_error(a->x, 499, "cancelled", NULL, "cancelled");
     else reply_failure(a->x, status);
     answer_close(a);
 }
 
-static void serve_text(models *m, exchange *x, const char *client, bool chat) {
+static void serve_text(const call *c, bool chat) {
     size_t n;
-    const char *body = exchange_body(x, &n);
+    const char *body = exchange_body(c->x, &n);
     answer *a = mem_calloc(1, sizeof *a);
     hone_status status = a ? openai_request_read(&a->r, chat, body, n) : mem_fail("request", n);
     if (status != HONE_OK) {
         mem_free(a);
-        reply_failure(x, status);
+        reply_failure(c->x, status);
         return;
     }
-    a->m = m;
-    a->x = x;
+    a->m = c->models;
+    a->x = c->x;
     a->created = time(NULL);
-    buf_init(&a->out, MAX_ANSWER_BYTES);
-    snprintf(a->id, sizeof a->id, "%s-%s", chat ? "chatcmpl" : "cmpl", exchange_id(x) + 4);
-    respond(a, client);
+    snprintf(a->id, sizeof a->id, "%s-%s", chat ? "chatcmpl" : "cmpl", exchange_id(c->x) + 4);
+    respond(a, c->client);
 }
 
-void openai_chat(models *m, exchange *x, const char *client) { serve_text(m, x, client, true); }
-
-void openai_completions(models *m, exchange *x, const char *client) {
-    serve_text(m, x, client, false);
-}
+void openai_chat(const call *c) { serve_text(c, true); }
+void openai_completions(const call *c) { serve_text(c, false); }

@@ -1,5 +1,5 @@
 /* What Linux tells about itself in /proc and /sys. */
-#include "cli/machine.h"
+#include "lab/machine.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,6 +7,8 @@
 #include <sys/resource.h>
 #include <sys/utsname.h>
 #include <unistd.h>
+
+#include "base/system.h"
 
 void machine_processor_name(char *name, size_t n) {
     struct utsname system;
@@ -38,18 +40,19 @@ static uint64_t number_behind(const char *path, const char *key) {
     return number;
 }
 
-/* Time that all processors spent working since the start of the machine: user, nice, system, irq,
- * softirq and steal of /proc/stat. */
-static double busy_ms(void) {
+/* Time that all processors spent working since the start of the machine (user, nice, system, irq and
+ * softirq of /proc/stat), and that they were kept waiting by the host (steal). */
+static void look_at_processors(double *busy_ms, double *stolen_ms) {
     unsigned long long t[8] = {0};
     FILE *in = fopen("/proc/stat", "r");
-    if (!in) return 0;
+    if (!in) return;
     int n = fscanf(in, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &t[0], &t[1], &t[2], &t[3],
                    &t[4], &t[5], &t[6], &t[7]);
     fclose(in);
-    if (n < 8) return 0;
-    unsigned long long ticks = t[0] + t[1] + t[2] + t[5] + t[6] + t[7];
-    return (double)ticks * 1000 / (double)sysconf(_SC_CLK_TCK);
+    if (n < 8) return;
+    double tick_ms = 1000 / (double)sysconf(_SC_CLK_TCK);
+    *busy_ms = (double)(t[0] + t[1] + t[2] + t[5] + t[6]) * tick_ms;
+    *stolen_ms = (double)t[7] * tick_ms;
 }
 
 static double timeval_ms(struct timeval t) {
@@ -57,13 +60,14 @@ static double timeval_ms(struct timeval t) {
 }
 
 void machine_look(machine_state *state) {
-    *state = (machine_state){.load = 0};
-    double load;
+    *state = (machine_state){.clock_ms = clock_ms()};
+    double load, busy_ms = 0;
     if (getloadavg(&load, 1) == 1) state->load = load;
     state->n_throttled = number_behind("/sys/fs/cgroup/cpu.stat", "nr_throttled ");
     state->swapped_bytes = 1024 * number_behind("/proc/self/status", "VmSwap:");
     struct rusage usage;
     if (getrusage(RUSAGE_SELF, &usage) != 0) return;
     state->n_major_faults = (uint64_t)usage.ru_majflt;
-    state->others_cpu_ms = busy_ms() - timeval_ms(usage.ru_utime) - timeval_ms(usage.ru_stime);
+    look_at_processors(&busy_ms, &state->stolen_ms);
+    state->others_cpu_ms = busy_ms - timeval_ms(usage.ru_utime) - timeval_ms(usage.ru_stime);
 }

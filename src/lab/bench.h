@@ -1,0 +1,99 @@
+/* How fast a model is on this machine.
+ *
+ *     bench b;
+ *     bench_init(&b);
+ *     status = bench_text(&b, &subject, &settings);          // or another kind of model
+ *     ... b.rows[0 … b.n_rows), b.validity ...
+ *     bench_release(&b);
+ *
+ * Each measurement is warmed up once, repeated, and kept as median and spread, beside the least time
+ * that memory and arithmetic allow. The work is fixed: no answer ends before its time. What makes
+ * the numbers doubtful is kept as reasons (lab/validity.h). */
+#ifndef LAB_BENCH_H
+#define LAB_BENCH_H
+
+#include "base/stats.h"
+#include "hone/hone.h"
+#include "lab/machine.h"
+#include "lab/validity.h"
+
+enum { BENCH_MAX_REPEAT = 1000, BENCH_MAX_PARALLEL = 256, BENCH_MAX_SWEEP = 16 };
+
+/* --- what came out --- */
+
+typedef enum bench_kind { BENCH_PREFILL, BENCH_DECODE, BENCH_SPECULATION } bench_kind;
+
+/* "prefill", "decode", "speculation" */
+const char *bench_kind_name(bench_kind kind);
+
+/* One measurement. */
+typedef struct bench_row {
+    bench_kind kind;
+    size_t n_tokens;   /* read or written in a run, by each answer */
+    size_t depth;      /* tokens that were in the cache before */
+    size_t n_parallel; /* answers together */
+    spread speed;      /* tokens/s of all answers together */
+    /* The least time that the machine's limits allow, over the time that it took; and which limit
+     * is the nearer one. 0 = unknown. */
+    double share_of_limit;
+    bool bound_by_memory;
+} bench_row;
+
+typedef struct bench {
+    bench_row *rows;
+    size_t n_rows;
+    double ttft_ms; /* median for the first prompt length; 0 = not measured */
+    size_t n_drafted, n_accepted;
+    uint64_t peak_memory_bytes; /* without what measuring the limits takes */
+    hone_limits limits;         /* the best of all looks */
+    validity validity;          /* why the numbers may mislead */
+} bench;
+
+void bench_init(bench *b);
+void bench_release(bench *b);
+
+/* The first row of that kind, or NULL. */
+const bench_row *bench_find(const bench *b, bench_kind kind);
+
+/* How much faster the answer comes with drafts; 0 = not measured. */
+double bench_speculation_gain(const bench *b);
+
+/* --- text models --- */
+
+/* All borrowed. The session is empty and of `model`; adapters on it are measured, too. */
+typedef struct bench_subject {
+    hone_model *model;
+    hone_session *session, *draft_session;
+    hone_kv_type kv;
+    bool exact;
+    hone_draft_kind draft_kind;
+    size_t n_draft;
+} bench_subject;
+
+/* Lists hold what is swept; the rows come in their order. Lengths that are 0 measure nothing. */
+typedef struct bench_settings {
+    size_t n_prompts, prompts[BENCH_MAX_SWEEP];     /* tokens that are read */
+    size_t n_depths, depths[BENCH_MAX_SWEEP];       /* tokens in the cache before; at least one */
+    size_t n_parallels, parallels[BENCH_MAX_SWEEP]; /* answers together, 1 … BENCH_MAX_PARALLEL */
+    size_t n_decode; /* tokens that each answer writes */
+    size_t repeat;   /* 1 … BENCH_MAX_REPEAT */
+    uint64_t seed;
+    /* Hears what runs (run 0 is the warm-up); false ends the work with HONE_ERR_CANCELLED. May be NULL. */
+    bool (*observe)(void *context, const char *what, size_t n_tokens, size_t run, size_t n_runs);
+    void *context;
+} bench_settings;
+
+/* Measures and judges. The caller has seen to it that everything fits the session's context. */
+hone_status bench_text(bench *b, const bench_subject *subject, const bench_settings *settings);
+
+/* --- parts for other kinds of models --- */
+
+/* Adds a row with the spread of values[n] (sorted in place); NULL when memory is short, with words.
+ * The row may be filled further until the next call. */
+bench_row *bench_add(bench *b, bench_kind kind, double *values, size_t n);
+
+/* Looks at the machine's limits with so many threads; the better of what was seen stays in
+ * b->limits. *arithmetic (may be NULL): the rate of its products at this look. */
+hone_status bench_look_at_limits(bench *b, int n_threads, double *arithmetic);
+
+#endif
