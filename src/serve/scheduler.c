@@ -42,6 +42,7 @@ struct ticket {
     pthread_cond_t own_news, *news; /* `news` is the eldest's */
     piece_node *first, *last, *shown;
     bool cancelled, ended;
+    bool lost; /* a piece, for want of memory */
     hone_result result;
     hone_status status;
     char *message;
@@ -91,6 +92,7 @@ static int on_piece(void *user, const hone_piece *piece) {
     piece_node *node = copy_piece(piece);
     pthread_mutex_lock(&t->s->lock);
     bool stop = t->cancelled || !node;
+    t->lost |= !node;
     if (node) {
         if (t->last) t->last->next = node;
         else t->first = node;
@@ -276,13 +278,20 @@ static bool is_cancelled(ticket *t) {
     return cancelled;
 }
 
+/* The result; an answer that ended before its time and not by its client's wish has its length. */
+static hone_status conclude(ticket *t) {
+    if (t->lost) return mem_fail("answer", sizeof(piece_node));
+    TRY(hone_answer_conclude(t->answer, &t->result));
+    if (t->result.finish == HONE_FINISH_CANCELLED && !is_cancelled(t))
+        t->result.finish = HONE_FINISH_LENGTH;
+    return HONE_OK;
+}
+
 /* Takes a ticket off: its session goes to the cache, or away where the step failed. */
 static void finish(scheduler *s, ticket *t, hone_status status) {
     take_out(&s->running, t);
     s->n_running--;
-    if (status == HONE_OK) status = hone_answer_conclude(t->answer, &t->result);
-    if (status == HONE_OK && t->result.finish == HONE_FINISH_CANCELLED && !is_cancelled(t))
-        t->result.finish = HONE_FINISH_LENGTH;
+    if (status == HONE_OK) status = conclude(t);
     hone_answer_close(t->answer);
     t->answer = NULL;
     if (status == HONE_OK) keep_session(s, t->session);

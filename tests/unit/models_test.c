@@ -38,7 +38,7 @@ static bool make_store(void) {
 static models *open_models(models_options options) {
     models *m = NULL;
     options.n_threads = 1;
-    options.scheduler = (scheduler_options){.n_slots = 2, .max_queue = 4, .prompt_tokens = 64,
+    options.scheduler = (scheduler_options){.n_slots = 2, .max_queue = 4, .stall_ms = 250,
                                             .cache_bytes = 1 << 20};
     CHECK_OK(models_open(&m, &options));
     return m;
