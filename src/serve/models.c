@@ -82,8 +82,11 @@ static void close_entry(entry *e) {
     mem_free(e);
 }
 
-static served_model as_served(const entry *e, double load_ms) {
-    return (served_model){e->name, e->model, e->scheduler, &e->settings, load_ms};
+static served_model as_served(const models *m, const entry *e, double load_ms) {
+    size_t own = hone_model_describe(e->model)->n_context;
+    size_t wanted = m->options.scheduler.session.n_context;
+    return (served_model){e->name, e->model, e->scheduler, &e->settings,
+                          wanted && wanted < own ? wanted : own, load_ms};
 }
 
 /* --- finding and making room; the lock is held --- */
@@ -318,7 +321,7 @@ hone_status models_borrow(models *m, const char *name, served_model *out) {
         e->n_users++;
         e->used_at = ++m->clock;
         e->unwanted = false;
-        *out = as_served(e, was_open ? 0 : clock_ms() - begin);
+        *out = as_served(m, e, was_open ? 0 : clock_ms() - begin);
     }
     pthread_mutex_unlock(&m->lock);
     return status;
@@ -504,7 +507,7 @@ void models_each(models *m, void (*each)(void *user, const open_model *model), v
     for (size_t i = 0; i < m->n; i++) {
         const entry *e = m->entries[i];
         if (e->loading) continue;
-        open_model one = {.served = as_served(e, 0), .n_users = e->n_users, .path = e->path,
+        open_model one = {.served = as_served(m, e, 0), .n_users = e->n_users, .path = e->path,
                           .bytes = e->file_bytes + e->other_bytes, .idle_ms_left = INFINITY};
         if (!e->pinned && e->keep_ms != MODELS_KEEP_ALWAYS)
             one.idle_ms_left = (double)e->keep_ms - (e->n_users ? 0 : now - e->free_since);

@@ -38,6 +38,7 @@ typedef struct served_model {
     hone_model *model;
     scheduler *scheduler; /* NULL for models that take only audio */
     const model_settings *settings; /* what was written beside it in the store */
+    size_t n_context; /* the most that prompt and answer may take together */
     double load_ms;       /* of this call: 0 where it was open already */
 } served_model;
 

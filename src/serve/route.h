@@ -19,6 +19,7 @@ typedef struct route {
     const char *method, *path; /* a path that ends in '/' takes whatever follows */
     bool open;                 /* also without a key, and while draining */
     void (*handle)(const call *c);
+    void (*begin)(const call *c); /* NULL, or when the head of a welcome request has come */
 } route;
 
 typedef struct route_list {
@@ -26,6 +27,6 @@ typedef struct route_list {
     size_t n;
 } route_list;
 
-extern const route_list openai_routes;
+extern const route_list openai_routes, ollama_routes;
 
 #endif

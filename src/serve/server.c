@@ -44,7 +44,7 @@ static const route own_routes[] = {
 };
 
 static const route_list server_routes = {own_routes, sizeof own_routes / sizeof *own_routes};
-static const route_list *const route_lists[] = {&server_routes, &openai_routes};
+static const route_list *const route_lists[] = {&server_routes, &openai_routes, &ollama_routes};
 
 static bool fits(const route *r, const char *path) {
     size_t n = strlen(r->path);
@@ -84,6 +84,10 @@ static bool is_encoded(const exchange *x) {
     return encoding && strcasecmp(encoding, "identity") != 0;
 }
 
+static call make_call(server *s, exchange *x, const finding *f) {
+    return (call){s, s->models, x, f->verdict.client, exchange_path(x) + strlen(f->route->path)};
+}
+
 static bool admit(void *user, exchange *x) {
     server *s = user;
     finding *f = exchange_state(x);
@@ -95,7 +99,12 @@ static bool admit(void *user, exchange *x) {
                          .address = exchange_client(x),
                          .open = f->preflight || (f->route && f->route->open)},
                 &f->verdict);
-    return !f->verdict.status && f->route && !is_encoded(x);
+    bool welcome = !f->verdict.status && f->route && !is_encoded(x);
+    if (welcome && f->route->begin) {
+        call c = make_call(s, x, f);
+        f->route->begin(&c);
+    }
+    return welcome;
 }
 
 static void refuse(exchange *x, const verdict *v) {
@@ -141,8 +150,8 @@ static void dispatch(server *s, exchange *x) {
         exchange_add_header(x, "Retry-After", "5");
         reply_error(x, 503, "draining", NULL, "the server is going down");
     } else {
-        f->route->handle(&(call){s, s->models, x, f->verdict.client,
-                                exchange_path(x) + strlen(f->route->path)});
+        call c = make_call(s, x, f);
+        f->route->handle(&c);
     }
 }
 
