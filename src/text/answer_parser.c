@@ -63,6 +63,14 @@ call_format call_format_of_template(const char *source) {
     return CALLS_JSON;
 }
 
+bool answer_parser_is_mark(const char *text, size_t n) {
+    static const char *const all[] = {"<tool_call>", "</tool_call>", "[TOOL_CALLS]", python_tag,
+                                      "<think>", "</think>", "[THINK]", "[/THINK]"};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (strlen(all[i]) == n && !memcmp(text, all[i], n)) return true;
+    return false;
+}
+
 /* --- life --- */
 
 hone_status answer_parser_open(answer_parser **out, const answer_parser_options *options) {
@@ -232,7 +240,7 @@ static bool read_head(const answer_parser *p, call_head *h) {
 }
 
 static bool is_known(const answer_parser *p, const char *name, size_t n) {
-    return n > 0 && (p->o.calls != CALLS_JSON || !p->o.knows || p->o.knows(p->o.user, name, n));
+    return n > 0 && (p->o.calls != CALLS_JSON || !p->o.knows || p->o.knows(p->o.knows_user, name, n));
 }
 
 /* What looked like a call is text, and so is the mark before it. */

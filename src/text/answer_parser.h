@@ -21,6 +21,10 @@ typedef enum call_format { CALLS_NONE, CALLS_HERMES, CALLS_MISTRAL, CALLS_JSON }
 /* The form that the source of a chat template speaks of; CALLS_NONE: it knows no tools. */
 call_format call_format_of_template(const char *source);
 
+/* Whether this is one of the marks above or a thought's. Some vocabularies have control tokens for
+ * them, which do not come as text: hand their text over all the same. */
+bool answer_parser_is_mark(const char *text, size_t n);
+
 typedef enum answer_span_kind {
     ANSWER_TEXT, ANSWER_THOUGHT,
     ANSWER_CALL,     /* a call begins: the text is the function's name */
@@ -31,7 +35,8 @@ typedef struct answer_parser_options {
     call_format calls;
     bool thoughts;              /* look for one that the answer opens */
     const thought_tags *opened; /* of one that the prompt has opened; NULL: none */
-    bool (*knows)(void *user, const char *name, size_t n); /* CALLS_JSON: whether such a tool exists */
+    bool (*knows)(void *knows_user, const char *name, size_t n); /* CALLS_JSON: is it a tool? */
+    void *knows_user;
     hone_status (*take)(void *user, answer_span_kind kind, const char *text, size_t n);
     void *user;
 } answer_parser_options;
