@@ -70,6 +70,7 @@ hone_status model_settings_load(model_settings *settings, const store *s,
                                 const store_entry *entry) {
     const manifest *m = &entry->manifest;
     *settings = (model_settings){.n_adapters = 0};
+    if (m->n_files) settings->digest = m->files[0].sha256;
     for (size_t i = 0; i < m->n_files; i++) {
         hone_status status = load_file(settings, s, &m->files[i]);
         if (status == HONE_OK) continue;
@@ -86,4 +87,22 @@ void model_settings_release(model_settings *settings) {
     json_decref(settings->parameters);
     json_decref(settings->messages);
     *settings = (model_settings){.n_adapters = 0};
+}
+
+/* Fields begin with a dot there, and control words stand in double braces. */
+bool model_settings_is_go(const char *chat_template) {
+    static const char *const words[] = {".", "if ", "range ", "else", "end", "with ", "$", "and ",
+                                        "or ", "define ", "template ", "block "};
+    for (const char *at = strstr(chat_template, "{{"); at; at = strstr(at + 2, "{{")) {
+        const char *inside = at + 2 + (at[2] == '-');
+        inside += strspn(inside, " \t\n");
+        for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+            if (!strncmp(inside, words[i], strlen(words[i]))) return true;
+    }
+    return false;
+}
+
+const char *model_settings_jinja(const model_settings *settings) {
+    const char *t = settings->chat_template;
+    return t && !model_settings_is_go(t) ? t : NULL;
 }

@@ -179,8 +179,9 @@ static uint64_t memory_beside_weights(const hone_model *model, const models_opti
 }
 
 static hone_status load(const models *m, entry *e) {
-    TRY(hone_model_open(&e->model, e->path,
-                        &(hone_model_options){.n_threads = m->options.n_threads}));
+    const hone_model_options options = {.n_threads = m->options.n_threads,
+                                        .chat_template = model_settings_jinja(&e->settings)};
+    TRY(hone_model_open(&e->model, e->path, &options));
     TRY(open_adapters(e));
     if (!hone_model_describe(e->model)->takes_text) return HONE_OK;
     scheduler_options o = m->options.scheduler;
@@ -456,6 +457,13 @@ void models_close(models *m) {
     pthread_cond_destroy(&m->sweep);
     pthread_mutex_destroy(&m->lock);
     mem_free(m);
+}
+
+bool models_are_stopping(models *m) {
+    pthread_mutex_lock(&m->lock);
+    bool stopping = m->stopping;
+    pthread_mutex_unlock(&m->lock);
+    return stopping;
 }
 
 const store *models_store(const models *m) { return m->store; }

@@ -29,6 +29,9 @@ hone_status models_open(models **out, const models_options *options);
 void models_stop(models *m);  /* running answers end as cancelled */
 void models_close(models *m); /* everything has been given back */
 
+/* Whether models_stop was called. */
+bool models_are_stopping(models *m);
+
 /* The store that names are looked up in. */
 const store *models_store(const models *m);
 

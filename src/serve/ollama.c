@@ -23,28 +23,31 @@ static void route_push(const call *c) {
 }
 
 static const route items[] = {
-    {"GET", "/", false, route_root, NULL},
-    {"HEAD", "/", false, route_root, NULL},
-    {"GET", "/api/version", false, route_version, NULL},
-    {"HEAD", "/api/version", false, route_version, NULL},
-    {"POST", "/api/generate", false, ollama_generate, NULL},
-    {"POST", "/api/chat", false, ollama_chat, NULL},
-    {"POST", "/api/embed", false, ollama_embed, NULL},
-    {"POST", "/api/embeddings", false, ollama_embeddings, NULL},
-    {"GET", "/api/tags", false, ollama_tags, NULL},
-    {"HEAD", "/api/tags", false, ollama_tags, NULL},
-    {"POST", "/api/show", false, ollama_show, NULL},
-    {"GET", "/api/ps", false, ollama_ps, NULL},
-    {"POST", "/api/pull", false, ollama_pull, NULL},
-    {"POST", "/api/push", false, route_push, NULL},
-    {"POST", "/api/create", false, ollama_create, NULL},
-    {"POST", "/api/copy", false, ollama_copy, NULL},
-    {"DELETE", "/api/delete", false, ollama_delete, NULL},
-    {"HEAD", "/api/blobs/", false, ollama_blob_look, NULL},
-    {"POST", "/api/blobs/", false, ollama_blob_end, ollama_blob_begin},
+    {"GET", "/", false, route_root},
+    {"HEAD", "/", false, route_root},
+    {"GET", "/api/version", false, route_version},
+    {"HEAD", "/api/version", false, route_version},
+    {"POST", "/api/generate", false, ollama_generate},
+    {"POST", "/api/chat", false, ollama_chat},
+    {"POST", "/api/embed", false, ollama_embed},
+    {"POST", "/api/embeddings", false, ollama_embeddings},
+    {"GET", "/api/tags", false, ollama_tags},
+    {"HEAD", "/api/tags", false, ollama_tags},
+    {"POST", "/api/show", false, ollama_show},
+    {"GET", "/api/ps", false, ollama_ps},
+    {"POST", "/api/pull", false, ollama_pull},
+    {"POST", "/api/push", false, route_push},
+    {"POST", "/api/create", false, ollama_create},
+    {"POST", "/api/copy", false, ollama_copy},
+    {"DELETE", "/api/delete", false, ollama_delete},
+    {"HEAD", "/api/blobs/", false, ollama_blob_look},
+    {"POST", "/api/blobs/", false, ollama_blob_end},
 };
 
 const route_list ollama_routes = {items, sizeof items / sizeof *items};
+
+static const route uploads[] = {{"POST", "/api/blobs/", false, ollama_blob_begin}};
+const route_list upload_routes = {uploads, sizeof uploads / sizeof *uploads};
 
 /* --- in common --- */
 

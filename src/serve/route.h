@@ -19,7 +19,6 @@ typedef struct route {
     const char *method, *path; /* a path that ends in '/' takes whatever follows */
     bool open;                 /* also without a key, and while draining */
     void (*handle)(const call *c);
-    void (*begin)(const call *c); /* NULL, or when the head of a welcome request has come */
 } route;
 
 typedef struct route_list {
@@ -28,5 +27,9 @@ typedef struct route_list {
 } route_list;
 
 extern const route_list openai_routes, ollama_routes;
+
+/* Routes whose body goes elsewhere: called when the head of a welcome request has come, they divert it
+ * (exchange_divert); where they do not, it is not wanted, and the route of the same path says why. */
+extern const route_list upload_routes;
 
 #endif

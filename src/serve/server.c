@@ -51,17 +51,24 @@ static bool fits(const route *r, const char *path) {
     return r->path[n - 1] == '/' ? !strncmp(path, r->path, n) && path[n] : !strcmp(path, r->path);
 }
 
-/* The route of that path and method; *path_known where only the method is another. */
-static const route *find_route(const char *method, const char *path, bool *path_known) {
-    *path_known = false;
-    for (size_t k = 0; k < sizeof route_lists / sizeof *route_lists; k++)
-        for (size_t i = 0; i < route_lists[k]->n; i++) {
-            const route *r = &route_lists[k]->items[i];
-            if (!fits(r, path)) continue;
-            *path_known = true;
-            if (!strcmp(method, r->method)) return r;
-        }
+/* The route of that path and method; *path_known is set where there is one of that path. */
+static const route *find_in(const route_list *list, const char *method, const char *path,
+                            bool *path_known) {
+    for (size_t i = 0; i < list->n; i++) {
+        const route *r = &list->items[i];
+        if (!fits(r, path)) continue;
+        *path_known = true;
+        if (!strcmp(method, r->method)) return r;
+    }
     return NULL;
+}
+
+static const route *find_route(const char *method, const char *path, bool *path_known) {
+    const route *found = NULL;
+    *path_known = false;
+    for (size_t k = 0; !found && k < sizeof route_lists / sizeof *route_lists; k++)
+        found = find_in(route_lists[k], method, path, path_known);
+    return found;
 }
 
 /* --- one exchange --- */
@@ -70,6 +77,7 @@ static const route *find_route(const char *method, const char *path, bool *path_
 typedef struct finding {
     verdict verdict;
     const route *route; /* NULL: none */
+    const route *begin; /* where its body goes; NULL: to be held */
     bool path_known, preflight;
 } finding;
 
@@ -92,6 +100,8 @@ static bool admit(void *user, exchange *x) {
     server *s = user;
     finding *f = exchange_state(x);
     f->route = find_route(exchange_method(x), exchange_path(x), &f->path_known);
+    bool known;
+    f->begin = find_in(&upload_routes, exchange_method(x), exchange_path(x), &known);
     f->preflight = is_preflight(x);
     guard_check(s->guard,
                 &(visit){.host = exchange_header(x, "Host"), .origin = exchange_header(x, "Origin"),
@@ -100,9 +110,10 @@ static bool admit(void *user, exchange *x) {
                          .open = f->preflight || (f->route && f->route->open)},
                 &f->verdict);
     bool welcome = !f->verdict.status && f->route && !is_encoded(x);
-    if (welcome && f->route->begin) {
+    if (welcome && f->begin) {
         call c = make_call(s, x, f);
-        f->route->begin(&c);
+        f->begin->handle(&c);
+        return exchange_diverted(x) != NULL;
     }
     return welcome;
 }
