@@ -20,7 +20,7 @@ CACHE    := $(or $(HONE_TEST_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/hone-
 ENGINE_DEPS := jansson libutf8proc zlib
 # FFmpeg: its headers only; its libraries are opened when the first audio file is (media/ffmpeg.h).
 AUDIO_DEPS  := libavformat libavcodec libavutil libswresample
-DEPS        := $(ENGINE_DEPS) $(if $(ENGINE_ONLY),,libcurl libzip libcrypto libmicrohttpd)
+DEPS        := $(ENGINE_DEPS) $(if $(ENGINE_ONLY),,libcurl libzip libcrypto libmicrohttpd sqlite3)
 ALSA        := $(shell pkg-config --exists alsa 2>/dev/null && echo alsa)
 CLI_DEPS    := libedit $(ALSA)
 

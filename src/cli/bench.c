@@ -7,12 +7,14 @@
 #include "cli/cli.h"
 #include "cli/interrupt.h"
 #include "cli/options.h"
+#include "cli/record.h"
+#include "weights/store.h"
 
 enum { DEFAULT_PROMPT = 512, DEFAULT_DECODE = 128 };
 
 typedef struct choice {
     engine_settings engine;
-    cli_integers prompt, depth, parallel;
+    cli_integers prompt, depth, parallel, batch;
     int64_t decode, repeat, seed;
     bool limits, json;
 } choice;
@@ -33,6 +35,7 @@ static int choose_sizes(bench_settings *s, const choice *c, const engine *e,
     size_t context = hone_session_context(e->session), deepest, longest, widest;
     s->n_depths = take_list(s->depths, &c->depth, 0, &deepest);
     s->n_parallels = take_list(s->parallels, &c->parallel, 1, &widest);
+    for (size_t i = 0; i < c->batch.n; i++) s->batches[s->n_batches++] = (size_t)c->batch.items[i];
     s->repeat = (size_t)c->repeat;
     s->seed = (uint64_t)c->seed;
     if (deepest >= context) {
@@ -62,31 +65,97 @@ static bool on_progress(void *context, const char *what, size_t n_tokens, size_t
     return !interrupt_seen();
 }
 
+static bool on_load(void *context, const char *what, size_t run, size_t n) {
+    (void)context;
+    cli_progress("%s: run %zu of %zu", what, run, n);
+    return !interrupt_seen();
+}
+
+/* Before the engine opens the model: what is open cannot be dropped from the cache. */
+static int measure_load(load_time *t, const choice *c, const char *name) {
+    hone_model_options model = {0};
+    const hone_session_options session = {.kv = engine_kv_type(&c->engine), .exact = c->engine.exact};
+    char *path;
+    int code = engine_choose_threads(c->engine.threads, &model.n_threads);
+    if (code != CLI_OK) return code;
+    hone_status status = store_resolve(name, &path);
+    if (status != HONE_OK) return engine_fail_model(status, name);
+    interrupt_arm(NULL);
+    status = load_time_measure(t, path, &model, &session, on_load, NULL);
+    interrupt_disarm();
+    cli_progress_clear();
+    mem_free(path);
+    return status == HONE_OK ? CLI_OK : engine_fail_model(status, name);
+}
+
+/* All that the numbers depend on. */
+static json_t *describe_settings(const bench_settings *s, const choice *c, const engine *e) {
+    json_t *o = json_pack("{s:i, s:s, s:b, s:I, s:I, s:I, s:I}", "threads",
+                          hone_model_describe(e->model)->n_threads, "kv",
+                          engine_kv_name(engine_kv_type(&c->engine)), "exact", c->engine.exact,
+                          "context", (json_int_t)hone_session_context(e->session), "decode",
+                          (json_int_t)s->n_decode, "repeat", (json_int_t)s->repeat, "seed",
+                          (json_int_t)s->seed);
+    if (c->engine.draft) json_object_set_new(o, "draft", cli_json_text(c->engine.draft));
+    if (c->engine.n_draft != CLI_UNSET)
+        json_object_set_new(o, "draft_tokens", json_integer(c->engine.n_draft));
+    return o;
+}
+
+static hone_status run(bench *b, const engine *e, const choice *c, const bench_settings *settings,
+                       hone_session *const *batch_sessions) {
+    const bench_subject subject = {
+        .model = e->model, .session = e->session, .draft_session = e->draft_session,
+        .kv = engine_kv_type(&c->engine), .exact = c->engine.exact, .draft_kind = e->draft_kind,
+        .n_draft = e->n_draft, .batch_sessions = batch_sessions};
+    interrupt_arm(e->session);
+    for (size_t i = 0; i < settings->n_batches; i++) interrupt_arm_also(batch_sessions[i]);
+    hone_status status = bench_text(b, &subject, settings);
+    interrupt_disarm();
+    cli_progress_clear();
+    return interrupt_seen() && status != HONE_OK ? HONE_ERR_CANCELLED : status;
+}
+
+/* What was measured, kept and told. */
+static int tell(bench *b, const bench_page *page, record *kept, bool as_json) {
+    json_t *json = bench_to_json(page);
+    RECORD(kept, bench_store(b, kept->db, kept->id));
+    record_finish(kept, &b->validity, json);
+    if (as_json) return cli_print_json(json, false);
+    json_decref(json);
+    return bench_print_page(page);
+}
+
 static int measure(bench *b, const engine *e, const choice *c, const cli_usage *usage,
                    const char *name) {
     bench_settings settings = {.observe = on_progress};
+    hone_session *batch_sessions[BENCH_MAX_SWEEP] = {NULL};
     int code = choose_sizes(&settings, c, e, usage);
-    if (code != CLI_OK) return code;
-    const bench_subject subject = {
-        .model = e->model, .session = e->session, .draft_session = e->draft_session,
-        .kv = engine_kv_type(&c->engine), .exact = c->engine.exact,
-        .draft_kind = e->draft_kind, .n_draft = e->n_draft};
-    interrupt_arm(e->session);
-    hone_status status = bench_text(b, &subject, &settings);
-    interrupt_disarm();
-    cli_progress_clear();
-    if (status != HONE_OK) return cli_fail(interrupt_seen() ? HONE_ERR_CANCELLED : status);
-    const bench_page page = {.name = name, .b = b, .info = hone_model_describe(e->model),
-                             .settings = &c->engine, .load_ms = e->load_ms};
-    return c->json ? bench_print_json(&page) : bench_print_page(&page);
+    for (size_t i = 0; i < settings.n_batches && code == CLI_OK; i++) {
+        code = engine_open_session(&batch_sessions[i], e, &c->engine, settings.batches[i]);
+    }
+    if (code == CLI_OK) {
+        record kept = {.id = 0};
+        record_add_model(&kept, "model", name, e->model);
+        if (e->draft_model) record_add_model(&kept, "draft", c->engine.draft, e->draft_model);
+        record_begin(&kept, RESULT_BENCH, describe_settings(&settings, c, e));
+        hone_status status = run(b, e, c, &settings, batch_sessions);
+        const bench_page page = {.name = name, .b = b, .info = hone_model_describe(e->model),
+                                 .settings = &c->engine, .load_ms = e->load_ms};
+        code = status == HONE_OK ? tell(b, &page, &kept, c->json) : cli_fail(status);
+        record_release(&kept);
+    }
+    for (size_t i = 0; i < settings.n_batches; i++) hone_session_close(batch_sessions[i]);
+    return code;
 }
 
 static int bench_model(const choice *c, const cli_usage *usage, const char *name) {
     engine e;
     bench b;
-    int code = engine_open(&e, name, &c->engine);
-    if (code != CLI_OK) return code;
     bench_init(&b);
+    int code = measure_load(&b.load, c, name);
+    if (code == CLI_OK) code = engine_open(&e, name, &c->engine);
+    if (code != CLI_OK) return code;
     code = measure(&b, &e, c, usage, name);
     bench_release(&b);
     engine_release(&e);
@@ -104,6 +173,8 @@ int cmd_bench(int argc, char **argv) {
                      "tokens that are in the cache before each run (default 0)"),
         CLI_INTEGERS("parallel", 0, &s.parallel, "N[,N…]", 1, BENCH_MAX_PARALLEL,
                      "answers decoded together, forked from one prompt (default 1)"),
+        CLI_INTEGERS("batch", 'b', &s.batch, "N[,N…]", 1, 1 << 16,
+                     "most tokens of a prompt in a pass over the weights (default 512)"),
         CLI_INTEGER("repeat", 'r', &s.repeat, "N", 1, BENCH_MAX_REPEAT,
                     "measured runs after one for warm-up (default 5)"),
         CLI_INTEGER("seed", 's', &s.seed, "N", 0, 9e18, "of the synthetic prompt (default 1)"),

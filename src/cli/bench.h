@@ -15,9 +15,9 @@ typedef struct bench_page {
     double load_ms;
 } bench_page;
 
-/* Each returns an exit code. */
-int bench_print_json(const bench_page *p);
-int bench_print_page(const bench_page *p);
+/* The object of --json; NULL when memory is short. */
+json_t *bench_to_json(const bench_page *p);
+int bench_print_page(const bench_page *p); /* returns an exit code */
 
 /* The limits for 1, 2, 4, … n_threads threads. */
 int bench_print_limits(int n_threads, bool json);

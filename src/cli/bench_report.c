@@ -7,9 +7,10 @@
 
 static const char *row_name(const bench_row *row, cli_text *t) {
     if (row->kind == BENCH_SPECULATION) return "decode with drafts";
-    if (row->n_parallel == 1) return bench_kind_name(row->kind);
-    snprintf(t->text, sizeof t->text, "%s, %zu together", bench_kind_name(row->kind),
-             row->n_parallel);
+    const char *name = bench_kind_name(row->kind);
+    if (row->n_batch) snprintf(t->text, sizeof t->text, "%s by %zu", name, row->n_batch);
+    else if (row->n_parallel == 1) return name;
+    else snprintf(t->text, sizeof t->text, "%s, %zu together", name, row->n_parallel);
     return t->text;
 }
 
@@ -51,6 +52,14 @@ static json_t *row_to_json(const bench_row *row) {
     json_object_set_new(object, "limit",
                         known ? json_string(row->bound_by_memory ? "memory" : "arithmetic")
                               : json_null());
+    json_object_set_new(object, "ops_per_s", rate_or_null(row->ops_per_s));
+    json_object_set_new(object, "ops_per_byte", rate_or_null(row->ops_per_byte));
+    json_object_set_new(object, "joules_per_token", rate_or_null(row->joules_per_token));
+    if (row->kind == BENCH_PREFILL) {
+        json_object_set_new(object, "ttft_ms", rate_or_null(row->ttft_ms));
+        json_object_set_new(object, "batch", row->n_batch ? json_integer((json_int_t)row->n_batch)
+                                                          : json_null());
+    }
     if (row->kind == BENCH_DECODE) {
         json_object_set_new(object, "parallel", json_integer((json_int_t)row->n_parallel));
     }
@@ -79,7 +88,28 @@ static void add_rows(json_t *root, const bench *b) {
     json_object_set_new(drafts, "gain", json_real(bench_speculation_gain(b)));
 }
 
-int bench_print_json(const bench_page *p) {
+static json_t *load_to_json(const spread *s) {
+    if (s->n == 0) return json_null();
+    return json_pack("{s:f, s:f, s:f, s:I}", "ms", s->median, "min", s->min, "max", s->max, "runs",
+                     (json_int_t)s->n);
+}
+
+static json_t *bytes_or_null(uint64_t bytes) {
+    return bytes ? json_integer((json_int_t)bytes) : json_null();
+}
+
+static json_t *memory_to_json(const bench *b) {
+    const machine_memory *m = &b->memory;
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "peak_resident_bytes",
+                     bytes_or_null(b->peak_memory_bytes), "resident_bytes",
+                     bytes_or_null(m->resident), "resident_file_bytes",
+                     bytes_or_null(m->resident_file), "resident_own_bytes",
+                     bytes_or_null(m->resident_own), "mapped_bytes", bytes_or_null(m->mapped),
+                     "cgroup_bytes", bytes_or_null(m->group), "cgroup_peak_bytes",
+                     bytes_or_null(m->group_peak));
+}
+
+json_t *bench_to_json(const bench_page *p) {
     const bench *b = p->b;
     char processor[256];
     machine_processor_name(processor, sizeof processor);
@@ -91,7 +121,13 @@ int bench_print_json(const bench_page *p) {
     add_rows(root, b);
     json_object_set_new(root, "ttft_ms", b->ttft_ms > 0 ? json_real(b->ttft_ms) : json_null());
     json_object_set_new(root, "load_ms", json_real(p->load_ms));
+    json_object_set_new(root, "load", json_pack("{s:o, s:o, s:f}", "warm",
+                                                load_to_json(&b->load.warm), "cold",
+                                                load_to_json(&b->load.cold), "kept_share",
+                                                b->load.kept));
     json_object_set_new(root, "peak_memory_bytes", json_integer((json_int_t)b->peak_memory_bytes));
+    json_object_set_new(root, "memory", memory_to_json(b));
+    json_object_set_new(root, "energy", json_string(b->energy));
     json_object_set_new(root, "limits", bench_limits_to_json(&b->limits));
     json_object_set_new(root, "valid", json_boolean(b->validity.n == 0));
     json_t *reasons = json_array();
@@ -99,7 +135,7 @@ int bench_print_json(const bench_page *p) {
         json_array_append_new(reasons, json_string(b->validity.reasons[i].words));
     }
     json_object_set_new(root, "reasons", reasons);
-    return cli_print_json(root, false);
+    return root;
 }
 
 /* --- a page --- */
@@ -149,14 +185,51 @@ static void print_speculation(const bench *b) {
            gain > 1 ? "it pays" : "it does not pay", gain);
 }
 
+static void print_load(const load_time *t, double load_ms) {
+    cli_text warm, cold;
+    if (t->warm.n == 0) {
+        printf("\nload time            %s\n", cli_format_ms(&warm, load_ms));
+        return;
+    }
+    printf("\nload time            %s warm, ", cli_format_ms(&warm, t->warm.median));
+    if (t->cold.n) {
+        printf("%s cold: to the first token, the file in the system's cache or dropped from it\n",
+               cli_format_ms(&cold, t->cold.median));
+    } else {
+        printf("cold unknown: %.0f %% of the file stays in memory, other programs have it open\n",
+               100 * t->kept);
+    }
+}
+
+static void print_memory(const bench *b) {
+    const machine_memory *m = &b->memory;
+    cli_text text;
+    printf("peak memory          %s\n", cli_format_bytes(&text, b->peak_memory_bytes));
+    if (m->resident == 0) return;
+    printf("steady memory        %s:", cli_format_bytes(&text, m->resident));
+    printf(" %s of files, ", cli_format_bytes(&text, m->resident_file));
+    printf("%s of its own; ", cli_format_bytes(&text, m->resident_own));
+    printf("%s mapped", cli_format_bytes(&text, m->mapped));
+    if (m->group) printf("; cgroup %s", cli_format_bytes(&text, m->group));
+    putchar('\n');
+}
+
+static void print_energy(const bench *b) {
+    const bench_row *row = bench_find(b, BENCH_DECODE);
+    printf("energy               ");
+    if (row && row->joules_per_token > 0) printf("%.3f J for a decoded token, ", row->joules_per_token);
+    printf("%s\n", b->energy);
+}
+
 int bench_print_page(const bench_page *p) {
     const bench *b = p->b;
     print_conditions(p);
     int code = print_rows(b);
     cli_text text, read;
-    printf("\nload time            %s\n", cli_format_ms(&text, p->load_ms));
+    print_load(&b->load, p->load_ms);
     if (b->ttft_ms > 0) printf("time to first token  %s\n", cli_format_ms(&text, b->ttft_ms));
-    printf("peak memory          %s\n", cli_format_bytes(&text, b->peak_memory_bytes));
+    print_memory(b);
+    print_energy(b);
     printf("limits               %s read, %s of %s\n",
            bench_format_rate(&read, b->limits.best_read_bytes_per_s, "B/s"),
            b->limits.int8_ops_per_s > 0

@@ -48,6 +48,10 @@ int cmd_merge(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 
+/* The words that the program was called with, argv[0] included; NULL ends them. Options move operands
+ * about in what a command gets. */
+const char *const *cli_command_line(void);
+
 /* "hone: <sentence>" on stderr. The sentence says what was wrong and, where it helps, what to do;
  * it ends without a full stop. */
 void cli_error(const char *format, ...) __attribute__((format(printf, 1, 2), cold));

@@ -56,6 +56,11 @@ typedef struct engine {
 int engine_open(engine *e, const char *name, const engine_settings *settings);
 void engine_release(engine *e);
 
+/* Another session like e->session, which reads prompts in passes of so many tokens. Returns an exit
+ * code. */
+int engine_open_session(hone_session **session, const engine *e, const engine_settings *settings,
+                        size_t prefill_chunk);
+
 /* For a model that the store does not know: the sentence, with the name that was perhaps meant.
  * Returns an exit code. */
 int engine_fail_model(hone_status status, const char *name);

@@ -8,6 +8,8 @@
 #include "cli/options.h"
 #include "cli/output.h"
 
+enum { CLI_MAX_WORDS = 1024 };
+
 static int cmd_help(int argc, char **argv);
 
 const cli_command cli_commands[] = {
@@ -122,8 +124,13 @@ static int cmd_help(int argc, char **argv) {
     return command->run(2, page);
 }
 
+static const char *command_line[CLI_MAX_WORDS + 1];
+
+const char *const *cli_command_line(void) { return command_line; }
+
 int main(int argc, char **argv) {
     interrupt_init();
+    for (int i = 0; i < argc && i < CLI_MAX_WORDS; i++) command_line[i] = argv[i];
     int code;
     const char *name = argc > 1 ? argv[1] : NULL;
     const cli_command *command = name ? find_command(name) : NULL;

@@ -1,12 +1,15 @@
 /* What all benchmarks share: rows, the machine's limits. */
 #include "lab/bench.h"
 
+#include <string.h>
+
 #include "base/mem.h"
 #include "base/status.h"
 
 void bench_init(bench *b) { *b = (bench){.n_rows = 0}; }
 
 void bench_release(bench *b) {
+    for (size_t i = 0; i < b->n_rows; i++) mem_free(b->rows[i].samples);
     mem_free(b->rows);
     bench_init(b);
 }
@@ -25,12 +28,15 @@ const bench_row *bench_find(const bench *b, bench_kind kind) {
 
 bench_row *bench_add(bench *b, bench_kind kind, double *values, size_t n) {
     bench_row *rows = mem_realloc(b->rows, b->n_rows + 1, sizeof *rows);
-    if (!rows) {
+    if (rows) b->rows = rows;
+    double *samples = rows ? mem_calloc(n, sizeof *samples) : NULL;
+    if (!samples) {
         mem_fail("the benchmark's rows", (b->n_rows + 1) * sizeof *rows);
         return NULL;
     }
-    b->rows = rows;
-    rows[b->n_rows] = (bench_row){.kind = kind, .n_parallel = 1, .speed = spread_of(values, n)};
+    rows[b->n_rows] = (bench_row){.kind = kind, .n_parallel = 1, .speed = spread_of(values, n),
+                                  .samples = samples};
+    memcpy(samples, values, n * sizeof *samples);
     return &rows[b->n_rows++];
 }
 

@@ -14,7 +14,9 @@
 
 #include "base/stats.h"
 #include "hone/hone.h"
+#include "lab/load_time.h"
 #include "lab/machine.h"
+#include "lab/results.h"
 #include "lab/validity.h"
 
 enum { BENCH_MAX_REPEAT = 1000, BENCH_MAX_PARALLEL = 256, BENCH_MAX_SWEEP = 16 };
@@ -32,11 +34,18 @@ typedef struct bench_row {
     size_t n_tokens;   /* read or written in a run, by each answer */
     size_t depth;      /* tokens that were in the cache before */
     size_t n_parallel; /* answers together */
+    size_t n_batch;    /* most tokens of a prompt in a pass; 0 = the session's own */
     spread speed;      /* tokens/s of all answers together */
+    double *samples;   /* [speed.n] the single runs, ascending */
+    double ttft_ms;    /* prefill: median until the first token is chosen; 0 = not measured */
+    double joules_per_token; /* of the whole machine (lab/energy.h); 0 = unknown */
     /* The least time that the machine's limits allow, over the time that it took; and which limit
      * is the nearer one. 0 = unknown. */
     double share_of_limit;
     bool bound_by_memory;
+    /* The work's place under the roofline (Williams et al. 2009): operations done in a second, and for
+     * each byte that must come from memory. 0 = unknown. */
+    double ops_per_s, ops_per_byte;
 } bench_row;
 
 typedef struct bench {
@@ -44,7 +53,10 @@ typedef struct bench {
     size_t n_rows;
     double ttft_ms; /* median for the first prompt length; 0 = not measured */
     size_t n_drafted, n_accepted;
-    uint64_t peak_memory_bytes; /* without what measuring the limits takes */
+    load_time load;             /* filled by the caller where it measured it; warm.n 0 = not */
+    uint64_t peak_memory_bytes; /* most that was resident, without what measuring the limits takes */
+    machine_memory memory;      /* steady: when everything had run */
+    char energy[96];            /* where the joules come from, or why there are none */
     hone_limits limits;         /* the best of all looks */
     validity validity;          /* why the numbers may mislead */
 } bench;
@@ -68,6 +80,8 @@ typedef struct bench_subject {
     bool exact;
     hone_draft_kind draft_kind;
     size_t n_draft;
+    hone_session *const *batch_sessions; /* one like `session` for each of the settings' batches, with
+                                            that prefill_chunk */
 } bench_subject;
 
 /* Lists hold what is swept; the rows come in their order. Lengths that are 0 measure nothing. */
@@ -75,6 +89,7 @@ typedef struct bench_settings {
     size_t n_prompts, prompts[BENCH_MAX_SWEEP];     /* tokens that are read */
     size_t n_depths, depths[BENCH_MAX_SWEEP];       /* tokens in the cache before; at least one */
     size_t n_parallels, parallels[BENCH_MAX_SWEEP]; /* answers together, 1 … BENCH_MAX_PARALLEL */
+    size_t n_batches, batches[BENCH_MAX_SWEEP];     /* passes in which prompts are read; may be 0 */
     size_t n_decode; /* tokens that each answer writes */
     size_t repeat;   /* 1 … BENCH_MAX_REPEAT */
     uint64_t seed;
@@ -88,9 +103,12 @@ hone_status bench_text(bench *b, const bench_subject *subject, const bench_setti
 
 /* --- parts for other kinds of models --- */
 
-/* Adds a row with the spread of values[n] (sorted in place); NULL when memory is short, with words.
- * The row may be filled further until the next call. */
+/* Adds a row with the spread and a copy of values[n] (sorted in place); NULL when memory is short, with
+ * words. The row may be filled further until the next call. */
 bench_row *bench_add(bench *b, bench_kind kind, double *values, size_t n);
+
+/* The rows as metrics of a result (lab/results.h), with load time, memory and limits. */
+hone_status bench_store(const bench *b, results *r, int64_t id);
 
 /* Looks at the machine's limits with so many threads; the better of what was seen stays in
  * b->limits. *arithmetic (may be NULL): the rate of its products at this look. */

@@ -35,34 +35,32 @@ static double kv_bytes_per_token(const work *w) {
     return f16;
 }
 
-typedef struct bound {
-    double arithmetic_s, memory_s;
-} bound;
+/* What a prompt, or a step of all answers, has to do: products of weights, the floats of attention, and
+ * bytes that are read. */
+typedef struct load {
+    double products, attention, bytes;
+} load;
 
-/* One prompt; the products of bytes and the floats of attention come one after the other. */
-static bound prefill_bound(const work *w, const bench_row *row) {
+/* One prompt; all its tokens share a reading of the weights. */
+static load prefill_load(const work *w, const bench_row *row) {
     double n = (double)row->n_tokens, seen = (double)row->depth + (n + 1) / 2;
     const hone_model_info *info = w->info;
-    double ops = (double)info->token_ops * n + (double)info->logits_ops;
-    return (bound){
-        .arithmetic_s = ops / product_peak(w) +
-                        attention_ops(info, n, seen) / w->limits->f32_ops_per_s,
-        .memory_s = (double)info->step_bytes / w->limits->best_read_bytes_per_s,
+    return (load){
+        .products = (double)info->token_ops * n + (double)info->logits_ops,
+        .attention = attention_ops(info, n, seen),
+        .bytes = (double)info->step_bytes,
     };
 }
 
-/* One step of all sequences. What they share of the cache is read once. */
-static bound decode_bound(const work *w, const bench_row *row) {
+/* One step of all answers. What they share of the cache is read once. */
+static load decode_load(const work *w, const bench_row *row) {
     double n = (double)row->n_parallel, own = ((double)row->n_tokens + 1) / 2;
-    double seen = (double)row->depth + own;
     const hone_model_info *info = w->info;
-    double ops = (double)(info->token_ops + info->logits_ops) * n;
     double cached = (double)row->depth + n * own;
-    double bytes = (double)info->step_bytes + kv_bytes_per_token(w) * cached;
-    return (bound){
-        .arithmetic_s = ops / product_peak(w) +
-                        attention_ops(info, n, seen) / w->limits->f32_ops_per_s,
-        .memory_s = bytes / w->limits->best_read_bytes_per_s,
+    return (load){
+        .products = (double)(info->token_ops + info->logits_ops) * n,
+        .attention = attention_ops(info, n, (double)row->depth + own),
+        .bytes = (double)info->step_bytes + kv_bytes_per_token(w) * cached,
     };
 }
 
@@ -70,12 +68,15 @@ void bench_bound_row(bench_row *row, const bench_subject *subject, const hone_li
     const work w = {subject, hone_model_describe(subject->model), limits};
     if (w.info->step_bytes == 0 || row->speed.median <= 0) return;
     bool prefill = row->kind == BENCH_PREFILL;
-    bound least = prefill ? prefill_bound(&w, row) : decode_bound(&w, row);
+    load l = prefill ? prefill_load(&w, row) : decode_load(&w, row);
+    double took_s = (double)(prefill ? row->n_tokens : row->n_parallel) / row->speed.median;
+    /* The products of bytes and the floats of attention come one after the other. */
+    double arithmetic_s = l.products / product_peak(&w) + l.attention / limits->f32_ops_per_s;
+    double memory_s = l.bytes / limits->best_read_bytes_per_s;
     /* What fits the caches is not read from memory. */
-    bool cached = w.info->step_bytes < 2 * limits->cache_bytes;
-    if (cached) least.memory_s = 0;
-    double n = (double)(prefill ? row->n_tokens : row->n_parallel);
-    double took_s = n / row->speed.median;
-    row->bound_by_memory = least.memory_s > least.arithmetic_s;
-    row->share_of_limit = (row->bound_by_memory ? least.memory_s : least.arithmetic_s) / took_s;
+    if (w.info->step_bytes < 2 * limits->cache_bytes) memory_s = 0;
+    row->bound_by_memory = memory_s > arithmetic_s;
+    row->share_of_limit = (row->bound_by_memory ? memory_s : arithmetic_s) / took_s;
+    row->ops_per_s = (l.products + l.attention) / took_s;
+    row->ops_per_byte = (l.products + l.attention) / l.bytes;
 }

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/system.h"
 #include "lab/bench_bound.h"
+#include "lab/energy.h"
 
 typedef struct run {
     bench *b;
@@ -69,22 +70,23 @@ static hone_status tell(const run *r, bench_kind kind, size_t n_tokens, size_t d
     return go_on ? HONE_OK : HONE_ERR_CANCELLED;
 }
 
-static hone_status add_row(run *r, bench_kind kind, size_t n_tokens, size_t depth,
-                           size_t n_parallel, double *values) {
-    bench_row *row = bench_add(r->b, kind, values, r->settings->repeat);
+static bench_row *add_row(run *r, bench_kind kind, size_t n_tokens, size_t depth, double *values,
+                          double joules) {
+    const size_t repeat = r->settings->repeat;
+    bench_row *row = bench_add(r->b, kind, values, repeat);
     uint64_t resident = system_resident_bytes();
-    if (!row) return HONE_ERR_MEMORY;
+    if (!row) return NULL;
     if (resident > r->seen_memory) r->seen_memory = resident;
     row->n_tokens = n_tokens;
     row->depth = depth;
-    row->n_parallel = n_parallel;
-    return HONE_OK;
+    row->joules_per_token = joules / (double)(repeat * n_tokens);
+    return row;
 }
 
 /* One prefill of n tokens behind `depth` others; *ms until the first token is chosen is left in
  * *ttft_ms. */
-static hone_status prefill_once(run *r, size_t depth, size_t n, double *ms, double *ttft_ms) {
-    hone_session *session = r->subject->session;
+static hone_status prefill_once(run *r, hone_session *session, size_t depth, size_t n, double *ms,
+                                double *ttft_ms) {
     size_t n_reused;
     TRY(hone_session_rewind(session, depth));
     double start_ms = clock_ms();
@@ -96,19 +98,38 @@ static hone_status prefill_once(run *r, size_t depth, size_t n, double *ms, doub
     return HONE_OK;
 }
 
-static hone_status measure_prefill(run *r, size_t depth, size_t n) {
+static hone_status measure_prefill(run *r, hone_session *session, size_t n_batch, size_t depth,
+                                   size_t n) {
     double ms, ttft_ms;
+    energy_look before, after;
     TRY(tell(r, BENCH_PREFILL, n, 0));
-    if (depth) TRY(hone_prefill(r->subject->session, r->tokens, depth, NULL, NULL, NULL));
-    TRY(prefill_once(r, depth, n, &ms, &ttft_ms));
+    if (depth) TRY(hone_prefill(session, r->tokens, depth, NULL, NULL, NULL));
+    TRY(prefill_once(r, session, depth, n, &ms, &ttft_ms));
+    energy_look_at(&before, "");
     for (size_t i = 0; i < r->settings->repeat; i++) {
         TRY(tell(r, BENCH_PREFILL, n, i + 1));
-        TRY(prefill_once(r, depth, n, &ms, &ttft_ms));
+        TRY(prefill_once(r, session, depth, n, &ms, &ttft_ms));
         r->values[i] = 1000 * (double)n / ms;
         r->others[i] = ttft_ms;
     }
-    TRY(add_row(r, BENCH_PREFILL, n, depth, 1, r->values));
-    if (r->b->ttft_ms == 0) r->b->ttft_ms = spread_of(r->others, r->settings->repeat).median;
+    energy_look_at(&after, "");
+    bench_row *row = add_row(r, BENCH_PREFILL, n, depth, r->values, energy_between(&before, &after));
+    if (!row) return HONE_ERR_MEMORY;
+    row->n_batch = n_batch;
+    row->ttft_ms = spread_of(r->others, r->settings->repeat).median;
+    if (r->b->ttft_ms == 0) r->b->ttft_ms = row->ttft_ms;
+    return HONE_OK;
+}
+
+/* With each batch size; what its session holds is given back. */
+static hone_status measure_batches(run *r, size_t depth, size_t n) {
+    const bench_settings *s = r->settings;
+    if (s->n_batches == 0) return measure_prefill(r, r->subject->session, 0, depth, n);
+    for (size_t i = 0; i < s->n_batches; i++) {
+        hone_session *session = r->subject->batch_sessions[i];
+        TRY(measure_prefill(r, session, s->batches[i], depth, n));
+        TRY(hone_session_rewind(session, 0));
+    }
     return HONE_OK;
 }
 
@@ -142,19 +163,26 @@ static void close_forks(run *r) {
 static hone_status measure_decode(run *r, size_t depth, size_t n_parallel) {
     size_t start = depth ? depth : 1, n = r->settings->n_decode;
     double ms;
+    energy_look before, after;
     TRY(hone_prefill(r->subject->session, r->tokens, start, NULL, NULL, NULL));
     for (size_t i = 0; i < n_parallel; i++) {
         TRY(hone_session_fork(&r->forks[i], r->subject->session));
     }
     TRY(tell(r, BENCH_DECODE, n, 0));
     TRY(decode_once(r, start, n_parallel, &ms));
+    energy_look_at(&before, "");
     for (size_t i = 0; i < r->settings->repeat; i++) {
         TRY(tell(r, BENCH_DECODE, n, i + 1));
         TRY(decode_once(r, start, n_parallel, &ms));
         r->values[i] = 1000 * (double)(n * n_parallel) / ms;
     }
+    energy_look_at(&after, "");
+    bench_row *row = add_row(r, BENCH_DECODE, n, start, r->values, energy_between(&before, &after));
     close_forks(r);
-    return add_row(r, BENCH_DECODE, n, start, n_parallel, r->values);
+    if (!row) return HONE_ERR_MEMORY;
+    row->n_parallel = n_parallel;
+    row->joules_per_token /= (double)n_parallel;
+    return HONE_OK;
 }
 
 /* Writing an answer through the same call that answers questions, with or without drafts. */
@@ -171,15 +199,15 @@ static hone_status answer_once(run *r, size_t n_prompt, hone_draft_kind draft,
         .draft = draft == HONE_DRAFT_NONE ? NULL : r->subject->draft_session,
         .n_draft = draft == HONE_DRAFT_NONE ? 0 : r->subject->n_draft,
     };
-    hone_result result;
-    TRY(hone_generate(r->subject->session, &request, &result));
-    validity_judge_length(&r->b->validity, result.n_tokens, n);
-    *tokens_per_s = result.n_tokens > 1 && result.decode_ms > 0
-                        ? 1000 * (double)(result.n_tokens - 1) / result.decode_ms : 0;
-    r->b->n_drafted += result.n_drafted;
-    r->b->n_accepted += result.n_accepted;
-    bool cancelled = result.finish == HONE_FINISH_CANCELLED;
-    hone_result_release(&result);
+    hone_result answer;
+    TRY(hone_generate(r->subject->session, &request, &answer));
+    validity_judge_length(&r->b->validity, answer.n_tokens, n);
+    *tokens_per_s = answer.n_tokens > 1 && answer.decode_ms > 0
+                        ? 1000 * (double)(answer.n_tokens - 1) / answer.decode_ms : 0;
+    r->b->n_drafted += answer.n_drafted;
+    r->b->n_accepted += answer.n_accepted;
+    bool cancelled = answer.finish == HONE_FINISH_CANCELLED;
+    hone_result_release(&answer);
     return cancelled ? HONE_ERR_CANCELLED : HONE_OK;
 }
 
@@ -197,14 +225,15 @@ static hone_status measure_speculation(run *r, size_t depth) {
         TRY(answer_once(r, n_prompt, HONE_DRAFT_NONE, &r->others[i]));
         TRY(answer_once(r, n_prompt, r->subject->draft_kind, &r->values[i]));
     }
-    TRY(add_row(r, BENCH_SPECULATION, n, n_prompt, 1, r->values));
-    return add_row(r, BENCH_DECODE, n, n_prompt, 1, r->others);
+    bool added = add_row(r, BENCH_SPECULATION, n, n_prompt, r->values, 0) &&
+                 add_row(r, BENCH_DECODE, n, n_prompt, r->others, 0);
+    return added ? HONE_OK : HONE_ERR_MEMORY;
 }
 
 static hone_status measure_at_depth(run *r, size_t depth) {
     const bench_settings *s = r->settings;
     for (size_t i = 0; i < s->n_prompts; i++) {
-        if (s->prompts[i]) TRY(measure_prefill(r, depth, s->prompts[i]));
+        if (s->prompts[i]) TRY(measure_batches(r, depth, s->prompts[i]));
     }
     if (s->n_decode == 0) return HONE_OK;
     if (r->subject->draft_kind != HONE_DRAFT_NONE) return measure_speculation(r, depth);
@@ -215,10 +244,14 @@ static hone_status measure_at_depth(run *r, size_t depth) {
 /* --- judging --- */
 
 static void judge_row(run *r, bench_row *row) {
-    char what[80];
-    snprintf(what, sizeof what, row->n_parallel > 1 ? "%s of %zu tokens, %zu together"
-                                                    : "%s of %zu tokens",
-             bench_kind_name(row->kind), row->n_tokens, row->n_parallel);
+    char what[120];
+    int used = snprintf(what, sizeof what, "%s of %zu tokens at depth %zu",
+                        bench_kind_name(row->kind), row->n_tokens, row->depth);
+    if (row->n_batch) {
+        snprintf(what + used, sizeof what - (size_t)used, " by %zu", row->n_batch);
+    } else if (row->n_parallel > 1) {
+        snprintf(what + used, sizeof what - (size_t)used, ", %zu together", row->n_parallel);
+    }
     validity_judge_spread(&r->b->validity, what, spread_width(&row->speed));
     if (row->kind == BENCH_SPECULATION) return; /* drafted tokens are not computed one by one */
     bench_bound_row(row, r->subject, &r->b->limits);
@@ -247,6 +280,12 @@ static hone_status reserve(run *r) {
     return HONE_OK;
 }
 
+static void note_energy(bench *b) {
+    energy_look look;
+    energy_look_at(&look, "");
+    snprintf(b->energy, sizeof b->energy, "%s", energy_source_words(&look, ""));
+}
+
 static hone_status measure(run *r) {
     bench *b = r->b;
     machine_state before, after;
@@ -260,6 +299,8 @@ static hone_status measure(run *r) {
         TRY(measure_at_depth(r, r->settings->depths[i]));
     }
     machine_look(&after);
+    machine_look_at_memory(&b->memory);
+    note_energy(b);
     b->peak_memory_bytes = forgotten ? system_peak_resident_bytes() : r->seen_memory;
     TRY(bench_look_at_limits(b, r->info->n_threads, &rate_after));
     validity_judge_machine(&b->validity, &before, &after, r->info->n_threads, cpu_usable_count());

@@ -27,6 +27,7 @@ typedef enum validity_code {
     VALIDITY_NOT_COMPARABLE,  /* other machines, other items, other work */
     VALIDITY_TOKEN_COUNT,     /* the server's count of tokens cannot be right */
     VALIDITY_ERRORS,          /* requests failed */
+    VALIDITY_N_CODES
 } validity_code;
 
 /* "early_end", …: stable, for scripts and the database. */

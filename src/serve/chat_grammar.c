@@ -22,10 +22,20 @@ static const char json_rules[] =
     "([eE] [-+]? [0-9]{1,3})?\n"
     "json-ws ::= | \" \" | \"\\n\" [ \\t]{0,20}\n";
 
-/* The rules of a schema, the first of which is named `root`. */
-static hone_status add_schema(buf *text, const char *root, const json_t *schema) {
-    (void)text, (void)schema;
-    return fail(HONE_ERR_UNSUPPORTED, "%s: JSON schemas are not supported yet", root);
+/* The rules of a schema, the first of which is named `root`. It came with the request: whatever is
+ * wrong with it is the request's fault. */
+static hone_status add_schema(buf *text, const char *root, const json_t *schema, const char *what) {
+    const hone_schema_options options = {.root = root};
+    char *source = json_dumps(schema, JSON_ENCODE_ANY | JSON_COMPACT), *rules = NULL;
+    size_t n;
+    hone_status status = source ? hone_schema_to_gbnf(&rules, &n, source, strlen(source), &options)
+                                : mem_fail("schema", 1);
+    if (status == HONE_OK) status = buf_add(text, rules, n);
+    if (status == HONE_OK) status = buf_add_text(text, "\n");
+    else if (source) fail_context(status, "%s", what);
+    hone_free(rules);
+    mem_free(source);
+    return status;
 }
 
 /* --- calls --- */
@@ -39,7 +49,7 @@ static hone_status add_function(buf *text, size_t i, const json_t *function, con
     bool any = !parameters || json_object_size(parameters) == 0;
     TRY(buf_add_format(text, "function-%zu ::= \"{\\\"name\\\": \\\"%s\\\", \\\"%s\\\": \" %s \"}\"\n", i,
                        name, key, any ? "json" : rule));
-    return any ? HONE_OK : add_schema(text, rule, parameters);
+    return any ? HONE_OK : add_schema(text, rule, parameters, name);
 }
 
 static bool is_wanted(const chat_settings *s, const json_t *function) {
@@ -78,7 +88,7 @@ static hone_status add_rules(buf *text, const chat_settings *s, call_format call
         TRY(buf_add_text(text, "root ::= json\n"));
     } else {
         TRY(buf_add_text(text, "root ::= answer\n"));
-        TRY(add_schema(text, "answer", s->schema));
+        TRY(add_schema(text, "answer", s->schema, "the schema"));
     }
     return buf_add_text(text, json_rules);
 }
