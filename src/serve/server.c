@@ -45,7 +45,8 @@ static const route own_routes[] = {
 };
 
 static const route_list server_routes = {own_routes, sizeof own_routes / sizeof *own_routes};
-static const route_list *const route_lists[] = {&server_routes, &openai_routes, &ollama_routes};
+static const route_list *const route_lists[] = {&server_routes, &openai_routes, &inspect_routes,
+                                               &openapi_routes, &ollama_routes};
 
 static bool fits(const route *r, const char *path) {
     size_t n = strlen(r->path);
