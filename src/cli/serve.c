@@ -110,7 +110,7 @@ static server_options make_options(const serve_settings *s, const serve_texts *t
                   .origins = s->origins.items, .n_origins = s->origins.n,
                   .hosts = s->hosts.items, .n_hosts = s->hosts.n,
                   .allowance = {(unsigned)s->requests, (unsigned)s->tokens}},
-        .models = {.memory_bytes = s->memory_bytes,
+        .models = {.memory_bytes = s->memory_bytes, .keep_ms = 300000, .wait_ms = 30000,
                    .scheduler = {.n_slots = (size_t)s->slots, .max_queue = (size_t)s->queue,
                                  .stall_ms = STALL_MS, .wait_ms = (int)s->wait_limit * 1000,
                                  .time_ms = (int)s->time_limit * 1000,
