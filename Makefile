@@ -20,7 +20,7 @@ CACHE    := $(or $(HONE_TEST_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/hone-
 ENGINE_DEPS := jansson libutf8proc zlib
 # FFmpeg: its headers only; its libraries are opened when the first audio file is (media/ffmpeg.h).
 AUDIO_DEPS  := libavformat libavcodec libavutil libswresample
-DEPS        := $(ENGINE_DEPS) $(if $(ENGINE_ONLY),,libcurl libzip libcrypto libmicrohttpd)
+DEPS        := $(ENGINE_DEPS) $(if $(ENGINE_ONLY),,libcurl libzip libcrypto libmicrohttpd sqlite3)
 ALSA        := $(shell pkg-config --exists alsa 2>/dev/null && echo alsa)
 CLI_DEPS    := libedit $(ALSA)
 
@@ -38,7 +38,7 @@ ARCH    := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
 KERNELS := $(if $(filter x86_64,$(ARCH)),src/tensor/x86)
 KERNELS += $(if $(filter aarch64 arm64,$(ARCH)),src/tensor/arm)
 DECODER := src/media/audio_file.c src/media/audio_pcm.c src/media/ffmpeg.c src/media/resample.c
-OUTSIDE := src/cli/%.c $(if $(ENGINE_ONLY),src/weights/%.c src/serve/%.c src/base/http%.c src/base/sha256.c \
+OUTSIDE := src/cli/%.c $(if $(ENGINE_ONLY),src/weights/%.c src/lab/%.c src/serve/%.c src/base/http%.c src/base/sha256.c \
                            $(DECODER),src/media/audio_none.c)
 
 LIB_SRC  := $(filter-out $(OUTSIDE),$(wildcard src/*/*.c) $(wildcard $(addsuffix /*.c,$(KERNELS))))

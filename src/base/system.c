@@ -85,6 +85,13 @@ uint64_t system_resident_bytes(void) { return number_behind("/proc/self/status",
 
 uint64_t system_peak_resident_bytes(void) { return number_behind("/proc/self/status", "VmHWM") * 1024; }
 
+bool system_forget_peak(void) {
+    FILE *file = fopen("/proc/self/clear_refs", "w"); /* proc(5): 5 resets VmHWM */
+    if (!file) return false;
+    bool written = fputs("5", file) >= 0;
+    return fclose(file) == 0 && written;
+}
+
 uint64_t system_cache_bytes(void) {
     uint64_t largest = 0;
     for (int i = 0; i < 8; i++) {

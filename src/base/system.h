@@ -2,6 +2,7 @@
 #ifndef BASE_SYSTEM_H
 #define BASE_SYSTEM_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Milliseconds of a clock that never steps. */
@@ -20,6 +21,9 @@ uint64_t system_resident_bytes(void);
 
 /* The most bytes this process has had resident so far. 0 = unknown. */
 uint64_t system_peak_resident_bytes(void);
+
+/* From now on, as if it had just begun. False where the system cannot do that. */
+bool system_forget_peak(void);
 
 /* Bytes of the largest cache of a processor. 0 = unknown. */
 uint64_t system_cache_bytes(void);

@@ -17,8 +17,9 @@ typedef struct answer_settings {
     double repeat_penalty, presence_penalty, frequency_penalty;
     int64_t top_k, repeat_last_n, seed, max_tokens, logprobs;
     cli_texts stop;
-    const char *grammar; /* a file, or NULL */
+    const char *grammar, *json_schema; /* files, or NULL */
     bool ignore_eos;
+    const hone_strategy *strategy; /* NULL: one answer, as it is sampled */
 } answer_settings;
 
 void answer_settings_init(answer_settings *s);
@@ -28,6 +29,8 @@ void answer_settings_init(answer_settings *s);
                 "end the answer after N tokens (default: when the model ends it)"),               \
     CLI_TEXTS("stop", 0, &(s).stop, "TEXT", "end the answer before TEXT; repeatable"),            \
     CLI_TEXT("grammar", 0, &(s).grammar, "FILE", "hold the answer to the GBNF rules in FILE"),    \
+    CLI_TEXT("json-schema", 0, &(s).json_schema, "FILE",                                          \
+             "hold the answer to the JSON schema in FILE"),                                       \
     CLI_FLAG("ignore-eos", 0, &(s).ignore_eos, "go on where the model would end its answer"),     \
     CLI_INTEGER("logprobs", 0, &(s).logprobs, "N", 0, HONE_MAX_TOP_LOGPROBS,                      \
                 "list each token with its log-probability and the N best alternatives"),          \
@@ -61,7 +64,8 @@ typedef struct answer_token {
 } answer_token;
 
 typedef struct answer {
-    hone_result result;
+    hone_result result; /* with a strategy: the text chosen, and the tokens of all draws */
+    hone_strategy_result trace; /* of the strategy, where there is one */
     answer_token *tokens;
     size_t n_tokens, tokens_capacity;
 } answer;

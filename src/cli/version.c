@@ -11,7 +11,7 @@
 #include "base/cpu.h"
 #include "base/system.h"
 #include "cli/cli.h"
-#include "cli/machine.h"
+#include "lab/machine.h"
 #include "cli/options.h"
 #include "cli/output.h"
 

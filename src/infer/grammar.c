@@ -61,6 +61,28 @@ hone_status hone_grammar_open(hone_grammar **out, const hone_model *model, const
     return HONE_OK;
 }
 
+hone_status hone_grammar_open_schema(hone_grammar **out, const hone_model *model,
+                                     const char *schema, size_t n_bytes,
+                                     const hone_schema_options *options) {
+    (void)model, (void)schema, (void)n_bytes, (void)options;
+    *out = NULL;
+    return fail(HONE_ERR_UNSUPPORTED, "JSON schemas are not supported yet");
+}
+
+hone_status hone_schema_to_gbnf(char **gbnf, size_t *n_gbnf, const char *schema, size_t n_bytes,
+                                const hone_schema_options *options) {
+    (void)schema, (void)n_bytes, (void)options;
+    *gbnf = NULL;
+    *n_gbnf = 0;
+    return fail(HONE_ERR_UNSUPPORTED, "JSON schemas are not supported yet");
+}
+
+hone_status hone_grammar_set_triggers(hone_grammar *g, const char *const *triggers,
+                                      size_t n_triggers) {
+    (void)g, (void)triggers, (void)n_triggers;
+    return fail(HONE_ERR_UNSUPPORTED, "triggers are not supported yet");
+}
+
 void hone_grammar_close(hone_grammar *g) {
     if (!g) return;
     grammar_machine_close(g->machine);

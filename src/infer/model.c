@@ -262,6 +262,7 @@ void hone_model_close(hone_model *m) {
     mem_free(m->logits);
     mem_free(m->pass_tokens);
     mem_free(m->segments);
+    mem_free(m->states);
     mem_free(m->adapters);
     mem_free(m->progress);
     mem_free(m->order);

@@ -14,12 +14,21 @@ typedef struct scheduler scheduler;
 
 enum { SCHEDULER_MAX_SLOTS = 256 };
 
+/* What the server knows of its clients; called from any thread. All NULL: they are alike. */
+typedef struct client_policy {
+    int (*priority)(void *user, const char *client); /* of two that wait, the higher goes first */
+    void (*charge)(void *user, const char *client, size_t n_tokens); /* prompt and answer */
+    void *user;
+} client_policy;
+
 typedef struct scheduler_options {
     size_t n_slots;       /* answers at once, at most SCHEDULER_MAX_SLOTS */
     size_t max_queue;     /* tickets that wait for a slot */
-    size_t prompt_tokens; /* of a step in which others decode: bounds how long they stall */
-    uint64_t cache_bytes; /* of keys and values of finished answers */
+    int stall_ms;         /* running answers get their next token within so long (serve/pace.h) */
+    int wait_ms, time_ms; /* most that a ticket waits for a slot, and lives; 0 = no limit */
+    uint64_t cache_bytes; /* of keys and values, of running and finished answers together */
     hone_session_options session;
+    client_policy policy;
 } scheduler_options;
 
 hone_status scheduler_open(scheduler **out, hone_model *model, const scheduler_options *options);
@@ -33,10 +42,11 @@ void scheduler_close(scheduler *s);
 typedef struct ticket ticket;
 
 /* `request` has prompt_ids, is borrowed until the ticket is closed, and its on_piece is taken by the
- * scheduler. Those of one `client` take turns with those of others. HONE_ERR_BUSY when the queue is
- * full. */
+ * scheduler. Those of one `client` take turns with those of others. `eldest`: NULL, or the first of
+ * several tickets that one thread waits for together; it is closed last. HONE_ERR_BUSY when the queue
+ * is full. */
 hone_status scheduler_submit(scheduler *s, const hone_request *request, const char *client,
-                             ticket **out);
+                             ticket *eldest, ticket **out);
 
 /* What happened next. */
 typedef struct ticket_event {
@@ -47,8 +57,10 @@ typedef struct ticket_event {
     const char *message;         /* … with its sentence */
 } ticket_event;
 
-/* Waits at most that long; NOTHING then. */
-ticket_event ticket_wait(ticket *t, int milliseconds);
+/* Waits at most that long for news of any of tickets[n], which share an eldest; NOTHING then. NULLs
+ * among them are passed over, DONE and FAILED are told again and again. The search begins at *which,
+ * and the ticket that has news is left there. */
+ticket_event ticket_wait_any(ticket *const *tickets, size_t n, int milliseconds, size_t *which);
 void ticket_cancel(ticket *t); /* within one step; DONE follows */
 void ticket_close(ticket *t);  /* cancels first; NULL is allowed */
 

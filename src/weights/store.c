@@ -261,6 +261,16 @@ hone_status store_resolve(const char *model, char **out) {
     return HONE_OK;
 }
 
+hone_status store_open_model(hone_model **out, const char *model,
+                             const hone_model_options *options) {
+    char *path;
+    TRY(store_resolve(model, &path));
+    hone_status status = hone_model_open(out, path, options);
+    if (status != HONE_OK && strcmp(path, model) != 0) fail_context(status, "%s", model);
+    mem_free(path);
+    return status;
+}
+
 /* --- listing --- */
 
 void store_listing_drop(store_listing *listing) {

@@ -20,6 +20,7 @@
 
 #include "base/fs.h"
 #include "base/status.h"
+#include "hone/model.h"
 #include "weights/catalogue.h"
 #include "weights/manifest.h"
 #include "weights/origin.h"
@@ -64,6 +65,9 @@ hone_status store_find(const store *s, const char *name, store_entry *entry);
  * .gguf), a name in the user's store, or a file or folder in the current one; names come first. The
  * path is the caller's (mem_free). HONE_ERR_NOT_FOUND tells what to do. */
 hone_status store_resolve(const char *model, char **path);
+
+/* Resolves and opens; an error of a file in the store names the model, not the hash alone. */
+hone_status store_open_model(hone_model **out, const char *model, const hone_model_options *options);
 
 /* Reads all files of a model and compares them with what the manifest says. HONE_ERR_FORMAT names
  * the first that differs. *n_unknown (may be NULL) counts those of which no hash is known. `go_on`
