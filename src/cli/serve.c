@@ -155,7 +155,7 @@ int cmd_serve(int argc, char **argv) {
         CLI_TEXT("memory", 'm', &s.memory, "SIZE",
                  "what models and caches may take together, as 16G (default: all)"),
         CLI_TEXT("cache", 0, &s.cache, "SIZE",
-                 "what finished answers may keep of prompts, for each model (default 512M)"),
+                 "what finished answers may keep beside running ones, for each model (default 512M)"),
         CLI_CHOICE("kv", 0, &s.kv, ENGINE_KV_CHOICES, "type of the key/value cache (default f16)"),
         CLI_INTEGER("threads", 't', &s.threads, "N", 1, 1024,
                     "compute threads (default: $HONE_THREADS, or one for each usable core)"),
