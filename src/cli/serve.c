@@ -156,7 +156,7 @@ int cmd_serve(int argc, char **argv) {
         CLI_TEXT("memory", 'm', &s.memory, "SIZE",
                  "what models and caches may take together, as 16G (default: all)"),
         CLI_TEXT("cache", 0, &s.cache, "SIZE",
-                 "what finished answers may keep of prompts, for each model (default 512M)"),
+                 "what finished answers may keep beside running ones, for each model (default 512M)"),
         CLI_FLAG("adapt", 0, &s.adapt,
                  "drop caches and lower the slots while memory is short, before the system acts"),
         CLI_CHOICE("kv", 0, &s.kv, ENGINE_KV_CHOICES, "type of the key/value cache (default f16)"),
