@@ -88,6 +88,14 @@ static void wait_for_signal(void) {
     while (!interrupt_seen()) nanosleep(&(struct timespec){0, 50000000}, NULL);
 }
 
+/* Until nothing runs any more, or for so long, or until a second signal comes. */
+static void drain(server *s) {
+    double end = clock_ms() + DRAIN_MS;
+    fputs("hone: answers under way may end; no new ones; another signal ends them, too\n", stderr);
+    interrupt_hold();
+    while (!server_drain(s, 50) && !interrupt_seen() && clock_ms() < end) continue;
+}
+
 static server_options make_options(const serve_settings *s, const serve_texts *t) {
     const char *single = getenv("HONE_API_KEY");
     void (*log)(void *user, const char *line) = s->quiet ? NULL : print_log;
@@ -123,8 +131,7 @@ static int run(const serve_settings *settings, const serve_texts *t, char **name
     if (code == CLI_OK) {
         print_welcome(s, settings, names, n);
         wait_for_signal();
-        fputs("hone: answers under way may end; no new ones\n", stderr);
-        server_drain(s, DRAIN_MS);
+        drain(s);
     }
     server_close(s);
     return code;

@@ -146,6 +146,10 @@ static void keep_session(scheduler *s, hone_session *session) {
 static bool find_session(scheduler *s, const hone_request *r, hone_session **out,
                          hone_status *status) {
     size_t n_best, promised = 0, n;
+    if (r->embedding || r->prompt_logprobs) { /* the prompt is computed anew */
+        *status = hone_session_open(out, s->model, &s->options.session);
+        return true;
+    }
     size_t at = prefix_cache_find(&s->cache, r->prompt_ids, r->n_prompt_ids, &n_best);
     const hone_session *running = NULL;
     for (const ticket *t = s->running; t; t = t->next) {
@@ -286,7 +290,7 @@ static void finish(scheduler *s, ticket *t, hone_status status) {
     if (status == HONE_OK) status = conclude(t);
     hone_answer_close(t->answer);
     t->answer = NULL;
-    if (status == HONE_OK) keep_session(s, t->session);
+    if (status == HONE_OK && !t->request.embedding) keep_session(s, t->session);
     else hone_session_close(t->session);
     t->session = NULL;
     end_ticket(t, status);

@@ -15,6 +15,7 @@
 #include "serve/route.h"
 
 #define BODIES_AT_ONCE 4 /* of the largest size */
+#define SEND_MS 1000     /* for the ends of answers, when the server closes */
 
 struct server {
     server_options options;
@@ -218,20 +219,22 @@ static void count_users(void *user, const served_model *model, size_t n_users) {
     *(size_t *)user += n_users;
 }
 
-void server_drain(server *s, int milliseconds) {
+bool server_drain(server *s, int milliseconds) {
     atomic_store(&s->draining, true);
-    for (double end = clock_ms() + milliseconds; clock_ms() < end; sleep_ms(20)) {
+    for (double end = clock_ms() + milliseconds;; sleep_ms(20)) {
         size_t n_users = 0;
         models_each(s->models, count_users, &n_users);
-        if (n_users == 0) break;
+        if (n_users == 0) return true;
+        if (clock_ms() >= end) return false;
     }
-    models_stop(s->models);
 }
 
 void server_close(server *s) {
     if (!s) return;
-    atomic_store(&s->draining, true);
-    if (s->models) models_stop(s->models);
+    if (s->models) {
+        models_stop(s->models);
+        server_drain(s, SEND_MS);
+    }
     listener_close(s->listener);
     models_close(s->models);
     metrics_close(s->metrics);
