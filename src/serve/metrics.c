@@ -30,12 +30,12 @@ typedef struct writer {
     hone_status status;
 } writer;
 
-static void add_model(void *user, const served_model *model, size_t n_users) {
+static void add_model(void *user, const open_model *model) {
     writer *w = user;
-    if (w->status != HONE_OK || !model->scheduler) return;
-    scheduler_state s = scheduler_look(model->scheduler);
+    if (w->status != HONE_OK || !model->served.scheduler) return;
+    scheduler_state s = scheduler_look(model->served.scheduler);
     const struct { const char *name; double value; } rows[] = {
-        {"hone_requests_open", (double)n_users},
+        {"hone_requests_open", (double)model->n_users},
         {"hone_requests_processing", (double)s.n_running},
         {"hone_requests_waiting", (double)s.n_waiting},
         {"hone_cached_sessions", (double)s.n_cached_sessions},
@@ -51,7 +51,7 @@ static void add_model(void *user, const served_model *model, size_t n_users) {
         {"hone_answer_tokens_total", (double)s.n_answer_tokens},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows && w->status == HONE_OK; i++)
-        w->status = buf_add_format(&w->text, "%s{model=\"%s\"} %.17g\n", rows[i].name, model->name,
+        w->status = buf_add_format(&w->text, "%s{model=\"%s\"} %.17g\n", rows[i].name, model->served.name,
                                    rows[i].value);
 }
 

@@ -87,14 +87,13 @@ typedef struct asking {
     pressure_load load;
 } asking;
 
-static void ask_one(void *user, const served_model *model, size_t n_users) {
+static void ask_one(void *user, const open_model *model) {
     asking *a = user;
-    (void)n_users;
-    if (!model->scheduler) return;
-    scheduler_state s = scheduler_look(model->scheduler);
+    if (!model->served.scheduler) return;
+    scheduler_state s = scheduler_look(model->served.scheduler);
     a->load.cache_bytes += s.cache_bytes;
     if (s.growth_bytes > a->load.growth_bytes) a->load.growth_bytes = s.growth_bytes;
-    a->load.obeyed &= scheduler_limit(model->scheduler, a->limits);
+    a->load.obeyed &= scheduler_limit(model->served.scheduler, a->limits);
 }
 
 static void tell(const pressure *p, const system_memory *m, pressure_change change) {

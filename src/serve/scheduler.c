@@ -159,11 +159,23 @@ static void keep_session(scheduler *s, hone_session *session) {
     shrink_cache(s);
 }
 
+static hone_status open_session(const scheduler *s, hone_session **out) {
+    const scheduler_options *o = &s->options;
+    TRY(hone_session_open(out, s->model, &o->session));
+    hone_status status = hone_session_set_adapters(*out, o->adapters, NULL, o->n_adapters);
+    if (status != HONE_OK) hone_session_close(*out);
+    return status;
+}
+
 /* The session to begin with: the cached one that shares most if all of it is shared, else a fork of
  * whichever shares most, else a new one. False: wait, somebody computes more of it just now. */
 static bool find_session(scheduler *s, const hone_request *r, hone_session **out,
                          hone_status *status) {
     size_t n_best, promised = 0, n;
+    if (r->embedding || r->prompt_logprobs) { /* the prompt is computed anew */
+        *status = hone_session_open(out, s->model, &s->options.session);
+        return true;
+    }
     size_t at = prefix_cache_find(&s->cache, r->prompt_ids, r->n_prompt_ids, &n_best);
     const hone_session *running = NULL;
     for (const ticket *t = s->running; t; t = t->next) {
@@ -176,7 +188,7 @@ static bool find_session(scheduler *s, const hone_request *r, hone_session **out
     *status = HONE_OK;
     if (promised >= n_best + WORTH_WAITING) return false;
     if (n_best == 0) {
-        *status = hone_session_open(out, s->model, &s->options.session);
+        *status = open_session(s, out);
         return true;
     }
     const hone_session *best = running ? running : prefix_cache_use(&s->cache, at);
@@ -304,7 +316,7 @@ static void finish(scheduler *s, ticket *t, hone_status status) {
     if (status == HONE_OK) status = conclude(t);
     hone_answer_close(t->answer);
     t->answer = NULL;
-    if (status == HONE_OK) keep_session(s, t->session);
+    if (status == HONE_OK && !t->request.embedding) keep_session(s, t->session);
     else hone_session_close(t->session);
     t->session = NULL;
     end_ticket(t, status);

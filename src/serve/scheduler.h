@@ -28,6 +28,8 @@ typedef struct scheduler_options {
     int wait_ms, time_ms; /* most that a ticket waits for a slot, and lives; 0 = no limit */
     uint64_t cache_bytes; /* of keys and values, of running and finished answers together */
     hone_session_options session;
+    hone_adapter *const *adapters; /* of every session; they stay open as long as the scheduler */
+    size_t n_adapters;
     client_policy policy;
 } scheduler_options;
 

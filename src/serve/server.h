@@ -29,9 +29,10 @@ uint16_t server_port(const server *s);
 models *server_models(const server *s);
 guard *server_guard(const server *s);
 
-/* New requests get 503; waits until those that run have ended, at most so long, and then ends them
- * as cancelled. */
-void server_drain(server *s, int milliseconds);
+/* New requests get 503 from now on; waits until those that run have ended, at most so long. Whether
+ * they have; it may be called again. */
+bool server_drain(server *s, int milliseconds);
+/* What still runs ends with what there is of it. */
 void server_close(server *s);
 
 #endif
