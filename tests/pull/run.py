@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 import traceback
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -24,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import packages
 import registry
 from hub import Hub, Repository, sha256
+from tokens import Tokens
 
 HONE = None
 SHARED = Path(os.environ.get("HONE_SHARED") or Path(__file__).resolve().parents[3] / "shared").resolve()
@@ -331,6 +333,50 @@ def layers_of_a_model_hold_for_run(server):
         assert "in Go's form" in w.hone("show", f"ollama:{server.host}/me/go")
 
 
+def a_private_registry_gives_a_token_to_whom_it_knows(server):
+    server.push("me/secret", "latest", LAYERS)
+    tokens = Tokens(server.folder, "anna", "p@ss")
+    server.restart(tokens.auth())
+    source = f"ollama:{server.host}/me/secret"
+    try:
+        with World() as w:
+            assert "HONE_REGISTRY_AUTH" in w.hone("pull", source, code=1)
+            assert tokens.asked == [("repository:me/secret:pull", None)], tokens.asked
+            # what is for another registry stays at home
+            w.env["HONE_REGISTRY_AUTH"] = "anna:p@ss@127.0.0.2"
+            w.hone("pull", source, code=1)
+            assert tokens.asked[-1][1] is None
+            w.env["HONE_REGISTRY_AUTH"] = f"x:y@elsewhere.example anna:wrong@{server.host}"
+            assert "did not accept" in w.hone("pull", source, code=1)
+        with World(HONE_REGISTRY_AUTH=f"x:y@elsewhere.example anna:p@ss@{server.host}") as w:
+            w.hone("pull", source)
+            (model,) = w.list().values()
+            assert read(model["path"]) == LAYERS[0][1], model
+            w.hone("verify", source)
+            written = "".join(p.read_text() for p in (w.home / "hone/models").rglob("*.json"))
+            assert "p@ss" not in written, written
+    finally:
+        tokens.close()
+
+
+def a_registry_with_passwords_is_asked_with_one(server):
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            import crypt
+    except ImportError as e:  # gone from Python 3.13 on
+        raise Skip(f"no bcrypt: {e}") from e
+    server.push("me/secret", "latest", LAYERS)
+    users = Path(server.folder) / "htpasswd"
+    users.write_text("anna:" + crypt.crypt("p@ss", crypt.mksalt(crypt.METHOD_BLOWFISH)) + "\n")
+    server.restart({"htpasswd": {"realm": "models", "path": str(users)}})
+    source = f"ollama:{server.host}/me/secret"
+    with World() as w:
+        assert "HONE_REGISTRY_AUTH" in w.hone("pull", source, code=1)
+        w.env["HONE_REGISTRY_AUTH"] = f"anna:p@ss@{server.host}"
+        w.hone("pull", source)
+        w.hone("verify", source)
+
+
 def shared_layers_are_kept_and_counted_once(server):
     server.push("me/one", "latest", LAYERS)
     server.push("me/two", "latest", [LAYERS[0], ("system", b"Be brief.")])
@@ -482,6 +528,8 @@ HUB_CASES = [a_quantisation_is_picked_from_a_repository, without_a_quantisation_
              what_huggingface_hub_has_is_used_in_place, what_is_in_use_is_not_removed,
              a_running_program_keeps_its_model, prune_removes_what_nothing_needs]
 REGISTRY_CASES = [a_model_of_the_registry_comes_with_its_layers, layers_of_a_model_hold_for_run,
+                  a_private_registry_gives_a_token_to_whom_it_knows,
+                  a_registry_with_passwords_is_asked_with_one,
                   shared_layers_are_kept_and_counted_once, what_ollama_has_is_used_in_place]
 PLAIN_CASES = [lm_studios_files_are_listed, a_file_of_this_machine_is_used_where_it_lies]
 
