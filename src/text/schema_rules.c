@@ -122,7 +122,7 @@ hone_status append_space(schema_compiler *c, uint32_t list) {
 
 /* --- repetition --- */
 
-enum { MAX_PLAIN_REPEAT = 64 };
+enum { MAX_PLAIN_REPEAT = 512 };
 
 /* Rules by doubling: exact[k] is 2^k times, up[k] is 0 … 2^k − 1 times. At each place of a text at
  * most one way for each k is open. */
