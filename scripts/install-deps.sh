@@ -6,13 +6,13 @@
 set -u
 
 build_packages="build-essential pkg-config libjansson-dev libutf8proc-dev libcurl4-openssl-dev
-    libedit-dev libzip-dev libssl-dev libmicrohttpd-dev zlib1g-dev libavformat-dev libavcodec-dev
+    libedit-dev libzip-dev libssl-dev libmicrohttpd-dev libsqlite3-dev zlib1g-dev libavformat-dev libavcodec-dev
     libavutil-dev libswresample-dev libasound2-dev python3 python3-pip ca-certificates"
 test_packages="clang valgrind python3-venv"
 fedora_packages="gcc make pkgconf-pkg-config jansson-devel utf8proc-devel libcurl-devel
-    libedit-devel libzip-devel openssl-devel libmicrohttpd-devel zlib-devel ffmpeg-free-devel
+    libedit-devel libzip-devel openssl-devel libmicrohttpd-devel sqlite-devel zlib-devel ffmpeg-free-devel
     alsa-lib-devel python3 python3-pip"
-macos_packages="pkg-config jansson utf8proc curl libedit libzip openssl@3 libmicrohttpd zlib ffmpeg
+macos_packages="pkg-config jansson utf8proc curl libedit libzip openssl@3 libmicrohttpd sqlite zlib ffmpeg
     python"
 arm_packages="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
     libjansson-dev:arm64 libutf8proc-dev:arm64 zlib1g-dev:arm64"
@@ -22,7 +22,7 @@ with_tests=false
 
 has_build_packages() {
     command -v make >/dev/null && command -v cc >/dev/null && command -v pkg-config >/dev/null &&
-        pkg-config --exists jansson libutf8proc zlib libcurl libedit libzip libcrypto libmicrohttpd \
+        pkg-config --exists jansson libutf8proc zlib libcurl libedit libzip libcrypto libmicrohttpd sqlite3 \
             libavformat libavcodec libavutil libswresample &&
         python3 -m pip --version >/dev/null 2>&1
 }

@@ -181,18 +181,18 @@ static inline void made_add_all(model_maker *m) {
 /* Row `row` of the tensor as the origin orders it. */
 static inline void made_row(const model_maker *m, const made_tensor *t, size_t row, float *out) {
     uint64_t state = made_state(t, row, m->r->seed);
-    float spread = t->n_out ? 1.0f / sqrtf((float)t->n_in) : 0.1f;
+    float deviation = t->n_out ? 1.0f / sqrtf((float)t->n_in) : 0.1f;
     if (m->r->from) {
         tensor view;
         if (!source_find(&m->source, t->name, &view) && /* a head stored under its name only */
             !source_find(&m->source, "output.weight", &view)) abort();
         quant_decode_row(view.type, out, t->n_out ? tensor_row(&view, row) : view.data, t->n_in);
     } else {
-        for (size_t i = 0; i < t->n_in; i++) out[i] = made_normal(&state) * spread;
+        for (size_t i = 0; i < t->n_in; i++) out[i] = made_normal(&state) * deviation;
         if (strstr(t->name, "norm")) for (size_t i = 0; i < t->n_in; i++) out[i] += 1;
     }
     for (size_t i = 0; i < t->n_in && t->n_out && m->r->noise > 0; i++)
-        out[i] += made_normal(&state) * m->r->noise * spread;
+        out[i] += made_normal(&state) * m->r->noise * deviation;
 }
 
 /* The origin's row that stands at `row` of a GGUF file. */

@@ -15,10 +15,12 @@ extern "C" {
 /* --- what goes in --- */
 
 typedef enum hone_part_kind {
-    HONE_PART_TEXT = 0, HONE_PART_IMAGE = 1, HONE_PART_AUDIO = 2
+    HONE_PART_TEXT = 0, HONE_PART_IMAGE = 1, HONE_PART_AUDIO = 2, HONE_PART_FIELDS = 3
 } hone_part_kind;
 
-/* A piece of a message: UTF-8 text, or the bytes of an image or audio file. Borrowed. */
+/* A piece of a message: UTF-8 text, or the bytes of an image or audio file; or a JSON object whose
+ * members the template finds in the message beside role and content (tool_calls, tool_call_id, name,
+ * reasoning_content). Borrowed. */
 typedef struct hone_part {
     hone_part_kind kind;
     const void *data;
@@ -67,7 +69,11 @@ typedef struct hone_piece {
     const char *text; /* NUL-terminated, borrowed */
     size_t n_bytes;
     int32_t token;
-    double logprob;         /* of the token, from the unmodified logits; 0 unless asked for */
+    bool in_prompt;         /* prompt_logprobs: a token of the prompt, without text */
+    double logprob;         /* of the token, from the unmodified logits; 0 unless asked for; NaN for
+                             * the prompt's first, which follows nothing */
+    double certainty;       /* KL divergence of the uniform distribution from the model's, likewise
+                               (self-certainty: Kang et al. 2025), in nats */
     size_t n_top;           /* request->n_top_logprobs alternatives */
     const int32_t *top_ids;
     const double *top_logprobs;
@@ -85,6 +91,7 @@ typedef struct hone_request {
     const hone_message *messages;
     size_t n_messages;
     const char *tools_json;        /* JSON array for the template's `tools`, or NULL */
+    const char *variables_json;    /* JSON object: more variables for the template, or NULL */
     /* … or plain text, with the model's BOS where it wants one … */
     const char *prompt;
     size_t prompt_bytes;
@@ -98,12 +105,26 @@ typedef struct hone_request {
     const char *const *stop;       /* stop strings; empty ones are refused */
     size_t n_stop;
     bool ignore_eos;               /* stop tokens do not end the answer (benchmarks) */
-    bool logprobs;                 /* fill each piece's logprob … */
+    const int32_t *forced;         /* tokens that the answer begins with, drawn or not */
+    size_t n_forced;
+    bool logprobs;                 /* fill each piece's logprob and certainty … */
     size_t n_top_logprobs;         /* … and this many alternatives, at most HONE_MAX_TOP_LOGPROBS */
     /* Fills mask[(n_vocab + 63) / 64]: bit t set = token t may come next; called before each draw
      * with the tokens generated so far. NULL = everything may. */
     hone_status (*token_mask)(void *user, const int32_t *generated, size_t n, uint64_t *mask);
-    hone_grammar *grammar;         /* what the answer must match; NULL = anything */
+    hone_grammar *grammar;         /* what the answer (behind a thought that the prompt opens) must
+                                    * match; NULL = anything */
+
+    /* Thoughts are what a model writes between <think> and </think>, or [THINK] and [/THINK], before
+     * its answer; the prompt may already hold the opening tag. With limit_thinking the closing tag
+     * is written for the model after thinking_budget tokens of them. */
+    bool limit_thinking;
+    size_t thinking_budget;
+
+    /* What is wanted of the prompt itself; for all of these but the first it is computed anew. */
+    bool prompt_only;              /* nothing is generated: the answer ends when the prompt is in */
+    bool prompt_logprobs;          /* on_piece is called for the prompt's tokens first */
+    bool embedding;                /* fill result->embedding; nothing is generated */
 
     /* Speculation (Leviathan et al. 2023; n-gram look-up: Saxena 2023): the drafted tokens are
      * checked in one step, and each stands if it is the one that is drawn in its place. So the
@@ -135,10 +156,13 @@ typedef struct hone_result {
     int32_t *tokens; /* all generated ids, a closing stop token included */
     size_t n_tokens;
     hone_finish finish;
+    size_t n_thought_tokens;                 /* of n_tokens */
     size_t n_prompt_tokens, n_cached_tokens; /* of the prompt, those that needed no work */
     double prefill_ms, ttft_ms, decode_ms;   /* ttft: from the call to the first token */
     size_t n_drafted, n_accepted;            /* speculation */
     uint64_t seed;                           /* the one that was used */
+    float *embedding; /* [n_embedding] mean of the final norm's outputs over the prompt, of length 1
+                       * (L2); NULL unless asked for */
 } hone_result;
 
 /* Frees what the result holds and zeroes it. */
@@ -155,10 +179,12 @@ HONE_API hone_status hone_generate(hone_session *session, const hone_request *re
                                    hone_result *result);
 
 /* The text that the template makes of the messages (with the generation prompt), freed with
- * hone_free; and its token ids, freed with hone_free. Either may be NULL. */
+ * hone_free; and its token ids, freed with hone_free. Either may be NULL. `tools_json` and
+ * `variables_json` as in a request. */
 HONE_API hone_status hone_render_chat(const hone_model *model, const hone_message *messages,
-                                      size_t n_messages, const char *tools_json, char **text,
-                                      int32_t **ids, size_t *n_ids);
+                                      size_t n_messages, const char *tools_json,
+                                      const char *variables_json, char **text, int32_t **ids,
+                                      size_t *n_ids);
 
 #ifdef __cplusplus
 }

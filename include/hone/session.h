@@ -47,15 +47,19 @@ HONE_API size_t hone_session_context(const hone_session *session); /* most token
 HONE_API hone_model *hone_session_model(const hone_session *session);
 /* Bytes of cache that this session refers to; pages shared with forks count in full. */
 HONE_API uint64_t hone_session_kv_bytes(const hone_session *session);
+/* Bytes of cache that it answers for: a page that k sessions share counts a k-th in each, so that the
+ * sum over all sessions is the memory that they take. */
+HONE_API uint64_t hone_session_kv_share(const hone_session *session);
 
 /* --- advancing --- */
 
 typedef enum hone_logits {
-    HONE_LOGITS_LAST = 0, HONE_LOGITS_NONE = 1, HONE_LOGITS_ALL = 2
+    HONE_LOGITS_LAST = 0, HONE_LOGITS_NONE = 1, HONE_LOGITS_ALL = 2, HONE_LOGITS_STATES = 3
 } hone_logits;
 
 /* One session's share of a step: appends tokens[n_tokens] and computes logits of the last position,
- * of none or of all of them. */
+ * of none or of all of them; or, instead of logits, the hidden states of all of them
+ * (hone_session_states). */
 typedef struct hone_step_item {
     hone_session *session;
     const int32_t *tokens;
@@ -71,6 +75,11 @@ HONE_API hone_status hone_step(const hone_step_item *items, size_t n_items);
 /* logits[n_vocab] of the last step: of its last position (index 0), or with HONE_LOGITS_ALL of its
  * position `index`. NULL where none were computed. Valid until the session's next step or close. */
 HONE_API const float *hone_session_logits(const hone_session *session, size_t index);
+
+/* states[n_embedding] of the last step's position `index`: the outputs of the final norm, which the
+ * output head would turn into logits. NULL unless the step had HONE_LOGITS_STATES. Valid as long as
+ * logits are. */
+HONE_API const float *hone_session_states(const hone_session *session, size_t index);
 
 /* Makes the session hold exactly tokens[n_tokens] with logits at the last: keeps the longest common
  * prefix, drops the rest, computes what is new in chunks. *n_reused (may be NULL) is the number of
@@ -93,10 +102,11 @@ HONE_API hone_status hone_top_logprobs(const hone_session *session, size_t k, in
                                        double *logprobs);
 
 /* From any thread: the step or generation under way ends within one layer with HONE_ERR_CANCELLED,
- * as does the next one if none is under way. hone_session_uncancel takes it back. Both are
+ * as does the next one if none is under way. hone_session_uncancel takes it back. All three are
  * async-signal-safe. */
 HONE_API void hone_session_cancel(hone_session *session);
 HONE_API void hone_session_uncancel(hone_session *session);
+HONE_API bool hone_session_is_cancelled(const hone_session *session);
 
 #ifdef __cplusplus
 }

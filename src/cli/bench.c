@@ -1,105 +1,204 @@
-/* `hone bench`: how fast a model is here. Prefill and decode are measured apart; each is warmed up
- * once, repeated, and told as median and spread, beside what the machine could do at most. What
- * makes the numbers doubtful is said. */
+/* `hone bench`: how fast a model is here. Its options, and what they mean for lab/bench.h. */
 #include "cli/bench.h"
 
+#include <math.h>
+#include <stdio.h>
+
 #include "base/mem.h"
-#include "base/system.h"
+#include "cli/bench_load.h"
 #include "cli/cli.h"
 #include "cli/interrupt.h"
+#include "cli/options.h"
+#include "cli/record.h"
+#include "weights/store.h"
 
 enum { DEFAULT_PROMPT = 512, DEFAULT_DECODE = 128 };
 
+typedef struct choice {
+    engine_settings engine;
+    cli_integers prompt, depth, parallel, batch;
+    int64_t decode, repeat, seed;
+    bench_load_choice load;
+    bool limits, json;
+} choice;
+
+static size_t take_list(size_t *out, const cli_integers *list, size_t otherwise, size_t *most) {
+    size_t n = list->n ? list->n : 1;
+    *most = out[0] = otherwise;
+    for (size_t i = 0; i < list->n; i++) {
+        out[i] = (size_t)list->items[i];
+        if (i == 0 || out[i] > *most) *most = out[i];
+    }
+    return n;
+}
+
 /* Fits the defaults into short contexts; what was asked for by number is never changed. */
-static int choose_sizes(bench *b, const cli_usage *usage) {
-    const bench_settings *s = b->settings;
-    size_t context = hone_session_context(b->engine.session), room, longest = 0;
-    b->depth = (size_t)s->depth;
-    b->parallel = (size_t)s->parallel;
-    b->repeat = (size_t)s->repeat;
-    if (b->depth >= context) {
+static int choose_sizes(bench_settings *s, const choice *c, const engine *e,
+                        const cli_usage *usage) {
+    size_t context = hone_session_context(e->session), deepest, longest, widest;
+    s->n_depths = take_list(s->depths, &c->depth, 0, &deepest);
+    s->n_parallels = take_list(s->parallels, &c->parallel, 1, &widest);
+    for (size_t i = 0; i < c->batch.n; i++) s->batches[s->n_batches++] = (size_t)c->batch.items[i];
+    s->repeat = (size_t)c->repeat;
+    s->seed = (uint64_t)c->seed;
+    if (deepest >= context) {
         return cli_wrong_use(usage, "--depth %zu leaves no room in a context of %zu tokens",
-                             b->depth, context);
+                             deepest, context);
     }
-    room = context - b->depth - (b->depth ? 0 : 1);
-    b->n_prompts = s->prompt.n ? s->prompt.n : 1;
-    b->prompts[0] = room < DEFAULT_PROMPT ? room : DEFAULT_PROMPT;
-    for (size_t i = 0; i < s->prompt.n; i++) b->prompts[i] = (size_t)s->prompt.items[i];
-    b->n_decode = s->decode != CLI_UNSET ? (size_t)s->decode
+    size_t room = context - deepest - (deepest ? 0 : 1);
+    s->n_prompts = take_list(s->prompts, &c->prompt, room < DEFAULT_PROMPT ? room : DEFAULT_PROMPT,
+                             &longest);
+    s->n_decode = c->decode != CLI_UNSET ? (size_t)c->decode
                   : room < DEFAULT_DECODE ? room : DEFAULT_DECODE;
-    for (size_t i = 0; i < b->n_prompts; i++) {
-        if (b->prompts[i] > longest) longest = b->prompts[i];
-    }
-    size_t needed = b->depth + (longest > b->n_decode ? longest : b->n_decode);
+    size_t needed = deepest + (longest > s->n_decode ? longest : s->n_decode);
     if (needed > context) {
         return cli_wrong_use(usage, "this needs a context of %zu tokens, and there are %zu", needed,
                              context);
     }
-    if (longest == 0 && b->n_decode == 0) return cli_wrong_use(usage, "nothing is left to measure");
-    if (b->engine.draft_kind != HONE_DRAFT_NONE && b->parallel > 1) {
+    if (longest == 0 && s->n_decode == 0) return cli_wrong_use(usage, "nothing is left to measure");
+    if (e->draft_kind != HONE_DRAFT_NONE && widest > 1) {
         return cli_wrong_use(usage, "--draft is measured one answer at a time, without --parallel");
     }
-    b->n_tokens = b->depth + longest + b->parallel + 64;
     return CLI_OK;
 }
 
-static int run_bench(bench *b, const cli_usage *usage, const char *name) {
-    int code = choose_sizes(b, usage);
-    if (code != CLI_OK) return code;
-    b->tokens = mem_calloc(b->n_tokens, sizeof *b->tokens);
-    if (!b->tokens) return cli_fail(mem_fail("the benchmark's text", b->n_tokens * 4));
-    machine_state before;
-    interrupt_arm(b->engine.session);
-    machine_look(&before);
-    double start_ms = clock_ms();
-    hone_status status = bench_measure(b);
-    double wall_ms = clock_ms() - start_ms;
-    b->peak_memory_bytes = system_peak_resident_bytes();
-    for (int look = 0; look < 2 && status == HONE_OK; look++) status = bench_look_at_limits(b);
-    interrupt_disarm();
-    cli_progress_clear();
-    if (status == HONE_OK) bench_judge(b, &before, wall_ms);
-    if (status != HONE_OK) return cli_fail(interrupt_seen() ? HONE_ERR_CANCELLED : status);
-    return b->settings->json ? bench_print_json(b, name) : bench_print_page(b, name);
+static bool on_progress(void *context, const char *what, size_t n_tokens, size_t done, size_t n) {
+    (void)context;
+    cli_progress("%s of %zu tokens: run %zu of %zu", what, n_tokens, done, n);
+    return !interrupt_seen();
 }
 
-static int bench_model(const bench_settings *settings, const cli_usage *usage, const char *name) {
-    bench *b = mem_calloc(1, sizeof *b);
-    if (!b) return cli_fail(mem_fail("the benchmark", sizeof *b));
-    b->settings = settings;
-    int code = engine_open(&b->engine, name, &settings->engine);
-    if (code == CLI_OK) {
-        b->info = hone_model_describe(b->engine.model);
-        code = run_bench(b, usage, name);
-        for (size_t i = 0; i < BENCH_MAX_PARALLEL; i++) hone_session_close(b->sessions[i]);
-        engine_release(&b->engine);
+static bool on_load(void *context, const char *what, size_t run, size_t n) {
+    (void)context;
+    cli_progress("%s: run %zu of %zu", what, run, n);
+    return !interrupt_seen();
+}
+
+/* Before the engine opens the model: what is open cannot be dropped from the cache. */
+static int measure_load(load_time *t, const choice *c, const char *name) {
+    hone_model_options model = {0};
+    const hone_session_options session = {.kv = engine_kv_type(&c->engine), .exact = c->engine.exact};
+    char *path;
+    int code = engine_choose_threads(c->engine.threads, &model.n_threads);
+    if (code != CLI_OK) return code;
+    hone_status status = store_resolve(name, &path);
+    if (status != HONE_OK) return engine_fail_model(status, name);
+    interrupt_arm(NULL);
+    status = load_time_measure(t, path, &model, &session, on_load, NULL);
+    interrupt_disarm();
+    cli_progress_clear();
+    mem_free(path);
+    return status == HONE_OK ? CLI_OK : engine_fail_model(status, name);
+}
+
+/* All that the numbers depend on. */
+static json_t *describe_settings(const bench_settings *s, const choice *c, const engine *e) {
+    json_t *o = json_pack("{s:i, s:s, s:b, s:I, s:I, s:I, s:I}", "threads",
+                          hone_model_describe(e->model)->n_threads, "kv",
+                          engine_kv_name(engine_kv_type(&c->engine)), "exact", c->engine.exact,
+                          "context", (json_int_t)hone_session_context(e->session), "decode",
+                          (json_int_t)s->n_decode, "repeat", (json_int_t)s->repeat, "seed",
+                          (json_int_t)s->seed);
+    if (c->engine.draft) json_object_set_new(o, "draft", cli_json_text(c->engine.draft));
+    if (c->engine.n_draft != CLI_UNSET)
+        json_object_set_new(o, "draft_tokens", json_integer(c->engine.n_draft));
+    return o;
+}
+
+static hone_status run(bench *b, const engine *e, const choice *c, const bench_settings *settings,
+                       hone_session *const *batch_sessions) {
+    const bench_subject subject = {
+        .model = e->model, .session = e->session, .draft_session = e->draft_session,
+        .kv = engine_kv_type(&c->engine), .exact = c->engine.exact, .draft_kind = e->draft_kind,
+        .n_draft = e->n_draft, .batch_sessions = batch_sessions};
+    interrupt_arm(e->session);
+    for (size_t i = 0; i < settings->n_batches; i++) interrupt_arm_also(batch_sessions[i]);
+    hone_status status = bench_text(b, &subject, settings);
+    interrupt_disarm();
+    cli_progress_clear();
+    return interrupt_seen() && status != HONE_OK ? HONE_ERR_CANCELLED : status;
+}
+
+/* What was measured, kept and told. */
+static int tell(bench *b, const bench_page *page, record *kept, bool as_json) {
+    json_t *json = bench_to_json(page);
+    RECORD(kept, bench_store(b, kept->db, kept->id));
+    record_finish(kept, &b->validity, json);
+    if (as_json) return cli_print_json(json, false);
+    json_decref(json);
+    return bench_print_page(page);
+}
+
+static int measure(bench *b, const engine *e, const choice *c, const cli_usage *usage,
+                   const char *name) {
+    bench_settings settings = {.observe = on_progress};
+    hone_session *batch_sessions[BENCH_MAX_SWEEP] = {NULL};
+    int code = choose_sizes(&settings, c, e, usage);
+    for (size_t i = 0; i < settings.n_batches && code == CLI_OK; i++) {
+        code = engine_open_session(&batch_sessions[i], e, &c->engine, settings.batches[i]);
     }
-    mem_free(b->tokens);
-    mem_free(b);
+    if (code == CLI_OK) {
+        record kept = {.id = 0};
+        record_add_model(&kept, "model", name, e->model);
+        if (e->draft_model) record_add_model(&kept, "draft", c->engine.draft, e->draft_model);
+        record_begin(&kept, RESULT_BENCH, describe_settings(&settings, c, e));
+        hone_status status = run(b, e, c, &settings, batch_sessions);
+        const bench_page page = {.name = name, .b = b, .info = hone_model_describe(e->model),
+                                 .settings = &c->engine, .load_ms = e->load_ms};
+        code = status == HONE_OK ? tell(b, &page, &kept, c->json) : cli_fail(status);
+        record_release(&kept);
+    }
+    for (size_t i = 0; i < settings.n_batches; i++) hone_session_close(batch_sessions[i]);
     return code;
 }
 
+static int bench_model(const choice *c, const cli_usage *usage, const char *name) {
+    engine e;
+    bench b;
+    bench_init(&b);
+    int code = measure_load(&b.load, c, name);
+    if (code == CLI_OK) code = engine_open(&e, name, &c->engine);
+    if (code != CLI_OK) return code;
+    code = measure(&b, &e, c, usage, name);
+    bench_release(&b);
+    engine_release(&e);
+    return code;
+}
+
+/* MODEL is the server's name for it; the lengths are single numbers. */
+static int bench_server(const choice *c, const cli_usage *usage, const char *model) {
+    if (c->prompt.n > 1 || c->depth.n || c->parallel.n || c->batch.n || c->engine.draft || c->limits)
+        return cli_wrong_use(usage, "--url takes one --prompt length, --decode, --seed and the options "
+                                    "for servers");
+    load_settings s = {.model = model, .seed = (uint64_t)c->seed,
+                       .n_prompt = c->prompt.n ? (size_t)c->prompt.items[0] : 128,
+                       .n_decode = c->decode != CLI_UNSET ? (size_t)c->decode : 64};
+    if (s.n_decode == 0) return cli_wrong_use(usage, "nothing is left to measure");
+    return bench_load(&c->load, &s, c->json);
+}
+
 int cmd_bench(int argc, char **argv) {
-    bench_settings s = {.engine = ENGINE_SETTINGS_UNSET,
-                        .decode = CLI_UNSET,
-                        .parallel = 1,
-                        .repeat = 5,
-                        .seed = 1};
+    choice s = {.engine = ENGINE_SETTINGS_UNSET, .decode = CLI_UNSET, .repeat = 5, .seed = 1,
+                .load = BENCH_LOAD_UNSET};
     const cli_option options[] = {
         CLI_INTEGERS("prompt", 'p', &s.prompt, "N[,N…]", 0, 1 << 24,
                      "lengths of prompt to read, in tokens (default 512)"),
         CLI_INTEGER("decode", 'n', &s.decode, "N", 0, 1 << 24,
                     "tokens to generate, whatever the model would say (default 128)"),
-        CLI_INTEGER("depth", 'd', &s.depth, "N", 0, 1 << 24,
-                    "tokens that are in the cache before each run (default 0)"),
-        CLI_INTEGER("parallel", 0, &s.parallel, "N", 1, BENCH_MAX_PARALLEL,
-                    "answers decoded together, forked from one prompt (default 1)"),
+        CLI_INTEGERS("depth", 'd', &s.depth, "N[,N…]", 0, 1 << 24,
+                     "tokens that are in the cache before each run (default 0)"),
+        CLI_INTEGERS("parallel", 0, &s.parallel, "N[,N…]", 1, BENCH_MAX_PARALLEL,
+                     "answers decoded together, forked from one prompt (default 1)"),
+        CLI_INTEGERS("batch", 'b', &s.batch, "N[,N…]", 1, 1 << 16,
+                     "most tokens of a prompt in a pass over the weights (default 512)"),
         CLI_INTEGER("repeat", 'r', &s.repeat, "N", 1, BENCH_MAX_REPEAT,
                     "measured runs after one for warm-up (default 5)"),
         CLI_INTEGER("seed", 's', &s.seed, "N", 0, 9e18, "of the synthetic prompt (default 1)"),
         CLI_FLAG("limits", 0, &s.limits,
                  "measure what the machine can do at most; needs no model"),
         CLI_FLAG("json", 0, &s.json, "print one JSON object"),
+        CLI_HEADING("A server"),
+        BENCH_LOAD_OPTIONS(s.load),
         CLI_HEADING("Engine"),
         ENGINE_OPTIONS(s.engine),
         CLI_OPTIONS_END,
@@ -114,13 +213,15 @@ int cmd_bench(int argc, char **argv) {
         .examples = "hone bench smollm2:135m\n"
                     "hone bench smollm2:135m --prompt 128,512,2048 --decode 64 --json\n"
                     "hone bench smollm2:135m --parallel 8 --depth 1024\n"
-                    "hone bench --limits\n",
+                    "hone bench --limits\n"
+                    "hone bench --url http://127.0.0.1:11435 --rate 2 --requests 100 --ttft-limit 500\n",
         .options = options,
         .max_operands = 1,
     };
     cli_operands operands;
     int code = cli_parse(&usage, argc, argv, &operands);
     if (code != CLI_PARSED) return code;
+    if (s.load.url) return bench_server(&s, &usage, operands.n ? operands.items[0] : NULL);
     if (s.limits && operands.n > 0) return cli_wrong_use(&usage, "--limits takes no model");
     if (!s.limits && operands.n == 0) return cli_wrong_use(&usage, "which model?");
     if (!s.limits) return bench_model(&s, &usage, operands.items[0]);

@@ -7,7 +7,6 @@
 #include <strings.h>
 
 #include "base/cpu.h"
-#include "base/mem.h"
 #include "base/status.h"
 #include "base/system.h"
 #include "cli/cli.h"
@@ -80,27 +79,16 @@ int engine_fail_model(hone_status status, const char *name) {
     return CLI_FAILED;
 }
 
-static hone_status open_model(hone_model **model, const char *name,
-                              const hone_model_options *options) {
-    char *path;
-    TRY(store_resolve(name, &path));
-    hone_status status = hone_model_open(model, path, options);
-    /* A file of the store goes by its model's name, not by its hash alone. */
-    if (status != HONE_OK && strcmp(path, name) != 0) fail_context(status, "%s", name);
-    mem_free(path);
-    return status;
-}
-
 hone_status engine_look_at_model(hone_model **model, const char *name, int n_threads) {
     const hone_model_options options = {.n_threads = n_threads, .describe_only = true};
-    return open_model(model, name, &options);
+    return store_open_model(model, name, &options);
 }
 
 int engine_open_model(hone_model **model, const char *name, int64_t threads) {
     hone_model_options options = {0};
     int code = engine_choose_threads(threads, &options.n_threads);
     if (code != CLI_OK) return code;
-    hone_status status = open_model(model, name, &options);
+    hone_status status = store_open_model(model, name, &options);
     return status == HONE_OK ? CLI_OK : engine_fail_model(status, name);
 }
 
@@ -119,14 +107,24 @@ const char *engine_kv_name(hone_kv_type type) {
 }
 
 static int open_session(hone_session **session, hone_model *model,
-                        const engine_settings *settings) {
+                        const engine_settings *settings, size_t prefill_chunk) {
     const hone_session_options options = {
         .n_context = settings->context == CLI_UNSET ? 0 : (size_t)settings->context,
         .kv = engine_kv_type(settings),
         .exact = settings->exact,
+        .prefill_chunk = prefill_chunk,
     };
     hone_status status = hone_session_open(session, model, &options);
     return status == HONE_OK ? CLI_OK : cli_fail(status);
+}
+
+int engine_open_session(hone_session **session, const engine *e, const engine_settings *settings,
+                        size_t prefill_chunk) {
+    int code = open_session(session, e->model, settings, prefill_chunk);
+    if (code != CLI_OK) return code;
+    code = adapter_option_apply(&settings->adapters, e->model, *session);
+    if (code != CLI_OK) hone_session_close(*session);
+    return code;
 }
 
 static int open_draft(engine *e, const engine_settings *settings) {
@@ -141,7 +139,7 @@ static int open_draft(engine *e, const engine_settings *settings) {
     if (code != CLI_OK) return code;
     engine_settings own = *settings;
     own.context = CLI_UNSET;
-    return open_session(&e->draft_session, e->draft_model, &own);
+    return open_session(&e->draft_session, e->draft_model, &own, 0);
 }
 
 const char *engine_format_drafts(cli_text *t, size_t n_accepted, size_t n_drafted) {
@@ -163,7 +161,7 @@ int engine_open(engine *e, const char *name, const engine_settings *settings) {
     *e = (engine){.n_draft = 0};
     double start_ms = clock_ms();
     int code = engine_open_model(&e->model, name, settings->threads);
-    if (code == CLI_OK) code = open_session(&e->session, e->model, settings);
+    if (code == CLI_OK) code = open_session(&e->session, e->model, settings, 0);
     if (code == CLI_OK) code = adapter_option_apply(&settings->adapters, e->model, e->session);
     e->load_ms = clock_ms() - start_ms;
     if (code == CLI_OK) code = open_draft(e, settings);

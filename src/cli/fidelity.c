@@ -1,17 +1,20 @@
 /* `hone fidelity`: what a model lost against another one. */
 #include "weights/fidelity.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/buf.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/sha256.h"
 #include "cli/cli.h"
 #include "cli/engine.h"
 #include "cli/interrupt.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/record.h"
 
 enum { MAX_TEXT_BYTES = 1 << 30 };
 
@@ -38,7 +41,7 @@ static json_t *to_json(const fidelity *f, const char *reference, const char *can
         "low", f->kl.low, "high", f->kl.high, "p50", f->kl_p50, "p95", f->kl_p95, "p99", f->kl_p99,
         "max", f->kl_max, "top1", estimate_json(&f->top1), "right_token_change",
         estimate_json(&f->right), "interval", "kind", "paired block bootstrap, 95 %; top1: Wilson",
-        "block", FIDELITY_BLOCK, "draws", FIDELITY_DRAWS, "seed", FIDELITY_SEED, "form",
+        "block", FIDELITY_BLOCK, "draws", STATS_DRAWS, "seed", FIDELITY_SEED, "form",
         "windows without overlap, second half scored");
 }
 
@@ -70,7 +73,7 @@ static int print_page(const fidelity *f, const char *reference, const char *cand
                   100 * f->right.low, 100 * f->right.high);
     cli_table_add(&t, "intervals");
     cli_table_add(&t, "95 %%; paired bootstrap of blocks of %d tokens, %d draws, seed %d; same "
-                  "first token: Wilson", FIDELITY_BLOCK, FIDELITY_DRAWS, FIDELITY_SEED);
+                  "first token: Wilson", FIDELITY_BLOCK, STATS_DRAWS, FIDELITY_SEED);
     return cli_table_print(&t);
 }
 
@@ -82,6 +85,52 @@ static int print_difference(const estimate *d, const char *candidate, const char
     if (verdict) printf("%s is nearer to the reference\n", verdict);
     else printf("not distinguishable on this text\n");
     return CLI_OK;
+}
+
+/* --- keeping --- */
+
+/* What was compared on: the text, and how it was cut. */
+static hone_status hash_text(sha256_hex *hex, const char *text, size_t n_bytes, const fidelity *f) {
+    char cut[80];
+    sha256_hash hash;
+    int n = snprintf(cut, sizeof cut, "window %zu, %zu tokens\n", f->window, f->n_tokens);
+    hone_status status = sha256_init(&hash);
+    if (status == HONE_OK) status = sha256_add(&hash, cut, (size_t)n);
+    if (status == HONE_OK) status = sha256_add(&hash, text, n_bytes);
+    if (status == HONE_OK) status = sha256_finish(&hash, hex);
+    sha256_release(&hash);
+    return status;
+}
+
+/* The candidate's numbers; `place` is its own among the result's models. */
+static hone_status store_fidelity(const fidelity *f, size_t place, const char *items_hash, results *r,
+                                  int64_t id) {
+    char condition[32];
+    snprintf(condition, sizeof condition, "candidate=%zu", place);
+    const struct {
+        const char *name, *unit;
+        estimate value;
+        int better;
+    } rows[] = {
+        {"perplexity_ratio", "ratio", f->ratio, -1},
+        {"kl_mean", "nats", f->kl, -1},
+        {"top1", "share", f->top1, 1},
+        {"right_token_change", "share", f->right, 1},
+        {"perplexity", "", {f->candidate, NAN, NAN}, -1},
+        {"perplexity_of_reference", "", {f->reference, NAN, NAN}, 0},
+        {"kl_p50", "nats", {f->kl_p50, NAN, NAN}, -1},
+        {"kl_p95", "nats", {f->kl_p95, NAN, NAN}, -1},
+        {"kl_p99", "nats", {f->kl_p99, NAN, NAN}, -1},
+        {"kl_max", "nats", {f->kl_max, NAN, NAN}, -1},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const result_metric m = {.name = rows[i].name, .condition = condition, .unit = rows[i].unit,
+                                 .value = rows[i].value.value, .low = rows[i].value.low,
+                                 .high = rows[i].value.high, .n = f->n_tokens,
+                                 .better = rows[i].better, .items_hash = items_hash};
+        TRY(results_add_metrics(r, id, &m, 1));
+    }
+    return HONE_OK;
 }
 
 typedef struct choice {
@@ -101,44 +150,72 @@ typedef struct comparison {
     fidelity f[MOST_MODELS];
     fidelity_position *positions[MOST_MODELS];
     estimate difference;
+    const char *text;
+    size_t n_bytes;
+    record kept;
 } comparison;
+
+static hone_status read_text(comparison *x) {
+    x->text = own_text(0);
+    x->n_bytes = strlen(x->text);
+    if (!x->c->text_path) return HONE_OK;
+    TRY(fs_read_file(&x->file, x->c->text_path));
+    x->text = x->file.data ? x->file.data : "";
+    x->n_bytes = x->file.len;
+    return HONE_OK;
+}
 
 static hone_status compare(comparison *x) {
     const choice *c = x->c;
-    const char *text = own_text(0);
-    size_t n_bytes = strlen(text);
-    if (c->text_path) {
-        TRY(fs_read_file(&x->file, c->text_path));
-        text = x->file.data ? x->file.data : "";
-        n_bytes = x->file.len;
-    }
     for (size_t i = 1; i < x->n_models; i++) {
         const fidelity_options options = {
             .n_tokens = c->tokens == CLI_UNSET ? 0 : (size_t)c->tokens, .exact = c->exact,
             .observe = on_progress, .positions = &x->positions[i]};
-        TRY(fidelity_measure(&x->f[i], x->models[0], x->models[i], text, n_bytes, &options));
+        TRY(fidelity_measure(&x->f[i], x->models[0], x->models[i], x->text, x->n_bytes, &options));
     }
     if (x->n_models < MOST_MODELS) return HONE_OK;
     return fidelity_difference(&x->difference, x->positions[1], x->positions[2], x->f[1].n_tokens);
 }
 
-static int print_json(const comparison *x, const char *text_name) {
-    json_t *root = to_json(&x->f[1], x->names[0], x->names[1], text_name, x->c->exact);
+static const char *text_name(const comparison *x) {
+    return x->c->text_path ? x->c->text_path : own_text_name[0];
+}
+
+static json_t *all_to_json(const comparison *x) {
+    json_t *root = to_json(&x->f[1], x->names[0], x->names[1], text_name(x), x->c->exact);
     if (root && x->n_models == MOST_MODELS) {
-        json_object_set_new(root, "other", to_json(&x->f[2], x->names[0], x->names[2], text_name,
+        json_object_set_new(root, "other", to_json(&x->f[2], x->names[0], x->names[2], text_name(x),
                                                    x->c->exact));
         json_object_set_new(root, "kl_difference", estimate_json(&x->difference));
     }
-    return cli_print_json(root, false);
+    return root;
+}
+
+static void keep_begin(comparison *x) {
+    static const char *const roles[] = {"reference", "candidate", "candidate"};
+    for (size_t i = 0; i < x->n_models; i++) {
+        record_add_model(&x->kept, roles[i], x->names[i], x->models[i]);
+    }
+    record_begin(&x->kept, RESULT_FIDELITY,
+                 json_pack("{s:o, s:b, s:i}", "text", cli_json_text(text_name(x)), "exact",
+                           x->c->exact, "threads", hone_model_describe(x->models[0])->n_threads));
+}
+
+static void keep_end(comparison *x, json_t *json) {
+    sha256_hex hex;
+    validity v = {.n = 0};
+    if (x->kept.id && hash_text(&hex, x->text, x->n_bytes, &x->f[1]) != HONE_OK) hex.text[0] = '\0';
+    for (size_t i = 1; i < x->n_models; i++) {
+        RECORD(&x->kept, store_fidelity(&x->f[i], i, hex.text, x->kept.db, x->kept.id));
+    }
+    record_finish(&x->kept, &v, json);
 }
 
 static int print_all(const comparison *x) {
-    const char *text_name = x->c->text_path ? x->c->text_path : own_text_name[0];
-    if (x->c->json) return print_json(x, text_name);
     int code = CLI_OK;
     for (size_t i = 1; i < x->n_models && code == CLI_OK; i++) {
         if (i > 1) printf("\n");
-        code = print_page(&x->f[i], x->names[0], x->names[i], text_name);
+        code = print_page(&x->f[i], x->names[0], x->names[i], text_name(x));
     }
     if (code == CLI_OK && x->n_models == MOST_MODELS) {
         printf("\n");
@@ -152,11 +229,19 @@ static int run(comparison *x) {
         int code = engine_open_model(&x->models[i], x->names[i], x->c->threads);
         if (code != CLI_OK) return code;
     }
+    hone_status status = read_text(x);
+    if (status != HONE_OK) return cli_fail(status);
+    keep_begin(x);
     interrupt_arm(NULL);
-    hone_status status = compare(x);
+    status = compare(x);
     interrupt_disarm();
     cli_progress_clear();
-    return status == HONE_OK ? print_all(x) : cli_fail(status);
+    if (status != HONE_OK) return cli_fail(status);
+    json_t *json = all_to_json(x);
+    keep_end(x, json);
+    if (x->c->json) return cli_print_json(json, false);
+    json_decref(json);
+    return print_all(x);
 }
 
 int cmd_fidelity(int argc, char **argv) {
@@ -192,6 +277,7 @@ int cmd_fidelity(int argc, char **argv) {
     for (size_t i = 0; i < operands.n; i++) x.names[i] = operands.items[i];
     buf_init(&x.file, MAX_TEXT_BYTES);
     code = run(&x);
+    record_release(&x.kept);
     buf_release(&x.file);
     for (size_t i = 0; i < MOST_MODELS; i++) {
         hone_model_close(x.models[i]);

@@ -11,20 +11,22 @@
 
 #include "cli/cli.h"
 
-static _Atomic(hone_session *) armed_session;
+static _Atomic(hone_session *) armed_sessions[INTERRUPT_MAX_SESSIONS];
 static _Atomic(hone_model *) armed_model;
 static atomic_bool armed, held, seen, final;
 static int wake_pipe[2] = {-1, -1}; /* whoever waits for a person waits for this, too */
 
 static void handle(int signal_number) {
     if (signal_number == SIGTERM) atomic_store(&final, true);
-    hone_session *session = atomic_load(&armed_session);
     hone_model *model = atomic_load(&armed_model);
     bool again = atomic_exchange(&seen, true);
     if (!atomic_load(&held) && (again || !atomic_load(&armed))) _exit(CLI_INTERRUPTED);
     int errno_before = errno;
     if (write(wake_pipe[1], "", 1) < 0) errno = errno_before; /* full: the reader wakes anyway */
-    if (session) hone_session_cancel(session);
+    for (int i = 0; i < INTERRUPT_MAX_SESSIONS; i++) {
+        hone_session *session = atomic_load(&armed_sessions[i]);
+        if (session) hone_session_cancel(session);
+    }
     if (model) hone_transcribe_cancel(model);
 }
 
@@ -51,8 +53,14 @@ static void forget(void) {
 
 void interrupt_arm(hone_session *session) {
     forget();
-    atomic_store(&armed_session, session);
+    atomic_store(&armed_sessions[0], session);
     atomic_store(&armed, true);
+}
+
+void interrupt_arm_also(hone_session *session) {
+    int i = 1;
+    while (i < INTERRUPT_MAX_SESSIONS && atomic_load(&armed_sessions[i])) i++;
+    if (i < INTERRUPT_MAX_SESSIONS) atomic_store(&armed_sessions[i], session);
 }
 
 void interrupt_arm_model(hone_model *model) {
@@ -68,7 +76,7 @@ void interrupt_hold(void) {
 void interrupt_disarm(void) {
     atomic_store(&held, false);
     atomic_store(&armed, false);
-    atomic_store(&armed_session, NULL);
+    for (int i = 0; i < INTERRUPT_MAX_SESSIONS; i++) atomic_store(&armed_sessions[i], NULL);
     atomic_store(&armed_model, NULL);
 }
 

@@ -16,6 +16,9 @@ void interrupt_init(void);
 
 /* Clears the flag. `session` (may be NULL) is cancelled by the first signal. */
 void interrupt_arm(hone_session *session);
+/* A further session that the first signal cancels; at most INTERRUPT_MAX_SESSIONS in all. */
+enum { INTERRUPT_MAX_SESSIONS = 32 };
+void interrupt_arm_also(hone_session *session);
 /* The same for a model that transcribes. */
 void interrupt_arm_model(hone_model *model);
 /* For a terminal that must be put back first: clears the flag; no signal ends the program until

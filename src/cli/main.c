@@ -8,12 +8,15 @@
 #include "cli/options.h"
 #include "cli/output.h"
 
+enum { CLI_MAX_WORDS = 1024 };
+
 static int cmd_help(int argc, char **argv);
 
 const cli_command cli_commands[] = {
     {"run", "ask a model once, or chat with it at a terminal", cmd_run},
     {"ask", "answer one question, written or spoken", cmd_ask},
     {"transcribe", "turn speech into text, subtitles or JSON", cmd_transcribe},
+    {"strategies", "what `hone run --strategy` takes", cmd_strategies},
     {"serve", "answer over HTTP, as OpenAI's API does", cmd_serve},
     {"pull", "fetch a model into the local store", cmd_pull},
     {"list", "the models in the local store", cmd_list},
@@ -29,6 +32,8 @@ const cli_command cli_commands[] = {
     {"fidelity", "what a model lost against its original", cmd_fidelity},
     {"merge", "add adapters to a model's weights, as one GGUF file", cmd_merge},
     {"bench", "measure a model's speed on this machine", cmd_bench},
+    {"eval", "how well a model does tasks, with intervals", cmd_eval},
+    {"tasks", "the tasks that eval knows", cmd_tasks},
     {"version", "version; with --verbose, processor features and libraries", cmd_version},
     {"help", "this page, or the page of a command", cmd_help},
     {NULL, NULL, NULL},
@@ -122,8 +127,13 @@ static int cmd_help(int argc, char **argv) {
     return command->run(2, page);
 }
 
+static const char *command_line[CLI_MAX_WORDS + 1];
+
+const char *const *cli_command_line(void) { return command_line; }
+
 int main(int argc, char **argv) {
     interrupt_init();
+    for (int i = 0; i < argc && i < CLI_MAX_WORDS; i++) command_line[i] = argv[i];
     int code;
     const char *name = argc > 1 ? argv[1] : NULL;
     const cli_command *command = name ? find_command(name) : NULL;

@@ -1,8 +1,8 @@
 /* `hone serve`: the HTTP server, until a signal ends it. */
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/fs.h"
 #include "base/mem.h"
@@ -14,50 +14,30 @@
 #include "cli/output.h"
 #include "serve/server.h"
 
-enum { DEFAULT_PORT = 11435, MAX_KEYS = 1024, MAX_CONNECTIONS = 512, DRAIN_MS = 30000 };
+enum {
+    DEFAULT_PORT = 11435, DRAIN_MS = 30000,
+    STALL_MS = 250, /* docs/serving.md says so */
+};
 #define MAX_FILE_BYTES (1 << 20)
 
 typedef struct serve_settings {
-    const char *host, *key_file, *certificate, *key, *memory, *cache;
+    const char *host, *key_file, *certificate, *key, *memory, *cache, *body;
     int64_t port, slots, context, threads, queue;
-    uint64_t memory_bytes, cache_bytes;
-    bool open_to_all, quiet;
+    int64_t connections, patience, wait_limit, time_limit, requests, tokens;
+    cli_texts origins, hosts;
+    uint64_t memory_bytes, cache_bytes, body_bytes;
+    bool open_to_all, quiet, adapt;
     int kv;
 } serve_settings;
 
 /* Everything that the options point to while the server runs. */
 typedef struct serve_texts {
-    buf keys, certificate, key;
-    const char *list[MAX_KEYS];
-    size_t n;
+    buf certificate, key;
 } serve_texts;
 
-/* --- files --- */
-
-/* One key a line; what follows a blank is its owner's name, '#' begins a comment. */
-static hone_status find_keys(serve_texts *t, const char *path) {
-    char *save = NULL;
-    for (char *line = strtok_r(t->keys.data, "\n", &save); line;
-         line = strtok_r(NULL, "\n", &save)) {
-        while (isspace((unsigned char)*line)) line++;
-        line[strcspn(line, " \t\r")] = '\0';
-        if (!*line || *line == '#') continue;
-        if (t->n == MAX_KEYS) return fail(HONE_ERR_FORMAT, "%s: more than %d keys", path, MAX_KEYS);
-        t->list[t->n++] = line;
-    }
-    return t->n ? HONE_OK : fail(HONE_ERR_FORMAT, "%s holds no key", path);
-}
-
 static hone_status read_texts(serve_texts *t, const serve_settings *s) {
-    buf_init(&t->keys, MAX_FILE_BYTES);
     buf_init(&t->certificate, MAX_FILE_BYTES);
     buf_init(&t->key, MAX_FILE_BYTES);
-    const char *given = getenv("HONE_API_KEY");
-    if (given && *given) t->list[t->n++] = given;
-    if (s->key_file) {
-        TRY(fs_read_file(&t->keys, s->key_file));
-        TRY(find_keys(t, s->key_file));
-    }
     if (!s->certificate != !s->key)
         return fail(HONE_ERR_ARGUMENT, "--tls-cert and --tls-key belong together");
     if (!s->certificate) return HONE_OK;
@@ -66,7 +46,6 @@ static hone_status read_texts(serve_texts *t, const serve_settings *s) {
 }
 
 static void release_texts(serve_texts *t) {
-    buf_release(&t->keys);
     buf_release(&t->certificate);
     buf_release(&t->key);
 }
@@ -88,15 +67,20 @@ static int preload(server *s, char **names, size_t n) {
     return CLI_OK;
 }
 
-static void print_welcome(const server *s, const serve_settings *settings, size_t n_keys,
-                          char **names, size_t n) {
+static void print_welcome(const server *s, const serve_settings *settings, char **names,
+                          size_t n) {
     bool six = strchr(settings->host, ':') != NULL;
     fprintf(stderr, "listening on http%s://%s%s%s:%u/v1\n", settings->certificate ? "s" : "",
             six ? "[" : "", settings->host, six ? "]" : "", server_port(s));
     fprintf(stderr, "models: %s", n ? names[0] : "those of the store, loaded when asked for");
     for (size_t i = 1; i < n; i++) fprintf(stderr, ", %s", names[i]);
-    fprintf(stderr, "\nkeys: %s; answers at once: %lld a model; Ctrl-C ends it\n",
-            n_keys ? "needed" : "none needed", (long long)settings->slots);
+    if (geteuid() == 0)
+        fputs("\nrunning as root: a flaw would reach the whole machine; docs/serving.md has a better way",
+              stderr);
+    size_t n_keys = guard_keys(server_guard(s));
+    fprintf(stderr, "\nkeys: %s", n_keys ? "needed, of which there are " : "none needed");
+    if (n_keys) fprintf(stderr, "%zu", n_keys);
+    fprintf(stderr, "; answers at once: %lld a model; Ctrl-C ends it\n", (long long)settings->slots);
 }
 
 static void wait_for_signal(void) {
@@ -104,18 +88,39 @@ static void wait_for_signal(void) {
     while (!interrupt_seen()) nanosleep(&(struct timespec){0, 50000000}, NULL);
 }
 
+/* Until nothing runs any more, or for so long, or until a second signal comes. */
+static void drain(server *s) {
+    double end = clock_ms() + DRAIN_MS;
+    fputs("hone: answers under way may end; no new ones; another signal ends them, too\n", stderr);
+    interrupt_hold();
+    while (!server_drain(s, 50) && !interrupt_seen() && clock_ms() < end) continue;
+}
+
+static server_options make_options(const serve_settings *s, const serve_texts *t) {
+    const char *single = getenv("HONE_API_KEY");
+    void (*log)(void *user, const char *line) = s->quiet ? NULL : print_log;
+    return (server_options){
+        .host = s->host, .port = (uint16_t)s->port, .open_to_all = s->open_to_all,
+        .adapt = s->adapt,
+        .certificate = t->certificate.data, .key = t->key.data, .log = log,
+        .max_connections = (size_t)s->connections, .max_body = s->body_bytes,
+        .patience_ms = (int)s->patience * 1000,
+        .guard = {.keys = {.path = s->key_file, .single = single && *single ? single : NULL,
+                           .log = print_log},
+                  .origins = s->origins.items, .n_origins = s->origins.n,
+                  .hosts = s->hosts.items, .n_hosts = s->hosts.n,
+                  .allowance = {(unsigned)s->requests, (unsigned)s->tokens}},
+        .models = {.memory_bytes = s->memory_bytes, .keep_ms = 300000, .wait_ms = 30000,
+                   .scheduler = {.n_slots = (size_t)s->slots, .max_queue = (size_t)s->queue,
+                                 .stall_ms = STALL_MS, .wait_ms = (int)s->wait_limit * 1000,
+                                 .time_ms = (int)s->time_limit * 1000,
+                                 .cache_bytes = s->cache_bytes,
+                                 .session = {.kv = s->kv < 0 ? HONE_KV_F16 : (hone_kv_type)s->kv}}},
+    };
+}
+
 static int run(const serve_settings *settings, const serve_texts *t, char **names, size_t n) {
-    server_options options = {
-        .host = settings->host, .port = (uint16_t)settings->port, .keys = t->list, .n_keys = t->n,
-        .open_to_all = settings->open_to_all, .certificate = t->certificate.data,
-        .key = t->key.data, .max_connections = MAX_CONNECTIONS,
-        .log = settings->quiet ? NULL : print_log};
-    options.models = (models_options){
-        .memory_bytes = settings->memory_bytes,
-        .scheduler = {.n_slots = (size_t)settings->slots, .max_queue = (size_t)settings->queue,
-                      .prompt_tokens = 128, .cache_bytes = settings->cache_bytes,
-                      .session = {.kv = settings->kv < 0 ? HONE_KV_F16
-                                                         : (hone_kv_type)settings->kv}}};
+    server_options options = make_options(settings, t);
     if (settings->context != CLI_UNSET)
         options.models.scheduler.session.n_context = (size_t)settings->context;
     int code = engine_choose_threads(settings->threads, &options.models.n_threads);
@@ -125,10 +130,9 @@ static int run(const serve_settings *settings, const serve_texts *t, char **name
     if (status != HONE_OK) return cli_fail(status);
     code = preload(s, names, n);
     if (code == CLI_OK) {
-        print_welcome(s, settings, t->n, names, n);
+        print_welcome(s, settings, names, n);
         wait_for_signal();
-        fputs("hone: answers under way may end; no new ones\n", stderr);
-        server_drain(s, DRAIN_MS);
+        drain(s);
     }
     server_close(s);
     return code;
@@ -138,7 +142,9 @@ int cmd_serve(int argc, char **argv) {
     const char *host = getenv("HONE_HOST");
     serve_settings s = {.host = host && *host ? host : "127.0.0.1", .port = DEFAULT_PORT,
                         .slots = 8, .queue = 512, .context = CLI_UNSET, .threads = CLI_UNSET,
-                        .memory_bytes = system_memory_bytes(), .cache_bytes = 512 << 20, .kv = -1};
+                        .connections = 512, .patience = 60, .wait_limit = 300, .time_limit = 3600,
+                        .memory_bytes = system_look_at_memory("").limit, .cache_bytes = 512 << 20,
+                        .body_bytes = 256 << 20, .kv = -1};
     const cli_option options[] = {
         CLI_TEXT("host", 0, &s.host, "ADDRESS", "where to listen (default: $HONE_HOST or 127.0.0.1)"),
         CLI_INTEGER("port", 'p', &s.port, "N", 0, 65535, "default 11435; 0 = any that is free"),
@@ -150,18 +156,37 @@ int cmd_serve(int argc, char **argv) {
         CLI_TEXT("memory", 'm', &s.memory, "SIZE",
                  "what models and caches may take together, as 16G (default: all)"),
         CLI_TEXT("cache", 0, &s.cache, "SIZE",
-                 "what finished answers may keep of prompts, for each model (default 512M)"),
+                 "what finished answers may keep beside running ones, for each model (default 512M)"),
+        CLI_FLAG("adapt", 0, &s.adapt,
+                 "drop caches and lower the slots while memory is short, before the system acts"),
         CLI_CHOICE("kv", 0, &s.kv, ENGINE_KV_CHOICES, "type of the key/value cache (default f16)"),
         CLI_INTEGER("threads", 't', &s.threads, "N", 1, 1024,
                     "compute threads (default: $HONE_THREADS, or one for each usable core)"),
         CLI_FLAG("quiet", 'q', &s.quiet, "no line for each request"),
         CLI_HEADING("Safety"),
         CLI_TEXT("api-key-file", 0, &s.key_file, "FILE",
-                 "keys that may ask, one a line (also $HONE_API_KEY)"),
+                 "keys that may ask, one a line (also $HONE_API_KEY); read again when it changes"),
         CLI_FLAG("open-to-all", 0, &s.open_to_all,
                  "listen beyond this machine without any key"),
         CLI_TEXT("tls-cert", 0, &s.certificate, "FILE", "certificate (PEM) for https"),
         CLI_TEXT("tls-key", 0, &s.key, "FILE", "its key (PEM)"),
+        CLI_TEXTS("allow-origin", 0, &s.origins, "ORIGIN",
+                  "pages that may use this server, as https://chat.example (default: none)"),
+        CLI_TEXTS("allow-host", 0, &s.hosts, "NAME",
+                  "names for this server beside localhost, as behind a proxy"),
+        CLI_HEADING("Limits"),
+        CLI_INTEGER("rate", 0, &s.requests, "N", 0, 1000000000,
+                    "requests a minute for each key, or address without keys (default: no limit)"),
+        CLI_INTEGER("token-rate", 0, &s.tokens, "N", 0, 1000000000,
+                    "tokens a minute likewise (default: no limit)"),
+        CLI_INTEGER("wait-limit", 0, &s.wait_limit, "SECONDS", 1, 86400,
+                    "most that a request waits for its turn (default 300)"),
+        CLI_INTEGER("time-limit", 0, &s.time_limit, "SECONDS", 1, 86400,
+                    "most that an answer takes, waiting included (default 3600)"),
+        CLI_TEXT("max-body", 0, &s.body, "SIZE", "largest request (default 256M)"),
+        CLI_INTEGER("max-connections", 0, &s.connections, "N", 1, 65536, "default 512"),
+        CLI_INTEGER("patience", 0, &s.patience, "SECONDS", 1, 86400,
+                    "for clients that send or read slowly, or not at all (default 60)"),
         CLI_OPTIONS_END,
     };
     const cli_usage usage = {
@@ -180,9 +205,11 @@ int cmd_serve(int argc, char **argv) {
     int code = cli_parse(&usage, argc, argv, &operands);
     if (code != CLI_PARSED) return code;
     if ((s.memory && !cli_parse_bytes(s.memory, &s.memory_bytes)) ||
-        (s.cache && !cli_parse_bytes(s.cache, &s.cache_bytes)))
-        return cli_wrong_use(&usage, "--memory and --cache take sizes such as 900M or 16G");
-    serve_texts t = {.n = 0};
+        (s.cache && !cli_parse_bytes(s.cache, &s.cache_bytes)) ||
+        (s.body && !cli_parse_bytes(s.body, &s.body_bytes)))
+        return cli_wrong_use(&usage,
+                             "--memory, --cache and --max-body take sizes such as 900M or 16G");
+    serve_texts t;
     hone_status status = read_texts(&t, &s);
     code = status == HONE_OK ? run(&s, &t, operands.items, operands.n) : cli_fail(status);
     release_texts(&t);

@@ -1,44 +1,14 @@
 /* Running requests (include/hone/answer.h, request.h): prompt to ids, prefill, then draw, check,
  * emit; any number of them in one step. */
-#include "hone/answer.h"
+#include "infer/answer_int.h"
 
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/system.h"
 #include "infer/draft.h"
-#include "infer/sampler.h"
-#include "infer/text_stream.h"
 
 #define DEFAULT_PROMPT_TOKENS 512
-
-struct hone_answer {
-    hone_session *session;
-    const hone_model *model;
-    const hone_request *request;
-    token_list prompt;
-    size_t n_cached;         /* of the prompt, what the session held before */
-    sampler *sampler;
-    text_stream *stream;
-    buf piece, text;         /* what the last push released; the whole answer */
-    int32_t *tokens;         /* generated so far */
-    size_t n_tokens, capacity;
-    uint64_t *mask, *padding; /* [mask_words]; NULL where nothing is forbidden */
-    size_t mask_words;
-    uint64_t *grammar_mask; /* [mask_words] */
-    hone_grammar_cursor cursor;
-    bool finished;
-    bool receiver_left; /* on_piece wants no more */
-    hone_finish finish;
-    size_t n_drafted, n_accepted;
-    double started_ms, prefill_ms, first_token_ms;
-    hone_status error; /* and its sentence */
-    char *error_text;
-
-    /* The share of the step under way: tokens behind the session's, and where it began. */
-    int32_t feed[1 + HONE_MAX_DRAFT];
-    size_t n_fed, base;
-};
 
 const char *hone_finish_name(hone_finish finish) {
     switch (finish) {
@@ -52,30 +22,11 @@ const char *hone_finish_name(hone_finish finish) {
 void hone_result_release(hone_result *result) {
     mem_free(result->text);
     mem_free(result->tokens);
+    mem_free(result->embedding);
     *result = (hone_result){0};
 }
 
 /* --- before any work --- */
-
-static hone_status prompt_ids(hone_answer *a) {
-    const hone_request *r = a->request;
-    token_list *ids = &a->prompt;
-    int n_forms = (r->n_messages > 0) + (r->prompt != NULL) + (r->n_prompt_ids > 0);
-    if (n_forms == 0) return fail(HONE_ERR_ARGUMENT, "the prompt is empty");
-    if (n_forms > 1)
-        return fail(HONE_ERR_ARGUMENT, "give one of messages, prompt and prompt_ids");
-    if (r->n_messages)
-        return hone_render_chat(a->model, r->messages, r->n_messages, r->tools_json, NULL,
-                                &ids->ids, &ids->n);
-    if (r->prompt)
-        return tokenizer_encode(a->model->tokenizer, r->prompt, r->prompt_bytes, NULL, 0,
-                                ENCODE_ADD_SPECIAL, ids);
-    ids->ids = mem_calloc(r->n_prompt_ids, sizeof *ids->ids);
-    if (!ids->ids) return mem_fail("prompt", r->n_prompt_ids * sizeof *ids->ids);
-    memcpy(ids->ids, r->prompt_ids, r->n_prompt_ids * sizeof *ids->ids);
-    ids->n = r->n_prompt_ids;
-    return HONE_OK;
-}
 
 static hone_status check_request(const hone_answer *a) {
     const hone_request *r = a->request;
@@ -84,6 +35,11 @@ static hone_status check_request(const hone_answer *a) {
                     HONE_MAX_TOP_LOGPROBS);
     if (r->grammar && hone_grammar_model(r->grammar) != a->model)
         return fail(HONE_ERR_ARGUMENT, "the grammar belongs to another model");
+    if (r->embedding && r->prompt_logprobs)
+        return fail(HONE_ERR_ARGUMENT, "an embedding and the prompt's log-probabilities are two requests");
+    for (size_t i = 0; i < r->n_forced; i++)
+        if (r->forced[i] < 0 || (size_t)r->forced[i] >= tokenizer_size(a->model->tokenizer))
+            return fail(HONE_ERR_ARGUMENT, "forced token %d is none of this model's", r->forced[i]);
     return draft_check(r, a->session);
 }
 
@@ -106,19 +62,16 @@ static hone_status begin(hone_answer *a) {
     const hone_request *r = a->request;
     const token_list *ids = &a->prompt;
     TRY(check_request(a));
-    TRY(prompt_ids(a));
-    if (ids->n == 0) return fail(HONE_ERR_ARGUMENT, "the prompt is empty");
-    if (ids->n >= a->session->n_context)
-        return fail(HONE_ERR_CONTEXT_FULL,
-                    "the prompt has %zu tokens and needs room for an answer; "
-                    "the context holds %zu", ids->n, a->session->n_context);
+    TRY(answer_begin_prompt(a));
     TRY(sampler_open(&a->sampler, &r->sampling, a->model->net.h.n_vocab));
     /* After a bare BOS the answer is the whole text, whose first space is the tokenizer's own. */
     bool whole_text = ids->n == 1 && ids->ids[0] == tokenizer_bos(a->model->tokenizer) &&
                       tokenizer_drops_first_space(a->model->tokenizer);
     TRY(text_stream_open(&a->stream, r->stop, r->n_stop, whole_text));
     TRY(open_masks(a));
-    return session_reuse_prefix(a->session, ids->ids, ids->n, &a->n_cached);
+    TRY(thinking_init(&a->thinking, a->model, ids->ids, ids->n));
+    if (r->grammar && a->thinking.state == THINKING_NOT_YET) a->thinking.state = THINKING_OVER;
+    return HONE_OK;
 }
 
 hone_status hone_answer_open(hone_answer **out, hone_session *session,
@@ -145,12 +98,14 @@ void hone_answer_close(hone_answer *a) {
     if (!a) return;
     mem_free(a->tokens);
     mem_free(a->mask);
+    mem_free(a->state_sums);
     mem_free(a->error_text);
     buf_release(&a->piece);
     buf_release(&a->text);
     text_stream_close(a->stream);
     sampler_close(a->sampler);
     token_list_release(&a->prompt);
+    thinking_release(&a->thinking);
     mem_free(a);
 }
 
@@ -172,7 +127,7 @@ hone_status hone_answer_error(const hone_answer *a, const char **message) {
 
 /* --- one token --- */
 
-static void end(hone_answer *a, hone_finish finish) {
+void answer_end(hone_answer *a, hone_finish finish) {
     a->finished = true;
     a->finish = finish;
 }
@@ -183,8 +138,9 @@ static hone_status set_mask(hone_answer *a) {
     if (!r->token_mask && !r->grammar) return HONE_OK;
     memset(a->mask, 0xFF, a->mask_words * sizeof *a->mask);
     if (r->token_mask) TRY(r->token_mask(r->user, a->tokens, a->n_tokens, a->mask));
-    if (r->grammar) {
-        TRY(hone_grammar_mask(r->grammar, &a->cursor, a->tokens, a->n_tokens, a->grammar_mask));
+    if (r->grammar && a->thinking.state == THINKING_OVER) {
+        TRY(hone_grammar_mask(r->grammar, &a->cursor, a->tokens + a->grammar_from,
+                              a->n_tokens - a->grammar_from, a->grammar_mask));
         for (size_t i = 0; i < a->mask_words; i++) a->mask[i] &= a->grammar_mask[i];
     }
     for (size_t i = 0; i < a->mask_words; i++) a->mask[i] &= a->padding[i];
@@ -193,6 +149,14 @@ static hone_status set_mask(hone_answer *a) {
 
 static hone_status pick(hone_answer *a, const float *logits, int32_t *token) {
     const hone_request *r = a->request;
+    if (a->n_tokens < r->n_forced) {
+        *token = r->forced[a->n_tokens];
+        return HONE_OK;
+    }
+    if (r->limit_thinking) {
+        TRY(thinking_force(&a->thinking, a->model, r->thinking_budget, token));
+        if (*token >= 0) return HONE_OK;
+    }
     TRY(set_mask(a));
     /* During speculation the session holds drafted tokens, too: of those only the accepted
      * count. */
@@ -215,9 +179,7 @@ static hone_status keep_token(hone_answer *a, int32_t token) {
     return HONE_OK;
 }
 
-/* Hands on what the stream released; `logits` are those the token was drawn from (NULL at the
- * end). */
-static hone_status emit(hone_answer *a, int32_t token, const float *logits) {
+hone_status answer_emit(hone_answer *a, int32_t token, const float *logits) {
     const hone_request *r = a->request;
     int32_t top_ids[HONE_MAX_TOP_LOGPROBS];
     double top_logprobs[HONE_MAX_TOP_LOGPROBS];
@@ -226,13 +188,14 @@ static hone_status emit(hone_answer *a, int32_t token, const float *logits) {
     if (logits && (r->logprobs || r->n_top_logprobs)) {
         size_t n_vocab = a->model->net.h.n_vocab;
         piece.logprob = logits_logprob(logits, n_vocab, token);
+        piece.certainty = logits_certainty(logits, n_vocab);
         piece.n_top = r->n_top_logprobs;
         logits_top(logits, n_vocab, piece.n_top, top_ids, top_logprobs);
     }
     TRY(buf_add(&a->text, piece.text, piece.n_bytes));
     if (r->on_piece && r->on_piece(r->user, &piece) != 0) {
         a->receiver_left = true;
-        end(a, HONE_FINISH_CANCELLED);
+        answer_end(a, HONE_FINISH_CANCELLED);
     }
     a->piece.len = 0;
     return HONE_OK;
@@ -243,21 +206,24 @@ static hone_status deliver(hone_answer *a, int32_t token, const float *logits) {
     const hone_request *r = a->request;
     if (a->n_tokens == 0) a->first_token_ms = clock_ms();
     TRY(keep_token(a, token));
+    bool thought = a->thinking.state != THINKING_OVER || a->thinking.forced;
+    TRY(thinking_take(&a->thinking, a->model, token));
+    if (thought) a->grammar_from = a->n_tokens;
     if (!r->ignore_eos && tokenizer_is_stop(a->model->tokenizer, token)) {
-        end(a, HONE_FINISH_STOP);
-        return emit(a, token, logits);
+        answer_end(a, HONE_FINISH_STOP);
+        return answer_emit(a, token, logits);
     }
     const char *bytes;
     size_t n;
     bool stopped;
     TRY(tokenizer_piece(a->model->tokenizer, token, false, &bytes, &n));
     TRY(text_stream_push(a->stream, bytes, n, &a->piece, &stopped));
-    TRY(emit(a, token, logits));
+    TRY(answer_emit(a, token, logits));
     if (a->finished) return HONE_OK; /* the receiver wants no more */
     if (stopped)
-        end(a, HONE_FINISH_STOP);
+        answer_end(a, HONE_FINISH_STOP);
     else if (a->n_tokens == r->max_tokens || a->prompt.n + a->n_tokens > a->session->n_context)
-        end(a, HONE_FINISH_LENGTH);
+        answer_end(a, HONE_FINISH_LENGTH);
     return HONE_OK;
 }
 
@@ -273,20 +239,12 @@ static hone_status draw_first(hone_answer *a) {
     int32_t token;
     const float *logits = session_last_logits(a->session);
     a->prefill_ms = clock_ms() - a->started_ms;
+    if (a->request->prompt_only) {
+        answer_end(a, HONE_FINISH_LENGTH);
+        return HONE_OK;
+    }
     TRY(pick(a, logits, &token));
     return deliver(a, token, logits);
-}
-
-/* The next piece of the prompt, of at most `budget` tokens; none when the budget is spent. */
-static void offer_prompt(hone_answer *a, size_t *budget, hone_step_item *item) {
-    hone_session *s = a->session;
-    size_t n = a->prompt.n - s->n_tokens;
-    if (n > s->prefill_chunk) n = s->prefill_chunk;
-    if (n > *budget) n = *budget;
-    *budget -= n;
-    bool whole = s->n_tokens + n == a->prompt.n;
-    *item = (hone_step_item){s, a->prompt.ids + s->n_tokens, n,
-                             whole ? HONE_LOGITS_LAST : HONE_LOGITS_NONE};
 }
 
 /* The token drawn last, and its drafts. */
@@ -308,9 +266,7 @@ static hone_status offer(hone_answer *a, size_t *budget, hone_step_item *item) {
     item->n_tokens = 0;
     if (awaits_first_token(a)) TRY(draw_first(a));
     if (a->finished) return HONE_OK;
-    if (a->n_tokens) return offer_token(a, item);
-    offer_prompt(a, budget, item);
-    return HONE_OK;
+    return a->n_tokens ? offer_token(a, item) : answer_offer_prompt(a, budget, item);
 }
 
 /* Draws a token from each position as long as the draft foresaw it. */
@@ -327,16 +283,15 @@ static hone_status receive_tokens(hone_answer *a) {
 }
 
 static hone_status receive(hone_answer *a) {
-    const hone_request *r = a->request;
     if (a->n_tokens) return receive_tokens(a);
-    if (r->on_prefill) r->on_prefill(r->user, a->session->n_tokens, a->prompt.n);
-    return awaits_first_token(a) ? draw_first(a) : HONE_OK;
+    TRY(answer_receive_prompt(a));
+    return !a->finished && awaits_first_token(a) ? draw_first(a) : HONE_OK;
 }
 
 static void settle(hone_answer *a, hone_status status) {
     if (status == HONE_OK) return;
     if (status == HONE_ERR_CANCELLED) { /* the draft's session */
-        end(a, HONE_FINISH_CANCELLED);
+        answer_end(a, HONE_FINISH_CANCELLED);
         return;
     }
     a->finished = true;
@@ -371,13 +326,14 @@ static hone_status conclude(hone_answer *a, hone_result *result) {
     bool stopped = false;
     if (!a->receiver_left) TRY(text_stream_finish(a->stream, &a->piece, &stopped));
     if (stopped && a->finish == HONE_FINISH_LENGTH) a->finish = HONE_FINISH_STOP;
-    if (a->piece.len) TRY(emit(a, -1, NULL));
+    if (a->piece.len) TRY(answer_emit(a, -1, NULL));
     double now = clock_ms();
     result->finish = a->finish;
     result->n_cached_tokens = a->n_cached;
     result->prefill_ms = a->prefill_ms;
     result->n_prompt_tokens = a->prompt.n;
     result->n_tokens = a->n_tokens;
+    result->n_thought_tokens = a->thinking.n_tokens;
     result->n_drafted = a->n_drafted;
     result->n_accepted = a->n_accepted;
     result->seed = a->request->sampling.seed;
@@ -385,6 +341,8 @@ static hone_status conclude(hone_answer *a, hone_result *result) {
         result->ttft_ms = a->first_token_ms - a->started_ms;
         result->decode_ms = now - a->first_token_ms;
     }
+    if (a->state_sums && a->finish != HONE_FINISH_CANCELLED)
+        TRY(answer_make_embedding(a, &result->embedding));
     result->n_bytes = a->text.len;
     result->text = buf_take(&a->text);
     if (!result->text) return mem_fail("answer", 1);
@@ -399,11 +357,12 @@ hone_status hone_answer_conclude(hone_answer *a, hone_result *result) {
         hone_answer_error(a, &words);
         return fail(a->error, "%s", words);
     }
-    if (!a->finished) end(a, HONE_FINISH_CANCELLED);
+    if (!a->finished) answer_end(a, HONE_FINISH_CANCELLED);
     hone_result made = {0};
-    TRY(conclude(a, &made));
-    *result = made;
-    return HONE_OK;
+    hone_status status = conclude(a, &made);
+    if (status == HONE_OK) *result = made;
+    else hone_result_release(&made);
+    return status;
 }
 
 hone_status hone_generate(hone_session *session, const hone_request *request, hone_result *result) {

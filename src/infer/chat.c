@@ -18,10 +18,11 @@ static hone_status set(json_t *object, const char *key, json_t *value) {
     return HONE_OK;
 }
 
-/* Text parts joined; other kinds are refused by name. */
+/* Text parts joined; images and audio are refused by name. */
 static hone_status message_text(const hone_message *message, buf *text) {
     for (size_t i = 0; i < message->n_parts; i++) {
         const hone_part *part = &message->parts[i];
+        if (part->kind == HONE_PART_FIELDS) continue;
         if (part->kind != HONE_PART_TEXT)
             return fail(HONE_ERR_UNSUPPORTED, "this model takes text only, not %s",
                         part->kind == HONE_PART_IMAGE ? "images" : "audio");
@@ -29,6 +30,26 @@ static hone_status message_text(const hone_message *message, buf *text) {
     }
     if (text->len && !utf8_is_valid(text->data, text->len))
         return fail(HONE_ERR_FORMAT, "the %s message is not valid UTF-8", message->role);
+    return HONE_OK;
+}
+
+/* The members of a JSON object, beside those that are there and stay. */
+static hone_status add_members(json_t *object, const char *text, size_t n, const char *what) {
+    json_t *more;
+    TRY(json_parse(&more, text, n, what));
+    hone_status status = !json_is_object(more)
+                             ? fail(HONE_ERR_FORMAT, "%s: an object was expected", what)
+                         : json_object_update_missing(object, more) != 0 ? mem_fail(what, n)
+                                                                         : HONE_OK;
+    json_decref(more);
+    return status;
+}
+
+static hone_status add_fields(json_t *entry, const hone_message *message) {
+    for (size_t i = 0; i < message->n_parts; i++)
+        if (message->parts[i].kind == HONE_PART_FIELDS)
+            TRY(add_members(entry, message->parts[i].data, message->parts[i].n_bytes,
+                            "a message's fields"));
     return HONE_OK;
 }
 
@@ -42,6 +63,7 @@ static hone_status add_message(json_t *list, const hone_message *message) {
     if (status == HONE_OK) status = set(entry, "role", json_string(message->role));
     if (status == HONE_OK)
         status = set(entry, "content", json_stringn(text.data ? text.data : "", text.len));
+    if (status == HONE_OK) status = add_fields(entry, message);
     buf_release(&text);
     if (status == HONE_OK && json_array_append(list, entry) != 0) status = mem_fail("message", 64);
     json_decref(entry);
@@ -50,7 +72,7 @@ static hone_status add_message(json_t *list, const hone_message *message) {
 
 static hone_status fill_variables(json_t *variables, const hone_model *m,
                                   const hone_message *messages, size_t n_messages,
-                                  const char *tools_json) {
+                                  const char *tools_json, const char *variables_json) {
     json_t *list = json_array();
     TRY(set(variables, "messages", list));
     for (size_t i = 0; i < n_messages; i++) TRY(add_message(list, &messages[i]));
@@ -62,11 +84,14 @@ static hone_status fill_variables(json_t *variables, const hone_model *m,
     }
     TRY(set(variables, "bos_token", json_string(m->bos_text)));
     TRY(set(variables, "eos_token", json_string(m->eos_text)));
-    return set(variables, "add_generation_prompt", json_true());
+    TRY(set(variables, "add_generation_prompt", json_true()));
+    if (!variables_json) return HONE_OK;
+    return add_members(variables, variables_json, strlen(variables_json), "template variables");
 }
 
 static hone_status render(const hone_model *m, const hone_message *messages, size_t n_messages,
-                          const char *tools_json, template_output *out) {
+                          const char *tools_json, const char *variables_json,
+                          template_output *out) {
     if (!m->template_source)
         return fail(HONE_ERR_UNSUPPORTED, "%s has no chat template: give the model plain text",
                     m->source.path);
@@ -79,7 +104,8 @@ static hone_status render(const hone_model *m, const hone_message *messages, siz
     json_use_mem();
     json_t *variables = json_object();
     if (!variables) return mem_fail("template data", 64);
-    hone_status status = fill_variables(variables, m, messages, n_messages, tools_json);
+    hone_status status = fill_variables(variables, m, messages, n_messages, tools_json,
+                                        variables_json);
     time_t now = time(NULL);
     struct tm local;
     localtime_r(&now, &local);
@@ -100,10 +126,11 @@ static hone_status encode_chat(const hone_model *m, const template_output *chat,
 }
 
 hone_status hone_render_chat(const hone_model *model, const hone_message *messages,
-                             size_t n_messages, const char *tools_json, char **text, int32_t **ids,
+                             size_t n_messages, const char *tools_json,
+                             const char *variables_json, char **text, int32_t **ids,
                              size_t *n_ids) {
     template_output chat;
-    TRY(render(model, messages, n_messages, tools_json, &chat));
+    TRY(render(model, messages, n_messages, tools_json, variables_json, &chat));
     token_list list = {0};
     hone_status status = ids ? encode_chat(model, &chat, &list) : HONE_OK;
     if (status == HONE_OK && ids) {

@@ -48,6 +48,7 @@ struct hone_model {
     int32_t *pass_tokens; /* [n_pass_tokens] */
     size_t n_pass_tokens;
     kv_segment *segments;    /* [n_step_items] */
+    float **states;          /* [n_step_items] where hidden states of a segment go; NULL: nowhere */
     lora_group *adapters;    /* [n_step_items] */
     step_progress *progress; /* [n_step_items] */
     size_t *order;           /* [n_step_items] items in the order of a pass */
@@ -72,6 +73,7 @@ struct hone_session {
     /* Logits of the last step, and the buffer that the next one fills before the two swap. */
     float *logits, *next_logits;
     size_t n_rows, capacity, next_capacity; /* rows of n_vocab */
+    size_t n_states; /* rows of n_embedding in `logits`, where it holds states instead */
     atomic_bool cancelled;
 };
 

@@ -51,3 +51,10 @@ void logits_top(const float *logits, size_t n_vocab, size_t k, int32_t *ids, dou
     double log_total = log_sum(logits, n_vocab, max);
     for (size_t i = 0; i < k; i++) logprobs[i] = logprob(logits[ids[i]], max, log_total);
 }
+
+double logits_certainty(const float *logits, size_t n_vocab) {
+    float max = largest(logits, n_vocab);
+    double log_total = log_sum(logits, n_vocab, max), sum = 0;
+    for (size_t i = 0; i < n_vocab; i++) sum += (double)logits[i] - max;
+    return log_total - log((double)n_vocab) - sum / (double)n_vocab;
+}

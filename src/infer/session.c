@@ -110,7 +110,7 @@ hone_status hone_session_rewind(hone_session *s, size_t n_tokens) {
         return fail(HONE_ERR_ARGUMENT, "cannot rewind to %zu of %zu tokens", n_tokens, s->n_tokens);
     if (n_tokens == s->n_tokens) return HONE_OK;
     s->n_tokens = n_tokens;
-    s->n_rows = 0;
+    s->n_rows = s->n_states = 0;
     kv_truncate(&s->kv, n_tokens);
     return HONE_OK;
 }
@@ -123,12 +123,18 @@ const int32_t *hone_session_tokens(const hone_session *s, size_t *n_tokens) {
 size_t hone_session_context(const hone_session *s) { return s->n_context; }
 hone_model *hone_session_model(const hone_session *s) { return s->model; }
 uint64_t hone_session_kv_bytes(const hone_session *s) { return kv_bytes(&s->kv); }
+uint64_t hone_session_kv_share(const hone_session *s) { return kv_owned_bytes(&s->kv); }
 
 void hone_session_cancel(hone_session *s) { atomic_store(&s->cancelled, true); }
 void hone_session_uncancel(hone_session *s) { atomic_store(&s->cancelled, false); }
+bool hone_session_is_cancelled(const hone_session *s) { return atomic_load(&s->cancelled); }
 
 const float *hone_session_logits(const hone_session *s, size_t index) {
     return index < s->n_rows ? s->logits + index * s->model->net.h.n_vocab : NULL;
+}
+
+const float *hone_session_states(const hone_session *s, size_t index) {
+    return index < s->n_states ? s->logits + index * s->model->net.h.n_embd : NULL;
 }
 
 /* --- stepping --- */
@@ -150,8 +156,14 @@ static bool any_cancelled(void *user) {
     return false;
 }
 
+/* Rows of n_vocab floats that an item's results take. */
 static size_t rows_wanted(const hone_step_item *item) {
-    return item->logits == HONE_LOGITS_ALL ? item->n_tokens : item->logits == HONE_LOGITS_LAST;
+    const hparams *h = &item->session->model->net.h;
+    switch (item->logits) {
+    case HONE_LOGITS_ALL: return item->n_tokens;
+    case HONE_LOGITS_STATES: return (item->n_tokens * h->n_embd + h->n_vocab - 1) / h->n_vocab;
+    default: return item->logits == HONE_LOGITS_LAST;
+    }
 }
 
 static hone_status check_tokens(const hone_session *s, const int32_t *tokens, size_t n) {
@@ -199,6 +211,9 @@ static hone_status reserve_lists(stepping *st) {
         kv_segment *segments = mem_realloc(m->segments, st->n_items, sizeof *segments);
         if (!segments) return mem_fail("step", st->n_items * sizeof *segments);
         m->segments = segments;
+        float **states = mem_realloc(m->states, st->n_items, sizeof *states);
+        if (!states) return mem_fail("step", st->n_items * sizeof *states);
+        m->states = states;
         lora_group *adapters = mem_realloc(m->adapters, st->n_items, sizeof *adapters);
         if (!adapters) return mem_fail("step", st->n_items * sizeof *adapters);
         m->adapters = adapters;
@@ -238,7 +253,7 @@ static hone_status reserve_step(stepping *st) {
         TRY(reserve_tokens(s, end));
         TRY(kv_reserve(&s->kv, s->n_tokens, end));
         TRY(reserve_rows(&s->next_logits, &s->next_capacity, rows, n_vocab));
-        n_rows += rows;
+        if (st->items[i].logits != HONE_LOGITS_STATES) n_rows += rows;
     }
     if (n_rows > LOGIT_ROWS_PER_PASS) n_rows = LOGIT_ROWS_PER_PASS;
     size_t capacity = st->model->n_logit_floats / n_vocab;
@@ -273,6 +288,9 @@ static void fill_pass(stepping *st, llama_batch *b) {
         if (item->logits == HONE_LOGITS_LAST && ends && rows_left == 0) take--;
         if (take == 0) continue;
         ends = *done + take == item->n_tokens;
+        m->states[b->n_segments] = item->logits == HONE_LOGITS_STATES
+                                       ? item->session->next_logits + *done * m->net.h.n_embd
+                                       : NULL;
         m->segments[b->n_segments++] = (kv_segment){.kv = &item->session->kv, .first = b->n_tokens,
             .n_tokens = take, .position = item->session->n_tokens + *done};
         for (size_t t = 0; t < take; t++) {
@@ -303,8 +321,8 @@ static bool all_finite(const float *x, size_t n) {
 static hone_status run_pass(stepping *st, bool *more) {
     hone_model *m = st->model;
     size_t n_vocab = m->net.h.n_vocab;
-    llama_batch b = {.tokens = m->pass_tokens, .segments = m->segments, .logit_rows = st->rows,
-                     .adapters = m->adapters,
+    llama_batch b = {.tokens = m->pass_tokens, .segments = m->segments, .states = m->states,
+                     .logit_rows = st->rows, .adapters = m->adapters,
                      .exact = st->items[0].session->exact, .logits = m->logits,
                      .cancelled = any_cancelled, .user = st};
     fill_pass(st, &b);
@@ -335,6 +353,7 @@ static void commit_item(const hone_step_item *item, size_t n_rows) {
     s->next_logits = logits;
     s->next_capacity = capacity;
     s->n_rows = n_rows;
+    s->n_states = item->logits == HONE_LOGITS_STATES ? item->n_tokens : 0;
 }
 
 static hone_status compute_step(stepping *st) {

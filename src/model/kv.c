@@ -95,6 +95,13 @@ size_t kv_page_bytes(const kv_layout *l) { return sizeof(kv_page) + l->page_byte
 
 size_t kv_bytes(const kv_cache *c) { return c->n_pages * c->layout.page_bytes; }
 
+size_t kv_owned_bytes(const kv_cache *c) {
+    size_t bytes = 0;
+    for (size_t i = 0; i < c->n_pages; i++)
+        bytes += c->layout.page_bytes / (size_t)atomic_load(&c->pages[i]->n_owners);
+    return bytes;
+}
+
 void *kv_block(const kv_cache *c, size_t page, size_t layer, int which, size_t head) {
     const kv_layout *l = &c->layout;
     size_t block = (layer * 2 + (size_t)which) * l->n_kv_heads + head;

@@ -43,6 +43,8 @@ hone_status kv_reserve(kv_cache *c, size_t begin, size_t end);
 void kv_truncate(kv_cache *c, size_t n_positions);
 
 size_t kv_bytes(const kv_cache *c);
+/* The same, with a page of k owners counted as a k-th. */
+size_t kv_owned_bytes(const kv_cache *c);
 /* Memory of one page, its header included. */
 size_t kv_page_bytes(const kv_layout *l);
 

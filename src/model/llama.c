@@ -265,6 +265,16 @@ static void feed_forward_block(pass *p, size_t index) {
     op_add(p->c, p->x, p->h, n, h->n_embd);
 }
 
+/* Before the head, which moves rows about. */
+static void copy_states(pass *p) {
+    const hparams *h = &p->m->h;
+    const llama_batch *b = p->b;
+    for (size_t i = 0; b->states && i < b->n_segments; i++)
+        if (b->states[i])
+            op_rms_norm(p->c, b->states[i], p->x + b->segments[i].first * h->n_embd,
+                        p->m->output_norm, b->segments[i].n_tokens, h->n_embd, h->norm_eps);
+}
+
 static void head(pass *p) {
     const hparams *h = &p->m->h;
     const llama_batch *b = p->b;
@@ -342,6 +352,7 @@ hone_status llama_forward(const llama *m, compute *c, llama_scratch *scratch,
         attention_block(&p, i);
         feed_forward_block(&p, i);
     }
+    copy_states(&p);
     head(&p);
     return HONE_OK;
 }

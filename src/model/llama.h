@@ -40,6 +40,8 @@ typedef struct llama_batch {
     size_t n_tokens;
     const kv_segment *segments; /* cover the tokens in order; caches have room */
     size_t n_segments;
+    float *const *states;       /* [n_segments] each NULL, or takes the final norm's outputs of the
+                                 * segment, [its n_tokens, n_embd]; NULL: of none */
     const lora_group *adapters; /* [n_adapters] runs of tokens with adapters */
     size_t n_adapters;
     bool exact;                 /* float activations in every product */

@@ -111,12 +111,13 @@ typedef struct whisper_run {
 
 /* --- encoding --- */
 
-/* Keys and values of one encoded window for all layers of the decoder. */
+/* Keys and values of one encoded window for all layers of the decoder, in blocks as the cache has
+ * them (KV_BLOCK in tensor/kernels.h); behind n_context stand zeros. */
 typedef struct whisper_cross {
-    dtype type;       /* F16, or F32 in the exact mode */
-    char *memory;     /* [layers, heads, key rows | value columns] */
+    dtype type;      /* F16, or F32 in the exact mode */
+    char *memory;    /* [layers, heads, keys | values, n_blocks] blocks */
     size_t n_bytes;
-    size_t n_columns; /* floats or halves between value columns: n_context rounded up */
+    size_t n_blocks; /* of KV_BLOCK positions */
 } whisper_cross;
 
 /* Encodes one window: mel[n_mels, 2 · n_context] as media/mel.h makes it. `cross` is a zeroed one or

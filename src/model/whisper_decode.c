@@ -80,9 +80,9 @@ static hone_status lay_out(decoding *d) {
 static hone_status reserve_thread_scratch(const decoding *d) {
     const whisper *m = d->run->m;
     const whisper_stack *s = &m->h.decoder;
-    size_t dim = s->n_embd / s->n_heads, columns = m->h.encoder.n_context + 32;
+    size_t dim = s->n_embd / s->n_heads, columns = m->h.encoder.n_context + KV_BLOCK;
     size_t self = d->plan.scratch_bytes;
-    size_t cross = CROSS_QUERIES * (columns + dim) * sizeof(float);
+    size_t cross = (CROSS_QUERIES * (columns + dim) + KV_BLOCK * dim) * sizeof(float);
     size_t products = whisper_product_scratch(m->decoder, s->n_layers, d->n_tokens);
     size_t head = matmul_scratch_bytes(&m->embedding, d->n_tokens);
     size_t most = self > cross ? self : cross;
@@ -158,6 +158,37 @@ static void capture_scores(const decoding *d, const group *g, size_t head, const
     }
 }
 
+/* scores[rows, n_blocks · KV_BLOCK] of one head. */
+static void score_cross(const decoding *d, const whisper_cross *cross, size_t head, const float *q,
+                        size_t n_rows, float *scores, float *widened) {
+    const whisper *m = d->run->m;
+    const size_t dim = m->h.decoder.n_embd / m->h.decoder.n_heads;
+    for (size_t b = 0; b < cross->n_blocks; b++) {
+        const char *keys = whisper_cross_block(cross, m, d->layer, head, KV_KEYS, b);
+        const char *next = whisper_cross_block(cross, m, d->layer, head, KV_KEYS, b + 1);
+        d->run->c->k->block_scores(scores + b * KV_BLOCK, cross->n_blocks * KV_BLOCK, q, n_rows,
+                                   cross->type, keys, next, dim, widened);
+    }
+}
+
+/* out[rows, …] = weights · values; the values' first block lies behind the keys' last. */
+static void sum_cross(const decoding *d, const whisper_cross *cross, size_t head, float *out,
+                      const float *weights, size_t n_rows, float *widened) {
+    const whisper *m = d->run->m;
+    const size_t embd = m->h.decoder.n_embd, dim = embd / m->h.decoder.n_heads;
+    const size_t n = m->h.encoder.n_context;
+    for (size_t b = 0; b < cross->n_blocks; b++) {
+        const size_t rest = n - b * KV_BLOCK, n_values = rest < KV_BLOCK ? rest : KV_BLOCK;
+        const bool last = b + 1 == cross->n_blocks;
+        const char *values = whisper_cross_block(cross, m, d->layer, head, KV_VALUES, b);
+        const char *next =
+            last ? NULL : whisper_cross_block(cross, m, d->layer, head, KV_VALUES, b + 1);
+        d->run->c->k->block_values(out, embd, weights + b * KV_BLOCK, cross->n_blocks * KV_BLOCK,
+                                   n_rows, cross->type, values, next, n_values, dim, b > 0,
+                                   widened);
+    }
+}
+
 static void attend_cross(void *user, size_t index, int thread) {
     const decoding *d = user;
     const whisper *m = d->run->m;
@@ -166,26 +197,19 @@ static void attend_cross(void *user, size_t index, int thread) {
     size_t n = m->h.encoder.n_context, head = index % n_heads;
     const group *g = &d->groups[index / n_heads];
     const whisper_cross *cross = d->places[g->first].item->cross;
-    size_t element = dtype_get(cross->type)->block_bytes, stride = cross->n_columns;
-    float *scores = d->run->c->scratch[thread], *q = scores + CROSS_QUERIES * stride;
-    const float scale = 1.0f / sqrtf((float)dim);
-    float inverse[CROSS_QUERIES];
+    size_t stride = cross->n_blocks * KV_BLOCK;
+    float *widened = d->run->c->scratch[thread], *q = widened + KV_BLOCK * dim;
+    float *scores = q + CROSS_QUERIES * dim, *out = d->att + g->first * embd + head * dim;
     for (size_t r = 0; r < g->n; r++)
-        for (size_t i = 0; i < dim; i++)
-            q[r * dim + i] = d->q[(g->first + r) * embd + head * dim + i] * scale;
-    k->gemm_float(scores, stride, cross->type, whisper_cross_keys(cross, m, d->layer, head),
-                  dim * element, n, q, dim, g->n, dim, false);
+        memcpy(q + r * dim, d->q + (g->first + r) * embd + head * dim, dim * sizeof *q);
+    k->scale(q, 1.0f / sqrtf((float)dim), g->n * dim);
+    score_cross(d, cross, head, q, g->n, scores, widened);
     if (d->b->scores) capture_scores(d, g, head, scores, stride);
-    for (size_t r = 0; r < g->n; r++) {
-        float *row = scores + r * stride;
-        float max;
-        inverse[r] = 1.0f / k->softmax_row(row, n, 1, &max);
-    }
-    float *out = d->att + g->first * embd + head * dim;
-    k->gemm_float(out, embd, cross->type, whisper_cross_values(cross, m, d->layer, head),
-                  cross->n_columns * element, dim, scores, stride, g->n, n, false);
+    float inverse[CROSS_QUERIES], max;
     for (size_t r = 0; r < g->n; r++)
-        for (size_t i = 0; i < dim; i++) out[r * embd + i] *= inverse[r];
+        inverse[r] = 1.0f / k->softmax_row(scores + r * stride, n, 1, &max);
+    sum_cross(d, cross, head, out, scores, g->n, widened);
+    for (size_t r = 0; r < g->n; r++) k->scale(out + r * embd, inverse[r], dim);
 }
 
 static void cross_block(decoding *d, const whisper_attention *a) {

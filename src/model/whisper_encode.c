@@ -201,10 +201,10 @@ void whisper_cross_release(whisper_cross *cross) {
 static hone_status reserve_cross(const whisper_run *run, whisper_cross *cross) {
     const whisper_hparams *h = &run->m->h;
     cross->type = run->exact ? DTYPE_F32 : DTYPE_F16;
-    cross->n_columns = (h->encoder.n_context + 31) / 32 * 32;
+    cross->n_blocks = (h->encoder.n_context + KV_BLOCK - 1) / KV_BLOCK;
     size_t element = dtype_get(cross->type)->block_bytes;
-    size_t bytes = h->decoder.n_layers * h->decoder.n_embd * element *
-                   (h->encoder.n_context + cross->n_columns);
+    size_t bytes = 2 * h->decoder.n_layers * h->decoder.n_embd * element *
+                   cross->n_blocks * KV_BLOCK;
     if (bytes <= cross->n_bytes) return HONE_OK;
     mem_free(cross->memory);
     cross->n_bytes = 0;
@@ -220,30 +220,31 @@ typedef struct cross_store {
     size_t layer;
 } cross_store;
 
+/* Positions begin … of one head: keys turned, values as they are, zeros behind the last position. */
+static void store_cross_block(const cross_store *s, size_t head, size_t block) {
+    const whisper_run *run = s->e->run;
+    const kernels *k = run->c->k;
+    const size_t embd = run->m->h.decoder.n_embd, dim = embd / run->m->h.decoder.n_heads;
+    const size_t element = dtype_get(s->cross->type)->block_bytes, begin = block * KV_BLOCK;
+    const size_t rest = run->m->h.encoder.n_context - begin, n = rest < KV_BLOCK ? rest : KV_BLOCK;
+    const float *from_keys = s->e->k + begin * embd + head * dim;
+    const float *from_values = s->e->v + begin * embd + head * dim;
+    char *keys = whisper_cross_block(s->cross, run->m, s->layer, head, KV_KEYS, block);
+    char *values = whisper_cross_block(s->cross, run->m, s->layer, head, KV_VALUES, block);
+    float turned[KV_BLOCK] = {0};
+    for (size_t i = 0; i < dim; i++) {
+        for (size_t t = 0; t < n; t++) turned[t] = from_keys[t * embd + i];
+        k->store_row(s->cross->type, keys + i * KV_BLOCK * element, turned, KV_BLOCK);
+    }
+    for (size_t t = 0; t < n; t++)
+        k->store_row(s->cross->type, values + t * dim * element, from_values + t * embd, dim);
+    memset(values + n * dim * element, 0, (KV_BLOCK - n) * dim * element);
+}
+
 static void store_cross_head(void *user, size_t head, int thread) {
     (void)thread;
     const cross_store *s = user;
-    const whisper_run *run = s->e->run;
-    const kernels *k = run->c->k;
-    size_t n = run->m->h.encoder.n_context, embd = run->m->h.decoder.n_embd;
-    size_t dim = embd / run->m->h.decoder.n_heads;
-    char *keys = (char *)whisper_cross_keys(s->cross, run->m, s->layer, head);
-    char *values = (char *)whisper_cross_values(s->cross, run->m, s->layer, head);
-    size_t element = dtype_get(s->cross->type)->block_bytes;
-    for (size_t t = 0; t < n; t++)
-        k->store_row(s->cross->type, keys + t * dim * element, s->e->k + t * embd + head * dim,
-                     dim);
-    enum { PIECE = 64 };
-    float column[PIECE];
-    for (size_t begin = 0; begin < n; begin += PIECE) {
-        size_t width = n - begin < PIECE ? n - begin : PIECE;
-        for (size_t d = 0; d < dim; d++) {
-            for (size_t t = 0; t < width; t++)
-                column[t] = s->e->v[(begin + t) * embd + head * dim + d];
-            k->store_row(s->cross->type, values + (d * s->cross->n_columns + begin) * element,
-                         column, width);
-        }
-    }
+    for (size_t block = 0; block < s->cross->n_blocks; block++) store_cross_block(s, head, block);
 }
 
 static hone_status fill_cross(encoding *e, whisper_cross *cross) {

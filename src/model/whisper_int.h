@@ -22,20 +22,13 @@ size_t whisper_quantised_floats(const whisper_stack *stack, size_t n_tokens);
 /* Scratch of a thread for the products of a stack's layers, n_tokens at once. */
 size_t whisper_product_scratch(const whisper_layer *layers, size_t n_layers, size_t n_tokens);
 
-/* One head's keys [n_context, dim] and values turned, [dim, n_columns]. */
-static inline char *whisper_cross_keys(const whisper_cross *cross, const whisper *m, size_t layer,
-                                       size_t head) {
+/* A block of one head's keys (KV_KEYS) or values (KV_VALUES). */
+static inline char *whisper_cross_block(const whisper_cross *cross, const whisper *m, size_t layer,
+                                        size_t head, int which, size_t block) {
     size_t n_heads = m->h.decoder.n_heads, dim = m->h.decoder.n_embd / n_heads;
-    return cross->memory + (layer * n_heads + head) * dim *
-                               (m->h.encoder.n_context + cross->n_columns) *
+    size_t row = (layer * n_heads + head) * 2 + (size_t)which;
+    return cross->memory + (row * cross->n_blocks + block) * KV_BLOCK * dim *
                                dtype_get(cross->type)->block_bytes;
-}
-
-static inline char *whisper_cross_values(const whisper_cross *cross, const whisper *m,
-                                         size_t layer, size_t head) {
-    size_t dim = m->h.decoder.n_embd / m->h.decoder.n_heads;
-    return whisper_cross_keys(cross, m, layer, head) +
-           m->h.encoder.n_context * dim * dtype_get(cross->type)->block_bytes;
 }
 
 hone_status whisper_check_cancelled(const whisper_run *run);

@@ -19,8 +19,17 @@ typedef struct listener_options {
     const char *host;        /* "127.0.0.1", "::1", "0.0.0.0", …: an address, no name */
     uint16_t port;           /* 0 = any that is free */
     const char *certificate, *key; /* PEM texts for TLS; NULL = none */
-    size_t max_body;         /* bytes; more is answered with 413 while it is still coming */
-    unsigned max_connections, idle_seconds;
+    /* Bytes of one body, and of all that are held at a time. A body that is announced larger is
+     * answered with 413 (503 where the others leave no room) before it comes; one that turns out
+     * larger ends its connection. */
+    size_t max_body, max_bodies;
+    unsigned max_connections;
+    unsigned max_connections_each; /* from one address; 0 = all */
+    int patience_ms;         /* what a client may take its time for (serve/deadlines.h) */
+    size_t state_bytes;      /* of exchange_state */
+    /* Once the head has come: whether to take the body. Where not, `handle` is called at once or
+     * behind a small body, which is thrown away, and says why. Must not answer. */
+    bool (*admit)(void *user, exchange *x);
     void (*handle)(void *user, exchange *x);
     void *user;
 } listener_options;
@@ -28,9 +37,6 @@ typedef struct listener_options {
 /* HONE_ERR_IO says why the address cannot be had. */
 hone_status listener_open(listener **out, const listener_options *options);
 uint16_t listener_port(const listener *l);
-/* No new connections; those under way go on. */
-void listener_quiesce(listener *l);
-unsigned listener_connections(const listener *l);
 /* Waits for the handlers that run. */
 void listener_close(listener *l);
 
@@ -39,10 +45,19 @@ void listener_close(listener *l);
 const char *exchange_method(const exchange *x);
 const char *exchange_path(const exchange *x);                 /* decoded, without the query */
 const char *exchange_header(const exchange *x, const char *name); /* NULL = not there */
-const char *exchange_query(const exchange *x, const char *name);
 const char *exchange_body(const exchange *x, size_t *n);      /* "" when empty */
 const char *exchange_client(const exchange *x);               /* its address */
 const char *exchange_id(const exchange *x);                   /* "req-…", for logs and headers */
+
+/* state_bytes of the user's own, zeroed when the exchange begins. */
+void *exchange_state(exchange *x);
+
+/* From `admit`: the body of this exchange goes to `take`, piece by piece, is not kept, and may have up
+ * to `max` bytes; false from it ends the connection. `close` is called once with the state, when the
+ * exchange ends. */
+void exchange_divert(exchange *x, uint64_t max, bool (*take)(void *state, const char *data, size_t n),
+                     void (*close)(void *state), void *state);
+void *exchange_diverted(const exchange *x); /* the state; NULL: none */
 
 /* Calls `part` for the parts of a multipart/form-data or urlencoded body, piece by piece: data of
  * one name in order. False ends it. HONE_ERR_FORMAT when the body is none. */

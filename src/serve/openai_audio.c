@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "serve/openai.h"
 #include "serve/reply.h"
+#include "serve/stream.h"
 
 enum { MAX_FIELD_BYTES = 65536, LOOK_MS = 100 };
 #define MAX_UPLOAD ((size_t)256 << 20)
@@ -170,19 +171,15 @@ typedef struct audio_stream {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t news;
-    buf events;
-    size_t written;
+    buf events; /* not yet taken */
     bool ended, left;
 } audio_stream;
 
 static void add_event(audio_stream *s, json_t *value) {
-    char *text = value ? json_dumps(value, JSON_COMPACT) : NULL;
-    json_decref(value);
     pthread_mutex_lock(&s->lock);
-    if (!text || buf_add_format(&s->events, "data: %s\n\n", text) != HONE_OK) s->left = true;
+    if (stream_add_sse(&s->events, NULL, value) != HONE_OK) s->left = true;
     pthread_cond_signal(&s->news);
     pthread_mutex_unlock(&s->lock);
-    mem_free(text);
 }
 
 static int on_segment(void *user, const hone_segment *segment) {
@@ -217,29 +214,22 @@ static void *transcribe_thread(void *user) {
     return NULL;
 }
 
-static ssize_t next_bytes(void *state, char *out, size_t room) {
+/* Hands over what the other thread has made. */
+static hone_status make_events(void *state, buf *out, bool *ended) {
     audio_stream *s = state;
-    ssize_t n = 0;
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += LOOK_MS * 1000000L;
+    if (until.tv_nsec >= 1000000000) until.tv_sec++, until.tv_nsec -= 1000000000;
     pthread_mutex_lock(&s->lock);
-    while (n == 0) {
-        size_t ready = s->events.len - s->written;
-        if (ready) {
-            n = (ssize_t)(ready < room ? ready : room);
-            memcpy(out, s->events.data + s->written, (size_t)n);
-            s->written += (size_t)n;
-        } else if (s->ended || s->left) {
-            n = -1;
-        } else {
-            struct timespec until;
-            clock_gettime(CLOCK_REALTIME, &until);
-            until.tv_nsec += LOOK_MS * 1000000L;
-            if (until.tv_nsec >= 1000000000) until.tv_sec++, until.tv_nsec -= 1000000000;
-            pthread_cond_timedwait(&s->news, &s->lock, &until);
-            s->left |= exchange_is_gone(s->x);
-        }
-    }
+    if (s->events.len == 0 && !s->ended && !s->left)
+        pthread_cond_timedwait(&s->news, &s->lock, &until);
+    hone_status status = s->events.len ? buf_add(out, s->events.data, s->events.len) : HONE_OK;
+    s->events.len = 0;
+    s->left |= exchange_is_gone(s->x);
+    *ended = s->ended || s->left;
     pthread_mutex_unlock(&s->lock);
-    return n;
+    return status;
 }
 
 static void stream_close(void *state) {
@@ -273,14 +263,14 @@ static hone_status start_stream(models *m, exchange *x, const served_model *serv
         mem_free(s);
         return fail(HONE_ERR_BUSY, "no thread can be started");
     }
-    exchange_add_header(x, "Cache-Control", "no-cache");
-    exchange_stream(x, 200, "text/event-stream", next_bytes, stream_close, s);
+    static const stream_maker maker = {make_events, openai_tell_failure, stream_close};
+    reply_stream(x, "text/event-stream", &maker, s);
     return HONE_OK;
 }
 
 /* --- the endpoint --- */
 
-void openai_transcriptions(models *m, exchange *x, bool translate) {
+static void transcribe(models *m, exchange *x, bool translate) {
     audio_request r = {0};
     audio_settings settings = {0};
     served_model served = {0};
@@ -299,3 +289,6 @@ void openai_transcriptions(models *m, exchange *x, bool translate) {
     if (served.name) models_return(m, &served);
     request_release(&r);
 }
+
+void openai_transcriptions(const call *c) { transcribe(c->models, c->x, false); }
+void openai_translations(const call *c) { transcribe(c->models, c->x, true); }

@@ -18,10 +18,10 @@ static bool holds(const json_t *list, const char *name) {
     return false;
 }
 
-static void add_open(void *user, const served_model *model, size_t n_users) {
-    (void)n_users;
+static void add_open(void *user, const open_model *model) {
     json_t *list = user;
-    if (!holds(list, model->name)) json_array_append_new(list, model_json(model->name, 0));
+    const char *name = model->served.name;
+    if (!holds(list, name)) json_array_append_new(list, model_json(name, 0));
 }
 
 static hone_status list_models(models *m, json_t *list) {
@@ -39,23 +39,28 @@ static hone_status list_models(models *m, json_t *list) {
     return status;
 }
 
-void openai_models(models *m, exchange *x, const char *name) {
+/* The list, or NULL after it was told why there is none. */
+static json_t *make_list(const call *c) {
     json_t *list = json_array();
-    hone_status status = list_models(m, list);
-    if (status != HONE_OK) {
-        json_decref(list);
-        reply_failure(x, status);
-        return;
-    }
-    if (!name) {
-        reply_json(x, 200, json_pack("{s:s, s:o}", "object", "list", "data", list));
-        return;
-    }
+    hone_status status = list_models(c->models, list);
+    if (status == HONE_OK) return list;
+    json_decref(list);
+    reply_failure(c->x, status);
+    return NULL;
+}
+
+void openai_models(const call *c) {
+    json_t *list = make_list(c);
+    if (list) reply_json(c->x, 200, json_pack("{s:s, s:o}", "object", "list", "data", list));
+}
+
+void openai_model(const call *c) {
+    json_t *list = make_list(c), *one, *found = NULL;
+    if (!list) return;
     size_t i;
-    json_t *one, *found = NULL;
     json_array_foreach(list, i, one)
-        if (!strcmp(json_string_value(json_object_get(one, "id")), name)) found = one;
-    if (found) reply_json(x, 200, json_incref(found));
-    else reply_error(x, 404, "model_not_found", "model", "there is no model of that name here");
+        if (!strcmp(json_string_value(json_object_get(one, "id")), c->rest)) found = one;
+    if (found) reply_json(c->x, 200, json_incref(found));
+    else reply_error(c->x, 404, "model_not_found", "model", "there is no model of that name here");
     json_decref(list);
 }

@@ -1,31 +1,41 @@
-/* A body of /v1/chat/completions or /v1/completions, checked and turned into a hone_request. */
+/* Fields that OpenAI's text endpoints share, checked and turned into a hone_request. */
 #ifndef SERVE_OPENAI_REQUEST_H
 #define SERVE_OPENAI_REQUEST_H
 
 #include "base/json.h"
-#include "serve/models.h"
+#include "hone/request.h"
 
-enum { OPENAI_MAX_CHOICES = 16, OPENAI_MAX_MESSAGES = 4096 };
+enum { OPENAI_MAX_CHOICES = 16 };
 
 typedef struct openai_request {
     json_t *body; /* texts below belong to it */
-    bool chat, stream, include_usage;
     const char *model;
+    bool stream, include_usage;
     size_t n_choices;
-    bool logprobs;
     const char *const *stops;
     hone_logit_bias *biases;
-    int32_t *prompt_ids;
-    hone_grammar *grammar;
     hone_request request; /* what all choices share; sequence 0 */
 } openai_request;
 
-/* Reads the fields; the model's name is known afterwards. HONE_ERR_FORMAT or HONE_ERR_ARGUMENT names
- * the field, HONE_ERR_UNSUPPORTED one that hone cannot honour yet. */
-hone_status openai_request_read(openai_request *r, bool chat, const char *body, size_t n);
-
-/* With the model at hand: the prompt's ids, the grammar, biases. */
-hone_status openai_request_prepare(openai_request *r, hone_model *model);
+/* Parses the body and reads the model, streaming, number of choices, sampling and stops.
+ * HONE_ERR_FORMAT or HONE_ERR_ARGUMENT names the field; the request is released then. */
+hone_status openai_request_read(openai_request *r, const char *body, size_t n);
 void openai_request_release(openai_request *r);
+
+/* What an endpoint does with a field. */
+typedef enum openai_field_kind {
+    FIELD_READ,
+    FIELD_IDLE,   /* steers OpenAI's service alone: taken, changes nothing */
+    FIELD_REFUSED /* where it asks for something: not null, false, 0, "", nor an empty list or object */
+} openai_field_kind;
+
+typedef struct openai_field {
+    const char *name;
+    openai_field_kind kind;
+} openai_field;
+
+/* HONE_ERR_UNSUPPORTED with the name of a field that is refused, HONE_ERR_ARGUMENT with that of one
+ * that is not in the list. */
+hone_status openai_check_fields(const json_t *body, const openai_field *fields, size_t n);
 
 #endif

@@ -10,12 +10,18 @@
 #include "base/mem.h"
 #include "base/status.h"
 #include "base/system.h"
-
-#define MAX_CACHED_SESSIONS 64
-#define PROMPT_TOKENS_ALONE 512 /* of a step while nobody decodes */
+#include "serve/keys.h"
+#include "serve/pace.h"
+#include "serve/prefix_cache.h"
 
 /* A prefix that somebody is computing is waited for where it saves at least so many tokens. */
 #define WORTH_WAITING 64
+
+/* Of so many steps, one gives its prompt tokens to the oldest prompt, the others to the shortest. */
+#define OLDEST_FIRST_EVERY 4
+
+/* How often what is kept is held against its budget. */
+#define SHRINK_EVERY_STEPS 16
 
 typedef struct piece_node {
     struct piece_node *next;
@@ -26,23 +32,22 @@ struct ticket {
     scheduler *s;
     hone_request request;
     char client[64];
+    int priority;
+    double submitted_ms;
     ticket *next; /* in the queue, or among those that run */
     /* The scheduler's thread only. */
     hone_session *session;
     hone_answer *answer;
+    bool has_spoken; /* a piece was shown */
     /* Under the lock. */
-    pthread_cond_t news;
+    pthread_cond_t own_news, *news; /* `news` is the eldest's */
     piece_node *first, *last, *shown;
     bool cancelled, ended;
+    bool lost; /* a piece, for want of memory */
     hone_result result;
     hone_status status;
     char *message;
 };
-
-typedef struct cached {
-    hone_session *session;
-    uint64_t used_at;
-} cached;
 
 struct scheduler {
     hone_model *model;
@@ -53,13 +58,15 @@ struct scheduler {
     bool stopping;
     ticket *queue;    /* oldest first */
     size_t n_waiting;
+    scheduler_limits limits;
+    bool limits_are_new;
     scheduler_state state;
     /* The scheduler's thread only. */
     ticket *running; /* oldest first */
     size_t n_running;
-    cached cache[MAX_CACHED_SESSIONS];
-    size_t n_cached;
-    uint64_t clock; /* counts uses of the cache */
+    prefix_cache cache;
+    pace pace;
+    scheduler_limits obeyed;
 };
 
 /* --- events --- */
@@ -87,13 +94,15 @@ static piece_node *copy_piece(const hone_piece *p) {
 static int on_piece(void *user, const hone_piece *piece) {
     ticket *t = user;
     piece_node *node = copy_piece(piece);
+    t->has_spoken = true;
     pthread_mutex_lock(&t->s->lock);
     bool stop = t->cancelled || !node;
+    t->lost |= !node;
     if (node) {
         if (t->last) t->last->next = node;
         else t->first = node;
         t->last = node;
-        pthread_cond_signal(&t->news);
+        pthread_cond_signal(t->news);
     }
     pthread_mutex_unlock(&t->s->lock);
     return stop;
@@ -107,6 +116,9 @@ static void end_ticket(ticket *t, hone_status status) {
         const char *text = hone_error_message();
         message = mem_copy_string(text, strlen(text));
     }
+    if (status == HONE_OK && s->options.policy.charge)
+        s->options.policy.charge(s->options.policy.user, t->client,
+                                 t->result.n_prompt_tokens + t->result.n_tokens);
     pthread_mutex_lock(&s->lock);
     t->status = status;
     t->message = message;
@@ -116,77 +128,73 @@ static void end_ticket(ticket *t, hone_status status) {
         s->state.n_cached_tokens += t->result.n_cached_tokens;
         s->state.n_answer_tokens += t->result.n_tokens;
     }
-    pthread_cond_signal(&t->news);
+    pthread_cond_signal(t->news);
     pthread_mutex_unlock(&s->lock);
 }
 
-/* --- the cache of prefixes --- */
+/* --- prefixes --- */
 
-static size_t common(const int32_t *a, size_t n_a, const int32_t *b, size_t n_b) {
-    size_t n = n_a < n_b ? n_a : n_b, i = 0;
-    while (i < n && a[i] == b[i]) i++;
-    return i;
+/* Whether memory is short just now. */
+static bool is_lowered(const scheduler *s) {
+    return s->obeyed.n_slots < s->options.n_slots || s->obeyed.cache_bytes < s->options.cache_bytes;
 }
 
-static size_t shared_prefix(const hone_session *session, const hone_request *r) {
-    size_t n;
-    const int32_t *tokens = hone_session_tokens(session, &n);
-    return common(tokens, n, r->prompt_ids, r->n_prompt_ids);
-}
-
-static void drop_cached(scheduler *s, size_t i) {
-    hone_session_close(s->cache[i].session);
-    s->cache[i] = s->cache[--s->n_cached];
-}
-
-static size_t oldest(const scheduler *s) {
-    size_t found = 0;
-    for (size_t i = 1; i < s->n_cached; i++)
-        if (s->cache[i].used_at < s->cache[found].used_at) found = i;
-    return found;
-}
-
-static uint64_t cache_bytes(const scheduler *s) {
+static uint64_t running_bytes(const scheduler *s) {
     uint64_t bytes = 0;
-    for (size_t i = 0; i < s->n_cached; i++) bytes += hone_session_kv_bytes(s->cache[i].session);
+    for (const ticket *t = s->running; t; t = t->next) bytes += hone_session_kv_share(t->session);
     return bytes;
 }
 
+/* Finished answers keep what those that run leave of the budget; while memory is short, what that
+ * frees goes to the system at once. */
+static void shrink_cache(scheduler *s) {
+    uint64_t running = running_bytes(s), budget = s->obeyed.cache_bytes;
+    size_t n = s->cache.n;
+    prefix_cache_shrink(&s->cache, running < budget ? budget - running : 0);
+    if (s->cache.n < n && is_lowered(s)) system_return_memory();
+}
+
 static void keep_session(scheduler *s, hone_session *session) {
-    if (s->n_cached == MAX_CACHED_SESSIONS) drop_cached(s, oldest(s));
-    s->cache[s->n_cached++] = (cached){session, ++s->clock};
-    while (s->n_cached && cache_bytes(s) > s->options.cache_bytes) drop_cached(s, oldest(s));
+    prefix_cache_keep(&s->cache, session);
+    shrink_cache(s);
+}
+
+static hone_status open_session(const scheduler *s, hone_session **out) {
+    const scheduler_options *o = &s->options;
+    TRY(hone_session_open(out, s->model, &o->session));
+    hone_status status = hone_session_set_adapters(*out, o->adapters, NULL, o->n_adapters);
+    if (status != HONE_OK) hone_session_close(*out);
+    return status;
 }
 
 /* The session to begin with: the cached one that shares most if all of it is shared, else a fork of
  * whichever shares most, else a new one. False: wait, somebody computes more of it just now. */
 static bool find_session(scheduler *s, const hone_request *r, hone_session **out,
                          hone_status *status) {
-    const hone_session *best = NULL;
-    size_t n_best = 0, promised = 0, at = MAX_CACHED_SESSIONS, n;
-    for (size_t i = 0; i < s->n_cached; i++) {
-        n = shared_prefix(s->cache[i].session, r);
-        if (n > n_best) best = s->cache[i].session, n_best = n, at = i;
+    size_t n_best, promised = 0, n;
+    if (r->embedding || r->prompt_logprobs) { /* the prompt is computed anew */
+        *status = hone_session_open(out, s->model, &s->options.session);
+        return true;
     }
+    size_t at = prefix_cache_find(&s->cache, r->prompt_ids, r->n_prompt_ids, &n_best);
+    const hone_session *running = NULL;
     for (const ticket *t = s->running; t; t = t->next) {
-        n = shared_prefix(t->session, r);
-        if (n > n_best) best = t->session, n_best = n, at = MAX_CACHED_SESSIONS;
-        n = common(t->request.prompt_ids, t->request.n_prompt_ids, r->prompt_ids, r->n_prompt_ids);
+        n = prefix_shared_with(t->session, r->prompt_ids, r->n_prompt_ids);
+        if (n > n_best) running = t->session, n_best = n;
+        n = prefix_shared(t->request.prompt_ids, t->request.n_prompt_ids, r->prompt_ids,
+                          r->n_prompt_ids);
         if (n > promised) promised = n;
     }
     *status = HONE_OK;
     if (promised >= n_best + WORTH_WAITING) return false;
-    if (at < MAX_CACHED_SESSIONS) {
-        s->cache[at].used_at = ++s->clock;
-        hone_session_tokens(best, &n);
-        if (n == n_best) {
-            *out = s->cache[at].session;
-            s->cache[at] = s->cache[--s->n_cached];
-            return true;
-        }
+    if (n_best == 0) {
+        *status = open_session(s, out);
+        return true;
     }
-    *status = best ? hone_session_fork(out, best)
-                   : hone_session_open(out, s->model, &s->options.session);
+    const hone_session *best = running ? running : prefix_cache_use(&s->cache, at);
+    hone_session_tokens(best, &n);
+    if (!running && n == n_best) *out = prefix_cache_take(&s->cache, at);
+    else *status = hone_session_fork(out, best);
     return true;
 }
 
@@ -221,19 +229,21 @@ static void start(scheduler *s, ticket *t, hone_session *session) {
     s->n_running++;
 }
 
-/* The next to admit: of the client that has least running, the oldest that need not wait for a
- * prefix. NULL: none. The lock is held; the session is found without it changing. */
+/* The next to admit: of those of the highest priority, of the client that has least running, the
+ * oldest that need not wait for a prefix. NULL: none. The lock is held; the session is found without
+ * it changing. */
 static ticket *next_in_line(scheduler *s, hone_session **session, hone_status *status) {
-    for (size_t share = 0; share <= s->n_running; share++)
-        for (ticket *t = s->queue; t; t = t->next)
-            if (n_running_of(s, t->client) == share &&
-                find_session(s, &t->request, session, status))
-                return t;
+    for (int priority = PRIORITY_HIGH; priority >= PRIORITY_LOW; priority--)
+        for (size_t share = 0; share <= s->n_running; share++)
+            for (ticket *t = s->queue; t; t = t->next)
+                if (t->priority == priority && n_running_of(s, t->client) == share &&
+                    find_session(s, &t->request, session, status))
+                    return t;
     return NULL;
 }
 
 static void admit(scheduler *s) {
-    while (s->n_running < s->options.n_slots) {
+    while (s->n_running < s->obeyed.n_slots) {
         hone_session *session = NULL;
         hone_status status = HONE_OK;
         pthread_mutex_lock(&s->lock);
@@ -249,40 +259,39 @@ static void admit(scheduler *s) {
     }
 }
 
-/* A ticket that was cancelled (all of them where the scheduler stops) before it was admitted. */
-static ticket *take_cancelled(scheduler *s) {
+static bool is_older(const ticket *t, int milliseconds) {
+    return milliseconds > 0 && clock_ms() - t->submitted_ms > milliseconds;
+}
+
+/* A ticket that ends without having been admitted: it was cancelled, or has waited too long, or the
+ * scheduler stops. */
+static ticket *take_unadmitted(scheduler *s, bool *cancelled) {
     pthread_mutex_lock(&s->lock);
     ticket *t = s->queue;
-    while (t && !t->cancelled && !s->stopping) t = t->next;
+    while (t && !t->cancelled && !s->stopping && !is_older(t, s->options.wait_ms)) t = t->next;
     if (t) {
         take_out(&s->queue, t);
         s->n_waiting--;
+        *cancelled = t->cancelled;
     }
     pthread_mutex_unlock(&s->lock);
     return t;
 }
 
-static void end_cancelled(scheduler *s) {
-    for (ticket *t; (t = take_cancelled(s)) != NULL;) {
+static void end_unadmitted(scheduler *s) {
+    bool cancelled;
+    for (ticket *t; (t = take_unadmitted(s, &cancelled)) != NULL;) {
+        if (!cancelled) {
+            end_ticket(t, fail(HONE_ERR_BUSY, "the server has had no room for this request for "
+                               "%.0f s; try again later", (clock_ms() - t->submitted_ms) / 1000));
+            continue;
+        }
         t->result = (hone_result){.finish = HONE_FINISH_CANCELLED, .text = mem_copy_string("", 0)};
         end_ticket(t, t->result.text ? HONE_OK : mem_fail("answer", 1));
     }
 }
 
 /* --- steps --- */
-
-/* Takes a ticket off: its session goes to the cache, or away where the step failed. */
-static void finish(scheduler *s, ticket *t, hone_status status) {
-    take_out(&s->running, t);
-    s->n_running--;
-    if (status == HONE_OK) status = hone_answer_conclude(t->answer, &t->result);
-    hone_answer_close(t->answer);
-    t->answer = NULL;
-    if (status == HONE_OK) keep_session(s, t->session);
-    else hone_session_close(t->session);
-    t->session = NULL;
-    end_ticket(t, status);
-}
 
 static bool is_cancelled(ticket *t) {
     pthread_mutex_lock(&t->s->lock);
@@ -291,52 +300,185 @@ static bool is_cancelled(ticket *t) {
     return cancelled;
 }
 
+/* The result; an answer that ended before its time and not by its client's wish has its length. */
+static hone_status conclude(ticket *t) {
+    if (t->lost) return mem_fail("answer", sizeof(piece_node));
+    TRY(hone_answer_conclude(t->answer, &t->result));
+    if (t->result.finish == HONE_FINISH_CANCELLED && !is_cancelled(t))
+        t->result.finish = HONE_FINISH_LENGTH;
+    return HONE_OK;
+}
+
+/* Takes a ticket off: its session goes to the cache, or away where the step failed. */
+static void finish(scheduler *s, ticket *t, hone_status status) {
+    take_out(&s->running, t);
+    s->n_running--;
+    if (status == HONE_OK) status = conclude(t);
+    hone_answer_close(t->answer);
+    t->answer = NULL;
+    if (status == HONE_OK && !t->request.embedding) keep_session(s, t->session);
+    else hone_session_close(t->session);
+    t->session = NULL;
+    end_ticket(t, status);
+}
+
+/* The server wants no more of an answer that its client still waits for: what there is of it stands,
+ * as if it had reached its length. */
+static void cut(scheduler *s, ticket *t) {
+    size_t n_done;
+    if (hone_answer_prompt(t->answer, &n_done) > n_done)
+        finish(s, t, fail(HONE_ERR_BUSY, "the server's time for this request was over before its "
+                          "answer began"));
+    else
+        finish(s, t, HONE_OK);
+}
+
 static void finish_what_has_ended(scheduler *s) {
     for (ticket *t = s->running, *next; t; t = next) {
         next = t->next;
         if (hone_answer_finished(t->answer) || is_cancelled(t)) finish(s, t, HONE_OK);
+        else if (is_older(t, s->options.time_ms)) cut(s, t);
     }
 }
 
-/* Memory is short: first the cache goes, then the youngest answer. Other failures end all. */
-static void fail_step(scheduler *s, hone_status status) {
-    if (status == HONE_ERR_MEMORY && s->n_cached) {
-        while (s->n_cached) drop_cached(s, 0);
+/* Memory is short: first the cache goes, then the answer that takes most. */
+static void make_room(scheduler *s, hone_status status) {
+    if (s->cache.n) {
+        prefix_cache_shrink(&s->cache, 0);
+        system_return_memory();
         return;
     }
+    ticket *most = s->running;
+    for (ticket *t = s->running; t; t = t->next)
+        if (hone_session_kv_share(t->session) >= hone_session_kv_share(most->session)) most = t;
+    finish(s, most, status);
+}
+
+/* Something in the step failed, and no answer moved: alone, only those move that are sound. */
+static void step_each(scheduler *s) {
     for (ticket *t = s->running, *next; t; t = next) {
         next = t->next;
-        if (status != HONE_ERR_MEMORY || !next) finish(s, t, status);
+        hone_status status = hone_answers_step(&t->answer, 1, PACE_LEAST);
+        if (status != HONE_OK) finish(s, t, status);
     }
+}
+
+static size_t prompt_left(const hone_answer *a) {
+    size_t n_done;
+    return hone_answer_prompt(a, &n_done) - n_done;
+}
+
+/* Shortest prompt first: a short question does not wait for a long document. */
+static void sort_by_prompt_left(hone_answer **answers, size_t n) {
+    for (size_t i = 1; i < n; i++) {
+        hone_answer *a = answers[i];
+        size_t left = prompt_left(a), at = i;
+        for (; at > 0 && prompt_left(answers[at - 1]) > left; at--) answers[at] = answers[at - 1];
+        answers[at] = a;
+    }
+}
+
+static hone_status compute(scheduler *s, double *busy_ms) {
+    hone_answer *answers[SCHEDULER_MAX_SLOTS];
+    size_t n = 0, n_decoding = 0, before = 0, after = 0;
+    for (ticket *t = s->running; t; t = t->next) {
+        size_t left = prompt_left(t->answer);
+        answers[n++] = t->answer;
+        n_decoding += left == 0;
+        before += left;
+    }
+    if (s->state.n_steps % OLDEST_FIRST_EVERY) sort_by_prompt_left(answers, n);
+    bool careful = n_decoding > 0 || is_lowered(s);
+    double begin = clock_ms();
+    hone_status status =
+        hone_answers_step(answers, n, pace_prompt_tokens(&s->pace, careful));
+    *busy_ms = clock_ms() - begin;
+    for (size_t i = 0; i < n; i++) after += prompt_left(answers[i]);
+    if (status == HONE_OK) pace_note(&s->pace, before - after, n_decoding, *busy_ms);
+    return status;
 }
 
 static void step(scheduler *s) {
-    hone_answer *answers[SCHEDULER_MAX_SLOTS];
-    size_t n = 0, n_done;
-    bool decoding = false;
-    for (ticket *t = s->running; t; t = t->next) {
-        answers[n++] = t->answer;
-        decoding |= hone_answer_prompt(t->answer, &n_done) == n_done;
-    }
-    double begin = clock_ms();
-    hone_status status =
-        hone_answers_step(answers, n, decoding ? s->options.prompt_tokens : PROMPT_TOKENS_ALONE);
-    double busy = clock_ms() - begin;
-    if (status != HONE_OK) fail_step(s, status);
+    double busy = 0;
+    uint64_t bytes = running_bytes(s);
+    hone_status status = compute(s, &busy);
+    uint64_t more = running_bytes(s), grown = more > bytes ? more - bytes : 0;
+    if (status == HONE_ERR_MEMORY) make_room(s, status);
+    else if (status != HONE_OK) step_each(s);
     finish_what_has_ended(s);
+    if (s->state.n_steps % SHRINK_EVERY_STEPS == 0) shrink_cache(s);
     pthread_mutex_lock(&s->lock);
     s->state.n_steps++;
     s->state.busy_ms += busy;
+    if (grown > s->state.growth_bytes) s->state.growth_bytes = grown;
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* --- limits --- */
+
+/* Back to the head of the queue: it begins again when there is room. */
+static void put_back(scheduler *s, ticket *t) {
+    take_out(&s->running, t);
+    s->n_running--;
+    hone_answer_close(t->answer);
+    hone_session_close(t->session);
+    t->answer = NULL;
+    t->session = NULL;
+    pthread_mutex_lock(&s->lock);
+    t->next = s->queue;
+    s->queue = t;
+    s->n_waiting++;
+    s->state.n_put_back++;
+    pthread_mutex_unlock(&s->lock);
+    system_return_memory();
+}
+
+/* What there is of it stands, as if it had reached its length. */
+static void cut_short(scheduler *s, ticket *t) {
+    finish(s, t, HONE_OK);
+    pthread_mutex_lock(&s->lock);
+    s->state.n_cut++;
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* The youngest answer that may be taken off; NULL: none. The oldest is never. */
+static ticket *youngest_to_spare(const scheduler *s) {
+    ticket *found = NULL;
+    for (ticket *t = s->running ? s->running->next : NULL; t; t = t->next)
+        if (!t->has_spoken || s->obeyed.urgent) found = t;
+    return found;
+}
+
+/* Makes new limits true; what that freed goes back to the system. */
+static void obey_limits(scheduler *s) {
+    pthread_mutex_lock(&s->lock);
+    bool changed = s->limits_are_new;
+    s->limits_are_new = false;
+    s->obeyed = s->limits;
+    pthread_mutex_unlock(&s->lock);
+    if (!changed) return;
+    shrink_cache(s);
+    for (ticket *t; s->n_running > s->obeyed.n_slots && (t = youngest_to_spare(s));)
+        if (t->has_spoken) cut_short(s, t);
+        else put_back(s, t);
+}
+
+/* What others may see of the thread's own state. */
+static void publish(scheduler *s) {
+    uint64_t cache_bytes = prefix_cache_bytes(&s->cache);
+    pthread_mutex_lock(&s->lock);
     s->state.n_running = s->n_running;
-    s->state.n_cached_sessions = s->n_cached;
-    s->state.cache_bytes = cache_bytes(s);
+    s->state.n_cached_sessions = s->cache.n;
+    s->state.cache_bytes = cache_bytes;
+    s->state.limits = s->obeyed;
     pthread_mutex_unlock(&s->lock);
 }
 
 /* Waits for work; false when the scheduler closes. */
 static bool wait_for_work(scheduler *s) {
     pthread_mutex_lock(&s->lock);
-    while (!s->stopping && !s->queue && !s->running) pthread_cond_wait(&s->work, &s->lock);
+    while (!s->stopping && !s->queue && !s->running && !s->limits_are_new)
+        pthread_cond_wait(&s->work, &s->lock);
     bool go_on = !s->stopping;
     pthread_mutex_unlock(&s->lock);
     return go_on;
@@ -345,13 +487,15 @@ static bool wait_for_work(scheduler *s) {
 static void *run(void *user) {
     scheduler *s = user;
     while (wait_for_work(s)) {
-        end_cancelled(s);
+        end_unadmitted(s);
+        obey_limits(s);
         admit(s);
         if (s->running) step(s);
+        publish(s);
     }
-    while (s->running) finish(s, s->running, HONE_OK);
-    end_cancelled(s);
-    while (s->n_cached) drop_cached(s, 0);
+    while (s->running) cut(s, s->running);
+    end_unadmitted(s);
+    prefix_cache_shrink(&s->cache, 0);
     return NULL;
 }
 
@@ -363,7 +507,10 @@ hone_status scheduler_open(scheduler **out, hone_model *model, const scheduler_o
     if (!s) return mem_fail("scheduler", sizeof *s);
     s->model = model;
     s->options = *options;
+    pace_init(&s->pace, options->stall_ms);
     if (s->options.n_slots > SCHEDULER_MAX_SLOTS) s->options.n_slots = SCHEDULER_MAX_SLOTS;
+    s->limits = s->obeyed = s->state.limits =
+        (scheduler_limits){s->options.n_slots, s->options.cache_bytes, .urgent = false};
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->work, NULL);
     if (pthread_create(&s->thread, NULL, run, s) != 0) {
@@ -381,6 +528,26 @@ void scheduler_stop(scheduler *s) {
     pthread_mutex_unlock(&s->lock);
 }
 
+static bool same_limits(const scheduler_limits *a, const scheduler_limits *b) {
+    return a->n_slots == b->n_slots && a->cache_bytes == b->cache_bytes && a->urgent == b->urgent;
+}
+
+bool scheduler_limit(scheduler *s, const scheduler_limits *limits) {
+    const scheduler_options *o = &s->options;
+    scheduler_limits wanted = *limits;
+    if (wanted.n_slots > o->n_slots) wanted.n_slots = o->n_slots;
+    if (wanted.cache_bytes > o->cache_bytes) wanted.cache_bytes = o->cache_bytes;
+    pthread_mutex_lock(&s->lock);
+    if (!same_limits(&s->limits, &wanted)) {
+        s->limits = wanted;
+        s->limits_are_new = true;
+        pthread_cond_signal(&s->work);
+    }
+    bool obeyed = same_limits(&s->state.limits, &wanted);
+    pthread_mutex_unlock(&s->lock);
+    return obeyed;
+}
+
 void scheduler_close(scheduler *s) {
     if (!s) return;
     scheduler_stop(s);
@@ -390,8 +557,54 @@ void scheduler_close(scheduler *s) {
     mem_free(s);
 }
 
+/* --- the queue --- */
+
+static size_t n_waiting_of(const scheduler *s, const char *client) {
+    size_t n = 0;
+    for (const ticket *t = s->queue; t; t = t->next) n += !strcmp(t->client, client);
+    return n;
+}
+
+/* Whom a full queue turns away in favour of `t`: the newest of the client that waits most, if that
+ * is more than its own. NULL: nobody. */
+static ticket *find_displaced(scheduler *s, const ticket *t) {
+    ticket *displaced = NULL;
+    size_t most = n_waiting_of(s, t->client) + 1;
+    for (ticket *other = s->queue; other; other = other->next) {
+        size_t n = n_waiting_of(s, other->client);
+        if (n > most || (displaced && n == most)) displaced = other, most = n;
+    }
+    return displaced;
+}
+
+/* Turned away: its owner hears of it as of any failure. The lock is held. */
+static void displace(scheduler *s, ticket *t) {
+    static const char words[] = "the server is busy, and this client waits for most; try again later";
+    take_out(&s->queue, t);
+    s->n_waiting--;
+    t->status = HONE_ERR_BUSY;
+    t->message = mem_copy_string(words, sizeof words - 1);
+    t->ended = true;
+    pthread_cond_signal(t->news);
+}
+
+/* False: the queue is full, or the scheduler stops. */
+static bool enqueue(scheduler *s, ticket *t) {
+    pthread_mutex_lock(&s->lock);
+    bool room = !s->stopping && s->n_waiting < s->options.max_queue;
+    ticket *displaced = room || s->stopping ? NULL : find_displaced(s, t);
+    if (displaced) displace(s, displaced);
+    if (room || displaced) {
+        append(&s->queue, t);
+        s->n_waiting++;
+        pthread_cond_signal(&s->work);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return room || displaced;
+}
+
 hone_status scheduler_submit(scheduler *s, const hone_request *request, const char *client,
-                             ticket **out) {
+                             ticket *eldest, ticket **out) {
     *out = NULL;
     ticket *t = mem_calloc(1, sizeof *t);
     if (!t) return mem_fail("request", sizeof *t);
@@ -400,25 +613,21 @@ hone_status scheduler_submit(scheduler *s, const hone_request *request, const ch
     t->request.on_piece = on_piece;
     t->request.user = t;
     snprintf(t->client, sizeof t->client, "%s", client);
+    t->submitted_ms = clock_ms();
+    if (s->options.policy.priority)
+        t->priority = s->options.policy.priority(s->options.policy.user, client);
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&t->news, &monotonic);
+    pthread_cond_init(&t->own_news, &monotonic);
+    t->news = eldest ? eldest->news : &t->own_news;
     pthread_condattr_destroy(&monotonic);
-    pthread_mutex_lock(&s->lock);
-    bool room = s->n_waiting < s->options.max_queue && !s->stopping;
-    if (room) {
-        append(&s->queue, t);
-        s->n_waiting++;
-        pthread_cond_signal(&s->work);
-    }
-    size_t n_waiting = s->n_waiting;
-    pthread_mutex_unlock(&s->lock);
+    bool room = enqueue(s, t);
     if (!room) {
-        pthread_cond_destroy(&t->news);
+        pthread_cond_destroy(&t->own_news);
         mem_free(t);
         return fail(HONE_ERR_BUSY, "the server is busy: %zu requests wait already; try again later",
-                    n_waiting);
+                    s->options.max_queue);
     }
     *out = t;
     return HONE_OK;
@@ -433,14 +642,11 @@ static struct timespec from_now(int milliseconds) {
     return at;
 }
 
-ticket_event ticket_wait(ticket *t, int milliseconds) {
-    struct timespec deadline = from_now(milliseconds);
+/* What the ticket has to tell; the lock is held. */
+static ticket_event take_news(ticket *t) {
     ticket_event event = {.kind = TICKET_NOTHING};
-    pthread_mutex_lock(&t->s->lock);
     mem_free(t->shown);
     t->shown = NULL;
-    while (!t->first && !t->ended)
-        if (pthread_cond_timedwait(&t->news, &t->s->lock, &deadline) == ETIMEDOUT) break;
     if (t->first) {
         t->shown = t->first;
         t->first = t->first->next;
@@ -452,6 +658,29 @@ ticket_event ticket_wait(ticket *t, int milliseconds) {
         event.status = t->status;
         event.message = t->message ? t->message : "";
     }
+    return event;
+}
+
+static ticket_event look_at_all(ticket *const *tickets, size_t n, size_t *which) {
+    ticket_event event = {.kind = TICKET_NOTHING};
+    for (size_t k = 0, first = *which; k < n && event.kind == TICKET_NOTHING; k++) {
+        *which = (first + k) % n;
+        if (tickets[*which]) event = take_news(tickets[*which]);
+    }
+    return event;
+}
+
+ticket_event ticket_wait_any(ticket *const *tickets, size_t n, int milliseconds, size_t *which) {
+    struct timespec deadline = from_now(milliseconds);
+    size_t any = 0;
+    while (any < n && !tickets[any]) any++;
+    if (any == n) return (ticket_event){.kind = TICKET_NOTHING};
+    ticket *t = tickets[any];
+    pthread_mutex_lock(&t->s->lock);
+    ticket_event event = look_at_all(tickets, n, which);
+    while (event.kind == TICKET_NOTHING &&
+           pthread_cond_timedwait(t->news, &t->s->lock, &deadline) != ETIMEDOUT)
+        event = look_at_all(tickets, n, which);
     pthread_mutex_unlock(&t->s->lock);
     return event;
 }
@@ -467,7 +696,7 @@ void ticket_close(ticket *t) {
     if (!t) return;
     ticket_cancel(t);
     pthread_mutex_lock(&t->s->lock);
-    while (!t->ended) pthread_cond_wait(&t->news, &t->s->lock);
+    while (!t->ended) pthread_cond_wait(t->news, &t->s->lock);
     pthread_mutex_unlock(&t->s->lock);
     for (piece_node *p = t->first, *next; p; p = next) {
         next = p->next;
@@ -476,7 +705,7 @@ void ticket_close(ticket *t) {
     mem_free(t->shown);
     mem_free(t->message);
     hone_result_release(&t->result);
-    pthread_cond_destroy(&t->news);
+    pthread_cond_destroy(&t->own_news);
     mem_free(t);
 }
 

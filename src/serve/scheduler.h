@@ -14,13 +14,31 @@ typedef struct scheduler scheduler;
 
 enum { SCHEDULER_MAX_SLOTS = 256 };
 
+/* What the server knows of its clients; called from any thread. All NULL: they are alike. */
+typedef struct client_policy {
+    int (*priority)(void *user, const char *client); /* of two that wait, the higher goes first */
+    void (*charge)(void *user, const char *client, size_t n_tokens); /* prompt and answer */
+    void *user;
+} client_policy;
+
 typedef struct scheduler_options {
     size_t n_slots;       /* answers at once, at most SCHEDULER_MAX_SLOTS */
     size_t max_queue;     /* tickets that wait for a slot */
-    size_t prompt_tokens; /* of a step in which others decode: bounds how long they stall */
-    uint64_t cache_bytes; /* of keys and values of finished answers */
+    int stall_ms;         /* running answers get their next token within so long (serve/pace.h) */
+    int wait_ms, time_ms; /* most that a ticket waits for a slot, and lives; 0 = no limit */
+    uint64_t cache_bytes; /* of keys and values, of running and finished answers together */
     hone_session_options session;
+    hone_adapter *const *adapters; /* of every session; they stay open as long as the scheduler */
+    size_t n_adapters;
+    client_policy policy;
 } scheduler_options;
+
+/* What a scheduler may hold at the moment; at most what it was opened with. */
+typedef struct scheduler_limits {
+    size_t n_slots;
+    uint64_t cache_bytes;
+    bool urgent; /* answers beyond the slots end with what there is of them */
+} scheduler_limits;
 
 hone_status scheduler_open(scheduler **out, hone_model *model, const scheduler_options *options);
 
@@ -30,13 +48,20 @@ void scheduler_stop(scheduler *s);
 /* All tickets are closed before. */
 void scheduler_close(scheduler *s);
 
+/* From any thread, obeyed before the next step: prefixes beyond the limit go. Of answers beyond it the
+ * youngest go back to the queue, if nothing of them was shown; the others may end by themselves,
+ * unless it is urgent. The oldest always goes on. What was freed is given back to the system. Whether
+ * just these limits are obeyed already. */
+bool scheduler_limit(scheduler *s, const scheduler_limits *limits);
+
 typedef struct ticket ticket;
 
 /* `request` has prompt_ids, is borrowed until the ticket is closed, and its on_piece is taken by the
- * scheduler. Those of one `client` take turns with those of others. HONE_ERR_BUSY when the queue is
- * full. */
+ * scheduler. Those of one `client` take turns with those of others. `eldest`: NULL, or the first of
+ * several tickets that one thread waits for together; it is closed last. HONE_ERR_BUSY when the queue
+ * is full. */
 hone_status scheduler_submit(scheduler *s, const hone_request *request, const char *client,
-                             ticket **out);
+                             ticket *eldest, ticket **out);
 
 /* What happened next. */
 typedef struct ticket_event {
@@ -47,13 +72,18 @@ typedef struct ticket_event {
     const char *message;         /* … with its sentence */
 } ticket_event;
 
-/* Waits at most that long; NOTHING then. */
-ticket_event ticket_wait(ticket *t, int milliseconds);
+/* Waits at most that long for news of any of tickets[n], which share an eldest; NOTHING then. NULLs
+ * among them are passed over, DONE and FAILED are told again and again. The search begins at *which,
+ * and the ticket that has news is left there. */
+ticket_event ticket_wait_any(ticket *const *tickets, size_t n, int milliseconds, size_t *which);
 void ticket_cancel(ticket *t); /* within one step; DONE follows */
 void ticket_close(ticket *t);  /* cancels first; NULL is allowed */
 
 typedef struct scheduler_state {
     size_t n_running, n_waiting, n_cached_sessions;
+    scheduler_limits limits;
+    uint64_t n_put_back, n_cut; /* answers that limits sent back to the queue, or ended */
+    uint64_t growth_bytes;      /* most that a step added to keys and values */
     uint64_t cache_bytes, n_steps, n_prompt_tokens, n_cached_tokens, n_answer_tokens;
     double busy_ms;
 } scheduler_state;

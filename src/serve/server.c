@@ -4,110 +4,171 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 #include "base/mem.h"
 #include "base/system.h"
 #include "serve/guard.h"
 #include "serve/metrics.h"
-#include "serve/openai.h"
+#include "serve/pressure.h"
 #include "serve/reply.h"
+#include "serve/route.h"
 
-#define MAX_BODY ((size_t)256 << 20)
-#define IDLE_SECONDS 120
+#define BODIES_AT_ONCE 4 /* of the largest size */
+#define SEND_MS 1000     /* for the ends of answers, when the server closes */
 
 struct server {
     server_options options;
     guard *guard;
     listener *listener;
     models *models;
+    pressure *pressure; /* NULL without `adapt` */
     atomic_bool draining;
     metrics *metrics;
 };
 
 /* --- routes --- */
 
-typedef struct call {
-    server *s;
-    exchange *x;
-    const char *client; /* whose turn it is: the API key's hash would tell too much, so the address */
-    const char *rest;   /* what follows the route's path */
-} call;
-
-static void route_chat(const call *c) { openai_chat(c->s->models, c->x, c->client); }
-static void route_completions(const call *c) { openai_completions(c->s->models, c->x, c->client); }
-static void route_models(const call *c) { openai_models(c->s->models, c->x, NULL); }
-static void route_model(const call *c) { openai_models(c->s->models, c->x, c->rest); }
-static void route_transcriptions(const call *c) {
-    openai_transcriptions(c->s->models, c->x, false);
-}
-static void route_translations(const call *c) { openai_transcriptions(c->s->models, c->x, true); }
-
 static void route_health(const call *c) { reply_json(c->x, 200, json_pack("{s:s}", "status", "ok")); }
 
 static void route_ready(const call *c) {
-    bool draining = atomic_load(&c->s->draining);
+    bool draining = atomic_load(&c->server->draining);
     reply_json(c->x, draining ? 503 : 200,
                json_pack("{s:s}", "status", draining ? "draining" : "ready"));
 }
 
-static void route_metrics(const call *c) { metrics_reply(c->s->metrics, c->s->models, c->x); }
+static void route_metrics(const call *c) {
+    metrics_reply(c->server->metrics, c->models, c->server->pressure, c->x);
+}
 
-typedef struct route {
-    const char *method, *path; /* a path that ends in '/' takes whatever follows */
-    bool open;                 /* also without a key, and while draining */
-    void (*handle)(const call *c);
-} route;
-
-static const route routes[] = {
+static const route own_routes[] = {
     {"GET", "/health", true, route_health},
     {"GET", "/ready", true, route_ready},
     {"GET", "/metrics", false, route_metrics},
-    {"POST", "/v1/chat/completions", false, route_chat},
-    {"POST", "/v1/completions", false, route_completions},
-    {"POST", "/v1/audio/transcriptions", false, route_transcriptions},
-    {"POST", "/v1/audio/translations", false, route_translations},
-    {"GET", "/v1/models", false, route_models},
-    {"GET", "/v1/models/", false, route_model},
 };
 
-/* The route of that path and method; *path_known where only the method is another. */
-static const route *find_route(const char *method, const char *path, const char **rest,
-                               bool *path_known) {
-    *path_known = false;
-    for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
-        const route *r = &routes[i];
-        size_t n = strlen(r->path);
-        bool tail = r->path[n - 1] == '/';
-        if (tail ? strncmp(path, r->path, n) != 0 || !path[n] : strcmp(path, r->path) != 0) continue;
+static const route_list server_routes = {own_routes, sizeof own_routes / sizeof *own_routes};
+static const route_list *const route_lists[] = {&server_routes, &openai_routes, &inspect_routes,
+                                               &openapi_routes, &ollama_routes};
+
+static bool fits(const route *r, const char *path) {
+    size_t n = strlen(r->path);
+    return r->path[n - 1] == '/' ? !strncmp(path, r->path, n) && path[n] : !strcmp(path, r->path);
+}
+
+/* The route of that path and method; *path_known is set where there is one of that path. */
+static const route *find_in(const route_list *list, const char *method, const char *path,
+                            bool *path_known) {
+    for (size_t i = 0; i < list->n; i++) {
+        const route *r = &list->items[i];
+        if (!fits(r, path)) continue;
         *path_known = true;
-        *rest = path + n;
         if (!strcmp(method, r->method)) return r;
     }
     return NULL;
 }
 
+static const route *find_route(const char *method, const char *path, bool *path_known) {
+    const route *found = NULL;
+    *path_known = false;
+    for (size_t k = 0; !found && k < sizeof route_lists / sizeof *route_lists; k++)
+        found = find_in(route_lists[k], method, path, path_known);
+    return found;
+}
+
 /* --- one exchange --- */
 
+/* What has been found out about an exchange when its head came. */
+typedef struct finding {
+    verdict verdict;
+    const route *route; /* NULL: none */
+    const route *begin; /* where its body goes; NULL: to be held */
+    bool path_known, preflight;
+} finding;
+
+/* A browser asks whether a page of another origin may send what it wants to send. */
+static bool is_preflight(const exchange *x) {
+    return !strcmp(exchange_method(x), "OPTIONS") &&
+           exchange_header(x, "Access-Control-Request-Method");
+}
+
+static bool is_encoded(const exchange *x) {
+    const char *encoding = exchange_header(x, "Content-Encoding");
+    return encoding && strcasecmp(encoding, "identity") != 0;
+}
+
+static call make_call(server *s, exchange *x, const finding *f) {
+    return (call){s, s->models, x, f->verdict.client, exchange_path(x) + strlen(f->route->path)};
+}
+
+static bool admit(void *user, exchange *x) {
+    server *s = user;
+    finding *f = exchange_state(x);
+    f->route = find_route(exchange_method(x), exchange_path(x), &f->path_known);
+    bool known;
+    f->begin = find_in(&upload_routes, exchange_method(x), exchange_path(x), &known);
+    f->preflight = is_preflight(x);
+    guard_check(s->guard,
+                &(visit){.host = exchange_header(x, "Host"), .origin = exchange_header(x, "Origin"),
+                         .authorization = exchange_header(x, "Authorization"),
+                         .address = exchange_client(x),
+                         .open = f->preflight || (f->route && f->route->open)},
+                &f->verdict);
+    bool welcome = !f->verdict.status && f->route && !is_encoded(x);
+    if (welcome && f->begin) {
+        call c = make_call(s, x, f);
+        f->begin->handle(&c);
+        return exchange_diverted(x) != NULL;
+    }
+    return welcome;
+}
+
+static void refuse(exchange *x, const verdict *v) {
+    char seconds[16];
+    if (v->status == 401) exchange_add_header(x, "WWW-Authenticate", "Bearer");
+    if (v->status == 429) {
+        snprintf(seconds, sizeof seconds, "%u", v->retry_seconds);
+        exchange_add_header(x, "Retry-After", seconds);
+    }
+    reply_error(x, v->status, v->code, NULL, v->why);
+}
+
+static void add_cors_headers(exchange *x, bool preflight) {
+    exchange_add_header(x, "Access-Control-Allow-Origin", exchange_header(x, "Origin"));
+    exchange_add_header(x, "Vary", "Origin");
+    if (!preflight) {
+        exchange_add_header(x, "Access-Control-Expose-Headers", "X-Request-Id, Retry-After");
+        return;
+    }
+    const char *wanted = exchange_header(x, "Access-Control-Request-Headers");
+    exchange_add_header(x, "Access-Control-Allow-Methods", "GET, POST, HEAD, DELETE");
+    if (wanted) exchange_add_header(x, "Access-Control-Allow-Headers", wanted);
+    if (exchange_header(x, "Access-Control-Request-Private-Network"))
+        exchange_add_header(x, "Access-Control-Allow-Private-Network", "true");
+    exchange_add_header(x, "Access-Control-Max-Age", "600");
+}
+
 static void dispatch(server *s, exchange *x) {
-    const char *why = "", *rest = "", *path = exchange_path(x);
-    bool path_known;
-    unsigned refused = guard_check_host(s->guard, exchange_header(x, "Host"),
-                                        exchange_header(x, "Origin"), &why);
-    const route *r = find_route(exchange_method(x), path, &rest, &path_known);
-    if (!refused && !(r && r->open))
-        refused = guard_check_key(s->guard, exchange_header(x, "Authorization"), &why);
-    if (refused) {
-        if (refused == 401) exchange_add_header(x, "WWW-Authenticate", "Bearer");
-        reply_error(x, refused, refused == 401 ? "invalid_api_key" : "forbidden", NULL, why);
-    } else if (!r) {
-        reply_error(x, path_known ? 405 : 404, NULL, NULL,
-                    path_known ? "this path takes another method" : "there is nothing at this path");
-    } else if (!r->open && atomic_load(&s->draining)) {
+    const finding *f = exchange_state(x);
+    bool preflight = f->preflight && f->verdict.listed_origin;
+    if (f->verdict.listed_origin) add_cors_headers(x, preflight);
+    if (f->verdict.status) {
+        refuse(x, &f->verdict);
+    } else if (preflight) {
+        exchange_reply(x, 204, "text/plain", "", 0);
+    } else if (!f->route) {
+        reply_error(x, f->path_known ? 405 : 404, NULL, NULL,
+                    f->path_known ? "this path takes another method"
+                                  : "there is nothing at this path");
+    } else if (is_encoded(x)) {
+        reply_error(x, 415, NULL, NULL, "bodies are taken as they are, without Content-Encoding");
+    } else if (!f->route->open && atomic_load(&s->draining)) {
         exchange_add_header(x, "Retry-After", "5");
         reply_error(x, 503, "draining", NULL, "the server is going down");
     } else {
-        r->handle(&(call){s, x, exchange_client(x), rest});
+        call c = make_call(s, x, f);
+        f->route->handle(&c);
     }
 }
 
@@ -135,18 +196,30 @@ static void handle(void *user, exchange *x) {
 /* --- up and down --- */
 
 static hone_status start(server *s) {
-    const server_options *o = &s->options;
+    server_options *o = &s->options;
     bool loopback = guard_is_loopback(o->host);
-    if (!loopback && o->n_keys == 0 && !o->open_to_all)
+    bool keyless = !o->guard.keys.path && !o->guard.keys.single;
+    if (!loopback && keyless && !o->open_to_all)
         return fail(HONE_ERR_ARGUMENT, "%s can be reached from other machines: give --api-key-file, "
                     "or --open-to-all if everybody may use it", o->host);
-    TRY(guard_open(&s->guard, o->keys, o->n_keys, loopback));
+    o->guard.loopback = loopback;
+    TRY(guard_open(&s->guard, &o->guard));
+    o->models.scheduler.policy = (client_policy){guard_priority, guard_charge, s->guard};
     TRY(metrics_open(&s->metrics));
     TRY(models_open(&s->models, &o->models));
+    if (o->adapt) {
+        const scheduler_options *c = &o->models.scheduler;
+        TRY(pressure_open(&s->pressure, &(pressure_options){
+            .models = s->models, .configured = {c->n_slots, c->cache_bytes, .urgent = false},
+            .root = "", .log = o->log, .user = o->user}));
+    }
     const listener_options listening = {
         .host = o->host, .port = o->port, .certificate = o->certificate, .key = o->key,
-        .max_body = MAX_BODY, .max_connections = (unsigned)o->max_connections,
-        .idle_seconds = IDLE_SECONDS, .handle = handle, .user = s};
+        .max_body = o->max_body, .max_bodies = BODIES_AT_ONCE * o->max_body,
+        .max_connections = (unsigned)o->max_connections,
+        .max_connections_each = loopback ? 0 : (unsigned)o->max_connections / 4,
+        .patience_ms = o->patience_ms, .state_bytes = sizeof(finding),
+        .admit = admit, .handle = handle, .user = s};
     return listener_open(&s->listener, &listening);
 }
 
@@ -166,31 +239,34 @@ hone_status server_open(server **out, const server_options *options) {
 
 uint16_t server_port(const server *s) { return listener_port(s->listener); }
 models *server_models(const server *s) { return s->models; }
+guard *server_guard(const server *s) { return s->guard; }
 
 static void sleep_ms(int milliseconds) {
     nanosleep(&(struct timespec){milliseconds / 1000, (long)(milliseconds % 1000) * 1000000}, NULL);
 }
 
-static void count_users(void *user, const served_model *model, size_t n_users) {
-    (void)model;
-    *(size_t *)user += n_users;
+static void count_users(void *user, const open_model *model) {
+    *(size_t *)user += model->n_users;
 }
 
-void server_drain(server *s, int milliseconds) {
+bool server_drain(server *s, int milliseconds) {
     atomic_store(&s->draining, true);
-    for (double end = clock_ms() + milliseconds; clock_ms() < end; sleep_ms(20)) {
+    for (double end = clock_ms() + milliseconds;; sleep_ms(20)) {
         size_t n_users = 0;
         models_each(s->models, count_users, &n_users);
-        if (n_users == 0) break;
+        if (n_users == 0) return true;
+        if (clock_ms() >= end) return false;
     }
-    models_stop(s->models);
 }
 
 void server_close(server *s) {
     if (!s) return;
-    atomic_store(&s->draining, true);
-    if (s->models) models_stop(s->models);
+    if (s->models) {
+        models_stop(s->models);
+        server_drain(s, SEND_MS);
+    }
     listener_close(s->listener);
+    pressure_close(s->pressure);
     models_close(s->models);
     metrics_close(s->metrics);
     guard_close(s->guard);

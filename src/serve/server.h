@@ -2,6 +2,7 @@
 #ifndef SERVE_SERVER_H
 #define SERVE_SERVER_H
 
+#include "serve/guard.h"
 #include "serve/listener.h"
 #include "serve/models.h"
 
@@ -10,13 +11,15 @@ typedef struct server server;
 typedef struct server_options {
     const char *host; /* an address */
     uint16_t port;
-    const char *const *keys; /* API keys that are accepted; none = everybody may ask … */
-    size_t n_keys;
+    guard_options guard;     /* `loopback` is found out; without keys everybody may ask, … */
     bool open_to_all;        /* … which beyond loopback must be wanted */
     const char *certificate, *key; /* PEM */
-    size_t max_connections;
+    size_t max_connections, max_body;
+    int patience_ms;         /* serve/deadlines.h */
     models_options models;
-    void (*log)(void *user, const char *line); /* one JSON object for each request; may be NULL */
+    bool adapt; /* give memory back when it becomes short (serve/pressure.h) */
+    void (*log)(void *user, const char *line); /* a JSON object for each request, and
+                                                   for each change of limits; may be NULL */
     void *user;
 } server_options;
 
@@ -24,10 +27,12 @@ typedef struct server_options {
 hone_status server_open(server **out, const server_options *options);
 uint16_t server_port(const server *s);
 models *server_models(const server *s);
+guard *server_guard(const server *s);
 
-/* New requests get 503; waits until those that run have ended, at most so long, and then ends them
- * as cancelled. */
-void server_drain(server *s, int milliseconds);
+/* New requests get 503 from now on; waits until those that run have ended, at most so long. Whether
+ * they have; it may be called again. */
+bool server_drain(server *s, int milliseconds);
+/* What still runs ends with what there is of it. */
 void server_close(server *s);
 
 #endif

@@ -6,7 +6,6 @@
 
 #include "base/cpu.h"
 #include "base/mem.h"
-#include "base/philox.h"
 #include "base/pool.h"
 #include "weights/model_matrices.h"
 
@@ -63,102 +62,73 @@ static void sum_block(block_sums *b, const fidelity_position *p, size_t n) {
     }
 }
 
-static int ascending(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
+/* What is drawn with replacement are blocks (Künsch 1989, with fixed ones). */
+enum { RATIO, KL, RIGHT, N_FIGURES };
 
-/* The smallest value whose cumulative share reaches `share`. */
-static double quantile(const double *sorted, size_t n, double share) {
-    double at = ceil(share * (double)n);
-    return sorted[at < 1.0 ? 0 : at > (double)n ? n - 1 : (size_t)at - 1];
-}
-
-static void set_interval(estimate *e, double *draws) {
-    qsort(draws, FIDELITY_DRAWS, sizeof *draws, ascending);
-    e->low = quantile(draws, FIDELITY_DRAWS, 0.025);
-    e->high = quantile(draws, FIDELITY_DRAWS, 0.975);
-}
-
-/* Means of blocks drawn with replacement (Künsch 1989, with fixed blocks). draws[3, FIDELITY_DRAWS] */
-static void draw_means(const block_sums *blocks, size_t n_blocks, double *draws) {
-    for (uint32_t d = 0; d < FIDELITY_DRAWS; d++) {
-        block_sums total = {0};
-        philox_block random = {{0}};
-        for (uint32_t i = 0; i < n_blocks; i++) {
-            if (i % 4 == 0) random = philox4x32((philox_block){{d, i / 4, 0, 0}}, FIDELITY_SEED);
-            const block_sums *b =
-                &blocks[((uint64_t)random.word[i % 4] * (uint64_t)n_blocks) >> 32];
-            total.nll_change += b->nll_change;
-            total.kl += b->kl;
-            total.right += b->right;
-            total.n += b->n;
-        }
-        double n = (double)total.n;
-        draws[d] = exp(total.nll_change / n);
-        draws[FIDELITY_DRAWS + d] = total.kl / n;
-        draws[2 * FIDELITY_DRAWS + d] = total.right / n;
+static void figures_of_drawn(void *user, const uint32_t *drawn, size_t n_blocks, double *figures) {
+    const block_sums *blocks = user;
+    block_sums total = {0};
+    for (size_t i = 0; i < n_blocks; i++) {
+        const block_sums *b = &blocks[drawn[i]];
+        total.nll_change += b->nll_change;
+        total.kl += b->kl;
+        total.right += b->right;
+        total.n += b->n;
     }
-}
-
-static estimate wilson(size_t k, size_t count) {
-    const double z = 1.959964;
-    double n = (double)count, p = (double)k / n, middle = p + z * z / (2 * n);
-    double half = z * sqrt(p * (1 - p) / n + z * z / (4 * n * n)), scale = 1 + z * z / n;
-    return (estimate){p, (middle - half) / scale, (middle + half) / scale};
+    double n = (double)total.n;
+    figures[RATIO] = exp(total.nll_change / n);
+    figures[KL] = total.kl / n;
+    figures[RIGHT] = total.right / n;
 }
 
 static void summarise_kl(fidelity *out, const fidelity_position *positions, size_t n,
                          double *sorted) {
     for (size_t i = 0; i < n; i++) sorted[i] = positions[i].kl;
-    qsort(sorted, n, sizeof *sorted, ascending);
-    out->kl_p50 = quantile(sorted, n, 0.5);
-    out->kl_p95 = quantile(sorted, n, 0.95);
-    out->kl_p99 = quantile(sorted, n, 0.99);
+    stats_sort(sorted, n);
+    out->kl_p50 = stats_quantile(sorted, n, 0.5);
+    out->kl_p95 = stats_quantile(sorted, n, 0.95);
+    out->kl_p99 = stats_quantile(sorted, n, 0.99);
     out->kl_max = sorted[n - 1];
 }
 
 hone_status fidelity_summarise(fidelity *out, const fidelity_position *positions, size_t n,
                                size_t window) {
     size_t n_blocks = (n + FIDELITY_BLOCK - 1) / FIDELITY_BLOCK, n_same = 0;
-    size_t n_draws = 3 * (size_t)FIDELITY_DRAWS;
-    double *draws = mem_calloc(n > n_draws ? n : n_draws, sizeof *draws);
+    double reference = 0.0, candidate = 0.0;
+    estimate figures[N_FIGURES];
+    double *sorted = mem_calloc(n, sizeof *sorted);
     block_sums *blocks = mem_calloc(n_blocks, sizeof *blocks);
-    if (!draws || !blocks) {
-        mem_free(draws);
-        mem_free(blocks);
-        return mem_fail("positions", n_draws * sizeof *draws);
+    hone_status status = HONE_OK;
+    if (!sorted || !blocks) {
+        status = mem_fail("positions", n * sizeof *sorted);
+        goto done;
     }
-    double reference = 0.0, candidate = 0.0, kl = 0.0, right = 0.0;
     for (size_t i = 0; i < n; i++) {
         reference += positions[i].reference_nll;
         candidate += positions[i].candidate_nll;
-        kl += positions[i].kl;
-        right += right_change(&positions[i]);
         n_same += positions[i].same_top;
     }
     for (size_t b = 0; b < n_blocks; b++) {
         size_t first = b * FIDELITY_BLOCK, left = n - first;
         sum_block(&blocks[b], positions + first, left < FIDELITY_BLOCK ? left : FIDELITY_BLOCK);
     }
+    status = stats_bootstrap(figures, N_FIGURES, n_blocks, figures_of_drawn, blocks, FIDELITY_SEED);
+    if (status != HONE_OK) goto done;
     *out = (fidelity){
         .n_tokens = n,
         .window = window,
         .reference = exp(reference / (double)n),
         .candidate = exp(candidate / (double)n),
-        .ratio = {.value = exp((candidate - reference) / (double)n)},
-        .kl = {.value = kl / (double)n},
-        .right = {.value = right / (double)n},
-        .top1 = wilson(n_same, n),
+        .ratio = figures[RATIO],
+        .kl = figures[KL],
+        .right = figures[RIGHT],
+        .top1 = stats_wilson(n_same, n),
     };
-    draw_means(blocks, n_blocks, draws);
-    set_interval(&out->ratio, draws);
-    set_interval(&out->kl, draws + FIDELITY_DRAWS);
-    set_interval(&out->right, draws + 2 * FIDELITY_DRAWS);
-    summarise_kl(out, positions, n, draws);
-    mem_free(draws);
+    summarise_kl(out, positions, n, sorted);
+done:
+    mem_free(sorted);
     mem_free(blocks);
-    return HONE_OK;
+    return status;
 }
 
 hone_status fidelity_difference(estimate *out, const fidelity_position *first,

@@ -7,12 +7,8 @@
 #ifndef WEIGHTS_FIDELITY_H
 #define WEIGHTS_FIDELITY_H
 
+#include "base/stats.h"
 #include "hone/hone.h"
-
-/* A value with its 95 % interval. */
-typedef struct estimate {
-    double value, low, high;
-} estimate;
 
 typedef struct fidelity {
     size_t n_tokens;           /* scored */
@@ -25,9 +21,9 @@ typedef struct fidelity {
     estimate top1;             /* share of positions with the same most probable token; Wilson */
 } fidelity;
 
-/* The bootstrap's blocks, draws and seed: positions that follow each other are not independent, so
- * blocks of them are drawn. */
-enum { FIDELITY_BLOCK = 32, FIDELITY_DRAWS = 10000, FIDELITY_SEED = 1 };
+/* The bootstrap's blocks and seed: positions that follow each other are not independent, so blocks
+ * of them are drawn. */
+enum { FIDELITY_BLOCK = 32, FIDELITY_SEED = 1 };
 
 /* One position: what both models say of the token that comes next. */
 typedef struct fidelity_position {

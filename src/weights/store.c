@@ -78,6 +78,12 @@ hone_status store_file_path(const store *s, const manifest_file *file, fs_path *
                          : store_blob_path(s, &file->sha256, path);
 }
 
+hone_status store_read_file(const store *s, const manifest_file *file, buf *out) {
+    fs_path path;
+    TRY(store_file_path(s, file, &path));
+    return fs_read_file(out, path.text);
+}
+
 hone_status store_lock(const store *s, fs_lock *lock) {
     fs_path path;
     TRY(fs_path_format(&path, "%s/lock", s->folder.text));
@@ -259,6 +265,16 @@ hone_status store_resolve(const char *model, char **out) {
     if (!copy) return mem_fail("path", strlen(path.text) + 1);
     *out = copy;
     return HONE_OK;
+}
+
+hone_status store_open_model(hone_model **out, const char *model,
+                             const hone_model_options *options) {
+    char *path;
+    TRY(store_resolve(model, &path));
+    hone_status status = hone_model_open(out, path, options);
+    if (status != HONE_OK && strcmp(path, model) != 0) fail_context(status, "%s", model);
+    mem_free(path);
+    return status;
 }
 
 /* --- listing --- */

@@ -56,7 +56,7 @@ static void chat_matches(real *r, const json_t *row) {
     }
     char *text;
     int32_t *ids;
-    if (!CHECK_OK(hone_render_chat(r->model, list, n, NULL, &text, &ids, &n_ids))) return;
+    if (!CHECK_OK(hone_render_chat(r->model, list, n, NULL, NULL, &text, &ids, &n_ids))) return;
     CHECK_MSG(strcmp(text, json_string_value(json_object_get(row, "text"))) == 0, "%s", text);
     size_t n_want;
     int32_t *want = golden_ids(json_object_get(row, "ids"), &n_want);

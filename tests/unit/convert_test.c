@@ -75,8 +75,8 @@ static void same_chat(const pair *p) {
     char *a = NULL, *b = NULL;
     int32_t *ids_a = NULL, *ids_b = NULL;
     size_t n_a = 0, n_b = 0;
-    CHECK_OK(hone_render_chat(p->folder, messages, 3, NULL, &a, &ids_a, &n_a));
-    CHECK_OK(hone_render_chat(p->file, messages, 3, NULL, &b, &ids_b, &n_b));
+    CHECK_OK(hone_render_chat(p->folder, messages, 3, NULL, NULL, &a, &ids_a, &n_a));
+    CHECK_OK(hone_render_chat(p->file, messages, 3, NULL, NULL, &b, &ids_b, &n_b));
     CHECK(a && b && strcmp(a, b) == 0);
     CHECK(n_a > 0 && n_a == n_b && memcmp(ids_a, ids_b, n_a * sizeof *ids_a) == 0);
     hone_free(a);

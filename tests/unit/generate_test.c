@@ -290,12 +290,21 @@ typedef struct measured {
     int n_bad;
 } measured;
 
+/* Σ u ln(u / p) over the vocabulary, u = 1/n. */
+static double certainty_of(const float *logits) {
+    double total = 0, sum = 0, u = 1.0 / MADE_VOCABULARY;
+    for (int t = 0; t < MADE_VOCABULARY; t++) total += exp(logits[t]);
+    for (int t = 0; t < MADE_VOCABULARY; t++) sum += u * log(u / (exp(logits[t]) / total));
+    return sum;
+}
+
 static int measure(void *user, const hone_piece *piece) {
     measured *m = user;
     int32_t ids[5];
     double logprobs[5], own;
     if (piece->token < 0) return 0;
     CHECK_OK(hone_top_logprobs(m->twin, 5, ids, logprobs));
+    CHECK_NEAR(piece->certainty, certainty_of(hone_session_logits(m->twin, 0)), 1e-9);
     CHECK_OK(hone_score(m->twin, &piece->token, 1, &own));
     m->n_bad += piece->n_top != 5 || fabs(own - piece->logprob) > 1e-9;
     for (size_t i = 0; i < piece->n_top; i++)
@@ -323,6 +332,41 @@ static void logprobs_are_the_unmodified_log_softmax(void) {
     CHECK_MSG(m.n_bad == 0, "%d", m.n_bad);
     hone_result_release(&result);
     hone_session_close(m.twin);
+}
+
+static void an_answer_begins_with_the_forced_tokens(void) {
+    hone_request r = babble();
+    const int32_t forced[] = {5, 3, 7}, strange[] = {MADE_VOCABULARY};
+    r.forced = forced;
+    r.n_forced = 3;
+    hone_result result = run(model, &r);
+    CHECK(result.n_tokens > 3 && !memcmp(result.tokens, forced, sizeof forced));
+
+    /* what follows is what follows these tokens in a prompt */
+    hone_request plain = babble();
+    int32_t *ids;
+    size_t n;
+    CHECK_OK(hone_tokenize(model, r.prompt, r.prompt_bytes, true, &ids, &n));
+    int32_t *longer = malloc((n + 3) * sizeof *longer);
+    memcpy(longer, ids, n * sizeof *ids);
+    memcpy(longer + n, forced, sizeof forced);
+    plain.prompt = NULL;
+    plain.prompt_ids = longer;
+    plain.n_prompt_ids = n + 3;
+    plain.max_tokens = r.max_tokens - 3;
+    plain.sampling = r.sampling = hone_sampling_greedy();
+    hone_result after = run(model, &plain), whole = run(model, &r);
+    CHECK(after.n_tokens + 3 == whole.n_tokens &&
+          !memcmp(after.tokens, whole.tokens + 3, after.n_tokens * sizeof *after.tokens));
+    hone_result_release(&whole);
+    hone_result_release(&after);
+    hone_result_release(&result);
+    free(longer);
+    hone_free(ids);
+
+    r.forced = strange;
+    r.n_forced = 1;
+    CHECK(refusal(&r) == HONE_ERR_ARGUMENT);
 }
 
 static hone_status only_every_seventh(void *user, const int32_t *generated, size_t n,
@@ -496,7 +540,7 @@ static void spelled_control_tokens_stay_text(void) {
     char *rendered;
     int32_t *ids;
     size_t n, n_control[MADE_BYTES] = {0};
-    CHECK_OK(hone_render_chat(model, &message, 1, NULL, &rendered, &ids, &n));
+    CHECK_OK(hone_render_chat(model, &message, 1, NULL, NULL, &rendered, &ids, &n));
     for (size_t i = 0; i < n; i++)
         if (ids[i] < MADE_BYTES) n_control[ids[i]]++;
     CHECK(n_control[MADE_TURN] == 2 && n_control[MADE_TURN_END] == 1 && n_control[MADE_END] == 0);
@@ -530,6 +574,7 @@ int main(void) {
     RUN(bad_prompts_are_refused);
     RUN(settings_out_of_range_are_refused);
     RUN(logprobs_are_the_unmodified_log_softmax);
+    RUN(an_answer_begins_with_the_forced_tokens);
     RUN(masks_forbid);
     RUN(padding_rows_are_never_drawn);
     RUN(callbacks_stop);

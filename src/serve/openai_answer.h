@@ -1,0 +1,56 @@
+/* An exchange with OpenAI's API under way, and what its answers have in common: the request, the model, the
+ * job, and the parts of JSON that say what it cost. */
+#ifndef SERVE_OPENAI_ANSWER_H
+#define SERVE_OPENAI_ANSWER_H
+
+#include <time.h>
+
+#include "base/buf.h"
+#include "serve/job.h"
+#include "serve/openai_request.h"
+#include "serve/route.h"
+
+typedef struct openai_answer {
+    models *models;
+    exchange *x;
+    const char *client;
+    openai_request r;
+    served_model served; /* a name once it is borrowed */
+    hone_request *requests; /* [n_requests]: prompts, and the choices of each */
+    size_t n_requests;
+    job *job;
+    char id[64];
+    time_t created;
+} openai_answer;
+
+/* Reads the body. `prefix`: of the id. Where it fails there is nothing to release. */
+hone_status openai_answer_init(openai_answer *a, const call *c, const char *prefix);
+void openai_answer_release(openai_answer *a);
+
+/* Borrows the model; HONE_ERR_UNSUPPORTED where it takes no text. */
+hone_status openai_answer_borrow(openai_answer *a);
+
+/* n requests, each a copy of the request's own. */
+hone_status openai_answer_plan(openai_answer *a, size_t n);
+hone_status openai_answer_submit(openai_answer *a);
+
+/* For an answer that failed: 499 where the client left. */
+void openai_answer_refuse(const openai_answer *a, hone_status status);
+
+/* --- parts of answers --- */
+
+json_t *openai_envelope(const openai_answer *a, const char *object, json_t *choices);
+
+/* Tokens of all requests; those of a prompt count once for the n_choices that share it. */
+json_t *openai_usage(const openai_answer *a, size_t n_choices);
+
+/* Adds "timings" (llama-server's names, of the first request) and "memory" to an answer. */
+void openai_add_costs(const openai_answer *a, json_t *root);
+
+/* "stop" or "length". */
+const char *openai_finish_reason(const hone_result *r);
+
+/* {token, logprob, bytes}; ids of half characters show as U+FFFD. */
+json_t *openai_token(const openai_answer *a, int32_t id, double logprob);
+
+#endif

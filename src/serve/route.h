@@ -1,0 +1,35 @@
+/* Which path is answered by whom. Each API lists its routes in a file of its own; server.c goes
+ * through the lists. */
+#ifndef SERVE_ROUTE_H
+#define SERVE_ROUTE_H
+
+#include "serve/listener.h"
+#include "serve/models.h"
+
+/* One exchange on its way to a handler. */
+typedef struct call {
+    struct server *server;
+    models *models;
+    exchange *x;
+    const char *client; /* whose turn it is: the key's name, or the address */
+    const char *rest;   /* what follows the route's path */
+} call;
+
+typedef struct route {
+    const char *method, *path; /* a path that ends in '/' takes whatever follows */
+    bool open;                 /* also without a key, and while draining */
+    void (*handle)(const call *c);
+} route;
+
+typedef struct route_list {
+    const route *items;
+    size_t n;
+} route_list;
+
+extern const route_list openai_routes, inspect_routes, openapi_routes, ollama_routes;
+
+/* Routes whose body goes elsewhere: called when the head of a welcome request has come, they divert it
+ * (exchange_divert); where they do not, it is not wanted, and the route of the same path says why. */
+extern const route_list upload_routes;
+
+#endif
