@@ -240,7 +240,8 @@ hone_status hone_model_open(hone_model **model, const char *path,
     hone_model *m = mem_calloc(1, sizeof *m);
     if (!m) return mem_fail("model", sizeof *m);
     pthread_mutex_init(&m->lock, NULL);
-    hone_status status = open_parts(m, path, options ? options : &usual);
+    hone_status status = token_trees_open(&m->trees);
+    if (status == HONE_OK) status = open_parts(m, path, options ? options : &usual);
     if (status != HONE_OK) {
         hone_model_close(m);
         return status;
@@ -252,6 +253,7 @@ hone_status hone_model_open(hone_model **model, const char *path,
 void hone_model_close(hone_model *m) {
     if (!m) return;
     chat_template_close(m->template);
+    token_trees_close(m->trees);
     tokenizer_close(m->tokenizer);
     compute_release(&m->compute);
     llama_scratch_release(&m->scratch);
