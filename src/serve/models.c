@@ -199,6 +199,11 @@ static hone_status take_failure(entry *e) {
 
 static hone_status note_failure(models *m, entry *e, hone_status status) {
     const char *words = hone_error_message();
+    size_t n_path = strlen(e->path);
+    if (!strncmp(words, e->path, n_path)) { /* clients know names, not where things lie */
+        fail(status, "%s%s", e->name, words + n_path);
+        words = hone_error_message();
+    }
     e->failure = status;
     e->words = mem_copy_string(words, strlen(words));
     m->counts.n_failed_loads++;
