@@ -17,7 +17,8 @@ typedef struct server_options {
     size_t max_connections, max_body;
     int patience_ms;         /* serve/deadlines.h */
     models_options models;
-    void (*log)(void *user, const char *line); /* one JSON object for each request; may be NULL */
+    void (*log)(void *user, const char *line); /* one for each request; may be NULL */
+    bool log_text; /* words instead of a JSON object (serve/access_log.h) */
     void *user;
 } server_options;
 
