@@ -25,9 +25,9 @@ import tempfile
 import time
 import urllib.request
 
-SYSTEM = ("You are a patient assistant for the staff of a town library. Answer in plain words, name the "
-          "shelf where a book stands if you know it, and say so if you do not. Readers ask about "
-          "opening hours, lost cards, reserved books, reading groups and the history of the house. ")
+TEXT = ("You are a patient assistant for the staff of a town library. Answer in plain words, name the "
+        "shelf where a book stands if you know it, and say so if you do not. Readers ask about "
+        "opening hours, lost cards, reserved books, reading groups and the history of the house. ")
 
 
 class Server:
@@ -111,6 +111,14 @@ async def ask(port, body, token_ms):
 asked = 0
 
 
+def system_prompt(a, port):
+    """A text of some a.system tokens, whatever the tokenizer."""
+    body = json.dumps({"prompt": TEXT * 4, "max_tokens": 1}).encode()
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/completions", body) as answer:
+        tokens = json.load(answer)["usage"]["prompt_tokens"]
+    return (TEXT * 40)[:len(TEXT) * 4 * a.system // tokens]
+
+
 async def crowd(a, port, n_clients, n_requests):
     """What n clients, each with n requests one after the other, get."""
     first, gaps, tokens, prompts, cached = [], [], 0, 0, 0
@@ -125,7 +133,7 @@ async def crowd(a, port, n_clients, n_requests):
                 "model": "", "stream": True, "stream_options": {"include_usage": True},
                 "max_tokens": a.tokens, "temperature": 0, "ignore_eos": True,
                 "logit_bias": {str(a.token): 100}, "cache_prompt": True, "messages": [
-                    {"role": "system", "content": SYSTEM * a.repeats},
+                    {"role": "system", "content": a.text},
                     {"role": "user", "content": question}]}, gaps)
             first.append(answer[0])
             tokens += answer[1]
@@ -202,12 +210,13 @@ def main():
     a.add_argument("--rounds", type=int, default=2)
     a.add_argument("--threads", type=int, default=os.cpu_count())
     a.add_argument("--token", type=int, default=1000, help="the token that is forced")
-    a.add_argument("--repeats", type=int, default=8, help="of the system prompt's sentences")
+    a.add_argument("--system", type=int, default=500, help="tokens of the system prompt")
     a.add_argument("--overhead", action="store_true")
     a.add_argument("--json")
     a = a.parse_args()
     a.clients = [int(n) for n in a.clients.split(",")]
     servers = [start_hone(a)] + ([start_llama(a)] if a.llama != "-" else [])
+    a.text = system_prompt(a, servers[0].port)
     try:
         result = {"overhead": overhead(a, servers[0])} if a.overhead else \
             {"rows": compare(a, servers)}

@@ -32,7 +32,7 @@ typedef struct serve_settings {
     int64_t connections, patience, wait_limit, time_limit, requests, tokens;
     cli_texts origins, hosts;
     uint64_t memory_bytes, cache_bytes, body_bytes;
-    bool open_to_all, quiet;
+    bool open_to_all, quiet, adapt;
     int kv, log;
 } serve_settings;
 
@@ -111,7 +111,8 @@ static server_options make_options(const serve_settings *s, const serve_texts *t
     const char *single = getenv("HONE_API_KEY");
     void (*log)(void *user, const char *line) = s->quiet ? NULL : print_log;
     return (server_options){
-        .host = s->address.host, .port = (uint16_t)s->address.port, .log_text = s->log == 1, .open_to_all = s->open_to_all,
+        .host = s->address.host, .port = (uint16_t)s->address.port, .log_text = s->log == 1,
+        .open_to_all = s->open_to_all, .adapt = s->adapt,
         .certificate = t->certificate.data, .key = t->key.data, .log = log,
         .max_connections = (size_t)s->connections, .max_body = s->body_bytes,
         .patience_ms = (int)s->patience * 1000,
@@ -196,9 +197,9 @@ static int check(serve_settings *s, const cli_usage *usage) {
 
 int cmd_serve(int argc, char **argv) {
     serve_settings s = {.host = "127.0.0.1", .port = CLI_UNSET, .keep_alive = "5m", .load_wait = 30,
-                        .log = 0, .slots = 8, .queue = 512, .context = CLI_UNSET, .threads = CLI_UNSET,
+                        .slots = 8, .queue = 512, .context = CLI_UNSET, .threads = CLI_UNSET,
                         .connections = 512, .patience = 60, .wait_limit = 300, .time_limit = 3600,
-                        .memory_bytes = system_memory_bytes(), .cache_bytes = 512 << 20,
+                        .memory_bytes = system_look_at_memory("").limit, .cache_bytes = 512 << 20,
                         .body_bytes = 256 << 20, .kv = -1};
     const cli_option options[] = {
         CLI_TEXT("host", 0, &s.host, "ADDRESS",
@@ -226,7 +227,9 @@ int cmd_serve(int argc, char **argv) {
         CLI_INTEGER("context", 'c', &s.context, "N", 1, 1 << 30,
                     "most tokens of prompt and answer (default: the model's maximum)"),
         CLI_TEXT("cache", 0, &s.cache, "SIZE",
-                 "what finished answers may keep of prompts, for each model (default 512M)"),
+                 "what finished answers may keep beside running ones, for each model (default 512M)"),
+        CLI_FLAG("adapt", 0, &s.adapt,
+                 "drop caches and lower the slots while memory is short, before the system acts"),
         CLI_CHOICE("kv", 0, &s.kv, ENGINE_KV_CHOICES, "type of the key/value cache (default f16)"),
         CLI_INTEGER("threads", 't', &s.threads, "N", 1, 1024,
                     "compute threads (default: $HONE_THREADS, or one for each usable core)"),

@@ -28,7 +28,7 @@ static const char *show_bytes(char out[32], uint64_t bytes) {
 }
 
 static hone_status check_memory(const char *path, uint64_t file_bytes) {
-    uint64_t have = system_memory_bytes();
+    uint64_t have = system_look_at_memory("").limit;
     if (file_bytes <= have && have - file_bytes >= WORKING_BYTES) return HONE_OK;
     char needed[32], weights[32], present[32], fits[32];
     return fail(HONE_ERR_MEMORY,

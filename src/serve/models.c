@@ -185,6 +185,7 @@ static hone_status load(const models *m, entry *e) {
     TRY(open_adapters(e));
     if (!hone_model_describe(e->model)->takes_text) return HONE_OK;
     scheduler_options o = m->options.scheduler;
+    o.name = e->name;
     o.adapters = e->adapters;
     o.n_adapters = e->settings.n_adapters;
     return scheduler_open(&e->scheduler, e->model, &o);

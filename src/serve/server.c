@@ -12,6 +12,7 @@
 #include "serve/access_log.h"
 #include "serve/guard.h"
 #include "serve/metrics.h"
+#include "serve/pressure.h"
 #include "serve/reply.h"
 #include "serve/route.h"
 
@@ -23,6 +24,7 @@ struct server {
     guard *guard;
     listener *listener;
     models *models;
+    pressure *pressure; /* NULL without `adapt` */
     atomic_bool draining;
     metrics *metrics;
 };
@@ -37,7 +39,9 @@ static void route_ready(const call *c) {
                json_pack("{s:s}", "status", draining ? "draining" : "ready"));
 }
 
-static void route_metrics(const call *c) { metrics_reply(c->server->metrics, c->models, c->x); }
+static void route_metrics(const call *c) {
+    metrics_reply(c->server->metrics, c->models, c->server->pressure, c->x);
+}
 
 static const route own_routes[] = {
     {"GET", "/health", true, route_health},
@@ -199,7 +203,14 @@ static hone_status start(server *s) {
     TRY(guard_open(&s->guard, &o->guard));
     o->models.scheduler.policy = (client_policy){guard_priority, guard_charge, s->guard};
     TRY(metrics_open(&s->metrics));
+    o->models.scheduler.observer = (answer_observer){metrics_observe, s->metrics};
     TRY(models_open(&s->models, &o->models));
+    if (o->adapt) {
+        const scheduler_options *c = &o->models.scheduler;
+        TRY(pressure_open(&s->pressure, &(pressure_options){
+            .models = s->models, .configured = {c->n_slots, c->cache_bytes, .urgent = false},
+            .root = "", .log = o->log, .user = o->user}));
+    }
     const listener_options listening = {
         .host = o->host, .port = o->port, .certificate = o->certificate, .key = o->key,
         .max_body = o->max_body, .max_bodies = BODIES_AT_ONCE * o->max_body,
@@ -253,6 +264,7 @@ void server_close(server *s) {
         server_drain(s, SEND_MS);
     }
     listener_close(s->listener);
+    pressure_close(s->pressure);
     models_close(s->models);
     metrics_close(s->metrics);
     guard_close(s->guard);
