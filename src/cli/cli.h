@@ -32,6 +32,7 @@ int cmd_run(int argc, char **argv);
 int cmd_ask(int argc, char **argv);
 int cmd_transcribe(int argc, char **argv);
 int cmd_serve(int argc, char **argv);
+int cmd_strategies(int argc, char **argv);
 int cmd_pull(int argc, char **argv);
 int cmd_list(int argc, char **argv);
 int cmd_show(int argc, char **argv);

@@ -16,6 +16,7 @@ const cli_command cli_commands[] = {
     {"run", "ask a model once, or chat with it at a terminal", cmd_run},
     {"ask", "answer one question, written or spoken", cmd_ask},
     {"transcribe", "turn speech into text, subtitles or JSON", cmd_transcribe},
+    {"strategies", "what `hone run --strategy` takes", cmd_strategies},
     {"serve", "answer over HTTP, as OpenAI's API does", cmd_serve},
     {"pull", "fetch a model into the local store", cmd_pull},
     {"list", "the models in the local store", cmd_list},

@@ -7,6 +7,8 @@
 static const route routes[] = {
     {"POST", "/v1/chat/completions", false, openai_chat},
     {"POST", "/v1/completions", false, openai_completions},
+    {"POST", "/v1/embeddings", false, openai_embeddings},
+    {"POST", "/v1/responses", false, openai_responses},
     {"POST", "/v1/audio/transcriptions", false, openai_transcriptions},
     {"POST", "/v1/audio/translations", false, openai_translations},
     {"GET", "/v1/models", false, openai_models},

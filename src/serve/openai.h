@@ -7,6 +7,8 @@
 
 void openai_chat(const call *c);        /* /v1/chat/completions */
 void openai_completions(const call *c); /* /v1/completions */
+void openai_embeddings(const call *c);  /* /v1/embeddings */
+void openai_responses(const call *c);   /* /v1/responses */
 void openai_models(const call *c);      /* /v1/models */
 void openai_model(const call *c);       /* /v1/models/NAME */
 void openai_transcriptions(const call *c);

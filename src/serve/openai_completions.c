@@ -235,12 +235,16 @@ static hone_status make_events(void *state, buf *out, bool *ended) {
 
 /* --- the endpoint --- */
 
-/* The prompt as text, before the answer's. */
+/* The prompt as text, before the answer's: as it came, or what its ids stand for. */
 static hone_status add_echo(const completions *a, completion *c, size_t prompt) {
+    const json_t *given = field_find(a->base.r.body, "prompt");
     const prompt_ids *p = &a->prompts.items[prompt];
     char *text;
     size_t n;
-    TRY(hone_detokenize(a->base.served.model, p->ids, p->n, false, &text, &n));
+    if (!json_is_string(given)) given = json_array_get(given, prompt);
+    if (json_is_string(given))
+        return buf_add(&c->text, json_string_value(given), json_string_length(given));
+    TRY(hone_detokenize(a->base.served.model, p->ids, p->n, true, &text, &n));
     hone_status status = buf_add(&c->text, text, n);
     hone_free(text);
     return status;
