@@ -50,6 +50,7 @@ suite public_headers sh tests/house/public_headers.sh "$build"
 suite cli python3 tests/cli/run.py "$build/hone"
 suite pull python3 tests/pull/run.py "$build/hone"
 suite serve python3 tests/serve/run.py "$build/hone"
+suite serve_openai python3 tests/serve/openai_api.py "$build/hone"
 
 if [ -d "$shared/golden" ]; then
     sh tests/fetch_model.sh "$build/hone" "$HONE_TEST_MODELS" 2>"$log/fetch_model" || {
