@@ -64,6 +64,7 @@ if [ -d "$shared/golden" ]; then
     if HONE_CPU=avx512 "$build/hone" version --verbose >/dev/null 2>&1; then
         HONE_CPU=avx2 suite golden-avx2 "$build/tests/golden" $tiny "$shared/golden/smollm2"
     fi
+    suite schema_texts python3 tests/schema/run.py "$build/tests/schema_texts"
     suite template_vectors "$build/tests/template_vectors" "$shared/data/vectors"
     vocabularies=$(sh tests/fetch_vocabularies.sh)
     suite tokenizer_vectors "$build/tests/tokenizer_vectors" "$shared/data/vectors" "${vocabularies:-none}"

@@ -7,10 +7,13 @@
 
 #include "base/mem.h"
 #include "infer/engine.h"
+#include "base/buf.h"
 #include "text/grammar_machine.h"
+#include "text/schema.h"
 #include "text/token_trie.h"
 
 #define MAX_MACHINE_BYTES ((size_t)64 << 20)
+#define MAX_GBNF_BYTES ((size_t)16 << 20)
 
 struct hone_grammar {
     const hone_model *model;
@@ -32,9 +35,8 @@ static hone_status restart(hone_grammar *g) {
     return grammar_machine_open(&g->machine, g->program, MAX_MACHINE_BYTES);
 }
 
-static hone_status prepare(hone_grammar *g, const char *text, size_t n) {
+static hone_status prepare(hone_grammar *g) {
     const tokenizer *t = g->model->tokenizer;
-    TRY(grammar_compile(&g->program, text, n));
     TRY(token_trie_build(&g->trie, t));
     g->path = mem_calloc(g->trie.max_depth + 1, sizeof *g->path);
     g->stops = mem_calloc(g->mask_words, sizeof *g->stops);
@@ -44,15 +46,19 @@ static hone_status prepare(hone_grammar *g, const char *text, size_t n) {
     return restart(g);
 }
 
-hone_status hone_grammar_open(hone_grammar **out, const hone_model *model, const char *gbnf,
-                              size_t n_bytes) {
-    *out = NULL;
+/* Takes the program, also where it fails. */
+static hone_status open_program(hone_grammar **out, const hone_model *model, grammar *program) {
     hone_grammar *g = mem_calloc(1, sizeof *g);
-    if (!g) return mem_fail("grammar", sizeof *g);
+    *out = NULL;
+    if (!g) {
+        grammar_close(program);
+        return mem_fail("grammar", sizeof *g);
+    }
     pthread_mutex_init(&g->lock, NULL);
     g->model = model;
+    g->program = program;
     g->mask_words = (model->net.h.n_vocab + 63) / 64;
-    hone_status status = prepare(g, gbnf, n_bytes);
+    hone_status status = prepare(g);
     if (status != HONE_OK) {
         hone_grammar_close(g);
         return status;
@@ -61,20 +67,38 @@ hone_status hone_grammar_open(hone_grammar **out, const hone_model *model, const
     return HONE_OK;
 }
 
+hone_status hone_grammar_open(hone_grammar **out, const hone_model *model, const char *gbnf,
+                              size_t n_bytes) {
+    grammar *program;
+    *out = NULL;
+    TRY(grammar_compile(&program, gbnf, n_bytes));
+    return open_program(out, model, program);
+}
+
 hone_status hone_grammar_open_schema(hone_grammar **out, const hone_model *model,
                                      const char *schema, size_t n_bytes,
                                      const hone_schema_options *options) {
-    (void)model, (void)schema, (void)n_bytes, (void)options;
+    grammar *program;
     *out = NULL;
-    return fail(HONE_ERR_UNSUPPORTED, "JSON schemas are not supported yet");
+    TRY(schema_compile(&program, schema, n_bytes, options));
+    return open_program(out, model, program);
 }
 
 hone_status hone_schema_to_gbnf(char **gbnf, size_t *n_gbnf, const char *schema, size_t n_bytes,
                                 const hone_schema_options *options) {
-    (void)schema, (void)n_bytes, (void)options;
+    buf text;
     *gbnf = NULL;
     *n_gbnf = 0;
-    return fail(HONE_ERR_UNSUPPORTED, "JSON schemas are not supported yet");
+    buf_init(&text, MAX_GBNF_BYTES);
+    hone_status status = schema_print(&text, schema, n_bytes, options);
+    if (status == HONE_OK) {
+        size_t n = text.len;
+        *gbnf = buf_take(&text);
+        if (*gbnf) *n_gbnf = n;
+        else status = mem_fail("grammar", n);
+    }
+    buf_release(&text);
+    return status;
 }
 
 hone_status hone_grammar_set_triggers(hone_grammar *g, const char *const *triggers,
