@@ -8,6 +8,7 @@
  *   memory.h   how much memory a model will need
  *   request.h  messages in, streamed answer out
  *   answer.h   many answers advanced together
+ *   strategy.h several draws, one answer
  *   limits.h   what the machine can do at most
  *   audio.h, transcribe.h, transcript_format.h, live.h   speech in, text out
  *
@@ -26,6 +27,7 @@
 #include "hone/request.h"
 #include "hone/session.h"
 #include "hone/status.h"
+#include "hone/strategy.h"
 #include "hone/transcribe.h"
 #include "hone/transcript_format.h"
 

@@ -12,6 +12,7 @@
 #include "cli/cli.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
+#include "cli/trace.h"
 
 #define MAX_GRAMMAR_BYTES (1 << 20)
 
@@ -120,6 +121,29 @@ static void on_prefill(void *user, size_t done, size_t total) {
     if (total >= 256) cli_progress("reading: %zu of %zu tokens", done, total);
 }
 
+static void on_draw(void *user, const hone_draw *draw, size_t n_draws) {
+    (void)user;
+    cli_progress("%zu draws, the last to end: %s (%s)", n_draws, draw->stage,
+                 draw->answer ? draw->answer : hone_draw_end_name(draw->end));
+}
+
+/* The chosen text as a result, with the tokens that all draws together took. */
+static hone_status run_strategy(answer *a, const engine *e, const hone_strategy *strategy,
+                                const hone_request *request) {
+    const hone_strategy_options options = {.on_draw = on_draw};
+    TRY(hone_strategy_run(strategy, e->session, request, &options, &a->trace));
+    const hone_strategy_result *t = &a->trace;
+    size_t n = strlen(t->text);
+    a->result = (hone_result){.text = mem_copy_string(t->text, n), .n_bytes = n,
+                              .finish = t->finish, .n_tokens = t->n_decode_tokens,
+                              .seed = request->sampling.seed, .decode_ms = 1000 * t->seconds};
+    for (size_t i = 0; i < t->n_draws; i++) {
+        a->result.n_prompt_tokens += t->draws[i].n_prompt_tokens;
+        a->result.n_cached_tokens += t->draws[i].n_cached_tokens;
+    }
+    return a->result.text ? HONE_OK : mem_fail("answer", n);
+}
+
 static hone_status open_grammar(hone_grammar **grammar, const answer_settings *s,
                                 const hone_model *model) {
     *grammar = NULL;
@@ -171,7 +195,9 @@ hone_status answer_generate(answer *a, const engine *e, const answer_settings *s
     };
     hone_session_uncancel(e->session);
     interrupt_arm(e->session);
-    hone_status status = hone_generate(e->session, &request, &a->result);
+    hone_status status = settings->strategy
+                             ? run_strategy(a, e, settings->strategy, &request)
+                             : hone_generate(e->session, &request, &a->result);
     hone_grammar_close(grammar);
     interrupt_disarm();
     hone_session_uncancel(e->session);
@@ -188,6 +214,7 @@ void answer_release(answer *a) {
     }
     mem_free(a->tokens);
     hone_result_release(&a->result);
+    hone_strategy_result_release(&a->trace);
     *a = (answer){.n_tokens = 0};
 }
 
@@ -243,6 +270,7 @@ json_t *answer_to_json(const answer *a, const engine *e, const char *model_name,
                             json_pack("{s:I, s:I}", "drafted_tokens", (json_int_t)r->n_drafted,
                                       "accepted_tokens", (json_int_t)r->n_accepted));
     }
+    if (root && a->trace.n_draws) json_object_set_new(root, "trace", trace_to_json(&a->trace));
     if (root && logprobs) json_object_set_new(root, "logprobs", logprobs_to_json(a, e->model));
     return root;
 }

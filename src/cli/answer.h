@@ -19,6 +19,7 @@ typedef struct answer_settings {
     cli_texts stop;
     const char *grammar, *json_schema; /* files, or NULL */
     bool ignore_eos;
+    const hone_strategy *strategy; /* NULL: one answer, as it is sampled */
 } answer_settings;
 
 void answer_settings_init(answer_settings *s);
@@ -63,7 +64,8 @@ typedef struct answer_token {
 } answer_token;
 
 typedef struct answer {
-    hone_result result;
+    hone_result result; /* with a strategy: the text chosen, and the tokens of all draws */
+    hone_strategy_result trace; /* of the strategy, where there is one */
     answer_token *tokens;
     size_t n_tokens, tokens_capacity;
 } answer;

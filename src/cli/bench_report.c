@@ -4,6 +4,7 @@
 
 #include "cli/bench.h"
 #include "cli/cli.h"
+#include "cli/record.h"
 
 static const char *row_name(const bench_row *row, cli_text *t) {
     if (row->kind == BENCH_SPECULATION) return "decode with drafts";
@@ -237,7 +238,6 @@ int bench_print_page(const bench_page *p) {
                : bench_format_rate(&text, b->limits.f32_ops_per_s, "OP/s"),
            b->limits.int8_ops_per_s > 0 ? "bytes" : "floats");
     print_speculation(b);
-    if (b->validity.n) printf("\nDo not rely on these numbers:\n");
-    for (size_t i = 0; i < b->validity.n; i++) printf("  %s\n", b->validity.reasons[i].words);
+    record_print_doubts(&b->validity);
     return code;
 }

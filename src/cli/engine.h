@@ -26,6 +26,15 @@ typedef struct engine_settings {
 
 /* Rows of an option table for engine_settings `s`. */
 #define ENGINE_OPTIONS(s)                                                                          \
+    ENGINE_SESSION_OPTIONS(s),                                                                     \
+    CLI_TEXT("draft", 0, &(s).draft, "MODEL|ngram",                                                \
+             "speculate with a smaller model of the same vocabulary, or with n-grams of the text " \
+             "so far; the answer stays what it would be without"),                                 \
+    CLI_INTEGER("draft-tokens", 0, &(s).n_draft, "N", 1, HONE_MAX_DRAFT,                           \
+                "tokens drafted at a time (default 5)")
+
+/* Those of them that a session needs, without speculation. */
+#define ENGINE_SESSION_OPTIONS(s)                                                                  \
     CLI_INTEGER("context", 'c', &(s).context, "N", 1, 1 << 30,                                     \
                 "most tokens of prompt and answer (default: the model's maximum)"),                \
     CLI_INTEGER("threads", 't', &(s).threads, "N|auto", 1, 1024,                                   \
@@ -36,12 +45,7 @@ typedef struct engine_settings {
     CLI_FLAG("exact", 0, &(s).exact, "float activations and an f32 cache: slower, reproducible "   \
                                      "for any number of threads and any batch"),                   \
     ADAPTER_OPTION(&(s).adapters, "use this adapter (LoRA: PEFT folder or GGUF), at this scale "   \
-                                  "(default 1); repeatable"),                                      \
-    CLI_TEXT("draft", 0, &(s).draft, "MODEL|ngram",                                                \
-             "speculate with a smaller model of the same vocabulary, or with n-grams of the text " \
-             "so far; the answer stays what it would be without"),                                 \
-    CLI_INTEGER("draft-tokens", 0, &(s).n_draft, "N", 1, HONE_MAX_DRAFT,                           \
-                "tokens drafted at a time (default 5)")
+                                  "(default 1); repeatable")
 
 typedef struct engine {
     hone_model *model, *draft_model;

@@ -12,6 +12,7 @@
 #include "cli/hear.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
+#include "cli/trace.h"
 
 enum { MAX_PROMPT_BYTES = 64 << 20 };
 
@@ -147,6 +148,7 @@ static int answer_once(const engine *e, const run_settings *s, const buf *prompt
     int written = cli_finish_output();
     if (code == CLI_OK) code = written;
     answer_tell_cut(&a, e, &s->answer, false);
+    if (s->trace && a.trace.n_draws && !json) trace_print(stderr, &a.trace);
     bool watched = cli_is_terminal(stdout) && cli_is_terminal(stderr) && !json;
     if (s->stats) answer_print_stats_table(stderr, &a, e, s->model);
     else if (watched) answer_print_stats_line(stderr, &a, e);
@@ -185,7 +187,7 @@ int run_prompt(const cli_usage *usage, run_settings *s, const buf *prompt, bool 
 int cmd_run(int argc, char **argv) {
     run_settings s = {.engine = ENGINE_SETTINGS_UNSET};
     hear_settings spoken = HEAR_SETTINGS_UNSET;
-    const char *file = NULL;
+    const char *file = NULL, *strategy = NULL;
     bool json = false;
     answer_settings_init(&s.answer);
     const cli_option options[] = {
@@ -195,6 +197,9 @@ int cmd_run(int argc, char **argv) {
         HEAR_OPTIONS(spoken),
         CLI_FLAG("raw", 0, &s.raw, "continue the prompt as it stands, without the chat template"),
         CLI_FLAG("json", 0, &json, "print one JSON object at the end instead of streaming"),
+        CLI_TEXT("strategy", 0, &strategy, "NAME",
+                 "draw several answers and choose: sc8, bon3, \"re2 & sc8\" … (hone strategies)"),
+        CLI_FLAG("trace", 0, &s.trace, "tell every draw of the strategy and how it chose (on stderr)"),
         CLI_FLAG("stats", 0, &s.stats, "close with a table of speed and memory (on stderr)"),
         ANSWER_OPTIONS(s.answer),
         CLI_HEADING("Engine"),
@@ -213,6 +218,7 @@ int cmd_run(int argc, char **argv) {
                     "hone run smollm2:135m --temperature 0 --json < question.txt\n"
                     "hone run smollm2:135m \"Summarise this:\" --file report.txt\n"
                     "hone run smollm2:135m --audio question.wav\n"
+                    "hone run smollm2:135m --strategy sc8 --trace \"What is 17 + 25?\"\n"
                     "hone run smollm2:135m\n",
         .options = options,
         .min_operands = 1,
@@ -230,6 +236,10 @@ int cmd_run(int argc, char **argv) {
         return cli_wrong_use(&usage, "a prompt is missing: give it as an argument, with --file or "
                                      "on standard input");
     }
+    hone_strategy *parsed = NULL;
+    if (strategy && hone_strategy_parse(&parsed, strategy) != HONE_OK)
+        return cli_wrong_use(&usage, "%s (hone strategies lists them)", hone_error_message());
+    s.answer.strategy = parsed;
     buf prompt;
     buf_init(&prompt, MAX_PROMPT_BYTES);
     code = CLI_OK;
@@ -237,5 +247,6 @@ int cmd_run(int argc, char **argv) {
     if (code == CLI_OK && !silent) code = hear(&prompt, &spoken, s.engine.threads);
     if (code == CLI_OK) code = run_prompt(&usage, &s, chat ? NULL : &prompt, json);
     buf_release(&prompt);
+    hone_strategy_close(parsed);
     return code;
 }

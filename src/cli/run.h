@@ -13,6 +13,7 @@ typedef struct run_settings {
     answer_settings answer;
     bool raw;   /* no chat template */
     bool stats; /* the table after each answer */
+    bool trace; /* what the strategy did, after each answer */
     const cli_option *options; /* the table that `/set` looks names up in */
 } run_settings;
 

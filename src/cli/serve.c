@@ -26,7 +26,7 @@ typedef struct serve_settings {
     int64_t connections, patience, wait_limit, time_limit, requests, tokens;
     cli_texts origins, hosts;
     uint64_t memory_bytes, cache_bytes, body_bytes;
-    bool open_to_all, quiet;
+    bool open_to_all, quiet, adapt;
     int kv;
 } serve_settings;
 
@@ -88,11 +88,20 @@ static void wait_for_signal(void) {
     while (!interrupt_seen()) nanosleep(&(struct timespec){0, 50000000}, NULL);
 }
 
+/* Until nothing runs any more, or for so long, or until a second signal comes. */
+static void drain(server *s) {
+    double end = clock_ms() + DRAIN_MS;
+    fputs("hone: answers under way may end; no new ones; another signal ends them, too\n", stderr);
+    interrupt_hold();
+    while (!server_drain(s, 50) && !interrupt_seen() && clock_ms() < end) continue;
+}
+
 static server_options make_options(const serve_settings *s, const serve_texts *t) {
     const char *single = getenv("HONE_API_KEY");
     void (*log)(void *user, const char *line) = s->quiet ? NULL : print_log;
     return (server_options){
         .host = s->host, .port = (uint16_t)s->port, .open_to_all = s->open_to_all,
+        .adapt = s->adapt,
         .certificate = t->certificate.data, .key = t->key.data, .log = log,
         .max_connections = (size_t)s->connections, .max_body = s->body_bytes,
         .patience_ms = (int)s->patience * 1000,
@@ -101,7 +110,7 @@ static server_options make_options(const serve_settings *s, const serve_texts *t
                   .origins = s->origins.items, .n_origins = s->origins.n,
                   .hosts = s->hosts.items, .n_hosts = s->hosts.n,
                   .allowance = {(unsigned)s->requests, (unsigned)s->tokens}},
-        .models = {.memory_bytes = s->memory_bytes,
+        .models = {.memory_bytes = s->memory_bytes, .keep_ms = 300000, .wait_ms = 30000,
                    .scheduler = {.n_slots = (size_t)s->slots, .max_queue = (size_t)s->queue,
                                  .stall_ms = STALL_MS, .wait_ms = (int)s->wait_limit * 1000,
                                  .time_ms = (int)s->time_limit * 1000,
@@ -123,8 +132,7 @@ static int run(const serve_settings *settings, const serve_texts *t, char **name
     if (code == CLI_OK) {
         print_welcome(s, settings, names, n);
         wait_for_signal();
-        fputs("hone: answers under way may end; no new ones\n", stderr);
-        server_drain(s, DRAIN_MS);
+        drain(s);
     }
     server_close(s);
     return code;
@@ -135,7 +143,7 @@ int cmd_serve(int argc, char **argv) {
     serve_settings s = {.host = host && *host ? host : "127.0.0.1", .port = DEFAULT_PORT,
                         .slots = 8, .queue = 512, .context = CLI_UNSET, .threads = CLI_UNSET,
                         .connections = 512, .patience = 60, .wait_limit = 300, .time_limit = 3600,
-                        .memory_bytes = system_memory_bytes(), .cache_bytes = 512 << 20,
+                        .memory_bytes = system_look_at_memory("").limit, .cache_bytes = 512 << 20,
                         .body_bytes = 256 << 20, .kv = -1};
     const cli_option options[] = {
         CLI_TEXT("host", 0, &s.host, "ADDRESS", "where to listen (default: $HONE_HOST or 127.0.0.1)"),
@@ -148,7 +156,9 @@ int cmd_serve(int argc, char **argv) {
         CLI_TEXT("memory", 'm', &s.memory, "SIZE",
                  "what models and caches may take together, as 16G (default: all)"),
         CLI_TEXT("cache", 0, &s.cache, "SIZE",
-                 "what finished answers may keep of prompts, for each model (default 512M)"),
+                 "what finished answers may keep beside running ones, for each model (default 512M)"),
+        CLI_FLAG("adapt", 0, &s.adapt,
+                 "drop caches and lower the slots while memory is short, before the system acts"),
         CLI_CHOICE("kv", 0, &s.kv, ENGINE_KV_CHOICES, "type of the key/value cache (default f16)"),
         CLI_INTEGER("threads", 't', &s.threads, "N", 1, 1024,
                     "compute threads (default: $HONE_THREADS, or one for each usable core)"),

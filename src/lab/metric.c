@@ -7,6 +7,7 @@
 static double ratio(const double *sums) { return sums[1] > 0 ? sums[0] / sums[1] : 0; }
 
 const metric metric_accuracy = {"accuracy", 2, ratio, true, false};
+const metric metric_instructions = {"accuracy", 2, ratio, false, false};
 const metric metric_rouge_l = {"rouge_l", 2, ratio, false, false};
 const metric metric_word_error_rate = {"wer", 2, ratio, false, true};
 const metric metric_chrf = {"chrf", CHRF_COUNTS, score_chrf_value, false, false};

@@ -21,6 +21,9 @@ typedef struct metric {
 /* {hit, 1}, {score, 1}, {errors, words of the reference} and score_chrf's counts. */
 extern const metric metric_accuracy, metric_rouge_l, metric_word_error_rate, metric_chrf;
 
+/* {instructions followed, instructions}: several a prompt, so that the interval is a bootstrap. */
+extern const metric metric_instructions;
+
 /* One item's counts. */
 typedef struct metric_counts {
     double of[METRIC_MAX_COUNTS];

@@ -132,10 +132,12 @@ static hone_status read_manifest(task *t) {
     } texts[] = {{"task", &t->name}, {"description", &t->description}, {"licence", &t->licence},
                  {"origin", &t->origin}, {"prompt", &t->prompt}, {"chat_prompt", &t->chat_prompt},
                  {"system", &t->system}, {"continuation", &t->continuation},
+                 {"answer_prompt", &t->answer_prompt},
                  {"prompt_input", &t->prompt_input}, {"program", &t->program},
                  {"language", &t->language}, {"defines", &t->defines}, {"group", &t->group}};
     t->description = t->licence = t->origin = "";
     t->continuation = " {choice|strip}";
+    t->answer_prompt = "{question|strip}\n\n{options}\nAnswer with the letter of the right choice only.";
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         TRY(json_get_string(m, texts[i].key, texts[i].value));
     TRY(read_name(m, "kind", kinds, &kind));

@@ -48,6 +48,7 @@ typedef struct task {
     task_kind kind;
     const char *prompt;       /* form (lab/prompt_form.h) */
     const char *chat_prompt;  /* of the user's turn, where it is asked through a template */
+    const char *answer_prompt; /* of a choice, where a letter is asked for; has {options} */
     const char *system;       /* NULL = none */
     const char *continuation; /* form; has {choice} and {label} besides the item's members */
     const char *prompt_input; /* the other direction of TASK_CRUX */

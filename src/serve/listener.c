@@ -39,6 +39,12 @@ struct exchange {
     deadline *deadline; /* of its connection; may be NULL */
     void *state;
     buf body;
+    struct { /* where the body goes instead */
+        bool (*take)(void *state, const char *data, size_t n);
+        void (*close)(void *state);
+        void *state;
+        uint64_t n, max;
+    } diversion;
     bool welcome;    /* the body is wanted */
     size_t n_thrown; /* bytes of one that is not */
     unsigned status;
@@ -57,6 +63,7 @@ static void exchange_close(exchange *x) {
     }
     atomic_fetch_sub(&x->l->body_bytes, x->body.len);
     buf_release(&x->body);
+    if (x->diversion.close) x->diversion.close(x->diversion.state);
     mem_free(x->state);
     mem_free(x->method);
     mem_free(x->path);
@@ -108,6 +115,16 @@ const char *exchange_body(const exchange *x, size_t *n) {
     *n = x->body.len;
     return x->body.data ? x->body.data : "";
 }
+
+void exchange_divert(exchange *x, uint64_t max, bool (*take)(void *state, const char *data, size_t n),
+                     void (*close)(void *state), void *state) {
+    x->diversion.take = take;
+    x->diversion.close = close;
+    x->diversion.state = state;
+    x->diversion.max = max;
+}
+
+void *exchange_diverted(const exchange *x) { return x->diversion.state; }
 
 bool exchange_is_gone(const exchange *x) {
     const union MHD_ConnectionInfo *info =
@@ -249,8 +266,9 @@ static enum MHD_Result take_head(exchange *x) {
     x->welcome = o->admit(o->user, x);
     if (!x->welcome)
         return chunked || announced > UNWELCOME_BYTES ? answer_exchange(x) : MHD_YES;
-    if (announced > o->max_body)
+    if (announced > (x->diversion.take ? x->diversion.max : o->max_body))
         return refuse(x, 413, "the request is larger than this server takes");
+    if (x->diversion.take) return MHD_YES;
     if (announced + atomic_load(&x->l->body_bytes) > o->max_bodies) {
         exchange_add_header(x, "Retry-After", "10");
         return refuse(x, 503, "the server holds as many large requests as it can");
@@ -263,6 +281,9 @@ static bool take_body(exchange *x, const char *data, size_t n) {
     listener *l = x->l;
     deadline_add_bytes(l->deadlines, x->deadline, n);
     if (!x->welcome) return (x->n_thrown += n) <= UNWELCOME_BYTES;
+    if (x->diversion.take)
+        return (x->diversion.n += n) <= x->diversion.max &&
+               x->diversion.take(x->diversion.state, data, n);
     if (buf_add(&x->body, data, n) != HONE_OK) return false;
     return atomic_fetch_add(&l->body_bytes, n) + n <= l->options.max_bodies;
 }

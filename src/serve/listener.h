@@ -52,6 +52,13 @@ const char *exchange_id(const exchange *x);                   /* "req-…", for 
 /* state_bytes of the user's own, zeroed when the exchange begins. */
 void *exchange_state(exchange *x);
 
+/* From `admit`: the body of this exchange goes to `take`, piece by piece, is not kept, and may have up
+ * to `max` bytes; false from it ends the connection. `close` is called once with the state, when the
+ * exchange ends. */
+void exchange_divert(exchange *x, uint64_t max, bool (*take)(void *state, const char *data, size_t n),
+                     void (*close)(void *state), void *state);
+void *exchange_diverted(const exchange *x); /* the state; NULL: none */
+
 /* Calls `part` for the parts of a multipart/form-data or urlencoded body, piece by piece: data of
  * one name in order. False ends it. HONE_ERR_FORMAT when the body is none. */
 hone_status exchange_form(const exchange *x,

@@ -5,6 +5,7 @@
 
 #include "serve/listener.h"
 #include "serve/models.h"
+#include "serve/pressure.h"
 
 typedef struct metrics metrics;
 
@@ -14,6 +15,7 @@ void metrics_close(metrics *m);
 /* From any thread: one request was answered with that status. */
 void metrics_count(metrics *m, unsigned status);
 
-void metrics_reply(metrics *m, models *served, exchange *x);
+/* `watch` may be NULL: nobody adapts to memory. */
+void metrics_reply(metrics *m, models *served, pressure *watch, exchange *x);
 
 #endif

@@ -17,7 +17,9 @@ typedef struct server_options {
     size_t max_connections, max_body;
     int patience_ms;         /* serve/deadlines.h */
     models_options models;
-    void (*log)(void *user, const char *line); /* one JSON object for each request; may be NULL */
+    bool adapt; /* give memory back when it becomes short (serve/pressure.h) */
+    void (*log)(void *user, const char *line); /* a JSON object for each request, and
+                                                   for each change of limits; may be NULL */
     void *user;
 } server_options;
 
@@ -27,9 +29,10 @@ uint16_t server_port(const server *s);
 models *server_models(const server *s);
 guard *server_guard(const server *s);
 
-/* New requests get 503; waits until those that run have ended, at most so long, and then ends them
- * as cancelled. */
-void server_drain(server *s, int milliseconds);
+/* New requests get 503 from now on; waits until those that run have ended, at most so long. Whether
+ * they have; it may be called again. */
+bool server_drain(server *s, int milliseconds);
+/* What still runs ends with what there is of it. */
 void server_close(server *s);
 
 #endif

@@ -119,12 +119,21 @@ def change(data, key, value):
     return data[:at] + value + data[at + len(value):]
 
 
+COMPLETIONS = "/v1/completions"
+
+
+def completion(name):
+    return {"model": name, "prompt": "Once", "max_tokens": 8, "temperature": 0}
+
+
 def refuses_models(hone, models):
     with serving(hone) as server:
+        assert pull(hone, server, "good", STORIES.read_bytes())
+        assert server.ask("POST", COMPLETIONS, completion("good:x"))[0] == 200
         for name, data in models.items():
             if pull(hone, server, name, data):
                 begin = time.monotonic()
-                status, _, body = server.ask("POST", CHAT, chat(model=f"{name}:x"))
+                status, _, body = server.ask("POST", COMPLETIONS, completion(f"{name}:x"))
                 assert status in (400, 500), (name, status, body)
                 assert json.loads(body)["error"]["message"], name
                 assert time.monotonic() - begin < 5, name

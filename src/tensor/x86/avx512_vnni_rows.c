@@ -114,6 +114,13 @@ INLINE __m128 sum_lanes_4(const __m512 *v, size_t stride) {
     return _mm_hadd_ps(_mm_hadd_ps(quarter[0], quarter[1]), _mm_hadd_ps(quarter[2], quarter[3]));
 }
 
+/* With several tokens a piece takes so long that the processor looks ahead no further than to the
+ * next few, and its own prefetch begins anew with each page. */
+INLINE void prefetch_piece(const char *at, const size_t bytes) {
+    enum { AHEAD = 2048 };
+    for (size_t line = 0; line < bytes; line += 64) __builtin_prefetch(at + AHEAD + line, 0, 2);
+}
+
 /* out[token][stream] = products of one row from each stream with `tokens` tokens. A row's last
  * columns that fill no piece are copied to one with zeros. The inputs of a piece's successor lie
  * n_tokens further. */
@@ -129,6 +136,7 @@ INLINE void dot_streams(float out[][STREAMS], const dtype type, const piece_plan
     for (size_t at = 0; at < whole; at += piece_bytes, x += n_tokens)
 #pragma GCC unroll 4
         for (int s = 0; s < STREAMS; s++) {
+            if (tokens > 3) prefetch_piece(rows[s] + at, piece_bytes);
             const piece p = piece_of(type, plan, rows[s] + at);
 #pragma GCC unroll 8
             for (int t = 0; t < tokens; t++)
@@ -151,11 +159,7 @@ INLINE void dot_streams_of(float out[][STREAMS], const dtype type, const piece_p
 #define DOT_STREAMS(tokens) \
     dot_streams(out + t, type, plan, rows, x + t, n_tokens, n_in, tokens)
     size_t t = 0;
-    if (n_tokens == 8) {
-        DOT_STREAMS(8);
-        return;
-    }
-    if (n_tokens >= 4) {
+    if (n_tokens == 7) {
         DOT_STREAMS(4);
         t = 4;
     }
@@ -163,6 +167,10 @@ INLINE void dot_streams_of(float out[][STREAMS], const dtype type, const piece_p
     case 1: DOT_STREAMS(1); break;
     case 2: DOT_STREAMS(2); break;
     case 3: DOT_STREAMS(3); break;
+    case 4: DOT_STREAMS(4); break;
+    case 5: DOT_STREAMS(5); break;
+    case 6: DOT_STREAMS(6); break;
+    case 8: DOT_STREAMS(8); break;
     }
 #undef DOT_STREAMS
 }

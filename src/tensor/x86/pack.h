@@ -77,8 +77,11 @@ static inline void pack_panel_x86(dtype type, const panel *to, const void *rows,
     for (size_t k = 0; k < n; k += PIECE) {
         const size_t width = n - k < PIECE ? n - k : PIECE, groups = width / traits.group;
         const char *blocks = (const char *)rows + k / traits.block * traits.block_bytes;
-        for (size_t r = 0; r < n_rows; r++, blocks += row_bytes)
+        for (size_t r = 0; r < n_rows; r++, blocks += row_bytes) {
+            for (size_t line = 0; line < width / traits.block * traits.block_bytes; line += 64)
+                __builtin_prefetch(blocks + n_rows * row_bytes + line, 0, 2);
             unpack_piece(type, q[r], scale[r], min[r], blocks, width, bias);
+        }
         const size_t first_group = k / traits.group * panel_rows;
         transpose(to->q + k * panel_rows, q, PIECE / 4, panel_rows, width / 4);
         transpose(to->scale + first_group, scale, PIECE / 16, panel_rows, groups);

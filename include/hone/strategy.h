@@ -1,0 +1,170 @@
+/* Inference-time strategies: small programs that draw several answers to one request, look at them
+ * and return one, with a trace of everything that was done (docs/strategies.md).
+ *
+ *     hone_strategy *s;
+ *     hone_strategy_parse(&s, "re2 & sc8");
+ *     hone_strategy_run(s, session, &request, NULL, &result);
+ *
+ * An expression names a program, with its number of draws as a suffix (`sc8`, `bon3`), and may
+ * combine:
+ *
+ *     expression = branch { "|" branch } "|" selector        (one branch alone needs no selector)
+ *     branch     = { transform "&" } ( program | sampler "&" selector )
+ *
+ * A transform changes the prompt and always carries the question on, a sampler makes answers, a
+ * selector picks one of them, a program does all of it in its own way.
+ *
+ * The draws of a stage share one prefill and step together in one batch; one that is no longer
+ * wanted ends within one step and its cache is free at once. An answer that is empty, cut off or
+ * cannot be read never wins and never votes, unless there is no other. The same seed gives the
+ * same draws; in the exact mode whatever runs beside them. */
+#ifndef HONE_STRATEGY_H
+#define HONE_STRATEGY_H
+
+#include "hone/request.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* --- what there is --- */
+
+typedef enum hone_strategy_kind {
+    HONE_STRATEGY_PROGRAM = 0,
+    HONE_STRATEGY_TRANSFORM = 1,
+    HONE_STRATEGY_SAMPLER = 2,
+    HONE_STRATEGY_SELECTOR = 3
+} hone_strategy_kind;
+
+typedef struct hone_strategy_info {
+    const char *name;
+    hone_strategy_kind kind;
+    size_t n_draws;        /* its number of draws without a suffix; 0 = it takes no suffix */
+    const char *summary;   /* what it does */
+    const char *reference; /* the paper that it follows, or "" */
+    const char *advice;    /* what is known of it on small models; "" = useful */
+} hone_strategy_info;
+
+/* The i-th, in the order of the help; NULL behind the last one. */
+HONE_API const hone_strategy_info *hone_strategy_describe(size_t i);
+
+/* --- an expression --- */
+
+typedef struct hone_strategy hone_strategy;
+
+enum { HONE_MAX_DRAWS = 128 }; /* of one program */
+
+/* HONE_ERR_ARGUMENT: an unknown name (the sentence gives the nearest one), a part in a place where
+ * its kind does not belong, a number of draws out of range. Immutable: any thread may run it. */
+HONE_API hone_status hone_strategy_parse(hone_strategy **strategy, const char *expression);
+HONE_API void hone_strategy_close(hone_strategy *strategy); /* NULL is allowed */
+
+/* The expression in its canonical form: "re2 & sc8". */
+HONE_API const char *hone_strategy_text(const hone_strategy *strategy);
+
+/* --- running it --- */
+
+/* How the part of an answer that counts is read from its text (docs/strategies.md). */
+typedef enum hone_answer_form {
+    HONE_ANSWER_AUTO = 0,   /* \boxed, "the answer is", a choice letter or number, last number */
+    HONE_ANSWER_NUMBER = 1,
+    HONE_ANSWER_CHOICE = 2, /* one letter A … Z */
+    HONE_ANSWER_TEXT = 3,   /* the whole text, folded and without outer space */
+    HONE_ANSWER_CODE = 4    /* the last fenced block, else the whole text */
+} hone_answer_form;
+
+/* Judges an answer from outside: tests, a schema, a command. *score is 0 … 1, 1 = right; *fault
+ * (may stay NULL; freed with hone_free) says what was wrong, for a repair. */
+typedef hone_status (*hone_answer_check)(void *user, const char *text, double *score, char **fault);
+
+/* Runs code and hands over what it printed, NUL-terminated, freed with hone_free. */
+typedef hone_status (*hone_code_run)(void *user, const char *code, const char *input, char **output);
+
+typedef struct hone_draw hone_draw;
+
+/* Zero-initialise and set what you need. */
+typedef struct hone_strategy_options {
+    /* The most that may be spent; 0 = no bound. When it is spent the best answer so far is
+     * returned. */
+    size_t max_draws, max_tokens;
+    double max_seconds;
+    hone_answer_form form;
+    hone_answer_check check;         /* NULL = nothing outside can judge */
+    hone_code_run run_code;          /* NULL = code cannot be run */
+    hone_session *const *others;     /* sessions of further models, for programs that ask several */
+    size_t n_others;
+    void (*on_draw)(void *user, const hone_draw *draw, size_t n_draws); /* one has ended */
+    void *user;                      /* of check, run_code and on_draw */
+} hone_strategy_options;
+
+typedef enum hone_draw_end {
+    HONE_DRAW_STOP = 0,   /* it ended by itself */
+    HONE_DRAW_LENGTH = 1, /* cut by the token limit or the context */
+    HONE_DRAW_KILLED = 2, /* no longer wanted */
+    HONE_DRAW_FAILED = 3
+} hone_draw_end;
+
+HONE_API const char *hone_draw_end_name(hone_draw_end end); /* "stop", "length", … */
+
+/* One generation. */
+struct hone_draw {
+    const char *stage;   /* what it was for: "answer", "rating", "critique" … */
+    size_t branch;       /* of the expression, from 0 */
+    size_t model;        /* 0 = the session's own, i = others[i − 1] */
+    uint64_t seed;       /* with `sequence` the source of its randomness */
+    uint32_t sequence;
+    float temperature;
+    size_t n_prompt_tokens, n_cached_tokens, n_tokens;
+    hone_draw_end end;
+    char *text;
+    char *answer;        /* the part that counts, in canonical form; NULL = none was found */
+    double logprob;      /* mean over its tokens, natural logarithm */
+    double certainty;    /* mean KL divergence of the uniform distribution from its tokens' own */
+    double confidence;   /* least windowed mean of −mean ln p of the top tokens; 0 = not measured */
+    double score;        /* what a selector or checker gave; NaN = nothing did */
+    double ms;           /* from its start to its end, in a batch with others */
+};
+
+/* A line of the table of votes. */
+typedef struct hone_vote {
+    char *answer;
+    size_t n;      /* draws that gave it */
+    double weight; /* their weights; = n where all weigh the same */
+} hone_vote;
+
+typedef struct hone_strategy_result {
+    char *text;               /* NUL-terminated */
+    hone_finish finish;
+    size_t chosen;            /* index of the draw whose text it is */
+    const char *stop_reason;  /* "all draws done", "decided", "budget of tokens", … */
+    hone_draw *draws;         /* in the order in which they were begun */
+    size_t n_draws;
+    hone_vote *votes;         /* most weight first; empty where nobody voted */
+    size_t n_votes;
+    /* Really computed, draws of every stage. */
+    size_t n_prefill_tokens, n_decode_tokens;
+    double seconds;
+} hone_strategy_result;
+
+HONE_API void hone_strategy_result_release(hone_strategy_result *result);
+
+/* Runs a strategy. Of the request: messages or prompt (no token ids), sampling (each strategy says
+ * what it changes), max_tokens (of each draw; 0 = 1024), stop, grammar. on_piece receives the text
+ * of the answer while it is made where only one draw can be it, else all of it at the end; another
+ * return value than 0 cancels.
+ * The session ends with the prompt's common beginning. hone_session_cancel on it ends all draws
+ * within one step; the result is then what was best so far, finish "cancelled".
+ * Errors: those of hone_generate; HONE_ERR_UNSUPPORTED for a program that needs a checker, a way
+ * to run code or another model and has none. */
+HONE_API hone_status hone_strategy_run(const hone_strategy *strategy, hone_session *session,
+                                       const hone_request *request,
+                                       const hone_strategy_options *options,
+                                       hone_strategy_result *result);
+
+/* The trace as a JSON object (docs/strategies.md has its fields), freed with hone_free. */
+HONE_API hone_status hone_strategy_trace(const hone_strategy_result *result, char **json);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
