@@ -70,6 +70,13 @@ $(X86)/avx512_bf16_dense.o: ISA := $(AVX512) -mavx512bf16
 $(ARM)/neon.o $(ARM)/neon_attention.o $(ARM)/neon_limits.o: ISA := $(SIMD_OPT)
 $(ARM)/neon_dotprod.o: ISA := $(SIMD_OPT) -march=armv8.2-a+dotprod
 
+# Files that a report's page carries; Chart.js comes from a package (docs/dependencies.md).
+CHART_JS ?= $(firstword $(wildcard /usr/share/javascript/chart.js/chart.min.js \
+                                   node_modules/chart.js/dist/chart.umd.js))
+$(BUILD)/src/lab/report_embed.o: CPPFLAGS += -DHONE_REPORT_STYLE='"src/lab/report_page.css"' \
+    -DHONE_REPORT_SCRIPT='"src/lab/report_page.js"' $(if $(CHART_JS),-DHONE_CHART_JS='"$(CHART_JS)"')
+$(BUILD)/src/lab/report_embed.o: src/lab/report_page.css src/lab/report_page.js $(CHART_JS)
+
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(COMPILE) -c -o $@ $<
