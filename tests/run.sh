@@ -51,6 +51,7 @@ suite cli python3 tests/cli/run.py "$build/hone"
 suite pull python3 tests/pull/run.py "$build/hone"
 suite serve python3 tests/serve/run.py "$build/hone"
 suite load python3 tests/load/run.py "$build/hone"
+suite report python3 tests/report/run.py "$build/hone"
 
 if [ -d "$shared/golden" ]; then
     sh tests/fetch_model.sh "$build/hone" "$HONE_TEST_MODELS" 2>"$log/fetch_model" || {

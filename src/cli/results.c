@@ -20,23 +20,13 @@ typedef struct choice {
 
 /* --- listing --- */
 
-/* The number that a result is known by. */
-static const result_metric *headline(const stored_result *r) {
-    static const char *const names[RESULT_N_KINDS] = {
-        [RESULT_BENCH] = "decode", [RESULT_FIDELITY] = "kl_mean", [RESULT_LOAD] = "output_tokens"};
-    for (size_t i = 0; i < r->n_metrics && names[r->kind]; i++) {
-        if (!strcmp(r->metrics[i].name, names[r->kind])) return &r->metrics[i];
-    }
-    return r->n_metrics ? &r->metrics[0] : NULL;
-}
-
 static int print_table(const results_list *list) {
     static const char *const headers[] = {"#", "kind", "model", "started (UTC)", "result", "valid"};
     cli_table t;
     cli_table_init(&t, "rlllll", headers);
     for (size_t i = 0; i < list->n; i++) {
         const stored_result *r = &list->results[i];
-        const result_metric *m = headline(r);
+        const result_metric *m = report_headline(r);
         report_text text;
         cli_table_add(&t, "%lld", (long long)r->id);
         cli_table_add(&t, "%s", result_kind_name(r->kind));

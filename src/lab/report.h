@@ -39,6 +39,8 @@ const char *report_format_time(report_text *t, int64_t ms);
 /* "smollm2:135m (Q4_1)": what the result is about. */
 const char *report_format_subject(report_text *t, const stored_result *r);
 
+/* The number that a result is known by, or NULL where it has none. */
+const result_metric *report_headline(const stored_result *r);
 /* The command line as a shell would take it. */
 hone_status report_add_command(buf *out, const stored_result *r);
 

@@ -53,9 +53,17 @@ static hone_status add_cell(buf *out, const char *text, bool is_number) {
 
 /* --- tables --- */
 
+static hone_status add_headline(buf *out, const stored_result *r) {
+    const result_metric *m = report_headline(r);
+    report_text value;
+    char words[160] = "";
+    if (m) snprintf(words, sizeof words, "%.60s %s", m->name, report_format_value(&value, m->value, m->unit));
+    return add_cell(out, words, false);
+}
+
 static hone_status add_overview(buf *out, const stored_result *list, size_t n) {
     TRY(buf_add_text(out, "<div class=scroll><table><tr><th class=n>#<th>kind<th>model<th>started (UTC)"
-                          "<th>machine<th>valid</tr>\n"));
+                          "<th>machine<th>result<th>valid</tr>\n"));
     for (size_t i = 0; i < n; i++) {
         const stored_result *r = &list[i];
         report_text subject, time;
@@ -65,6 +73,7 @@ static hone_status add_overview(buf *out, const stored_result *list, size_t n) {
         TRY(add_cell(out, report_format_subject(&subject, r), false));
         TRY(add_cell(out, report_format_time(&time, r->started_ms), false));
         TRY(add_cell(out, r->machine.fingerprint, false));
+        TRY(add_headline(out, r));
         TRY(buf_add_text(out, r->validity.n ? "<td class=invalid>invalid: " : "<td>valid"));
         if (r->validity.n) TRY(add_escaped(out, r->validity.reasons[0].words));
         TRY(buf_add_text(out, "</td></tr>\n"));

@@ -64,13 +64,22 @@
     drawn.push(new Chart(canvas, config));
   }
 
+  // An axis that has room for the whiskers, too.
+  const room = (sets, key) => {
+    const values = sets.flatMap((s) => s.data.flatMap((p) => [p[key], p[`${key}_low`], p[`${key}_high`]]))
+      .filter((v) => v != null);
+    return {suggestedMin: Math.min(...values), suggestedMax: Math.max(...values)};
+  };
+
   const scatter = (sets, x, y, more = {}) => ({
     type: "scatter", data: {datasets: sets}, plugins: [whiskers],
-    options: {scales: {x: axis(x, more.x), y: axis(y, more.y)}},
+    options: {scales: {x: axis(x, {...room(sets, "x"), ...more.x}), y: axis(y, {...room(sets, "y"), ...more.y})}},
   });
 
+  const short = (text) => (text.length > 44 ? `${text.slice(0, 43)}…` : text);
+
   const set = (label, i, points, more = {}) => ({
-    label, data: points, borderColor: series(i), backgroundColor: series(i), pointRadius: 4, ...more,
+    label: short(label), data: points, borderColor: series(i), backgroundColor: series(i), pointRadius: 4, ...more,
   });
 
   function speedAgainstQuality() {
@@ -95,7 +104,7 @@
     draw("Memory", "Resident: the most while it ran, and when everything had run.", {
       type: "bar",
       data: {
-        labels: bars.map((b) => `${b.label} #${b.id}`),
+        labels: bars.map((b) => short(`${b.label} #${b.id}`)),
         datasets: [
           {label: "peak", data: bars.map((b) => mib(b.peak)), backgroundColor: series(0)},
           {label: "steady", data: bars.map((b) => mib(b.steady)), backgroundColor: series(2)},
@@ -132,12 +141,13 @@
     const newest = new Map();
     for (const roof of data.charts.roofline) newest.set(roof.machine, roof);
     for (const roof of newest.values()) {
-      const points = roof.points.filter((p) => p.x > 0 && p.y > 0);
+      const points = roof.points.filter((p) => p.x > 0 && p.y > 0).map((p) => ({...p, y: p.y / 1e9}));
       if (!points.length) continue;
       const ridge = roof.ops_per_s / roof.bytes_per_s;
       const from = Math.min(ridge / 10, ...points.map((p) => p.x / 2));
       const to = Math.max(ridge * 10, ...points.map((p) => p.x * 2));
-      const line = [from, ridge, to].map((x) => ({x, y: Math.min(x * roof.bytes_per_s, roof.ops_per_s)}));
+      const line = [from, ridge, to]
+        .map((x) => ({x, y: Math.min(x * roof.bytes_per_s, roof.ops_per_s) / 1e9}));
       const log = {type: "logarithmic"};
       draw(`Roofline: ${roof.label} #${roof.id}`,
         "What this machine can do at most, measured: the slope is memory, the flat part arithmetic.",
@@ -145,7 +155,7 @@
           set("limit", 4, line, {showLine: true, pointRadius: 0}),
           set("prefill", 0, points.filter((p) => p.what === "prefill")),
           set("decode", 1, points.filter((p) => p.what === "decode")),
-        ], "operations for each byte of memory", "operations/s", {x: log, y: log}));
+        ], "operations for each byte of memory", "GOP/s", {x: log, y: log}));
     }
   }
 

@@ -78,6 +78,15 @@ const char *report_format_subject(report_text *t, const stored_result *r) {
     return t->text;
 }
 
+const result_metric *report_headline(const stored_result *r) {
+    static const char *const names[RESULT_N_KINDS] = {
+        [RESULT_BENCH] = "decode", [RESULT_FIDELITY] = "kl_mean", [RESULT_LOAD] = "output_tokens"};
+    for (size_t i = 0; i < r->n_metrics && names[r->kind]; i++) {
+        if (!strcmp(r->metrics[i].name, names[r->kind])) return &r->metrics[i];
+    }
+    return r->n_metrics ? &r->metrics[0] : NULL;
+}
+
 static bool is_plain(const char *word) {
     return *word && word[strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
                                       "0123456789_-+=:,./@%")] == '\0';
