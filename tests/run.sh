@@ -56,6 +56,7 @@ suite serve_pressure python3 tests/serve/pressure.py "$build/hone" "$build/tests
 suite serve_safety python3 tests/serve/safety.py "$build/hone"
 suite serve_load python3 tests/serve/load.py "$build/hone"
 suite load python3 tests/load/run.py "$build/hone"
+suite report python3 tests/report/run.py "$build/hone"
 
 if [ -d "$shared/golden" ]; then
     sh tests/fetch_model.sh "$build/hone" "$HONE_TEST_MODELS" 2>"$log/fetch_model" || {
