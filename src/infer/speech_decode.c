@@ -240,9 +240,12 @@ static void begin_texts(speech_decoder *d) {
 
 static hone_status compute_logits(speech_decoder *d) {
     pass p = {0};
+    size_t n_together = 0;
     d->n_looks = 0;
-    for (job *j = d->running.first; j; j = j->next)
+    for (job *j = d->running.first; j; j = j->next, n_together++)
         (j->search.prompt_is_read ? add_tokens : add_prompt)(d, &p, j);
+    for (job *j = d->running.first; j; j = j->next)
+        if (j->search.window->n_together < n_together) j->search.window->n_together = n_together;
     TRY(reserve_logits(d, p.n_logits));
     whisper_run run = speech_run(d->m, d->exact);
     whisper_batch b = {.cache = &d->cache, .items = d->items, .n_items = p.n_items,
@@ -325,7 +328,7 @@ hone_status speech_decode(hone_model *m, const speech_settings *s, speech_window
     hone_status status = jobs ? find_decoder(&d, m, s->exact)
                               : mem_fail("windows", n_windows * sizeof *jobs);
     for (size_t i = 0; i < n_windows && status == HONE_OK; i++) {
-        windows[i].n_steps = 0;
+        windows[i].n_steps = windows[i].n_together = 0;
         status = speech_search_init(&jobs[i].search, m, s, &windows[i]);
     }
     if (status == HONE_OK) run_jobs(d, jobs, n_windows);

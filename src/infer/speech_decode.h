@@ -41,7 +41,8 @@ typedef struct speech_window {
     int32_t tokens[SPEECH_MAX_TOKENS]; /* without the end token */
     size_t n_tokens;
     float temperature, avg_logprob, compression_ratio, no_speech_prob;
-    size_t n_steps; /* tokens computed for it, all attempts */
+    size_t n_steps;    /* tokens computed for it, all attempts */
+    size_t n_together; /* the most windows, this one included, that shared one of its passes */
 } speech_window;
 
 typedef struct speech_decoder speech_decoder;

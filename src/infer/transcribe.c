@@ -25,7 +25,10 @@ hone_status transcribe_decode(transcription *t, speech_window *windows, size_t n
     hone_status status = speech_decode(t->m, &t->settings, windows, n);
     t->out->decode_ms += clock_ms() - begin;
     t->out->n_windows += n;
-    for (size_t i = 0; i < n; i++) t->out->n_tokens += windows[i].n_steps;
+    for (size_t i = 0; i < n; i++) {
+        t->out->n_tokens += windows[i].n_steps;
+        if (windows[i].n_together > t->out->n_together) t->out->n_together = windows[i].n_together;
+    }
     return status;
 }
 
@@ -201,6 +204,7 @@ hone_status hone_transcribe(hone_model *model, hone_audio *audio,
     TRY(check_model(model));
     TRY(transcribe_check_options(&t.o, model, &t.settings));
     TRY(transcribe_check_language(&t.o, model, &t.language));
+    if (t.o.background) pool_give_way(model->compute.pool);
     hone_status status = run(&t, audio);
     speech_input_close(&t.in);
     for (size_t i = 0; t.crosses && i < t.n_crosses; i++) whisper_cross_release(&t.crosses[i]);
