@@ -207,7 +207,7 @@ def test_json_schema(server):
 
 def test_json_schema_refused(server):
     for schema, word in (({"type": "array", "uniqueItems": True}, "#: uniqueItems"),
-                         ({"type": "strnig"}, "#: type"), (3, "an object or a boolean"),
+                         ({"type": "strnig"}, "#: type"),
                          ({"$ref": "http://x.y/z"}, "nothing is fetched"),
                          ({"enum": [{"a": i} for i in range(5000)]}, "alternatives")):
         status, _, body = server.ask("POST", "/v1/chat/completions", {
