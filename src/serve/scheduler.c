@@ -38,7 +38,7 @@ struct ticket {
     hone_request request;
     char client[64];
     int priority;
-    double submitted_ms;
+    double submitted_ms, started_ms; /* clock_ms */
     ticket *next; /* in the queue, or among those that run */
     /* The scheduler's thread only. */
     hone_session *session;
@@ -130,6 +130,18 @@ static int on_piece(void *user, const hone_piece *piece) {
     return stop;
 }
 
+static void report_times(const ticket *t) {
+    const answer_observer *o = &t->s->options.observer;
+    const hone_result *r = &t->result;
+    if (!o->take || !t->started_ms || r->finish == HONE_FINISH_CANCELLED) return;
+    double queue = t->started_ms - t->submitted_ms;
+    const answer_times times = {
+        .queue_ms = queue, .first_ms = r->n_tokens ? queue + r->ttft_ms : -1,
+        .token_ms = r->n_tokens > 1 ? r->decode_ms / (double)(r->n_tokens - 1) : -1,
+        .total_ms = clock_ms() - t->submitted_ms};
+    o->take(o->user, t->s->options.name, &times);
+}
+
 /* The ticket's end, good or bad; the words of a failure are this thread's last. */
 static void end_ticket(ticket *t, hone_status status) {
     scheduler *s = t->s;
@@ -141,6 +153,7 @@ static void end_ticket(ticket *t, hone_status status) {
     if (status == HONE_OK && s->options.policy.charge)
         s->options.policy.charge(s->options.policy.user, t->client,
                                  t->result.n_prompt_tokens + t->result.n_tokens);
+    if (status == HONE_OK) report_times(t);
     pthread_mutex_lock(&s->lock);
     t->status = status;
     t->message = message;
@@ -241,6 +254,7 @@ static void append(ticket **list, ticket *t) {
 
 static void start(scheduler *s, ticket *t, hone_session *session) {
     t->session = session;
+    if (!t->started_ms) t->started_ms = clock_ms(); /* one that was put back starts again */
     hone_status status = hone_answer_open(&t->answer, session, &t->request);
     if (status != HONE_OK) {
         hone_session_close(session);
