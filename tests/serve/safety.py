@@ -659,7 +659,7 @@ def test_secrets_are_in_no_log_and_no_metric(hone):
         server.ask("POST", CHAT, chat("my secret text 4711"), good)
         server.ask("GET", f"/v1/models?key={key}", headers=good)
         server.ask("GET", "/v1/models", headers={"Authorization": f"Bearer {key}-wrong"})
-        server.ask("GET", "/nothing", headers={**good, "X-Request-Id": key})
+        server.ask("GET", "/nothing", headers={**good, "X-Secret": key, "Cookie": key})
         shown = server.ask("GET", "/metrics", headers=good)[2].decode()
         time.sleep(0.2)
         shown += "".join(server.lines)
