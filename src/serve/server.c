@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "base/system.h"
+#include "serve/access_log.h"
 #include "serve/guard.h"
 #include "serve/metrics.h"
 #include "serve/pressure.h"
@@ -54,7 +55,7 @@ static const route_list *const route_lists[] = {&server_routes, &openai_routes, 
 
 static bool fits(const route *r, const char *path) {
     size_t n = strlen(r->path);
-    return r->path[n - 1] == '/' ? !strncmp(path, r->path, n) && path[n] : !strcmp(path, r->path);
+    return n > 1 && r->path[n - 1] == '/' ? !strncmp(path, r->path, n) && path[n] : !strcmp(path, r->path);
 }
 
 /* The route of that path and method; *path_known is set where there is one of that path. */
@@ -75,6 +76,21 @@ static const route *find_route(const char *method, const char *path, bool *path_
     for (size_t k = 0; !found && k < sizeof route_lists / sizeof *route_lists; k++)
         found = find_in(route_lists[k], method, path, path_known);
     return found;
+}
+
+/* No route takes this method: which ones the path takes, if it is one of ours. */
+static void refuse_route(exchange *x, bool path_known) {
+    char methods[64] = "";
+    for (size_t k = 0; k < sizeof route_lists / sizeof *route_lists; k++)
+        for (size_t i = 0; i < route_lists[k]->n; i++) {
+            const route *r = &route_lists[k]->items[i];
+            size_t used = strlen(methods);
+            if (fits(r, exchange_path(x)))
+                snprintf(methods + used, sizeof methods - used, "%s%s", used ? ", " : "", r->method);
+        }
+    if (path_known) exchange_add_header(x, "Allow", methods);
+    reply_error(x, path_known ? 405 : 404, NULL, NULL,
+                path_known ? "this path takes another method" : "there is nothing at this path");
 }
 
 /* --- one exchange --- */
@@ -158,9 +174,7 @@ static void dispatch(server *s, exchange *x) {
     } else if (preflight) {
         exchange_reply(x, 204, "text/plain", "", 0);
     } else if (!f->route) {
-        reply_error(x, f->path_known ? 405 : 404, NULL, NULL,
-                    f->path_known ? "this path takes another method"
-                                  : "there is nothing at this path");
+        refuse_route(x, f->path_known);
     } else if (is_encoded(x)) {
         reply_error(x, 415, NULL, NULL, "bodies are taken as they are, without Content-Encoding");
     } else if (!f->route->open && atomic_load(&s->draining)) {
@@ -172,16 +186,12 @@ static void dispatch(server *s, exchange *x) {
     }
 }
 
-static void log_exchange(const server *s, const exchange *x, double milliseconds) {
+static void log_exchange(const server *s, exchange *x, double milliseconds) {
     if (!s->options.log) return;
-    json_t *line = json_pack("{s:f, s:s, s:s, s:s, s:s, s:i, s:f}", "time", (double)time(NULL), "id",
-                             exchange_id(x), "client", exchange_client(x), "method",
-                             exchange_method(x), "path", exchange_path(x), "status",
-                             (int)exchange_status(x), "ms", milliseconds);
-    char *text = line ? json_dumps(line, JSON_COMPACT) : NULL;
+    const finding *f = exchange_state(x);
+    char *text = access_log_line(x, f->verdict.client, milliseconds, s->options.log_text);
     if (text) s->options.log(s->options.user, text);
     mem_free(text);
-    json_decref(line);
 }
 
 static void handle(void *user, exchange *x) {
@@ -206,6 +216,7 @@ static hone_status start(server *s) {
     TRY(guard_open(&s->guard, &o->guard));
     o->models.scheduler.policy = (client_policy){guard_priority, guard_charge, s->guard};
     TRY(metrics_open(&s->metrics));
+    o->models.scheduler.observer = (answer_observer){metrics_observe, s->metrics};
     TRY(models_open(&s->models, &o->models));
     if (o->adapt) {
         const scheduler_options *c = &o->models.scheduler;
