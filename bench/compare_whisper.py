@@ -1,111 +1,252 @@
 #!/usr/bin/env python3
-"""Speed of hone beside faster-whisper (PyPI) on the same Whisper weights, in one interleaved run.
+"""Speed and word errors of hone beside faster-whisper (PyPI) and whisper.cpp on the same Whisper weights.
 
-    bench/compare_whisper.py WHISPER_BENCH HONE_MODEL PEER_FOLDER AUDIO [--type int8] [--threads N]
-                             [--rounds N] [--whisper-cpp PROGRAM --whisper-cpp-model FILE]
+    bench/compare_whisper.py AUDIO --hone FILE.gguf … [--faster-whisper FOLDER:TYPE …]
+        [--whisper-cpp BUILD/bin --ggml FILE.bin …] [--threads N] [--rounds N]
+        [--parts load,encode,token,beams,file,batched,memory] [--clips FOLDER/golden.json]
 
-Each round is one process of build/bench/whisper_bench and one of faster-whisper, alternating, so that
-a busy machine slows both. "token" and "five beams" are a step of the decoder with 1 and 5
-hypotheses; "file" is the whole audio with 5 beams, "batched" the same by windows side by side. The
-peer's steps are (time of 60 tokens − time of 4) / 56 of one generate call, its end token forbidden.
-With --whisper-cpp, its bench program's encode and decode lines are printed beside the table.
+Every engine is one process (whisper.cpp: its programs, started anew) and all take turns, a measurement
+at a time, so that a busy machine slows them alike. A row of the table is printed when it is done;
+call it once for each part where the machine can be had for a minute only. Milliseconds, the median
+of the rounds; the last column is the best of the peers over the best of hone (above 1: hone is
+faster, or smaller).
 
-The table has medians, lowest and highest, and the ratio peer / hone (above 1: hone is faster). Run
-it with a Python that has faster-whisper; hone itself needs none.
+    load     from the file to a model that answers
+    encode   30 s of audio
+    token    a decoder step of one hypothesis, in the middle of 60 (whisper.cpp's program: of 256)
+    beams    the same for five hypotheses
+    file     AUDIO as each program does it, five beams
+    batched  the same by windows side by side, eight at once
+    memory   MB, the most that was resident after all of the above
+
+Steps of faster-whisper are (time of 60 tokens − time of 4) / 56 of one generate call, its end token
+forbidden; with five beams its search is part of them. With --clips the recorded clips of the golden folder
+are transcribed by every engine with five beams, and the word errors counted after Whisper's
+normaliser. Run it with a Python that has faster-whisper; hone's part is build/bench/whisper_bench.
 """
 import argparse
 import json
+import os
+import re
 import statistics
 import subprocess
 import sys
 import time
 
+PARTS = ["load", "encode", "token", "beams", "file", "batched", "memory"]
+HERE = os.path.dirname(os.path.abspath(__file__))
 
-def peer_round(a):
-    """One process of the peer: prints its figures as JSON."""
-    import resource
 
-    import faster_whisper
-    from faster_whisper.audio import decode_audio
-    began = time.perf_counter()
-    model = faster_whisper.WhisperModel(a.peer, device="cpu", compute_type=a.type,
-                                        cpu_threads=a.threads)
-    loaded = time.perf_counter()
-    audio = decode_audio(a.audio)
-    features = faster_whisper.transcribe.pad_or_trim(model.feature_extractor(audio[:480000]))
-    model.encode(features)
-    start = time.perf_counter()
-    encoded = model.encode(features)
-    encode = time.perf_counter() - start
-    tokenizer = faster_whisper.tokenizer.Tokenizer(
-        model.hf_tokenizer, model.model.is_multilingual, task="transcribe", language="en")
-    prompt = [*tokenizer.sot_sequence, tokenizer.no_timestamps]
+# --- faster-whisper: answers to lines on stdin, in a process of its own ---
 
-    def steps(beams):
+class FasterWhisper:
+    def __init__(self, folder, kind, threads, audio):
+        import faster_whisper
+        began = time.perf_counter()
+        self.model = faster_whisper.WhisperModel(folder, device="cpu", compute_type=kind,
+                                                 cpu_threads=threads)
+        self.load_ms = (time.perf_counter() - began) * 1e3
+        self.audio, self.lib, self.encoded = audio, faster_whisper, None
+
+    def encode(self):
+        samples = self.lib.audio.decode_audio(self.audio)[:480000]
+        features = self.lib.transcribe.pad_or_trim(self.model.feature_extractor(samples))
+        start = time.perf_counter()
+        self.encoded = self.model.encode(features)
+        return (time.perf_counter() - start) * 1e3
+
+    def step(self, beams):
+        if self.encoded is None:
+            self.encode()
+        tokenizer = self.lib.tokenizer.Tokenizer(
+            self.model.hf_tokenizer, self.model.model.is_multilingual, task="transcribe",
+            language="en")
+        prompt = [*tokenizer.sot_sequence, tokenizer.no_timestamps]
         took = []
         for n in (4, 60):
             start = time.perf_counter()
-            model.model.generate(encoded, [prompt], beam_size=beams, max_length=len(prompt) + n,
-                                 suppress_tokens=[tokenizer.eot])
+            self.model.model.generate(self.encoded, [prompt], beam_size=beams,
+                                      max_length=len(prompt) + n, suppress_tokens=[tokenizer.eot])
             took.append(time.perf_counter() - start)
         return (took[1] - took[0]) / 56 * 1e3
 
-    steps(1)
-    one, five = steps(1), steps(5)
-    start = time.perf_counter()
-    list(model.transcribe(audio, language="en", beam_size=5)[0])
-    file = time.perf_counter() - start
-    batched = faster_whisper.BatchedInferencePipeline(model)
-    start = time.perf_counter()
-    list(batched.transcribe(audio, language="en", beam_size=5, batch_size=8)[0])
-    print(json.dumps({
-        "load ms": (loaded - began) * 1e3, "encode ms": encode * 1e3, "token ms": one,
-        "five beams ms": five, "file ms": file * 1e3,
-        "batched ms": (time.perf_counter() - start) * 1e3,
-        "peak memory MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3}))
+    def file(self, model):
+        start = time.perf_counter()
+        list(model.transcribe(self.audio, language="en", beam_size=5,
+                              **({} if model is self.model else {"batch_size": 8}))[0])
+        return (time.perf_counter() - start) * 1e3
+
+    def clip(self, language, path):
+        segments = self.model.transcribe(path, language=language, beam_size=5)[0]
+        return "".join(s.text for s in segments)
+
+    def answer(self, part, *rest):
+        import resource
+        if part == "clip":
+            return self.clip(*rest)
+        if part == "load":
+            return self.load_ms
+        if part == "memory":
+            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+        if part == "encode":
+            return self.encode()
+        if part in ("token", "beams"):
+            return self.step(5 if part == "beams" else 1)
+        return self.file(self.model if part == "file"
+                         else self.lib.BatchedInferencePipeline(self.model))
 
 
-def run(command):
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode != 0:
-        sys.exit(f"{' '.join(command)}: {done.stderr.strip()}")
-    return done.stdout
+def serve_faster_whisper(folder, kind, threads, audio):
+    worker = FasterWhisper(folder, kind, int(threads), audio)
+    for line in sys.stdin:
+        print(worker.answer(*line.rstrip("\n").split("\t")), flush=True)
+
+
+# --- the engines as this process sees them ---
+
+class Worker:
+    """A process that answers a line with a line."""
+
+    def __init__(self, name, command):
+        self.name = name
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        text=True)
+        self.load_ms = float(self.ask("load"))  # alone: the next engine starts behind it
+
+    def ask(self, *words):
+        self.process.stdin.write("\t".join(words) + "\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        if not answer:
+            sys.exit(f"{self.name} ended at {words}")
+        return answer.rstrip("\n")
+
+    def measure(self, part):
+        return self.load_ms if part == "load" else float(self.ask(part))
+
+
+class WhisperCpp:
+    """whisper.cpp's own programs: whisper-bench for the parts, whisper-cli for files."""
+
+    def __init__(self, name, programs, model, threads, audio):
+        self.name, self.programs, self.model = name, programs, model
+        self.threads, self.audio, self.last = threads, audio, {}
+
+    def run(self, program, *arguments):
+        done = subprocess.run([f"{self.programs}/{program}", "-m", self.model, "-t",
+                               str(self.threads), *arguments], capture_output=True, text=True)
+        if done.returncode != 0:
+            sys.exit(f"{self.name}: {done.stderr.strip()[-300:]}")
+        return done
+
+    def time_of(self, what, text):
+        found = re.search(rf"{what} time =\s*([\d.]+) ms(?: /.*?\(\s*([\d.]+) ms per run)?", text)
+        return float(found[2] or found[1]) if found else None
+
+    def measure(self, part):
+        if part == "batched":
+            return None
+        if part == "file":
+            text = self.run("whisper-cli", "-f", self.audio, "-l", "en", "-bs", "5").stderr
+            return self.time_of("total", text)
+        if part == "memory":
+            return self.peak_mb()
+        if part not in self.last:  # one run tells all of them, once each
+            text = self.run("whisper-bench").stderr
+            self.last = {"load": self.time_of("load", text), "encode": self.time_of("encode", text),
+                         "token": self.time_of("decode", text),
+                         "beams": 5 * self.time_of("batchd", text)}
+        return self.last.pop(part)
+
+    def peak_mb(self):
+        process = subprocess.Popen(
+            [f"{self.programs}/whisper-cli", "-m", self.model, "-t", str(self.threads), "-f",
+             self.audio, "-l", "en", "-bs", "5"], stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL)
+        return os.wait4(process.pid, 0)[2].ru_maxrss / 1e3
+
+    def ask(self, _, language, path):  # a clip's text
+        return self.run("whisper-cli", "-f", path, "-l", language, "-bs", "5", "-nt",
+                        "-np").stdout.replace("\n", " ")
+
+
+def engines_of(a):
+    bench = a.bench or os.path.join(HERE, "..", "build", "bench", "whisper_bench")
+    engines = [Worker(f"hone {os.path.basename(m).split('.')[0]}",
+                      [bench, m, a.audio, str(a.threads)]) for m in a.hone]
+    for peer in a.faster_whisper:
+        folder, kind = peer.rsplit(":", 1)
+        engines.append(Worker(f"faster-whisper {kind}",
+                              [sys.executable, __file__, "--serve", folder, kind, str(a.threads),
+                               a.audio]))
+    return engines + [WhisperCpp(f"whisper.cpp {os.path.basename(m).split('.')[0]}", a.whisper_cpp,
+                                 m, a.threads, a.audio) for m in a.ggml]
+
+
+# --- the table ---
+
+def compare(part, engines, rounds):
+    values = {e.name: [] for e in engines}
+    for _ in range(rounds + (part == "encode")):
+        for e in engines:
+            values[e.name].append(e.measure(part))
+    if part == "encode":  # the first was a warm-up
+        values = {name: v[1:] for name, v in values.items()}
+    return {name: None if v[0] is None else statistics.median(v) for name, v in values.items()}
+
+
+def best(row, ours):
+    found = [v for name, v in row.items() if name.startswith("hone") == ours and v is not None]
+    return min(found) if found else None
+
+
+def print_row(title, row):
+    ours, theirs = best(row, True), best(row, False)
+    cells = ["–" if v is None else f"{v:.4g}" for v in row.values()]
+    ratio = f"{theirs / ours:.2f}" if ours and theirs else ""
+    print("| " + " | ".join([title, *cells, ratio]) + " |", flush=True)
+
+
+def word_errors(engines, path):
+    """Errors of every engine over the clips; hone's first process counts them."""
+    clips = [c for c in json.load(open(path))["clips"] if c.get("reference")]
+    folder = os.path.join(os.path.dirname(path), "..", "..", "data", "speech")
+    row, n_words = dict.fromkeys((e.name for e in engines), 0), 0
+    for clip in clips:
+        for e in engines:
+            text = e.ask("clip", clip["lang"], os.path.join(folder, clip["file"]))
+            errors, words = engines[0].ask("errors", clip["lang"], clip["reference"],
+                                           text.replace("\t", " ")).split()
+            row[e.name] += int(errors)
+        n_words += int(words)
+    print_row(f"word errors of {n_words}, {len(clips)} clips", row)
 
 
 def main():
+    if sys.argv[1:2] == ["--serve"]:
+        return serve_faster_whisper(*sys.argv[2:])
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("bench")
-    parser.add_argument("model")
-    parser.add_argument("peer")
     parser.add_argument("audio")
-    parser.add_argument("--type", default="int8", help="the peer's arithmetic: int8 or float32")
+    parser.add_argument("--bench", help="hone's part, if not build/bench/whisper_bench")
+    parser.add_argument("--hone", nargs="+", required=True)
+    parser.add_argument("--faster-whisper", nargs="*", default=[])
+    parser.add_argument("--whisper-cpp", help="the folder of its programs")
+    parser.add_argument("--ggml", nargs="*", default=[])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--whisper-cpp")
-    parser.add_argument("--whisper-cpp-model")
-    parser.add_argument("--peer-round", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--parts", default=",".join(PARTS))
+    parser.add_argument("--clips")
     a = parser.parse_args()
-    if a.peer_round:
-        peer_round(a)
-        return
-    ours, theirs = [], []
-    for _ in range(a.rounds):
-        ours.append(json.loads(run([a.bench, a.model, a.audio, str(a.threads)])))
-        theirs.append(json.loads(run([sys.executable, *sys.argv, "--peer-round"])))
-    print(f"{a.threads} threads, {ours[0]['seconds']:.0f} s of audio, {a.rounds} rounds; "
-          f"faster-whisper in {a.type}\n")
-    print("| | hone | faster-whisper | ratio |\n|---|---|---|---|")
-    for name in theirs[0]:
-        cells = []
-        for rounds in (ours, theirs):
-            values = [r[name] for r in rounds]
-            cells.append((statistics.median(values), min(values), max(values)))
-        shown = [f"{m:.4g} ({low:.4g}–{high:.4g})" for m, low, high in cells]
-        print(f"| {name} | {shown[0]} | {shown[1]} | {cells[1][0] / cells[0][0]:.2f} |")
-    if a.whisper_cpp:
-        lines = run([a.whisper_cpp, "-m", a.whisper_cpp_model, "-t", str(a.threads)])
-        print("\n".join(line for line in lines.splitlines() if "encode" in line or "decode" in line))
+    engines = engines_of(a)
+    titles = [f"{a.threads} threads", *(e.name for e in engines), "peer / hone"]
+    print("| " + " | ".join(titles) + " |\n|" + "---|" * len(titles), flush=True)
+    for part in filter(None, a.parts.split(",")):
+        print_row(part + (", MB" if part == "memory" else ", ms"),
+                  compare(part, engines, 1 if part in ("load", "memory") else a.rounds))
+    if a.clips:
+        word_errors(engines, a.clips)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
