@@ -70,13 +70,6 @@ $(X86)/avx512_bf16_dense.o: ISA := $(AVX512) -mavx512bf16
 $(ARM)/neon.o $(ARM)/neon_attention.o $(ARM)/neon_limits.o: ISA := $(SIMD_OPT)
 $(ARM)/neon_dotprod.o: ISA := $(SIMD_OPT) -march=armv8.2-a+dotprod
 
-# Files that a report's page carries; Chart.js comes from a package (docs/dependencies.md).
-CHART_JS ?= $(firstword $(wildcard /usr/share/javascript/chart.js/chart.min.js \
-                                   node_modules/chart.js/dist/chart.umd.js))
-$(BUILD)/src/lab/report_embed.o: CPPFLAGS += -DHONE_REPORT_STYLE='"src/lab/report_page.css"' \
-    -DHONE_REPORT_SCRIPT='"src/lab/report_page.js"' $(if $(CHART_JS),-DHONE_CHART_JS='"$(CHART_JS)"')
-$(BUILD)/src/lab/report_embed.o: src/lab/report_page.css src/lab/report_page.js $(CHART_JS)
-
 # The parts of the API's description as string literals (serve/openapi.c).
 API_PARTS := $(patsubst src/serve/api/%.json,$(BUILD)/api/%.inc,$(wildcard src/serve/api/*.json))
 $(BUILD)/api/%.inc: src/serve/api/%.json
@@ -84,6 +77,12 @@ $(BUILD)/api/%.inc: src/serve/api/%.json
 	sed -e 's/\\/\\\\/g; s/"/\\"/g; s/^ */"/; s/$$/\\n"/' $< > $@
 $(BUILD)/src/serve/openapi.o: $(API_PARTS)
 $(BUILD)/src/serve/openapi.o: CPPFLAGS += -I$(BUILD)
+# Files that a report's page carries; Chart.js comes from a package (docs/dependencies.md).
+CHART_JS ?= $(firstword $(wildcard /usr/share/javascript/chart.js/chart.min.js \
+                                   node_modules/chart.js/dist/chart.umd.js))
+$(BUILD)/src/lab/report_embed.o: CPPFLAGS += -DHONE_REPORT_STYLE='"src/lab/report_page.css"' \
+    -DHONE_REPORT_SCRIPT='"src/lab/report_page.js"' $(if $(CHART_JS),-DHONE_CHART_JS='"$(CHART_JS)"')
+$(BUILD)/src/lab/report_embed.o: src/lab/report_page.css src/lab/report_page.js $(CHART_JS)
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
