@@ -70,6 +70,20 @@ $(X86)/avx512_bf16_dense.o: ISA := $(AVX512) -mavx512bf16
 $(ARM)/neon.o $(ARM)/neon_attention.o $(ARM)/neon_limits.o: ISA := $(SIMD_OPT)
 $(ARM)/neon_dotprod.o: ISA := $(SIMD_OPT) -march=armv8.2-a+dotprod
 
+# The parts of the API's description as string literals (serve/openapi.c).
+API_PARTS := $(patsubst src/serve/api/%.json,$(BUILD)/api/%.inc,$(wildcard src/serve/api/*.json))
+$(BUILD)/api/%.inc: src/serve/api/%.json
+	@mkdir -p $(@D)
+	sed -e 's/\\/\\\\/g; s/"/\\"/g; s/^ */"/; s/$$/\\n"/' $< > $@
+$(BUILD)/src/serve/openapi.o: $(API_PARTS)
+$(BUILD)/src/serve/openapi.o: CPPFLAGS += -I$(BUILD)
+# Files that a report's page carries; Chart.js comes from a package (docs/dependencies.md).
+CHART_JS ?= $(firstword $(wildcard /usr/share/javascript/chart.js/chart.min.js \
+                                   node_modules/chart.js/dist/chart.umd.js))
+$(BUILD)/src/lab/report_embed.o: CPPFLAGS += -DHONE_REPORT_STYLE='"src/lab/report_page.css"' \
+    -DHONE_REPORT_SCRIPT='"src/lab/report_page.js"' $(if $(CHART_JS),-DHONE_CHART_JS='"$(CHART_JS)"')
+$(BUILD)/src/lab/report_embed.o: src/lab/report_page.css src/lab/report_page.js $(CHART_JS)
+
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(COMPILE) -c -o $@ $<
@@ -144,12 +158,16 @@ soak: ## long runs: ten minutes of each fuzz target, every sanitizer, the tests 
 	$(MAKE) sanitize
 	for i in 1 2 3 4 5 6 7 8 9 10; do $(MAKE) test || exit 1; done
 
+load: $(BUILD)/hone ## the server under 200 clients for two minutes, and faults
+	python3 tests/serve/load.py $(BUILD)/hone --seconds 120
+
 bench: all $(BENCHES) ## speed of the default model on this machine
 	@$(BUILD)/hone bench smollm2:135m
 
 install: all ## into PREFIX (/usr/local), below DESTDIR
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig \
 	    $(DESTDIR)$(PREFIX)/include/hone $(DESTDIR)$(PREFIX)/share/man/man1 \
+	    $(DESTDIR)$(PREFIX)/lib/systemd/system \
 	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
 	    $(DESTDIR)$(PREFIX)/share/zsh/site-functions \
 	    $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
@@ -160,6 +178,8 @@ install: all ## into PREFIX (/usr/local), below DESTDIR
 	install -m 644 include/hone/*.h $(DESTDIR)$(PREFIX)/include/hone/
 	sed -e 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|; s|@LIBS@|$(PKG_LIBS)|' scripts/hone.pc.in \
 	    > $(DESTDIR)$(PREFIX)/lib/pkgconfig/hone.pc
+	sed 's|@PREFIX@|$(PREFIX)|' scripts/hone.service.in \
+	    > $(DESTDIR)$(PREFIX)/lib/systemd/system/hone.service
 	install -m 644 man/hone.1 $(DESTDIR)$(PREFIX)/share/man/man1/hone.1
 	install -m 644 completions/hone.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/hone
 	install -m 644 completions/_hone $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_hone
@@ -173,5 +193,5 @@ help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
 	    awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
 
-.PHONY: all test tests demo golden vectors sanitize fuzz fuzzers soak bench install clean help
+.PHONY: all test tests demo golden vectors sanitize fuzz fuzzers soak load bench install clean help
 -include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(wildcard $(BUILD)/tests/*.d $(BUILD)/bench/*.d)

@@ -8,7 +8,8 @@ Both servers run at once, one of them always idle; for each number of clients th
 client asks --requests questions one after the other: a system prompt of some 500 tokens that all
 share, a question that nobody else asks, --tokens tokens of answer (stop tokens do not end it, and
 one token is forced, so that every token is text and arrives as one event). Parallel slots and prefix caches are on; a first round that is not
-measured fills them. Tokens are those of `usage`, times are the client's: to the first token, and
+measured fills them. HONE and LLAMA_SERVER may also be ports of servers that run (already filled:
+then with --filled). Tokens are those of `usage`, times are the client's: to the first token, and
 between one token and the next. Without LLAMA_SERVER ("-") only hone is measured.
 
 With --overhead, hone bench decodes in process at the same depth in turn with one client of the
@@ -25,9 +26,9 @@ import tempfile
 import time
 import urllib.request
 
-SYSTEM = ("You are a patient assistant for the staff of a town library. Answer in plain words, name the "
-          "shelf where a book stands if you know it, and say so if you do not. Readers ask about "
-          "opening hours, lost cards, reserved books, reading groups and the history of the house. ")
+TEXT = ("You are a patient assistant for the staff of a town library. Answer in plain words, name the "
+        "shelf where a book stands if you know it, and say so if you do not. Readers ask about "
+        "opening hours, lost cards, reserved books, reading groups and the history of the house. ")
 
 
 class Server:
@@ -57,7 +58,20 @@ def wait_for(server, look):
     raise SystemExit(f"{server.name} does not start:\n{server.text()[-2000:]}")
 
 
+class Running:
+    """A server that somebody else started on this port."""
+
+    def __init__(self, name, port):
+        self.name, self.port = name, int(port)
+
+    def stop(self):
+        pass
+
+
 def start_hone(a):
+    if a.hone.isdigit():
+        return Running("hone", a.hone)
+
     def look(server):
         found = re.search(r"listening on http://.*:(\d+)/v1\n(?:.*\n)*keys:", server.text())
         return found and int(found[1])
@@ -67,6 +81,8 @@ def start_hone(a):
 
 
 def start_llama(a):
+    if a.llama.isdigit():
+        return Running("llama-server", a.llama)
     port = 18080
 
     def look(_):
@@ -108,7 +124,15 @@ async def ask(port, body, token_ms):
     return (times[0] - begin) * 1e3, usage["completion_tokens"], usage["prompt_tokens"], cached
 
 
-asked = 0
+asked = int(time.time()) % 10 ** 6 * 100  # so that runs on one server differ
+
+
+def system_prompt(a, port):
+    """A text of some a.system tokens, whatever the tokenizer."""
+    body = json.dumps({"prompt": TEXT * 4, "max_tokens": 1}).encode()
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/completions", body) as answer:
+        tokens = json.load(answer)["usage"]["prompt_tokens"]
+    return (TEXT * 40)[:len(TEXT) * 4 * a.system // tokens]
 
 
 async def crowd(a, port, n_clients, n_requests):
@@ -125,7 +149,7 @@ async def crowd(a, port, n_clients, n_requests):
                 "model": "", "stream": True, "stream_options": {"include_usage": True},
                 "max_tokens": a.tokens, "temperature": 0, "ignore_eos": True,
                 "logit_bias": {str(a.token): 100}, "cache_prompt": True, "messages": [
-                    {"role": "system", "content": SYSTEM * a.repeats},
+                    {"role": "system", "content": a.text},
                     {"role": "user", "content": question}]}, gaps)
             first.append(answer[0])
             tokens += answer[1]
@@ -149,7 +173,7 @@ def add(total, more):
 
 def compare(a, servers):
     rows = []
-    for s in servers:  # fills slots and caches
+    for s in servers if not a.filled else []:  # fills slots and caches
         asyncio.run(crowd(a, s.port, max(a.clients), 1))
     print(f"{'clients':>7} {'server':>14} {'tokens/s':>9} {'first p50':>10} {'first p95':>10} "
           f"{'gap p50':>8} {'gap p95':>8} {'gap max':>8} {'cached':>7}")
@@ -202,12 +226,14 @@ def main():
     a.add_argument("--rounds", type=int, default=2)
     a.add_argument("--threads", type=int, default=os.cpu_count())
     a.add_argument("--token", type=int, default=1000, help="the token that is forced")
-    a.add_argument("--repeats", type=int, default=8, help="of the system prompt's sentences")
+    a.add_argument("--system", type=int, default=500, help="tokens of the system prompt")
+    a.add_argument("--filled", action="store_true")
     a.add_argument("--overhead", action="store_true")
     a.add_argument("--json")
     a = a.parse_args()
     a.clients = [int(n) for n in a.clients.split(",")]
     servers = [start_hone(a)] + ([start_llama(a)] if a.llama != "-" else [])
+    a.text = system_prompt(a, servers[0].port)
     try:
         result = {"overhead": overhead(a, servers[0])} if a.overhead else \
             {"rows": compare(a, servers)}

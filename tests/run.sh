@@ -48,8 +48,15 @@ done
 suite include_order sh tests/house/include_order.sh
 suite public_headers sh tests/house/public_headers.sh "$build"
 suite cli python3 tests/cli/run.py "$build/hone"
+suite fidelity python3 tests/fidelity.py "$build/hone" "$build/tests/model_logits"
 suite pull python3 tests/pull/run.py "$build/hone"
 suite serve python3 tests/serve/run.py "$build/hone"
+suite serve_openai python3 tests/serve/openai_api.py "$build/hone"
+suite serve_pressure python3 tests/serve/pressure.py "$build/hone" "$build/tests/make_gguf"
+suite serve_safety python3 tests/serve/safety.py "$build/hone"
+suite serve_load python3 tests/serve/load.py "$build/hone"
+suite load python3 tests/load/run.py "$build/hone"
+suite report python3 tests/report/run.py "$build/hone"
 
 if [ -d "$shared/golden" ]; then
     sh tests/fetch_model.sh "$build/hone" "$HONE_TEST_MODELS" 2>"$log/fetch_model" || {
@@ -63,6 +70,7 @@ if [ -d "$shared/golden" ]; then
     if HONE_CPU=avx512 "$build/hone" version --verbose >/dev/null 2>&1; then
         HONE_CPU=avx2 suite golden-avx2 "$build/tests/golden" $tiny "$shared/golden/smollm2"
     fi
+    suite schema_texts python3 tests/schema/run.py "$build/tests/schema_texts"
     suite template_vectors "$build/tests/template_vectors" "$shared/data/vectors"
     vocabularies=$(sh tests/fetch_vocabularies.sh)
     suite tokenizer_vectors "$build/tests/tokenizer_vectors" "$shared/data/vectors" "${vocabularies:-none}"

@@ -22,6 +22,7 @@ typedef struct hone_model hone_model;
 typedef struct hone_model_options {
     int n_threads; /* compute threads; 0 = one for each fast core that may be used */
     bool describe_only; /* for looking at: opens also what this machine has no memory for */
+    const char *chat_template; /* Jinja source in place of the model's own; NULL = its own */
 } hone_model_options;
 
 /* Opens a GGUF file (any part of a split one) or a Hugging Face folder. `options` may be NULL.

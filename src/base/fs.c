@@ -6,6 +6,7 @@
 #include <ftw.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -137,6 +138,28 @@ hone_status fs_write_all_at(int fd, uint64_t offset, const void *data, size_t n,
         n -= (size_t)written;
     }
     return HONE_OK;
+}
+
+uint64_t fs_read_number(const char *path, uint64_t otherwise) {
+    FILE *file = fopen(path, "r");
+    if (!file) return otherwise;
+    unsigned long long value;
+    int n = fscanf(file, "%llu", &value);
+    fclose(file);
+    return n == 1 ? value : otherwise;
+}
+
+uint64_t fs_read_number_behind(const char *path, const char *key, uint64_t otherwise) {
+    FILE *file = fopen(path, "r");
+    if (!file) return otherwise;
+    char line[256];
+    size_t n = strlen(key);
+    uint64_t number = otherwise;
+    while (number == otherwise && fgets(line, sizeof line, file))
+        if (strncmp(line, key, n) == 0 && (line[n] == ':' || line[n] == ' '))
+            number = strtoull(line + n + 1, NULL, 10);
+    fclose(file);
+    return number;
 }
 
 hone_status fs_write_file(const char *path, const void *data, size_t n) {

@@ -28,6 +28,12 @@ hone_status fs_make_folders(const char *path);
  * missing. */
 hone_status fs_read_file(buf *out, const char *path);
 
+/* The number that a file of the system begins with; `otherwise` where there is none ("max", or no
+ * such file). */
+uint64_t fs_read_number(const char *path, uint64_t otherwise);
+/* The number in its line "key: 123 …" or "key 123"; `otherwise` where there is none. */
+uint64_t fs_read_number_behind(const char *path, const char *key, uint64_t otherwise);
+
 /* A small file at once, by way of new_file.h: whole and on disk, or as it was. */
 hone_status fs_write_file(const char *path, const void *data, size_t n);
 

@@ -8,13 +8,21 @@
 /* Milliseconds of a clock that never steps. */
 double clock_ms(void);
 
-/* Bytes of memory that this process may use: the least of the physical memory, the container's
- * limit (cgroup v2 and v1) and the address-space limit. */
-uint64_t system_memory_bytes(void);
+/* Memory as this process may use it, in bytes. */
+typedef struct system_memory {
+    uint64_t limit; /* the least of physical memory, the control groups' limits (cgroup v2 and v1,
+                       all groups above the process's own) and the address-space limit */
+    uint64_t left;  /* the least of what the system can give without swapping and what those limits
+                       leave; files that are only cached count as left */
+    double stalled; /* percent of the last ten seconds in which a task waited for memory (PSI, of the
+                       own group where there is one); 0 where the kernel does not tell */
+} system_memory;
 
-/* Of these, what is free now: what the system can give without swapping, and what the limits leave
- * of what is used below them. */
-uint64_t system_free_memory_bytes(void);
+/* `root` stands before /proc and /sys: "" for this machine. */
+system_memory system_look_at_memory(const char *root);
+
+/* Gives memory that was freed, but that the allocator keeps, back to the system. */
+void system_return_memory(void);
 
 /* What this process has resident now. 0 = unknown. */
 uint64_t system_resident_bytes(void);

@@ -1,9 +1,11 @@
 /* `hone bench`: how fast a model is here. Its options, and what they mean for lab/bench.h. */
 #include "cli/bench.h"
 
+#include <math.h>
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "cli/bench_load.h"
 #include "cli/cli.h"
 #include "cli/interrupt.h"
 #include "cli/options.h"
@@ -16,6 +18,7 @@ typedef struct choice {
     engine_settings engine;
     cli_integers prompt, depth, parallel, batch;
     int64_t decode, repeat, seed;
+    bench_load_choice load;
     bool limits, json;
 } choice;
 
@@ -162,8 +165,21 @@ static int bench_model(const choice *c, const cli_usage *usage, const char *name
     return code;
 }
 
+/* MODEL is the server's name for it; the lengths are single numbers. */
+static int bench_server(const choice *c, const cli_usage *usage, const char *model) {
+    if (c->prompt.n > 1 || c->depth.n || c->parallel.n || c->batch.n || c->engine.draft || c->limits)
+        return cli_wrong_use(usage, "--url takes one --prompt length, --decode, --seed and the options "
+                                    "for servers");
+    load_settings s = {.model = model, .seed = (uint64_t)c->seed,
+                       .n_prompt = c->prompt.n ? (size_t)c->prompt.items[0] : 128,
+                       .n_decode = c->decode != CLI_UNSET ? (size_t)c->decode : 64};
+    if (s.n_decode == 0) return cli_wrong_use(usage, "nothing is left to measure");
+    return bench_load(&c->load, &s, c->json);
+}
+
 int cmd_bench(int argc, char **argv) {
-    choice s = {.engine = ENGINE_SETTINGS_UNSET, .decode = CLI_UNSET, .repeat = 5, .seed = 1};
+    choice s = {.engine = ENGINE_SETTINGS_UNSET, .decode = CLI_UNSET, .repeat = 5, .seed = 1,
+                .load = BENCH_LOAD_UNSET};
     const cli_option options[] = {
         CLI_INTEGERS("prompt", 'p', &s.prompt, "N[,N…]", 0, 1 << 24,
                      "lengths of prompt to read, in tokens (default 512)"),
@@ -181,6 +197,8 @@ int cmd_bench(int argc, char **argv) {
         CLI_FLAG("limits", 0, &s.limits,
                  "measure what the machine can do at most; needs no model"),
         CLI_FLAG("json", 0, &s.json, "print one JSON object"),
+        CLI_HEADING("A server"),
+        BENCH_LOAD_OPTIONS(s.load),
         CLI_HEADING("Engine"),
         ENGINE_OPTIONS(s.engine),
         CLI_OPTIONS_END,
@@ -195,13 +213,15 @@ int cmd_bench(int argc, char **argv) {
         .examples = "hone bench smollm2:135m\n"
                     "hone bench smollm2:135m --prompt 128,512,2048 --decode 64 --json\n"
                     "hone bench smollm2:135m --parallel 8 --depth 1024\n"
-                    "hone bench --limits\n",
+                    "hone bench --limits\n"
+                    "hone bench --url http://127.0.0.1:11435 --rate 2 --requests 100 --ttft-limit 500\n",
         .options = options,
         .max_operands = 1,
     };
     cli_operands operands;
     int code = cli_parse(&usage, argc, argv, &operands);
     if (code != CLI_PARSED) return code;
+    if (s.load.url) return bench_server(&s, &usage, operands.n ? operands.items[0] : NULL);
     if (s.limits && operands.n > 0) return cli_wrong_use(&usage, "--limits takes no model");
     if (!s.limits && operands.n == 0) return cli_wrong_use(&usage, "which model?");
     if (!s.limits) return bench_model(&s, &usage, operands.items[0]);

@@ -4,6 +4,7 @@
 
 #include "cli/bench.h"
 #include "cli/cli.h"
+#include "cli/record.h"
 
 static const char *row_name(const bench_row *row, cli_text *t) {
     if (row->kind == BENCH_SPECULATION) return "decode with drafts";
@@ -56,7 +57,7 @@ static json_t *row_to_json(const bench_row *row) {
     json_object_set_new(object, "ops_per_byte", rate_or_null(row->ops_per_byte));
     json_object_set_new(object, "joules_per_token", rate_or_null(row->joules_per_token));
     if (row->kind == BENCH_PREFILL) {
-        json_object_set_new(object, "ttft_ms", rate_or_null(row->ttft_ms));
+        json_object_set_new(object, "ttft_ms", rate_or_null(row->ttft_ms.median));
         json_object_set_new(object, "batch", row->n_batch ? json_integer((json_int_t)row->n_batch)
                                                           : json_null());
     }
@@ -237,7 +238,6 @@ int bench_print_page(const bench_page *p) {
                : bench_format_rate(&text, b->limits.f32_ops_per_s, "OP/s"),
            b->limits.int8_ops_per_s > 0 ? "bytes" : "floats");
     print_speculation(b);
-    if (b->validity.n) printf("\nDo not rely on these numbers:\n");
-    for (size_t i = 0; i < b->validity.n; i++) printf("  %s\n", b->validity.reasons[i].words);
+    record_print_doubts(&b->validity);
     return code;
 }

@@ -24,15 +24,20 @@ static bool on_hash(void *context, uint64_t bytes) {
     return !interrupt_seen();
 }
 
+static bool open_database(record *r) {
+    if (!r->db && !r->failed) record_note(r, results_open(&r->db, NULL));
+    return r->db && r->n_subjects < RECORD_MAX_MODELS;
+}
+
+void record_add_server(record *r, const char *name, const char *url) {
+    if (!open_database(r)) return;
+    r->subjects[r->n_subjects++] = (result_subject){.role = "server", .name = name, .file = url};
+}
+
 void record_add_model(record *r, const char *role, const char *name, const hone_model *model) {
     const size_t i = r->n_subjects;
     uint64_t done = 0;
-    if (i == RECORD_MAX_MODELS || r->failed) return;
-    if (!r->db) {
-        hone_status status = results_open(&r->db, NULL);
-        record_note(r, status);
-        if (status != HONE_OK) return;
-    }
+    if (!open_database(r)) return;
     r->subjects[i] = (result_subject){.role = role, .name = name};
     if (model) {
         const hone_model_info *info = hone_model_describe(model);
@@ -69,4 +74,9 @@ void record_release(record *r) {
     results_close(r->db);
     for (size_t i = 0; i < r->n_subjects; i++) mem_free(r->paths[i]);
     *r = (record){.id = 0};
+}
+
+void record_print_doubts(const validity *v) {
+    if (v->n) printf("\nDo not rely on these numbers:\n");
+    for (size_t i = 0; i < v->n; i++) printf("  %s\n", v->reasons[i].words);
 }

@@ -23,6 +23,9 @@ typedef struct record {
  * what it holds. Its files are hashed, once in their life. */
 void record_add_model(record *r, const char *role, const char *name, const hone_model *model);
 
+/* Adds a server by its URL, under the model's name there ("" = its first). */
+void record_add_server(record *r, const char *name, const char *url);
+
 /* Begins the result of this command line. `settings`: an object that is taken over; NULL when memory
  * was short. */
 void record_begin(record *r, result_kind kind, json_t *settings);
@@ -39,5 +42,8 @@ void record_finish(record *r, const validity *v, json_t *detail);
 
 /* In any case. */
 void record_release(record *r);
+
+/* "Do not rely on these numbers:" with the reasons, on stdout; nothing where there are none. */
+void record_print_doubts(const validity *v);
 
 #endif

@@ -70,7 +70,7 @@ static int print_json(const char *processor, const char *kernels, const library 
                              features, "kernels", kernels, "usable_cores",
                              cpu_usable_count(), "threads", cpu_choose_threads().n_threads,
                              "memory_bytes",
-                             (json_int_t)system_memory_bytes(), "libraries", library_list);
+                             (json_int_t)system_look_at_memory("").limit, "libraries", library_list);
     return cli_print_json(root, false);
 }
 
@@ -105,7 +105,7 @@ static int print_page(const char *processor, const char *kernels, const library 
     row(&t, "compiler", COMPILER, "");
     row(&t, "processor", processor, "");
     row(&t, "threads", threads, explain_threads(reason, sizeof reason));
-    row(&t, "memory", cli_format_bytes(&bytes, system_memory_bytes()), "");
+    row(&t, "memory", cli_format_bytes(&bytes, system_look_at_memory("").limit), "");
     row(&t, "features", features, "");
     const char *forced = getenv("HONE_CPU");
     row(&t, "kernels", kernels, forced && *forced ? "by HONE_CPU" : "");

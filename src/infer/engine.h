@@ -8,6 +8,7 @@
 #include "hone/hone.h"
 #include "hone/memory.h"
 #include "infer/speech_tokens.h"
+#include "infer/token_trees.h"
 #include "model/llama.h"
 #include "model/whisper.h"
 #include "text/template.h"
@@ -31,6 +32,7 @@ struct hone_model {
     chat_template *template; /* NULL: none */
     char *template_source;
     char *bos_text, *eos_text; /* what the template's bos_token and eos_token stand for */
+    token_trees *trees; /* for grammars */
     char *name, *license;
     hone_sampling recommended; /* hone_sampling_default without its seed */
     hone_model_info info;

@@ -9,7 +9,7 @@
 /* A mapped file is read in pieces of this size around the byte that was wanted. */
 #define FAULT_BYTES 65536
 
-uint64_t hone_memory_free(void) { return system_free_memory_bytes(); }
+uint64_t hone_memory_free(void) { return system_look_at_memory("").left; }
 
 /* A head is read in full for each token; an embedding of its own only where tokens are. */
 static uint64_t weights_read(const hone_model *m, size_t n_tokens) {

@@ -29,7 +29,7 @@ static const char *show_bytes(char out[32], uint64_t bytes) {
 }
 
 static hone_status check_memory(const char *path, uint64_t file_bytes) {
-    uint64_t have = system_memory_bytes();
+    uint64_t have = system_look_at_memory("").limit;
     if (file_bytes <= have && have - file_bytes >= WORKING_BYTES) return HONE_OK;
     char needed[32], weights[32], present[32], fits[32];
     return fail(HONE_ERR_MEMORY,
@@ -193,7 +193,7 @@ static hone_status token_text(char **out, const tokenizer_spec *spec, int32_t id
     return *out ? HONE_OK : mem_fail("token text", n);
 }
 
-static hone_status open_text(hone_model *m, const tokenizer_spec *spec) {
+static hone_status open_text(hone_model *m, const tokenizer_spec *spec, const char *template) {
     size_t n_vocab = m->family == FAMILY_WHISPER ? m->speech.h.n_vocab : m->net.h.n_vocab;
     if (spec->n_tokens > n_vocab)
         return fail(HONE_ERR_FORMAT, "%s: the tokenizer has %zu tokens, the embedding %zu rows",
@@ -202,9 +202,10 @@ static hone_status open_text(hone_model *m, const tokenizer_spec *spec) {
     if (status != HONE_OK) return fail_context(status, "%s", m->source.path);
     TRY(token_text(&m->bos_text, spec, spec->bos));
     TRY(token_text(&m->eos_text, spec, spec->eos));
-    if (!spec->chat_template) return HONE_OK;
-    size_t n = strlen(spec->chat_template);
-    m->template_source = mem_copy_string(spec->chat_template, n);
+    if (!template) template = spec->chat_template;
+    if (!template) return HONE_OK;
+    size_t n = strlen(template);
+    m->template_source = mem_copy_string(template, n);
     if (!m->template_source) return mem_fail("chat template", n);
     status = chat_template_open(&m->template, m->template_source, n);
     /* A template that hone cannot read must not stop who only wants plain text: the words come when
@@ -225,7 +226,7 @@ static hone_status open_parts(hone_model *m, const char *path, const hone_model_
     TRY(compute_init(&m->compute, n_threads));
     tokenizer_spec spec;
     TRY(source_tokenizer(&m->source, &spec));
-    hone_status status = open_text(m, &spec);
+    hone_status status = open_text(m, &spec, o->chat_template);
     tokenizer_spec_release(&spec);
     TRY(status);
     if (m->family == FAMILY_WHISPER)
@@ -241,7 +242,8 @@ hone_status hone_model_open(hone_model **model, const char *path,
     if (!m) return mem_fail("model", sizeof *m);
     pthread_mutex_init(&m->lock, NULL);
     pthread_cond_init(&m->speech_turn, NULL);
-    hone_status status = open_parts(m, path, options ? options : &usual);
+    hone_status status = token_trees_open(&m->trees);
+    if (status == HONE_OK) status = open_parts(m, path, options ? options : &usual);
     if (status != HONE_OK) {
         hone_model_close(m);
         return status;
@@ -253,6 +255,7 @@ hone_status hone_model_open(hone_model **model, const char *path,
 void hone_model_close(hone_model *m) {
     if (!m) return;
     chat_template_close(m->template);
+    token_trees_close(m->trees);
     tokenizer_close(m->tokenizer);
     compute_release(&m->compute);
     llama_scratch_release(&m->scratch);

@@ -36,7 +36,7 @@ hone_status machine_describe(machine_description *m) {
     cpu_choice choice = cpu_choose_threads();
     unsigned extras = cpu_extras();
     *m = (machine_description){.n_cores = choice.n_cores, .n_processors = choice.n_online,
-                               .memory_bytes = system_memory_bytes(),
+                               .memory_bytes = system_look_at_memory("").limit,
                                .cache_bytes = system_cache_bytes()};
     machine_processor_name(m->cpu, sizeof m->cpu);
     snprintf(m->features, sizeof m->features, "%s%s%s%s", cpu_isa_name(cpu_best_isa()),

@@ -35,10 +35,16 @@ struct exchange {
     listener *l;
     struct MHD_Connection *connection;
     char *method, *path;
-    char id[40], client[INET6_ADDRSTRLEN];
+    char id[40], request_id[65] /* the client's; "" = none */, client[INET6_ADDRSTRLEN];
     deadline *deadline; /* of its connection; may be NULL */
     void *state;
     buf body;
+    struct { /* where the body goes instead */
+        bool (*take)(void *state, const char *data, size_t n);
+        void (*close)(void *state);
+        void *state;
+        uint64_t n, max;
+    } diversion;
     bool welcome;    /* the body is wanted */
     size_t n_thrown; /* bytes of one that is not */
     unsigned status;
@@ -57,6 +63,7 @@ static void exchange_close(exchange *x) {
     }
     atomic_fetch_sub(&x->l->body_bytes, x->body.len);
     buf_release(&x->body);
+    if (x->diversion.close) x->diversion.close(x->diversion.state);
     mem_free(x->state);
     mem_free(x->method);
     mem_free(x->path);
@@ -74,6 +81,13 @@ static void find_client(exchange *x) {
     inet_ntop(a->sa_family, number, x->client, sizeof x->client);
 }
 
+static void find_request_id(exchange *x) {
+    const char *given = MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, "X-Request-Id");
+    size_t n = given ? strspn(given, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                     "0123456789._:-") : 0;
+    if (n > 0 && n < sizeof x->request_id && !given[n]) memcpy(x->request_id, given, n + 1);
+}
+
 static exchange *exchange_open(listener *l, struct MHD_Connection *c, const char *path,
                                const char *method) {
     exchange *x = mem_calloc(1, sizeof *x);
@@ -88,6 +102,7 @@ static exchange *exchange_open(listener *l, struct MHD_Connection *c, const char
     snprintf(x->id, sizeof x->id, "req-%08x-%llu", l->salt,
              (unsigned long long)atomic_fetch_add(&l->n_exchanges, 1));
     find_client(x);
+    find_request_id(x);
     if (x->state && x->method && x->path) return x;
     exchange_close(x);
     return NULL;
@@ -97,6 +112,9 @@ const char *exchange_method(const exchange *x) { return x->method; }
 const char *exchange_path(const exchange *x) { return x->path; }
 const char *exchange_client(const exchange *x) { return x->client; }
 const char *exchange_id(const exchange *x) { return x->id; }
+const char *exchange_request_id(const exchange *x) {
+    return x->request_id[0] ? x->request_id : x->id;
+}
 unsigned exchange_status(const exchange *x) { return x->status; }
 void *exchange_state(exchange *x) { return x->state; }
 
@@ -108,6 +126,16 @@ const char *exchange_body(const exchange *x, size_t *n) {
     *n = x->body.len;
     return x->body.data ? x->body.data : "";
 }
+
+void exchange_divert(exchange *x, uint64_t max, bool (*take)(void *state, const char *data, size_t n),
+                     void (*close)(void *state), void *state) {
+    x->diversion.take = take;
+    x->diversion.close = close;
+    x->diversion.state = state;
+    x->diversion.max = max;
+}
+
+void *exchange_diverted(const exchange *x) { return x->diversion.state; }
 
 bool exchange_is_gone(const exchange *x) {
     const union MHD_ConnectionInfo *info =
@@ -163,7 +191,7 @@ void exchange_add_header(exchange *x, const char *name, const char *value) {
 static void answer(exchange *x, unsigned status, const char *type, struct MHD_Response *response) {
     if (!response) return;
     MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
-    MHD_add_response_header(response, "X-Request-Id", x->id);
+    MHD_add_response_header(response, "X-Request-Id", exchange_request_id(x));
     MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
     for (size_t i = 0; i < x->n_headers; i++)
         MHD_add_response_header(response, x->headers[i].name, x->headers[i].value);
@@ -249,8 +277,9 @@ static enum MHD_Result take_head(exchange *x) {
     x->welcome = o->admit(o->user, x);
     if (!x->welcome)
         return chunked || announced > UNWELCOME_BYTES ? answer_exchange(x) : MHD_YES;
-    if (announced > o->max_body)
+    if (announced > (x->diversion.take ? x->diversion.max : o->max_body))
         return refuse(x, 413, "the request is larger than this server takes");
+    if (x->diversion.take) return MHD_YES;
     if (announced + atomic_load(&x->l->body_bytes) > o->max_bodies) {
         exchange_add_header(x, "Retry-After", "10");
         return refuse(x, 503, "the server holds as many large requests as it can");
@@ -263,6 +292,9 @@ static bool take_body(exchange *x, const char *data, size_t n) {
     listener *l = x->l;
     deadline_add_bytes(l->deadlines, x->deadline, n);
     if (!x->welcome) return (x->n_thrown += n) <= UNWELCOME_BYTES;
+    if (x->diversion.take)
+        return (x->diversion.n += n) <= x->diversion.max &&
+               x->diversion.take(x->diversion.state, data, n);
     if (buf_add(&x->body, data, n) != HONE_OK) return false;
     return atomic_fetch_add(&l->body_bytes, n) + n <= l->options.max_bodies;
 }

@@ -47,10 +47,20 @@ const char *exchange_path(const exchange *x);                 /* decoded, withou
 const char *exchange_header(const exchange *x, const char *name); /* NULL = not there */
 const char *exchange_body(const exchange *x, size_t *n);      /* "" when empty */
 const char *exchange_client(const exchange *x);               /* its address */
-const char *exchange_id(const exchange *x);                   /* "req-…", for logs and headers */
+const char *exchange_id(const exchange *x);                   /* "req-…", ours */
+/* For logs and the header X-Request-Id: the client's where it sent one that is fit to be shown
+ * (letters, digits, ". _ - :", at most 64), else ours. */
+const char *exchange_request_id(const exchange *x);
 
 /* state_bytes of the user's own, zeroed when the exchange begins. */
 void *exchange_state(exchange *x);
+
+/* From `admit`: the body of this exchange goes to `take`, piece by piece, is not kept, and may have up
+ * to `max` bytes; false from it ends the connection. `close` is called once with the state, when the
+ * exchange ends. */
+void exchange_divert(exchange *x, uint64_t max, bool (*take)(void *state, const char *data, size_t n),
+                     void (*close)(void *state), void *state);
+void *exchange_diverted(const exchange *x); /* the state; NULL: none */
 
 /* Calls `part` for the parts of a multipart/form-data or urlencoded body, piece by piece: data of
  * one name in order. False ends it. HONE_ERR_FORMAT when the body is none. */

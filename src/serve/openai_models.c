@@ -18,10 +18,10 @@ static bool holds(const json_t *list, const char *name) {
     return false;
 }
 
-static void add_open(void *user, const served_model *model, size_t n_users) {
-    (void)n_users;
+static void add_open(void *user, const open_model *model) {
     json_t *list = user;
-    if (!holds(list, model->name)) json_array_append_new(list, model_json(model->name, 0));
+    const char *name = model->served.name;
+    if (!holds(list, name)) json_array_append_new(list, model_json(name, 0));
 }
 
 static hone_status list_models(models *m, json_t *list) {

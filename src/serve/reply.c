@@ -32,9 +32,12 @@ json_t *reply_error_object(unsigned http_status, const char *code, const char *p
                      error_type(http_status), "param", param, "code", code);
 }
 
+static bool speaks_ollama(const exchange *x) { return !strncmp(exchange_path(x), "/api/", 5); }
+
 void reply_error(exchange *x, unsigned status, const char *code, const char *param,
                  const char *message) {
-    reply_json(x, status, reply_error_object(status, code, param, message));
+    reply_json(x, status, speaks_ollama(x) ? json_pack("{s:s}", "error", message)
+                                           : reply_error_object(status, code, param, message));
 }
 
 unsigned reply_status_of(hone_status status) {

@@ -1,4 +1,4 @@
-/* JSON answers and errors in OpenAI's form. */
+/* JSON answers; errors in OpenAI's form, below /api/ in Ollama's. */
 #ifndef SERVE_REPLY_H
 #define SERVE_REPLY_H
 
@@ -8,7 +8,8 @@
 /* Takes the value over; NULL stands for memory that was short. */
 void reply_json(exchange *x, unsigned status, json_t *value);
 
-/* {"error": {message, type, param, code}}; `code` and `param` may be NULL. */
+/* {"error": {message, type, param, code}}, or {"error": message} below /api/; `code` and `param` may
+ * be NULL. */
 void reply_error(exchange *x, unsigned status, const char *code, const char *param,
                  const char *message);
 

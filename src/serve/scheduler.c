@@ -2,6 +2,7 @@
 #include "serve/scheduler.h"
 
 #include <errno.h>
+#include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,6 +21,10 @@
 /* Of so many steps, one gives its prompt tokens to the oldest prompt, the others to the shortest. */
 #define OLDEST_FIRST_EVERY 4
 
+/* How long the first request after a rest waits for others: at most, and of its prompt's time. */
+#define GATHER_MS 10
+#define GATHER_SHARE 0.03
+
 /* How often what is kept is held against its budget. */
 #define SHRINK_EVERY_STEPS 16
 
@@ -33,11 +38,12 @@ struct ticket {
     hone_request request;
     char client[64];
     int priority;
-    double submitted_ms;
+    double submitted_ms, started_ms; /* clock_ms */
     ticket *next; /* in the queue, or among those that run */
     /* The scheduler's thread only. */
     hone_session *session;
     hone_answer *answer;
+    bool has_spoken; /* a piece was shown */
     /* Under the lock. */
     pthread_cond_t own_news, *news; /* `news` is the eldest's */
     piece_node *first, *last, *shown;
@@ -57,13 +63,33 @@ struct scheduler {
     bool stopping;
     ticket *queue;    /* oldest first */
     size_t n_waiting;
+    scheduler_limits limits;
+    bool limits_are_new;
     scheduler_state state;
     /* The scheduler's thread only. */
     ticket *running; /* oldest first */
     size_t n_running;
     prefix_cache cache;
     pace pace;
+    scheduler_limits obeyed;
 };
+
+static struct timespec from_now(double milliseconds) {
+    struct timespec at;
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    long ns = at.tv_nsec + (long)(fmod(milliseconds, 1000) * 1e6);
+    at.tv_sec += (time_t)(milliseconds / 1000) + ns / 1000000000;
+    at.tv_nsec = ns % 1000000000;
+    return at;
+}
+
+static void init_condition(pthread_cond_t *condition) {
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(condition, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+}
 
 /* --- events --- */
 
@@ -90,6 +116,7 @@ static piece_node *copy_piece(const hone_piece *p) {
 static int on_piece(void *user, const hone_piece *piece) {
     ticket *t = user;
     piece_node *node = copy_piece(piece);
+    t->has_spoken = true;
     pthread_mutex_lock(&t->s->lock);
     bool stop = t->cancelled || !node;
     t->lost |= !node;
@@ -103,6 +130,18 @@ static int on_piece(void *user, const hone_piece *piece) {
     return stop;
 }
 
+static void report_times(const ticket *t) {
+    const answer_observer *o = &t->s->options.observer;
+    const hone_result *r = &t->result;
+    if (!o->take || !t->started_ms || r->finish == HONE_FINISH_CANCELLED) return;
+    double queue = t->started_ms - t->submitted_ms;
+    const answer_times times = {
+        .queue_ms = queue, .first_ms = r->n_tokens ? queue + r->ttft_ms : -1,
+        .token_ms = r->n_tokens > 1 ? r->decode_ms / (double)(r->n_tokens - 1) : -1,
+        .total_ms = clock_ms() - t->submitted_ms};
+    o->take(o->user, t->s->options.name, &times);
+}
+
 /* The ticket's end, good or bad; the words of a failure are this thread's last. */
 static void end_ticket(ticket *t, hone_status status) {
     scheduler *s = t->s;
@@ -114,6 +153,7 @@ static void end_ticket(ticket *t, hone_status status) {
     if (status == HONE_OK && s->options.policy.charge)
         s->options.policy.charge(s->options.policy.user, t->client,
                                  t->result.n_prompt_tokens + t->result.n_tokens);
+    if (status == HONE_OK) report_times(t);
     pthread_mutex_lock(&s->lock);
     t->status = status;
     t->message = message;
@@ -129,16 +169,37 @@ static void end_ticket(ticket *t, hone_status status) {
 
 /* --- prefixes --- */
 
-/* Finished answers keep what those that run leave of the budget. */
+/* Whether memory is short just now. */
+static bool is_lowered(const scheduler *s) {
+    return s->obeyed.n_slots < s->options.n_slots || s->obeyed.cache_bytes < s->options.cache_bytes;
+}
+
+static uint64_t running_bytes(const scheduler *s) {
+    uint64_t bytes = 0;
+    for (const ticket *t = s->running; t; t = t->next) bytes += hone_session_kv_share(t->session);
+    return bytes;
+}
+
+/* Finished answers keep what those that run leave of the budget; while memory is short, what that
+ * frees goes to the system at once. */
 static void shrink_cache(scheduler *s) {
-    uint64_t running = 0, budget = s->options.cache_bytes;
-    for (const ticket *t = s->running; t; t = t->next) running += hone_session_kv_share(t->session);
+    uint64_t running = running_bytes(s), budget = s->obeyed.cache_bytes;
+    size_t n = s->cache.n;
     prefix_cache_shrink(&s->cache, running < budget ? budget - running : 0);
+    if (s->cache.n < n && is_lowered(s)) system_return_memory();
 }
 
 static void keep_session(scheduler *s, hone_session *session) {
     prefix_cache_keep(&s->cache, session);
     shrink_cache(s);
+}
+
+static hone_status open_session(const scheduler *s, hone_session **out) {
+    const scheduler_options *o = &s->options;
+    TRY(hone_session_open(out, s->model, &o->session));
+    hone_status status = hone_session_set_adapters(*out, o->adapters, NULL, o->n_adapters);
+    if (status != HONE_OK) hone_session_close(*out);
+    return status;
 }
 
 /* The session to begin with: the cached one that shares most if all of it is shared, else a fork of
@@ -162,7 +223,7 @@ static bool find_session(scheduler *s, const hone_request *r, hone_session **out
     *status = HONE_OK;
     if (promised >= n_best + WORTH_WAITING) return false;
     if (n_best == 0) {
-        *status = hone_session_open(out, s->model, &s->options.session);
+        *status = open_session(s, out);
         return true;
     }
     const hone_session *best = running ? running : prefix_cache_use(&s->cache, at);
@@ -193,6 +254,7 @@ static void append(ticket **list, ticket *t) {
 
 static void start(scheduler *s, ticket *t, hone_session *session) {
     t->session = session;
+    if (!t->started_ms) t->started_ms = clock_ms(); /* one that was put back starts again */
     hone_status status = hone_answer_open(&t->answer, session, &t->request);
     if (status != HONE_OK) {
         hone_session_close(session);
@@ -217,7 +279,7 @@ static ticket *next_in_line(scheduler *s, hone_session **session, hone_status *s
 }
 
 static void admit(scheduler *s) {
-    while (s->n_running < s->options.n_slots) {
+    while (s->n_running < s->obeyed.n_slots) {
         hone_session *session = NULL;
         hone_status status = HONE_OK;
         pthread_mutex_lock(&s->lock);
@@ -319,6 +381,7 @@ static void finish_what_has_ended(scheduler *s) {
 static void make_room(scheduler *s, hone_status status) {
     if (s->cache.n) {
         prefix_cache_shrink(&s->cache, 0);
+        system_return_memory();
         return;
     }
     ticket *most = s->running;
@@ -341,13 +404,26 @@ static size_t prompt_left(const hone_answer *a) {
     return hone_answer_prompt(a, &n_done) - n_done;
 }
 
-/* Shortest prompt first: a short question does not wait for a long document. */
 static void sort_by_prompt_left(hone_answer **answers, size_t n) {
     for (size_t i = 1; i < n; i++) {
         hone_answer *a = answers[i];
         size_t left = prompt_left(a), at = i;
         for (; at > 0 && prompt_left(answers[at - 1]) > left; at--) answers[at] = answers[at - 1];
         answers[at] = a;
+    }
+}
+
+/* Which prompts the step's tokens go to. While others decode, pieces are small and the shortest
+ * prompt goes first, and now and then the oldest: a question does not wait for a document, nor the
+ * document for ever. While nobody does, all get alike, so that those who came together begin
+ * together, and none of them stalls the others later. */
+static void share_out(scheduler *s, hone_answer **answers, size_t n, bool decoding,
+                      size_t n_prompt_tokens) {
+    if (!decoding || s->state.n_steps % OLDEST_FIRST_EVERY) sort_by_prompt_left(answers, n);
+    for (size_t i = 0; i < n; i++) {
+        size_t left = prompt_left(answers[i]), share = n_prompt_tokens / (n - i);
+        hone_answer_set_share(answers[i], decoding ? 0 : share > 0 ? share : 1);
+        n_prompt_tokens -= left < share ? left : share;
     }
 }
 
@@ -360,10 +436,11 @@ static hone_status compute(scheduler *s, double *busy_ms) {
         n_decoding += left == 0;
         before += left;
     }
-    if (s->state.n_steps % OLDEST_FIRST_EVERY) sort_by_prompt_left(answers, n);
+    bool careful = n_decoding > 0 || is_lowered(s);
+    size_t n_prompt_tokens = pace_prompt_tokens(&s->pace, careful);
+    share_out(s, answers, n, n_decoding > 0, n_prompt_tokens);
     double begin = clock_ms();
-    hone_status status =
-        hone_answers_step(answers, n, pace_prompt_tokens(&s->pace, n_decoding > 0));
+    hone_status status = hone_answers_step(answers, n, n_prompt_tokens);
     *busy_ms = clock_ms() - begin;
     for (size_t i = 0; i < n; i++) after += prompt_left(answers[i]);
     if (status == HONE_OK) pace_note(&s->pace, before - after, n_decoding, *busy_ms);
@@ -372,36 +449,114 @@ static hone_status compute(scheduler *s, double *busy_ms) {
 
 static void step(scheduler *s) {
     double busy = 0;
+    uint64_t bytes = running_bytes(s);
     hone_status status = compute(s, &busy);
+    uint64_t more = running_bytes(s), grown = more > bytes ? more - bytes : 0;
     if (status == HONE_ERR_MEMORY) make_room(s, status);
     else if (status != HONE_OK) step_each(s);
     finish_what_has_ended(s);
     if (s->state.n_steps % SHRINK_EVERY_STEPS == 0) shrink_cache(s);
-    uint64_t cache_bytes = prefix_cache_bytes(&s->cache);
     pthread_mutex_lock(&s->lock);
     s->state.n_steps++;
     s->state.busy_ms += busy;
+    if (grown > s->state.growth_bytes) s->state.growth_bytes = grown;
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* --- limits --- */
+
+/* Back to the head of the queue: it begins again when there is room. */
+static void put_back(scheduler *s, ticket *t) {
+    take_out(&s->running, t);
+    s->n_running--;
+    hone_answer_close(t->answer);
+    hone_session_close(t->session);
+    t->answer = NULL;
+    t->session = NULL;
+    pthread_mutex_lock(&s->lock);
+    t->next = s->queue;
+    s->queue = t;
+    s->n_waiting++;
+    s->state.n_put_back++;
+    pthread_mutex_unlock(&s->lock);
+    system_return_memory();
+}
+
+/* What there is of it stands, as if it had reached its length. */
+static void cut_short(scheduler *s, ticket *t) {
+    finish(s, t, HONE_OK);
+    pthread_mutex_lock(&s->lock);
+    s->state.n_cut++;
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* The youngest answer that may be taken off; NULL: none. The oldest is never. */
+static ticket *youngest_to_spare(const scheduler *s) {
+    ticket *found = NULL;
+    for (ticket *t = s->running ? s->running->next : NULL; t; t = t->next)
+        if (!t->has_spoken || s->obeyed.urgent) found = t;
+    return found;
+}
+
+/* Makes new limits true; what that freed goes back to the system. */
+static void obey_limits(scheduler *s) {
+    pthread_mutex_lock(&s->lock);
+    bool changed = s->limits_are_new;
+    s->limits_are_new = false;
+    s->obeyed = s->limits;
+    pthread_mutex_unlock(&s->lock);
+    if (!changed) return;
+    shrink_cache(s);
+    for (ticket *t; s->n_running > s->obeyed.n_slots && (t = youngest_to_spare(s));)
+        if (t->has_spoken) cut_short(s, t);
+        else put_back(s, t);
+}
+
+/* What others may see of the thread's own state. */
+static void publish(scheduler *s) {
+    uint64_t cache_bytes = prefix_cache_bytes(&s->cache);
+    pthread_mutex_lock(&s->lock);
     s->state.n_running = s->n_running;
     s->state.n_cached_sessions = s->cache.n;
     s->state.cache_bytes = cache_bytes;
+    s->state.limits = s->obeyed;
     pthread_mutex_unlock(&s->lock);
 }
 
 /* Waits for work; false when the scheduler closes. */
 static bool wait_for_work(scheduler *s) {
     pthread_mutex_lock(&s->lock);
-    while (!s->stopping && !s->queue && !s->running) pthread_cond_wait(&s->work, &s->lock);
+    while (!s->stopping && !s->queue && !s->running && !s->limits_are_new)
+        pthread_cond_wait(&s->work, &s->lock);
     bool go_on = !s->stopping;
     pthread_mutex_unlock(&s->lock);
     return go_on;
 }
 
+/* Requests that come together are best computed together: the first waits for a blink, in proportion
+ * to what its prompt will take. */
+static void gather(scheduler *s) {
+    double blink = GATHER_SHARE * s->pace.token_ms[0] * (double)prompt_left(s->running->answer);
+    if (blink > GATHER_MS) blink = GATHER_MS;
+    struct timespec until = from_now(blink);
+    pthread_mutex_lock(&s->lock);
+    while (!s->stopping && s->n_waiting + s->n_running < s->options.n_slots &&
+           pthread_cond_timedwait(&s->work, &s->lock, &until) != ETIMEDOUT)
+        continue;
+    pthread_mutex_unlock(&s->lock);
+    admit(s);
+}
+
 static void *run(void *user) {
     scheduler *s = user;
     while (wait_for_work(s)) {
+        bool idle = !s->running;
         end_unadmitted(s);
+        obey_limits(s);
         admit(s);
+        if (idle && s->running) gather(s);
         if (s->running) step(s);
+        publish(s);
     }
     while (s->running) cut(s, s->running);
     end_unadmitted(s);
@@ -419,8 +574,10 @@ hone_status scheduler_open(scheduler **out, hone_model *model, const scheduler_o
     s->options = *options;
     pace_init(&s->pace, options->stall_ms);
     if (s->options.n_slots > SCHEDULER_MAX_SLOTS) s->options.n_slots = SCHEDULER_MAX_SLOTS;
+    s->limits = s->obeyed = s->state.limits =
+        (scheduler_limits){s->options.n_slots, s->options.cache_bytes, .urgent = false};
     pthread_mutex_init(&s->lock, NULL);
-    pthread_cond_init(&s->work, NULL);
+    init_condition(&s->work);
     if (pthread_create(&s->thread, NULL, run, s) != 0) {
         mem_free(s);
         return fail(HONE_ERR_IO, "no thread for the scheduler can be started");
@@ -434,6 +591,26 @@ void scheduler_stop(scheduler *s) {
     s->stopping = true;
     pthread_cond_signal(&s->work);
     pthread_mutex_unlock(&s->lock);
+}
+
+static bool same_limits(const scheduler_limits *a, const scheduler_limits *b) {
+    return a->n_slots == b->n_slots && a->cache_bytes == b->cache_bytes && a->urgent == b->urgent;
+}
+
+bool scheduler_limit(scheduler *s, const scheduler_limits *limits) {
+    const scheduler_options *o = &s->options;
+    scheduler_limits wanted = *limits;
+    if (wanted.n_slots > o->n_slots) wanted.n_slots = o->n_slots;
+    if (wanted.cache_bytes > o->cache_bytes) wanted.cache_bytes = o->cache_bytes;
+    pthread_mutex_lock(&s->lock);
+    if (!same_limits(&s->limits, &wanted)) {
+        s->limits = wanted;
+        s->limits_are_new = true;
+        pthread_cond_signal(&s->work);
+    }
+    bool obeyed = same_limits(&s->state.limits, &wanted);
+    pthread_mutex_unlock(&s->lock);
+    return obeyed;
 }
 
 void scheduler_close(scheduler *s) {
@@ -504,12 +681,8 @@ hone_status scheduler_submit(scheduler *s, const hone_request *request, const ch
     t->submitted_ms = clock_ms();
     if (s->options.policy.priority)
         t->priority = s->options.policy.priority(s->options.policy.user, client);
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&t->own_news, &monotonic);
+    init_condition(&t->own_news);
     t->news = eldest ? eldest->news : &t->own_news;
-    pthread_condattr_destroy(&monotonic);
     bool room = enqueue(s, t);
     if (!room) {
         pthread_cond_destroy(&t->own_news);
@@ -519,15 +692,6 @@ hone_status scheduler_submit(scheduler *s, const hone_request *request, const ch
     }
     *out = t;
     return HONE_OK;
-}
-
-static struct timespec from_now(int milliseconds) {
-    struct timespec at;
-    clock_gettime(CLOCK_MONOTONIC, &at);
-    at.tv_sec += milliseconds / 1000;
-    at.tv_nsec += (long)(milliseconds % 1000) * 1000000;
-    if (at.tv_nsec >= 1000000000) at.tv_sec++, at.tv_nsec -= 1000000000;
-    return at;
 }
 
 /* What the ticket has to tell; the lock is held. */

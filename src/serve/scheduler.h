@@ -21,15 +21,40 @@ typedef struct client_policy {
     void *user;
 } client_policy;
 
+/* How long an answer took, in milliseconds. */
+typedef struct answer_times {
+    double queue_ms; /* until it began */
+    double first_ms; /* until its first token, that time included; −1: it had none */
+    double token_ms; /* from token to token, on average; −1: fewer than two */
+    double total_ms;
+} answer_times;
+
+/* Who hears of every answer that ended well; called from the scheduler's thread. */
+typedef struct answer_observer {
+    void (*take)(void *user, const char *model, const answer_times *times); /* may be NULL */
+    void *user;
+} answer_observer;
+
 typedef struct scheduler_options {
+    const char *name;     /* of the model, for the observer; stays as long as the scheduler */
+    answer_observer observer;
     size_t n_slots;       /* answers at once, at most SCHEDULER_MAX_SLOTS */
     size_t max_queue;     /* tickets that wait for a slot */
     int stall_ms;         /* running answers get their next token within so long (serve/pace.h) */
     int wait_ms, time_ms; /* most that a ticket waits for a slot, and lives; 0 = no limit */
     uint64_t cache_bytes; /* of keys and values, of running and finished answers together */
     hone_session_options session;
+    hone_adapter *const *adapters; /* of every session; they stay open as long as the scheduler */
+    size_t n_adapters;
     client_policy policy;
 } scheduler_options;
+
+/* What a scheduler may hold at the moment; at most what it was opened with. */
+typedef struct scheduler_limits {
+    size_t n_slots;
+    uint64_t cache_bytes;
+    bool urgent; /* answers beyond the slots end with what there is of them */
+} scheduler_limits;
 
 hone_status scheduler_open(scheduler **out, hone_model *model, const scheduler_options *options);
 
@@ -38,6 +63,12 @@ void scheduler_stop(scheduler *s);
 
 /* All tickets are closed before. */
 void scheduler_close(scheduler *s);
+
+/* From any thread, obeyed before the next step: prefixes beyond the limit go. Of answers beyond it the
+ * youngest go back to the queue, if nothing of them was shown; the others may end by themselves,
+ * unless it is urgent. The oldest always goes on. What was freed is given back to the system. Whether
+ * just these limits are obeyed already. */
+bool scheduler_limit(scheduler *s, const scheduler_limits *limits);
 
 typedef struct ticket ticket;
 
@@ -66,6 +97,9 @@ void ticket_close(ticket *t);  /* cancels first; NULL is allowed */
 
 typedef struct scheduler_state {
     size_t n_running, n_waiting, n_cached_sessions;
+    scheduler_limits limits;
+    uint64_t n_put_back, n_cut; /* answers that limits sent back to the queue, or ended */
+    uint64_t growth_bytes;      /* most that a step added to keys and values */
     uint64_t cache_bytes, n_steps, n_prompt_tokens, n_cached_tokens, n_answer_tokens;
     double busy_ms;
 } scheduler_state;

@@ -9,8 +9,10 @@
 
 #include "base/mem.h"
 #include "base/system.h"
+#include "serve/access_log.h"
 #include "serve/guard.h"
 #include "serve/metrics.h"
+#include "serve/pressure.h"
 #include "serve/reply.h"
 #include "serve/route.h"
 
@@ -22,6 +24,7 @@ struct server {
     guard *guard;
     listener *listener;
     models *models;
+    pressure *pressure; /* NULL without `adapt` */
     atomic_bool draining;
     metrics *metrics;
 };
@@ -36,7 +39,9 @@ static void route_ready(const call *c) {
                json_pack("{s:s}", "status", draining ? "draining" : "ready"));
 }
 
-static void route_metrics(const call *c) { metrics_reply(c->server->metrics, c->models, c->x); }
+static void route_metrics(const call *c) {
+    metrics_reply(c->server->metrics, c->models, c->server->pressure, c->x);
+}
 
 static const route own_routes[] = {
     {"GET", "/health", true, route_health},
@@ -45,24 +50,47 @@ static const route own_routes[] = {
 };
 
 static const route_list server_routes = {own_routes, sizeof own_routes / sizeof *own_routes};
-static const route_list *const route_lists[] = {&server_routes, &openai_routes};
+static const route_list *const route_lists[] = {&server_routes, &openai_routes, &inspect_routes,
+                                               &openapi_routes, &ollama_routes};
 
 static bool fits(const route *r, const char *path) {
     size_t n = strlen(r->path);
-    return r->path[n - 1] == '/' ? !strncmp(path, r->path, n) && path[n] : !strcmp(path, r->path);
+    return n > 1 && r->path[n - 1] == '/' ? !strncmp(path, r->path, n) && path[n] : !strcmp(path, r->path);
 }
 
-/* The route of that path and method; *path_known where only the method is another. */
+/* The route of that path and method; *path_known is set where there is one of that path. */
+static const route *find_in(const route_list *list, const char *method, const char *path,
+                            bool *path_known) {
+    for (size_t i = 0; i < list->n; i++) {
+        const route *r = &list->items[i];
+        if (!fits(r, path)) continue;
+        *path_known = true;
+        if (!strcmp(method, r->method)) return r;
+    }
+    return NULL;
+}
+
 static const route *find_route(const char *method, const char *path, bool *path_known) {
+    const route *found = NULL;
     *path_known = false;
+    for (size_t k = 0; !found && k < sizeof route_lists / sizeof *route_lists; k++)
+        found = find_in(route_lists[k], method, path, path_known);
+    return found;
+}
+
+/* No route takes this method: which ones the path takes, if it is one of ours. */
+static void refuse_route(exchange *x, bool path_known) {
+    char methods[64] = "";
     for (size_t k = 0; k < sizeof route_lists / sizeof *route_lists; k++)
         for (size_t i = 0; i < route_lists[k]->n; i++) {
             const route *r = &route_lists[k]->items[i];
-            if (!fits(r, path)) continue;
-            *path_known = true;
-            if (!strcmp(method, r->method)) return r;
+            size_t used = strlen(methods);
+            if (fits(r, exchange_path(x)))
+                snprintf(methods + used, sizeof methods - used, "%s%s", used ? ", " : "", r->method);
         }
-    return NULL;
+    if (path_known) exchange_add_header(x, "Allow", methods);
+    reply_error(x, path_known ? 405 : 404, NULL, NULL,
+                path_known ? "this path takes another method" : "there is nothing at this path");
 }
 
 /* --- one exchange --- */
@@ -71,6 +99,7 @@ static const route *find_route(const char *method, const char *path, bool *path_
 typedef struct finding {
     verdict verdict;
     const route *route; /* NULL: none */
+    const route *begin; /* where its body goes; NULL: to be held */
     bool path_known, preflight;
 } finding;
 
@@ -85,10 +114,16 @@ static bool is_encoded(const exchange *x) {
     return encoding && strcasecmp(encoding, "identity") != 0;
 }
 
+static call make_call(server *s, exchange *x, const finding *f) {
+    return (call){s, s->models, x, f->verdict.client, exchange_path(x) + strlen(f->route->path)};
+}
+
 static bool admit(void *user, exchange *x) {
     server *s = user;
     finding *f = exchange_state(x);
     f->route = find_route(exchange_method(x), exchange_path(x), &f->path_known);
+    bool known;
+    f->begin = find_in(&upload_routes, exchange_method(x), exchange_path(x), &known);
     f->preflight = is_preflight(x);
     guard_check(s->guard,
                 &(visit){.host = exchange_header(x, "Host"), .origin = exchange_header(x, "Origin"),
@@ -96,7 +131,13 @@ static bool admit(void *user, exchange *x) {
                          .address = exchange_client(x),
                          .open = f->preflight || (f->route && f->route->open)},
                 &f->verdict);
-    return !f->verdict.status && f->route && !is_encoded(x);
+    bool welcome = !f->verdict.status && f->route && !is_encoded(x);
+    if (welcome && f->begin) {
+        call c = make_call(s, x, f);
+        f->begin->handle(&c);
+        return exchange_diverted(x) != NULL;
+    }
+    return welcome;
 }
 
 static void refuse(exchange *x, const verdict *v) {
@@ -133,30 +174,24 @@ static void dispatch(server *s, exchange *x) {
     } else if (preflight) {
         exchange_reply(x, 204, "text/plain", "", 0);
     } else if (!f->route) {
-        reply_error(x, f->path_known ? 405 : 404, NULL, NULL,
-                    f->path_known ? "this path takes another method"
-                                  : "there is nothing at this path");
+        refuse_route(x, f->path_known);
     } else if (is_encoded(x)) {
         reply_error(x, 415, NULL, NULL, "bodies are taken as they are, without Content-Encoding");
     } else if (!f->route->open && atomic_load(&s->draining)) {
         exchange_add_header(x, "Retry-After", "5");
         reply_error(x, 503, "draining", NULL, "the server is going down");
     } else {
-        f->route->handle(&(call){s, s->models, x, f->verdict.client,
-                                exchange_path(x) + strlen(f->route->path)});
+        call c = make_call(s, x, f);
+        f->route->handle(&c);
     }
 }
 
-static void log_exchange(const server *s, const exchange *x, double milliseconds) {
+static void log_exchange(const server *s, exchange *x, double milliseconds) {
     if (!s->options.log) return;
-    json_t *line = json_pack("{s:f, s:s, s:s, s:s, s:s, s:i, s:f}", "time", (double)time(NULL), "id",
-                             exchange_id(x), "client", exchange_client(x), "method",
-                             exchange_method(x), "path", exchange_path(x), "status",
-                             (int)exchange_status(x), "ms", milliseconds);
-    char *text = line ? json_dumps(line, JSON_COMPACT) : NULL;
+    const finding *f = exchange_state(x);
+    char *text = access_log_line(x, f->verdict.client, milliseconds, s->options.log_text);
     if (text) s->options.log(s->options.user, text);
     mem_free(text);
-    json_decref(line);
 }
 
 static void handle(void *user, exchange *x) {
@@ -181,7 +216,14 @@ static hone_status start(server *s) {
     TRY(guard_open(&s->guard, &o->guard));
     o->models.scheduler.policy = (client_policy){guard_priority, guard_charge, s->guard};
     TRY(metrics_open(&s->metrics));
+    o->models.scheduler.observer = (answer_observer){metrics_observe, s->metrics};
     TRY(models_open(&s->models, &o->models));
+    if (o->adapt) {
+        const scheduler_options *c = &o->models.scheduler;
+        TRY(pressure_open(&s->pressure, &(pressure_options){
+            .models = s->models, .configured = {c->n_slots, c->cache_bytes, .urgent = false},
+            .root = "", .log = o->log, .user = o->user}));
+    }
     const listener_options listening = {
         .host = o->host, .port = o->port, .certificate = o->certificate, .key = o->key,
         .max_body = o->max_body, .max_bodies = BODIES_AT_ONCE * o->max_body,
@@ -214,9 +256,8 @@ static void sleep_ms(int milliseconds) {
     nanosleep(&(struct timespec){milliseconds / 1000, (long)(milliseconds % 1000) * 1000000}, NULL);
 }
 
-static void count_users(void *user, const served_model *model, size_t n_users) {
-    (void)model;
-    *(size_t *)user += n_users;
+static void count_users(void *user, const open_model *model) {
+    *(size_t *)user += model->n_users;
 }
 
 bool server_drain(server *s, int milliseconds) {
@@ -236,6 +277,7 @@ void server_close(server *s) {
         server_drain(s, SEND_MS);
     }
     listener_close(s->listener);
+    pressure_close(s->pressure);
     models_close(s->models);
     metrics_close(s->metrics);
     guard_close(s->guard);

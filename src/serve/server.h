@@ -17,7 +17,10 @@ typedef struct server_options {
     size_t max_connections, max_body;
     int patience_ms;         /* serve/deadlines.h */
     models_options models;
-    void (*log)(void *user, const char *line); /* one JSON object for each request; may be NULL */
+    bool adapt; /* give memory back when it becomes short (serve/pressure.h) */
+    void (*log)(void *user, const char *line); /* a JSON object for each request, and
+                                                   for each change of limits; may be NULL */
+    bool log_text; /* for requests, words instead (serve/access_log.h) */
     void *user;
 } server_options;
 

@@ -117,6 +117,23 @@ hone_status chat_set_question(chat *c, const char *text) {
     return replace_text(last_of(c, "user"), text);
 }
 
+/* The line's text, with another one behind it. */
+static hone_status join_text(chat_line *l, const char *between, const char *text) {
+    char *old;
+    TRY(line_text(l, &old));
+    buf b;
+    buf_init(&b, MAX_TEXT_BYTES);
+    hone_status status = buf_add_format(&b, "%s%s%s", old, between, text);
+    if (status == HONE_OK) status = replace_text(l, b.data);
+    buf_release(&b);
+    mem_free(old);
+    return status;
+}
+
+hone_status chat_add_to_question(chat *c, const char *text) {
+    return join_text(last_of(c, "user"), "", text);
+}
+
 hone_status chat_add_system(chat *c, const char *text) {
     chat_line *system = last_of(c, "system");
     if (!system) {
@@ -126,15 +143,7 @@ hone_status chat_add_system(chat *c, const char *text) {
         c->lines[0] = made;
         return HONE_OK;
     }
-    char *old;
-    TRY(line_text(system, &old));
-    buf b;
-    buf_init(&b, MAX_TEXT_BYTES);
-    hone_status status = buf_add_format(&b, "%s\n\n%s", old, text);
-    if (status == HONE_OK) status = replace_text(system, b.data);
-    buf_release(&b);
-    mem_free(old);
-    return status;
+    return join_text(system, "\n\n", text);
 }
 
 /* --- the request --- */

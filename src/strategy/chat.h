@@ -35,6 +35,9 @@ hone_status chat_add(chat *c, const char *role, const char *text);
 hone_status chat_question(const chat *c, char **text);
 hone_status chat_set_question(chat *c, const char *text);
 
+/* Puts a text behind the question. */
+hone_status chat_add_to_question(chat *c, const char *text);
+
 /* Puts a text behind the system message, or makes one. */
 hone_status chat_add_system(chat *c, const char *text);
 

@@ -17,6 +17,8 @@ typedef struct draw_service {
      * to stop); those that had not ended are done with that error before it returns. */
     hone_status (*run)(void *self, size_t model, const hone_request *requests, size_t n,
                        draws_done *done, void *user);
+    /* The model behind the draws; NULL where there is none (a script). */
+    const hone_model *(*model)(void *self, size_t model);
     /* What a token says; freed with hone_free. */
     hone_status (*token_text)(void *self, size_t model, int32_t id, char **text);
 } draw_service;

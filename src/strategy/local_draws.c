@@ -145,6 +145,11 @@ static hone_status local_token_text(void *self, size_t model, int32_t id, char *
     return hone_detokenize(hone_session_model(l->sessions[model]), &id, 1, false, text, &n);
 }
 
+static const hone_model *local_model(void *self, size_t model) {
+    local_draws *l = self;
+    return hone_session_model(l->sessions[model]);
+}
+
 draw_service local_draws_service(local_draws *l) {
-    return (draw_service){l, l->n, local_run, local_token_text};
+    return (draw_service){l, l->n, local_run, local_model, local_token_text};
 }

@@ -37,7 +37,7 @@ void run_stop(strategy_run *r, const char *reason) {
 typedef struct watcher {
     strategy_run *run;
     const draw_order *order;
-    size_t draw, n_pieces;
+    size_t draw, n_pieces, n_bytes; /* of text so far */
     double logprob, certainty, window_sum;
     float *confidences;
     bool killed;
@@ -77,6 +77,20 @@ static void note_first(watcher *w, const hone_piece *p) {
     memcpy(detail->first_logprobs, p->top_logprobs, p->n_top * sizeof *p->top_logprobs);
 }
 
+static hone_status note_margin(watcher *w, const hone_piece *p) {
+    draw_detail *detail = &w->run->details[w->draw];
+    if (detail->n_margins == detail->margins_capacity) {
+        size_t capacity = detail->margins_capacity * 2 + 64;
+        token_margin *margins = mem_realloc(detail->margins, capacity, sizeof *margins);
+        if (!margins) return mem_fail("margins", capacity * sizeof *margins);
+        detail->margins = margins;
+        detail->margins_capacity = capacity;
+    }
+    double margin = exp(p->top_logprobs[0]) - (p->n_top > 1 ? exp(p->top_logprobs[1]) : 0);
+    detail->margins[detail->n_margins++] = (token_margin){w->n_bytes, margin};
+    return HONE_OK;
+}
+
 /* Whether what may be spent is spent. */
 static bool is_spent(strategy_run *r) {
     const hone_strategy_options *o = r->options;
@@ -94,7 +108,9 @@ static int on_piece(void *user, const hone_piece *p) {
         r->streamed = true;
         if (r->request->on_piece(r->request->user, p) != 0) r->cancelled = true;
     }
+    w->n_bytes += p->n_bytes;
     if (p->token >= 0) {
+        if (w->order->margins && p->n_top && note_margin(w, p) != HONE_OK) w->killed = true;
         if (w->n_pieces == 0 && p->n_top) note_first(w, p);
         if (w->order->window && p->n_top && !confidence_holds(w, p)) w->killed = true;
         w->logprob += p->logprob;
@@ -166,6 +182,8 @@ static hone_status prepare(stage *s, size_t i, const draw_order *o) {
     if (o->max_tokens) q->max_tokens = o->max_tokens;
     if (!q->max_tokens) q->max_tokens = DEFAULT_MAX_TOKENS;
     if (o->free_form) q->grammar = NULL, q->n_stop = 0;
+    if (o->grammar) q->grammar = o->grammar;
+    if (o->think_tokens) q->limit_thinking = true, q->thinking_budget = o->think_tokens;
     q->forced = o->forced;
     q->n_forced = o->n_forced;
     q->logprobs = true;
@@ -251,8 +269,34 @@ hone_status run_draws(strategy_run *r, const draw_order *orders, size_t n, run_w
     return r->cancelled ? no_more(r) : status;
 }
 
+hone_status run_alike(strategy_run *r, const draw_order *order, const hone_sampling *samplings,
+                      size_t n, run_watch *watch, void *user, size_t *first) {
+    draw_order *orders = mem_calloc(n, sizeof *orders);
+    if (!orders) return mem_fail("draws", n * sizeof *orders);
+    for (size_t i = 0; i < n; i++) {
+        orders[i] = *order;
+        if (samplings) orders[i].sampling = &samplings[i];
+    }
+    hone_status status = run_draws(r, orders, n, watch, user, first);
+    mem_free(orders);
+    return status;
+}
+
 hone_status run_draw(strategy_run *r, const draw_order *order, size_t *draw) {
     return run_draws(r, order, 1, NULL, NULL, draw);
+}
+
+hone_status run_fresh(strategy_run *r, const char *label, const char *text,
+                      const hone_sampling *sampling, size_t *draw) {
+    const hone_part part = {HONE_PART_TEXT, text, strlen(text)};
+    const hone_message message = {.role = "user", .parts = &part, .n_parts = 1};
+    const hone_request request = {.messages = &message, .n_messages = 1};
+    chat prompt;
+    TRY(chat_init(&prompt, &request));
+    hone_status status = run_draw(r, &(draw_order){.stage = label, .prompt = &prompt,
+                                                   .sampling = sampling, .free_form = true}, draw);
+    chat_release(&prompt);
+    return status;
 }
 
 /* --- reading --- */

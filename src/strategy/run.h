@@ -9,11 +9,19 @@
 
 enum { RUN_FIRST_TOP = 32, RUN_MAX_WINDOW = 2048 };
 
+/* How far the most probable token was ahead of the second, in probability, when a token was drawn. */
+typedef struct token_margin {
+    size_t end; /* bytes of the text with this token */
+    double margin;
+} token_margin;
+
 /* What the trace does not show of a draw. */
 typedef struct draw_detail {
     size_t n_first; /* alternatives to its first token, most probable first */
     int32_t first_ids[RUN_FIRST_TOP];
     double first_logprobs[RUN_FIRST_TOP];
+    token_margin *margins; /* where they were ordered */
+    size_t n_margins, margins_capacity;
 } draw_detail;
 
 typedef struct strategy_run {
@@ -45,10 +53,13 @@ typedef struct draw_order {
     const hone_sampling *sampling; /* NULL = the request's, whose seed always counts */
     size_t max_tokens;     /* 0 = as the request says */
     bool free_form;        /* without the request's grammar and stop strings */
+    hone_grammar *grammar; /* instead of the request's */
     bool streams;          /* its text is the answer: pieces go to the caller */
     size_t n_top;          /* alternatives looked at for each token, at most RUN_FIRST_TOP */
     size_t window;         /* tokens that its confidence is averaged over; 0 = not measured */
     double least_confidence; /* ends the draw where its confidence falls below; 0 = never */
+    size_t think_tokens;   /* most tokens of thoughts; 0 = as the request says */
+    bool margins;          /* keep them; n_top is at least 2 */
     const int32_t *forced; /* tokens that it begins with */
     size_t n_forced;
 } draw_order;
@@ -62,8 +73,17 @@ typedef bool run_watch(strategy_run *r, size_t draw, void *user);
 hone_status run_draws(strategy_run *r, const draw_order *orders, size_t n, run_watch *watch,
                       void *user, size_t *first);
 
+/* n draws to one prompt, alike but for their sampling: samplings[n], or NULL for the request's. */
+hone_status run_alike(strategy_run *r, const draw_order *order, const hone_sampling *samplings,
+                      size_t n, run_watch *watch, void *user, size_t *first);
+
 /* One draw. */
 hone_status run_draw(strategy_run *r, const draw_order *order, size_t *draw);
+
+/* One draw to a conversation of its own, of which `text` is the only message. `sampling` may be
+ * NULL. */
+hone_status run_fresh(strategy_run *r, const char *label, const char *text,
+                      const hone_sampling *sampling, size_t *draw);
 
 /* --- reading them --- */
 

@@ -12,20 +12,7 @@ enum { WAVE = 4 };
 #define LEAST_AGREEMENT 0.4 /* below it the vote says nothing, and the greedy answer stands */
 #define LEAST_TEMPERATURE 0.7f
 
-/* Draws of the same prompt, one temperature for each. */
-static hone_status sample_at(strategy_run *r, const hone_sampling *samplings, size_t n,
-                             run_watch *watch, void *user, size_t *first) {
-    draw_order *orders = mem_calloc(n, sizeof *orders);
-    if (!orders) return mem_fail("draws", n * sizeof *orders);
-    for (size_t i = 0; i < n; i++)
-        orders[i] = (draw_order){.stage = "answer", .sampling = &samplings[i]};
-    hone_status status = run_draws(r, orders, n, watch, user, first);
-    mem_free(orders);
-    return status;
-}
-
-/* The request's sampling where it is random enough to differ, else the paper's. */
-static hone_sampling varied(const strategy_run *r) {
+hone_sampling varied_sampling(const strategy_run *r) {
     hone_sampling s = r->request->sampling;
     if (s.temperature >= LEAST_TEMPERATURE) return s;
     s.temperature = LEAST_TEMPERATURE;
@@ -36,18 +23,18 @@ static hone_sampling varied(const strategy_run *r) {
 }
 
 hone_status sample_alike(strategy_run *r, size_t n, size_t *first) {
-    hone_sampling samplings[HONE_MAX_DRAWS];
-    for (size_t i = 0; i < n; i++) samplings[i] = varied(r);
-    return sample_at(r, samplings, n, NULL, NULL, first);
+    hone_sampling sampling = varied_sampling(r);
+    return run_alike(r, &(draw_order){.stage = "answer", .sampling = &sampling}, NULL, n, NULL, NULL,
+                     first);
 }
 
 hone_status sample_ladder(strategy_run *r, size_t n, size_t *first) {
     hone_sampling samplings[HONE_MAX_DRAWS];
     for (size_t i = 0; i < n; i++) {
-        samplings[i] = varied(r);
+        samplings[i] = varied_sampling(r);
         samplings[i].temperature = n == 1 ? 0.7f : 0.5f + 0.4f * (float)i / (float)(n - 1);
     }
-    return sample_at(r, samplings, n, NULL, NULL, first);
+    return run_alike(r, &(draw_order){.stage = "answer"}, samplings, n, NULL, NULL, first);
 }
 
 hone_status program_none(strategy_run *r, size_t n) {
@@ -115,12 +102,12 @@ static hone_status fall_back(strategy_run *r) {
 
 hone_status program_sc(strategy_run *r, size_t n) {
     election e = {r->result->n_draws, n};
-    hone_sampling samplings[WAVE];
+    hone_sampling sampling = varied_sampling(r);
+    draw_order order = {.stage = "answer", .sampling = &sampling};
     hone_status status = HONE_OK;
-    for (size_t i = 0; i < WAVE; i++) samplings[i] = varied(r);
     for (size_t done = 0, first; done < n && status == HONE_OK && !r->result->stop_reason;) {
         size_t wave = n - done < WAVE ? n - done : WAVE;
-        status = sample_at(r, samplings, wave, is_open, &e, &first);
+        status = run_alike(r, &order, NULL, wave, is_open, &e, &first);
         done += wave;
     }
     hone_status selected = run_select(r, e.first, select_vote);

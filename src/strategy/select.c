@@ -50,10 +50,8 @@ hone_status select_first(strategy_run *r, const size_t *draws, size_t n, size_t 
 
 /* --- votes --- */
 
-/* The table of votes, and the first draw that gave the winning answer; the first draw of all where
- * no answer could be read. */
-static hone_status vote(strategy_run *r, const size_t *draws, const double *weights, size_t n,
-                        size_t *chosen) {
+hone_status vote_weighted(strategy_run *r, const size_t *draws, const double *weights, size_t n,
+                          size_t *chosen) {
     hone_strategy_result *t = r->result;
     const char **answers = mem_calloc(n, sizeof *answers);
     if (!answers) return mem_fail("votes", n * sizeof *answers);
@@ -70,7 +68,7 @@ static hone_status vote(strategy_run *r, const size_t *draws, const double *weig
 }
 
 hone_status select_vote(strategy_run *r, const size_t *draws, size_t n, size_t *chosen) {
-    return vote(r, draws, NULL, n, chosen);
+    return vote_weighted(r, draws, NULL, n, chosen);
 }
 
 /* --- scores --- */
@@ -195,7 +193,7 @@ hone_status select_weighted(strategy_run *r, const size_t *draws, size_t n, size
         sum += weights[i] = isnan(score) ? 0 : exp(score / WEIGHT_TEMPERATURE);
     }
     for (size_t i = 0; i < n; i++) weights[i] = sum > 0 ? weights[i] / sum : 1.0 / (double)n;
-    hone_status status = vote(r, draws, weights, n, chosen);
+    hone_status status = vote_weighted(r, draws, weights, n, chosen);
     mem_free(weights);
     return status;
 }

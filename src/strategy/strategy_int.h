@@ -45,6 +45,9 @@ hone_status strategy_run_on(const hone_strategy *s, const draw_service *service,
 
 /* --- samplers (sampling.c) --- */
 
+/* The request's sampling where it is random enough for draws to differ, else temperature 0.7,
+ * top_p 0.95, min_p 0.05. */
+hone_sampling varied_sampling(const strategy_run *r);
 hone_status sample_alike(strategy_run *r, size_t n, size_t *first);
 hone_status sample_ladder(strategy_run *r, size_t n, size_t *first);
 
@@ -57,6 +60,11 @@ hone_status select_rating(strategy_run *r, const size_t *draws, size_t n, size_t
 hone_status select_p_true(strategy_run *r, const size_t *draws, size_t n, size_t *chosen);
 hone_status select_certainty(strategy_run *r, const size_t *draws, size_t n, size_t *chosen);
 hone_status select_weighted(strategy_run *r, const size_t *draws, size_t n, size_t *chosen);
+
+/* The vote of draws[n] with weights[n] (NULL = 1 each): the table into the result, and the first
+ * draw that gave the winning answer; the first of all where no answer could be read. */
+hone_status vote_weighted(strategy_run *r, const size_t *draws, const double *weights, size_t n,
+                          size_t *chosen);
 
 /* The draws first … that are whole, into draws[] (room for all of the trace). */
 size_t whole_draws(strategy_run *r, size_t first, size_t *draws);
@@ -79,5 +87,17 @@ hone_status program_none(strategy_run *r, size_t n);
 hone_status program_sc(strategy_run *r, size_t n);
 hone_status program_cisc(strategy_run *r, size_t n);
 hone_status program_bon(strategy_run *r, size_t n);
+hone_status program_deepconf(strategy_run *r, size_t n);
+hone_status program_cot_decode(strategy_run *r, size_t n);
+hone_status program_moa(strategy_run *r, size_t n);
+hone_status program_rsa(strategy_run *r, size_t n);
+hone_status program_pvg(strategy_run *r, size_t n);
+hone_status program_leap(strategy_run *r, size_t n);
+hone_status program_plansearch(strategy_run *r, size_t n);
+hone_status program_think_cap(strategy_run *r, size_t n);
+hone_status program_reflection(strategy_run *r, size_t n);
+hone_status program_code_bon(strategy_run *r, size_t n);
+hone_status program_round_trip(strategy_run *r, size_t n);
+hone_status program_rstar(strategy_run *r, size_t n);
 
 #endif

@@ -61,20 +61,23 @@ INLINE void encode_affine_supers(const affine_format *f, chunk *c, chunk_affine 
                             -(s->min_unit[k] * s->min_code[k]), f->run);
 }
 
-/* IQ4_NL; Q4_0 and Q5_0 with importance. d[k] is block k's half. */
-INLINE void encode_scaled_blocks(const scale_format *f, chunk *c, uint16_t *d) {
+/* IQ4_NL; Q4_0 and Q5_0 with importance */
+INLINE void encode_scaled_blocks(const scale_format *f, const small_layout l, chunk *c,
+                                 uint8_t *out, size_t n) {
     runs groups[MOST_RUNS / LANES];
     _Alignas(64) run_values scales;
     load_chunk(groups, c, 32);
     ideal_scales(f, groups, scales);
-    for (int k = 0; k < CHUNK / 32; k++) {
-        d[k] = half_bits(scales[k]);
-        quantise_run(c->q + 32 * k, c->x + 32 * k, f->l, half_value(d[k]), 32);
+    for (size_t k = 0; k < n / 32; k++) {
+        uint16_t d = half_bits(scales[k]);
+        quantise_run(c->q, c->x + 32 * k, f->l, half_value(d), 32);
+        pack_small(out + k * small_block_bytes(l), l, d, 0, codes_load(c->q));
     }
 }
 
 /* Q4_1 and Q5_1 with importance */
-INLINE void encode_affine_blocks(const affine_format *f, chunk *c, uint16_t *d, uint16_t *m) {
+INLINE void encode_affine_blocks(const affine_format *f, const small_layout l, chunk *c,
+                                 uint8_t *out, size_t n) {
     runs groups[MOST_RUNS / LANES];
     _Alignas(64) run_values scales, offsets;
     load_chunk(groups, c, 32);
@@ -83,11 +86,10 @@ INLINE void encode_affine_blocks(const affine_format *f, chunk *c, uint16_t *d, 
         v_store(scales + at, best.scale);
         v_store(offsets + at, best.offset);
     }
-    for (int k = 0; k < CHUNK / 32; k++) {
-        d[k] = half_bits(scales[k]);
-        m[k] = half_bits(offsets[k]);
-        quantise_run_affine(c->q + 32 * k, c->x + 32 * k, f->top, half_value(d[k]),
-                            half_value(m[k]), 32);
+    for (size_t k = 0; k < n / 32; k++) {
+        uint16_t d = half_bits(scales[k]), m = half_bits(offsets[k]);
+        quantise_run_affine(c->q, c->x + 32 * k, f->top, half_value(d), half_value(m), 32);
+        pack_small(out + k * small_block_bytes(l), l, d, m, codes_load(c->q));
     }
 }
 
@@ -165,64 +167,29 @@ static void chunk_iq4_xs(chunk *c, void *out, size_t n) {
             int code = (int)s.code[8 * i + (size_t)k] + 32;
             b[i].scales_l[k / 2] |= (uint8_t)((code & 15) << (4 * (k % 2)));
             high |= (unsigned)(code >> 4) << (2 * k);
-            pack_32(b[i].qs + 16 * k, c->q + QK_SUPER * i + 32 * k);
+            codes_store_nibbles(b[i].qs + 16 * k, codes_load(c->q + QK_SUPER * i + 32 * k));
         }
         b[i].scales_h = (uint16_t)high;
     }
 }
 
+static const small_layout four = {false, false}, four_offset = {true, false};
+static const small_layout five = {false, true}, five_offset = {true, true};
+
 static void chunk_iq4_nl(chunk *c, void *out, size_t n) {
-    uint16_t d[CHUNK / 32];
-    encode_scaled_blocks(&iq4_nl, c, d);
-    block_iq4_nl *b = out;
-    for (size_t i = 0; i < n / 32; i++) {
-        b[i].d = d[i];
-        pack_32(b[i].qs, c->q + 32 * i);
-    }
+    encode_scaled_blocks(&iq4_nl, four, c, out, n);
 }
-
 static void chunk_q4_0(chunk *c, void *out, size_t n) {
-    uint16_t d[CHUNK / 32];
-    encode_scaled_blocks(&q4_0, c, d);
-    block_q4_0 *b = out;
-    for (size_t i = 0; i < n / 32; i++) {
-        b[i].d = d[i];
-        pack_32(b[i].qs, c->q + 32 * i);
-    }
+    encode_scaled_blocks(&q4_0, four, c, out, n);
 }
-
 static void chunk_q5_0(chunk *c, void *out, size_t n) {
-    uint16_t d[CHUNK / 32];
-    encode_scaled_blocks(&q5_0, c, d);
-    block_q5_0 *b = out;
-    for (size_t i = 0; i < n / 32; i++) {
-        b[i].d = d[i];
-        pack_32(b[i].qs, c->q + 32 * i);
-        b[i].qh = fifth_bits(c->q + 32 * i);
-    }
+    encode_scaled_blocks(&q5_0, five, c, out, n);
 }
-
 static void chunk_q4_1(chunk *c, void *out, size_t n) {
-    uint16_t d[CHUNK / 32], m[CHUNK / 32];
-    encode_affine_blocks(&q4_1, c, d, m);
-    block_q4_1 *b = out;
-    for (size_t i = 0; i < n / 32; i++) {
-        b[i].d = d[i];
-        b[i].m = m[i];
-        pack_32(b[i].qs, c->q + 32 * i);
-    }
+    encode_affine_blocks(&q4_1, four_offset, c, out, n);
 }
-
 static void chunk_q5_1(chunk *c, void *out, size_t n) {
-    uint16_t d[CHUNK / 32], m[CHUNK / 32];
-    encode_affine_blocks(&q5_1, c, d, m);
-    block_q5_1 *b = out;
-    for (size_t i = 0; i < n / 32; i++) {
-        b[i].d = d[i];
-        b[i].m = m[i];
-        pack_32(b[i].qs, c->q + 32 * i);
-        b[i].qh = fifth_bits(c->q + 32 * i);
-    }
+    encode_affine_blocks(&q5_1, five_offset, c, out, n);
 }
 
 /* --- rows --- */
@@ -277,10 +244,10 @@ static void encode_row_lanes(dtype type, void *row, const float *x, size_t n,
     if (type == DTYPE_F16) round_f16(row, x, n);
     else if (type == DTYPE_BF16) round_bf16(row, x, n);
     else if (type == DTYPE_Q8_0) round_q8_0(row, x, n / 32);
-    else if (type == DTYPE_Q4_0 && !importance) round_q4_0(row, x, n / 32);
-    else if (type == DTYPE_Q4_1 && !importance) round_q4_1(row, x, n / 32);
-    else if (type == DTYPE_Q5_0 && !importance) round_q5_0(row, x, n / 32);
-    else if (type == DTYPE_Q5_1 && !importance) round_q5_1(row, x, n / 32);
+    else if (type == DTYPE_Q4_0 && !importance) round_small(row, four, x, n / 32);
+    else if (type == DTYPE_Q4_1 && !importance) round_small(row, four_offset, x, n / 32);
+    else if (type == DTYPE_Q5_0 && !importance) round_small(row, five, x, n / 32);
+    else if (type == DTYPE_Q5_1 && !importance) round_small(row, five_offset, x, n / 32);
     else search_row(type, row, x, n, importance);
 }
 
@@ -289,6 +256,11 @@ static bool all_within_lanes(const float *x, size_t n, float low, float high) {
     unsigned bad = 0;
     for (size_t i = 0; i < n; i++) bad |= !(x[i] >= low) | !(x[i] <= high);
     return !bad;
+}
+
+INLINE void fill_encoders(kernels *k) {
+    k->encode_row = encode_row_lanes;
+    k->all_within = all_within_lanes;
 }
 
 #endif

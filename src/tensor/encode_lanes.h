@@ -15,6 +15,10 @@
  *     v_store_codes(p, v)       −128 … 255 as bytes, truncated
  *     v_store_halves(p, v)      as F16, to nearest even; p is any address
  *     half_bits(x)  half_value(h)
+ *     codes                     32 bytes, the codes of a small block
+ *     codes_load(p)  codes_from(vectors)        0 … 255 from 32 floats, truncated
+ *     codes_store_nibbles(p, q) 16 bytes: bits 0 to 3 of code i, and above them those of i + 16
+ *     codes_fifth_bits(q)       bit 4 of code i as bit i
  *
  * For fixed codes q the best scale is Σwxq / Σwq², and it lowers the error by (Σwxq)² / Σwq²: the
  * *gain*, by which the guesses are compared. With an offset the two follow from a weighted linear

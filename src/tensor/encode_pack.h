@@ -1,5 +1,6 @@
 /* Codes and scales squeezed into blocks: the inverse of what tensor/blocks.h and docs/formats.md
- * describe. Codes count from 0, scales are whole numbers in floats. */
+ * describe. Codes count from 0, scales are whole numbers in floats. Over the vectors of
+ * encode_lanes.h. */
 #ifndef TENSOR_ENCODE_PACK_H
 #define TENSOR_ENCODE_PACK_H
 
@@ -8,21 +9,23 @@
 #include "tensor/blocks.h"
 #include "tensor/kernels_int.h"
 
-/* Low nibbles of 32 codes, as all small blocks store them. */
-INLINE void pack_32(uint8_t *qs, const uint8_t *q) {
-    for (int j = 0; j < 16; j++) qs[j] = (uint8_t)((q[j] & 15) | (q[j + 16] & 15) << 4);
+/* The blocks of 32: the scale, the offset, the fifth bits, the low nibbles, whatever a type has. */
+typedef struct small_layout {
+    bool has_offset, has_fifth_bits;
+} small_layout;
+
+INLINE size_t small_block_bytes(const small_layout l) {
+    return 18 + (l.has_offset ? 2 : 0) + (l.has_fifth_bits ? 4 : 0);
 }
 
-/* The fifth bits of 32 codes: a product gathers those of eight bytes in its top byte. */
-INLINE uint32_t fifth_bits(const uint8_t *q) {
-    uint32_t bits = 0;
-    for (int j = 0; j < 32; j += 8) {
-        uint64_t eight;
-        memcpy(&eight, q + j, sizeof eight);
-        eight = eight >> 4 & 0x0101010101010101;
-        bits |= (uint32_t)(eight * 0x0102040810204080 >> 56) << j;
-    }
-    return bits;
+INLINE void pack_small(uint8_t *block, const small_layout l, uint16_t scale, uint16_t offset,
+                       codes q) {
+    uint32_t fifth = codes_fifth_bits(q);
+    memcpy(block, &scale, 2);
+    block += 2;
+    if (l.has_offset) memcpy(block, &offset, 2), block += 2;
+    if (l.has_fifth_bits) memcpy(block, &fifth, 4), block += 4;
+    codes_store_nibbles(block, q);
 }
 
 /* Two bits an element, as Q2_K and Q3_K store them. */

@@ -56,6 +56,38 @@ INLINE void v_store_halves(uint8_t *p, vec v) {
     }
 }
 
+typedef struct codes {
+    uint8_t q[32];
+} codes;
+
+INLINE codes codes_load(const uint8_t *q) {
+    codes c;
+    memcpy(c.q, q, sizeof c.q);
+    return c;
+}
+
+INLINE codes codes_from(const vec *v) {
+    codes c;
+    for (int i = 0; i < 32 / LANES; i++) v_store_codes(c.q + i * LANES, v[i]);
+    return c;
+}
+
+INLINE void codes_store_nibbles(uint8_t *qs, codes c) {
+    for (int j = 0; j < 16; j++) qs[j] = (uint8_t)((c.q[j] & 15) | (c.q[j + 16] & 15) << 4);
+}
+
+/* A product gathers the bits of eight bytes in its top byte. */
+INLINE uint32_t codes_fifth_bits(codes c) {
+    uint32_t bits = 0;
+    for (int j = 0; j < 32; j += 8) {
+        uint64_t eight;
+        memcpy(&eight, c.q + j, sizeof eight);
+        eight = eight >> 4 & 0x0101010101010101;
+        bits |= (uint32_t)(eight * 0x0102040810204080 >> 56) << j;
+    }
+    return bits;
+}
+
 #include "tensor/encode_formats.h"
 
 bool all_within_plain(const float *x, size_t n, float low, float high) {

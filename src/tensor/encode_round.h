@@ -30,71 +30,40 @@ INLINE float highest_of_32(const float *x) {
     return v_highest(high);
 }
 
-/* q[32] = codes toward zero of (x − minimum) · inverse + shift, 0 … top. */
-INLINE void truncate_32(uint8_t *q, const float *x, float minimum, float inverse, float shift,
-                        float top) {
-    for (int i = 0; i < 32; i += LANES) {
-        vec y = (v_load(x + i) - v_set(minimum)) * v_set(inverse) + v_set(shift);
-        v_store_codes(q + i, v_min(v_max(y, v_set(0.0f)), v_set(top)));
+/* Codes toward zero of (x − minimum) · inverse + shift, 0 … top. */
+INLINE codes truncate_32(const float *x, float minimum, float inverse, float shift, float top) {
+    vec y[32 / LANES];
+    for (int i = 0; i < 32 / LANES; i++) {
+        y[i] = (v_load(x + i * LANES) - v_set(minimum)) * v_set(inverse) + v_set(shift);
+        y[i] = v_min(v_max(y[i], v_set(0.0f)), v_set(top));
     }
+    return codes_from(y);
 }
 
-/* x ≈ d · (q − limit): the element of largest magnitude, the first of them, gets code 0. */
-INLINE float centred_32(uint8_t *q, const float *x, const int limit) {
-    float low = lowest_of_32(x), high = highest_of_32(x), largest = -low > high ? low : high;
-    if (-low == high) {
-        int i = 0;
-        while (fabsf(x[i]) < high) i++;
-        largest = x[i];
-    }
-    float d = largest / -(float)limit;
-    truncate_32(q, x, 0.0f, inverse_of(d), (float)limit + 0.5f, (float)(2 * limit - 1));
-    return d;
+/* Of 32 weights the one of largest magnitude, the first of them. */
+INLINE float signed_largest_of_32(const float *x) {
+    float low = lowest_of_32(x), high = highest_of_32(x);
+    if (-low != high) return -low > high ? low : high;
+    while (fabsf(*x) < high) x++;
+    return *x;
 }
 
-/* x ≈ d · q + m */
-INLINE float from_minimum_32(uint8_t *q, const float *x, const int top, float *m) {
-    float low = lowest_of_32(x), d = (highest_of_32(x) - low) / (float)top;
-    *m = low;
-    truncate_32(q, x, low, inverse_of(d), 0.5f, (float)top);
-    return d;
-}
-
-static void round_q4_0(block_q4_0 *b, const float *x, size_t n_blocks) {
-    _Alignas(64) uint8_t q[32];
-    for (; n_blocks > 0; n_blocks--, b++, x += 32) {
-        b->d = half_bits(centred_32(q, x, 8));
-        pack_32(b->qs, q);
-    }
-}
-
-static void round_q5_0(block_q5_0 *b, const float *x, size_t n_blocks) {
-    _Alignas(64) uint8_t q[32];
-    for (; n_blocks > 0; n_blocks--, b++, x += 32) {
-        b->d = half_bits(centred_32(q, x, 16));
-        pack_32(b->qs, q);
-        b->qh = fifth_bits(q);
-    }
-}
-
-static void round_q4_1(block_q4_1 *b, const float *x, size_t n_blocks) {
-    _Alignas(64) uint8_t q[32];
-    float m;
-    for (; n_blocks > 0; n_blocks--, b++, x += 32) {
-        b->d = half_bits(from_minimum_32(q, x, 15, &m));
-        b->m = half_bits(m);
-        pack_32(b->qs, q);
-    }
-}
-
-static void round_q5_1(block_q5_1 *b, const float *x, size_t n_blocks) {
-    _Alignas(64) uint8_t q[32];
-    float m;
-    for (; n_blocks > 0; n_blocks--, b++, x += 32) {
-        b->d = half_bits(from_minimum_32(q, x, 31, &m));
-        b->m = half_bits(m);
-        pack_32(b->qs, q);
-        b->qh = fifth_bits(q);
+/* Q4_0 and Q5_0: x ≈ d · (q − limit); the element of largest magnitude gets code 0.
+ * Q4_1 and Q5_1: x ≈ d · q + m. */
+INLINE void round_small(uint8_t *block, const small_layout l, const float *x, size_t n_blocks) {
+    const int limit = l.has_fifth_bits ? 16 : 8;
+    const float top = (float)(2 * limit - 1);
+    for (; n_blocks > 0; n_blocks--, block += small_block_bytes(l), x += 32) {
+        float d, m = 0.0f, shift = 0.5f;
+        if (l.has_offset) {
+            m = lowest_of_32(x);
+            d = (highest_of_32(x) - m) / top;
+        } else {
+            d = signed_largest_of_32(x) / -(float)limit;
+            shift += (float)limit;
+        }
+        pack_small(block, l, half_bits(d), half_bits(m),
+                   truncate_32(x, m, inverse_of(d), shift, top));
     }
 }
 

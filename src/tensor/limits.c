@@ -122,7 +122,8 @@ hone_status hone_measure_limits(hone_limits *limits, int n_threads) {
     TRY(choose_loops(&m.loops));
     TRY(pool_open(&m.pool, n_threads));
     uint64_t wanted = 4 * l.cache_bytes < LEAST_BUFFER ? LEAST_BUFFER : 4 * l.cache_bytes;
-    if (wanted > system_memory_bytes() / 8) wanted = system_memory_bytes() / 8;
+    uint64_t there = system_look_at_memory("").limit;
+    if (wanted > there / 8) wanted = there / 8;
     m.task_bytes = wanted / m.n_tasks / PIECE * PIECE + PIECE;
     l.buffer_bytes = m.task_bytes * m.n_tasks;
     m.buffer = mem_alloc_aligned(l.buffer_bytes, 1);

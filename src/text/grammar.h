@@ -13,7 +13,8 @@
 
 enum {
     GRAMMAR_MAX_BYTES = 1 << 20,        /* of the text */
-    GRAMMAR_MAX_RULES = 1 << 14,
+    GRAMMAR_MAX_RULES = 1 << 16,
+    GRAMMAR_MAX_NODES = 1 << 21,        /* of the syntax tree */
     GRAMMAR_MAX_DEPTH = 128,            /* of parentheses */
     GRAMMAR_MAX_REPEATS = 100000,       /* in {m,n} */
     GRAMMAR_MAX_INSTRUCTIONS = 1 << 20, /* after repetitions are written out */
@@ -34,7 +35,8 @@ typedef struct grammar {
 } grammar;
 
 /* HONE_ERR_FORMAT gives the line and the reason: bad syntax, a rule that is missing or defined
- * twice, no "root", left recursion (by rule), or a grammar beyond the limits above. HONE_ERR_
+ * twice, no "root", left recursion (by rule), no text that could match, or a grammar beyond the
+ * limits above. HONE_ERR_
  * UNSUPPORTED for token references (<[10]>, <think>). */
 hone_status grammar_compile(grammar **out, const char *text, size_t n);
 void grammar_close(grammar *g);

@@ -268,6 +268,43 @@ static hone_status refuse_left_recursion(const compiler *c) {
     return status;
 }
 
+/* --- dead ends --- */
+
+/* Instructions from which the return cannot be reached are never entered, so that an answer is never
+ * led to where it could not go on. live[i] = a text can be completed from i. Instructions lie mostly
+ * behind what follows them, hence a few rounds are enough. */
+static void find_live(const grammar *g, bool *live) {
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (size_t n = 0; n < g->n_code; n++) {
+            const grammar_instruction *i = &g->code[n];
+            if (live[n]) continue;
+            switch (i->op) {
+            case GRAMMAR_RETURN: live[n] = true; break;
+            case GRAMMAR_BYTE: live[n] = i->low <= i->high && live[i->next]; break;
+            case GRAMMAR_SPLIT: live[n] = live[i->next] || live[i->other]; break;
+            case GRAMMAR_CALL: live[n] = live[i->next] && live[i->other]; break;
+            }
+            changed |= live[n];
+        }
+    }
+}
+
+static hone_status leave_out_dead_ends(grammar *g) {
+    bool *live = mem_calloc(g->n_code, sizeof *live);
+    if (!live) return mem_fail("grammar", g->n_code);
+    find_live(g, live);
+    for (size_t n = 0; n < g->n_code; n++) {
+        grammar_instruction *i = &g->code[n];
+        if (!live[n]) *i = (grammar_instruction){GRAMMAR_BYTE, 1, 0, 0, 0};
+        else if (i->op == GRAMMAR_SPLIT && !live[i->next]) i->next = i->other;
+        else if (i->op == GRAMMAR_SPLIT && !live[i->other]) i->other = i->next;
+    }
+    bool any = live[g->root];
+    mem_free(live);
+    return any ? HONE_OK : fail(HONE_ERR_FORMAT, "nothing can match the grammar");
+}
+
 /* --- the whole --- */
 
 static hone_status compile_rules(compiler *c) {
@@ -286,6 +323,21 @@ static hone_status compile_rules(compiler *c) {
         if (c->out->code[i].op == GRAMMAR_CALL)
             c->out->code[i].other = c->entries[c->out->code[i].other];
     c->out->root = c->entries[root];
+    return leave_out_dead_ends(c->out);
+}
+
+hone_status grammar_compile_tree(grammar **out, const grammar_tree *tree) {
+    *out = NULL;
+    compiler c = {.tree = tree, .out = mem_calloc(1, sizeof *c.out)};
+    c.entries = mem_calloc(2 * tree->n_rules + 1, sizeof *c.entries);
+    c.begins = c.entries + tree->n_rules;
+    hone_status status = c.out && c.entries ? compile_rules(&c) : mem_fail("grammar", 0);
+    mem_free(c.entries);
+    if (status != HONE_OK) {
+        grammar_close(c.out);
+        return status;
+    }
+    *out = c.out;
     return HONE_OK;
 }
 
@@ -293,18 +345,9 @@ hone_status grammar_compile(grammar **out, const char *text, size_t n) {
     *out = NULL;
     grammar_tree tree;
     TRY(grammar_parse(&tree, text, n));
-    compiler c = {.tree = &tree, .out = mem_calloc(1, sizeof *c.out)};
-    c.entries = mem_calloc(2 * tree.n_rules + 1, sizeof *c.entries);
-    c.begins = c.entries + tree.n_rules;
-    hone_status status = c.out && c.entries ? compile_rules(&c) : mem_fail("grammar", n);
-    mem_free(c.entries);
+    hone_status status = grammar_compile_tree(out, &tree);
     grammar_tree_release(&tree);
-    if (status != HONE_OK) {
-        grammar_close(c.out);
-        return status;
-    }
-    *out = c.out;
-    return HONE_OK;
+    return status;
 }
 
 void grammar_close(grammar *g) {

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "base/utf8.h"
 
 /* (…)*?{2} and so on: each one is a level of the tree. */
@@ -31,43 +30,22 @@ static hone_status wrong(parser *p, const char *what) {
     return fail(HONE_ERR_FORMAT, "grammar, line %u: %s", line(p), what);
 }
 
-/* --- growing --- */
-
-/* Room for `more` elements behind the first n of *array. */
-static hone_status grow(void *array, size_t *capacity, size_t n, size_t more, size_t size) {
-    if (*capacity - n >= more) return HONE_OK;
-    size_t wanted = 2 * *capacity + more;
-    void *larger = mem_realloc(*(void **)array, wanted, size);
-    if (!larger) return mem_fail("grammar", wanted * size);
-    *(void **)array = larger;
-    *capacity = wanted;
-    return HONE_OK;
-}
-
 static hone_status add_node(parser *p, uint32_t *number, grammar_node node) {
-    grammar_tree *t = p->tree;
-    TRY(grow(&t->nodes, &t->node_capacity, t->n_nodes, 1, sizeof *t->nodes));
-    *number = (uint32_t)t->n_nodes;
-    t->nodes[t->n_nodes++] = node;
-    return HONE_OK;
+    return grammar_tree_add(p->tree, number, node);
 }
 
 static hone_status add_range(parser *p, uint32_t low, uint32_t high) {
     grammar_tree *t = p->tree;
-    TRY(grow(&t->ranges, &t->range_capacity, t->n_ranges, 1, sizeof *t->ranges));
+    TRY(grammar_tree_reserve(t, 0, 1));
     t->ranges[t->n_ranges++] = (code_range){low, high};
     return HONE_OK;
 }
 
+/* A rule is defined on the line where it was first met, until its definition comes. */
 static hone_status find_rule(parser *p, const char *name, size_t n, uint32_t *number) {
     grammar_tree *t = p->tree;
-    if (strmap_find(&t->rule_numbers, name, n, number)) return HONE_OK;
-    if (t->n_rules == GRAMMAR_MAX_RULES) return wrong(p, "more rules than a grammar may have");
-    TRY(grow(&t->rules, &t->rule_capacity, t->n_rules, 1, sizeof *t->rules));
-    *number = (uint32_t)t->n_rules;
-    TRY(strmap_insert(&t->rule_numbers, name, n, *number, NULL));
-    t->rules[t->n_rules++] = (grammar_rule){
-        .name = name, .name_bytes = (uint32_t)n, .line = line(p)};
+    TRY(grammar_tree_find_rule(t, name, n, number));
+    if (!t->rules[*number].line) t->rules[*number].line = line(p);
     return HONE_OK;
 }
 
@@ -156,7 +134,7 @@ static hone_status parse_literal(parser *p, uint32_t *node) {
     grammar_tree *t = p->tree;
     size_t first = t->n_bytes;
     for (p->at++;;) {
-        TRY(grow(&t->bytes, &t->byte_capacity, t->n_bytes, 4, 1));
+        TRY(grammar_tree_reserve(t, 4, 0));
         if (peek(p) == '"') break;
         if (p->at >= p->n) return wrong(p, "a literal is not closed");
         uint32_t code;
@@ -177,7 +155,7 @@ static int compare_ranges(const void *a, const void *b) {
  * Surrogates are no characters and belong to no class. */
 static hone_status settle_class(parser *p, size_t first, bool negated) {
     grammar_tree *t = p->tree;
-    TRY(grow(&t->ranges, &t->range_capacity, t->n_ranges, 1, sizeof *t->ranges));
+    TRY(grammar_tree_reserve(t, 0, 1));
     code_range *r = t->ranges + first;
     size_t n = t->n_ranges - first, kept = 0;
     qsort(r, n, sizeof *r, compare_ranges);
@@ -344,9 +322,7 @@ static hone_status parse_sequence(parser *p, uint32_t *sequence) {
         TRY(parse_element(p, &element, &found));
         if (!found) return HONE_OK;
         TRY(parse_repeats(p, &element));
-        grammar_node *nodes = p->tree->nodes;
-        nodes[element].before = nodes[*sequence].first;
-        nodes[*sequence].first = element;
+        grammar_tree_append(p->tree, *sequence, element);
     }
 }
 
@@ -355,9 +331,7 @@ static hone_status parse_choice(parser *p, uint32_t *choice) {
     for (;;) {
         uint32_t sequence;
         TRY(parse_sequence(p, &sequence));
-        grammar_node *nodes = p->tree->nodes;
-        nodes[sequence].before = nodes[*choice].first;
-        nodes[*choice].first = sequence;
+        grammar_tree_append(p->tree, *choice, sequence);
         if (peek(p) != '|') return HONE_OK;
         p->at++;
         skip_space(p, true);
@@ -384,8 +358,6 @@ static hone_status parse_rule(parser *p) {
 
 static hone_status parse_rules(parser *p) {
     grammar_tree *t = p->tree;
-    uint32_t none;
-    TRY(add_node(p, &none, (grammar_node){.kind = NODE_SEQUENCE}));
     for (skip_space(p, true); p->at < p->n; skip_space(p, true)) TRY(parse_rule(p));
     for (size_t i = 0; i < t->n_rules; i++)
         if (!t->rules[i].body)
@@ -395,21 +367,11 @@ static hone_status parse_rules(parser *p) {
 }
 
 hone_status grammar_parse(grammar_tree *t, const char *text, size_t n) {
-    *t = (grammar_tree){0};
     if (n > GRAMMAR_MAX_BYTES)
         return fail(HONE_ERR_FORMAT, "the grammar has %zu bytes, at most %d", n, GRAMMAR_MAX_BYTES);
+    TRY(grammar_tree_init(t));
     parser p = {.tree = t, .text = text, .n = n};
-    hone_status status = strmap_init(&t->rule_numbers, 64);
-    if (status == HONE_OK) status = parse_rules(&p);
+    hone_status status = parse_rules(&p);
     if (status != HONE_OK) grammar_tree_release(t);
     return status;
-}
-
-void grammar_tree_release(grammar_tree *t) {
-    mem_free(t->nodes);
-    mem_free(t->ranges);
-    mem_free(t->bytes);
-    mem_free(t->rules);
-    strmap_release(&t->rule_numbers);
-    *t = (grammar_tree){0};
 }

@@ -226,7 +226,7 @@ hone_status get_attribute(interp *in, value object, const char *name, value *out
     if (object.type == V_UNDEFINED) return undefined_error(object);
     const builtin *function = method_find(object.type, name);
     if (function) {
-        method *m = jinja_arena_alloc(&in->arena, 1, sizeof *m);
+        method *m = arena_alloc(&in->arena, 1, sizeof *m);
         if (!m) return HONE_ERR_MEMORY;
         *m = (method){.function = function, .self = object};
         *out = (value){.type = V_METHOD, .method = m};
@@ -274,7 +274,7 @@ hone_status get_item(interp *in, value object, value key, value *out) {
     if (is_sequence(object) && as_integer(key, &at)) return item_of_sequence(in, object, at, out);
     if (key.type != V_TEXT) return HONE_OK;
     /* a name that is no item may still be an attribute */
-    char *name = jinja_arena_alloc(&in->arena, key.text->n + 1, 1);
+    char *name = arena_alloc(&in->arena, key.text->n + 1, 1);
     if (!name) return HONE_ERR_MEMORY;
     memcpy(name, key.text->bytes, key.text->n);
     return get_attribute(in, object, name, out);
@@ -348,8 +348,8 @@ hone_status eval_args(interp *in, const node *args, const value *self, call_args
     size_t n = self != NULL, n_named = 0;
     for (const node *a = args; a; a = a->next) *(a->type == E_ARGUMENT ? &n_named : &n) += 1;
     *out = (call_args){0};
-    out->positional = jinja_arena_alloc(&in->arena, n, sizeof *out->positional);
-    out->named = jinja_arena_alloc(&in->arena, n_named, sizeof *out->named);
+    out->positional = arena_alloc(&in->arena, n, sizeof *out->positional);
+    out->named = arena_alloc(&in->arena, n_named, sizeof *out->named);
     if (!out->positional || !out->named) return HONE_ERR_MEMORY;
     if (self) out->positional[out->n++] = *self;
     for (const node *a = args; a; a = a->next) {
@@ -396,7 +396,7 @@ hone_status call_value(interp *in, value callee, const call_args *args, value *o
     if (!m->function->call)
         return fail(HONE_ERR_UNSUPPORTED, "method \"%s\" of %s is not supported",
                     m->function->name, type_name(m->self));
-    value *positional = jinja_arena_alloc(&in->arena, args->n + 1, sizeof *positional);
+    value *positional = arena_alloc(&in->arena, args->n + 1, sizeof *positional);
     if (!positional) return HONE_ERR_MEMORY;
     positional[0] = m->self;
     if (args->n) memcpy(positional + 1, args->positional, args->n * sizeof *positional);

@@ -18,7 +18,7 @@ hone_status scope_set(interp *in, scope *s, const char *name, value v) {
         }
     if (s->n == s->capacity) {
         size_t capacity = s->capacity ? s->capacity * 2 : 4;
-        variable *grown = jinja_arena_grow(&in->arena, s->variables, s->n * sizeof *grown,
+        variable *grown = arena_grow(&in->arena, s->variables, s->n * sizeof *grown,
                                            capacity * sizeof *grown);
         if (!grown) return HONE_ERR_MEMORY;
         s->variables = grown;
@@ -29,7 +29,7 @@ hone_status scope_set(interp *in, scope *s, const char *name, value v) {
 }
 
 static scope *scope_new(interp *in, scope *parent) {
-    scope *s = jinja_arena_alloc(&in->arena, 1, sizeof *s);
+    scope *s = arena_alloc(&in->arena, 1, sizeof *s);
     if (s) s->parent = parent;
     return s;
 }
@@ -153,7 +153,7 @@ hone_status call_macro(interp *in, const macro *m, const call_args *args, value 
 }
 
 static hone_status make_macro(interp *in, const node *n, const char *name, value *out) {
-    macro *m = jinja_arena_alloc(&in->arena, 1, sizeof *m);
+    macro *m = arena_alloc(&in->arena, 1, sizeof *m);
     if (!m) return HONE_ERR_MEMORY;
     *m = (macro){.name = name, .parameters = n->list, .body = n->body, .scope = in->scope,
                  .takes_rest = n->takes_rest};
@@ -174,7 +174,7 @@ static hone_status exec_call_block(interp *in, const node *n) {
     call_args args;
     TRY(eval(in, call->left, &callee));
     TRY(eval_args(in, call->list, NULL, &args));
-    named_value *named = jinja_arena_alloc(&in->arena, args.n_named + 1, sizeof *named);
+    named_value *named = arena_alloc(&in->arena, args.n_named + 1, sizeof *named);
     if (!named) return HONE_ERR_MEMORY;
     if (args.n_named) memcpy(named, args.named, args.n_named * sizeof *named);
     args.named = named;
@@ -209,7 +209,7 @@ static hone_status exec_items(interp *in, const node *n, value iterable, size_t 
     list *items;
     TRY(iterate(in, iterable, &items));
     if (n->third) TRY(filter_items(in, n, &items));
-    loop *l = jinja_arena_alloc(&in->arena, 1, sizeof *l);
+    loop *l = arena_alloc(&in->arena, 1, sizeof *l);
     if (!l) return HONE_ERR_MEMORY;
     *l = (loop){.node = n, .scope = before, .items = items, .depth = depth,
                 .last_changed = {.type = V_MISSING}};

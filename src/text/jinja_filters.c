@@ -66,7 +66,7 @@ static hone_status sort_keys(interp *in, value item, value attribute, value case
 
 static hone_status keys_of(interp *in, const list *items, value attribute, value case_sensitive,
                            value **out) {
-    *out = jinja_arena_alloc(&in->arena, items->n, sizeof **out);
+    *out = arena_alloc(&in->arena, items->n, sizeof **out);
     if (!*out) return HONE_ERR_MEMORY;
     for (size_t i = 0; i < items->n; i++)
         TRY(sort_keys(in, items->items[i], attribute, case_sensitive, *out + i));
@@ -323,7 +323,7 @@ static hone_status iterate_if_true(interp *in, value v, list **out) {
 static hone_status rest_of(interp *in, const call_args *args, size_t first, call_args *out) {
     size_t n = args->n > first ? args->n - first : 0;
     *out = *args;
-    out->positional = jinja_arena_alloc(&in->arena, n + 1, sizeof *out->positional);
+    out->positional = arena_alloc(&in->arena, n + 1, sizeof *out->positional);
     if (!out->positional) return HONE_ERR_MEMORY;
     if (n) memcpy(out->positional + 1, args->positional + first, n * sizeof *out->positional);
     out->n = n + 1;
@@ -429,7 +429,7 @@ static hone_status filter_attr(interp *in, const call_args *args, value *out) {
     const text *name;
     TRY(ARGS_BIND(args, "attr", 2, a, "obj", "name"));
     TRY(expect_text(a[1], "attr", &name));
-    char *copy = jinja_arena_alloc(&in->arena, name->n + 1, 1);
+    char *copy = arena_alloc(&in->arena, name->n + 1, 1);
     if (!copy) return HONE_ERR_MEMORY;
     memcpy(copy, name->bytes, name->n);
     if (a[0].type == V_DICT && !method_find(V_DICT, copy)) { /* no look-up of keys */

@@ -19,6 +19,7 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "base/arena.h"
 #include "base/status.h"
 
 /* ---- bounds ---------------------------------------------------------------------------------- */
@@ -33,19 +34,6 @@ enum {
     JINJA_MAX_MEMORY = 256 << 20,     /* bytes that one render may take */
     JINJA_MAX_RANGE = 100000,         /* items of one range(), as in jinja2's sandbox */
 };
-
-/* ---- arena ----------------------------------------------------------------------------------- */
-
-typedef struct jinja_arena {
-    struct arena_block *last;
-    size_t used, max;
-} jinja_arena;
-
-/* Zeroed, aligned for any type; NULL with a sentence stored when memory or `max` is short. */
-void *jinja_arena_alloc(jinja_arena *a, size_t count, size_t size);
-/* A block of new_size bytes that begins with the old one's bytes; the rest is not zeroed. */
-void *jinja_arena_grow(jinja_arena *a, void *old, size_t old_size, size_t new_size);
-void jinja_arena_release(jinja_arena *a);
 
 /* ---- values ---------------------------------------------------------------------------------- */
 
@@ -180,7 +168,7 @@ typedef struct token {
 
 /* The source is what the nodes point into; its line ends are "\n". The arena holds the tokens, of
  * which the last is T_END. */
-hone_status jinja_lex(const char *source, size_t n, jinja_arena *arena, const token **tokens);
+hone_status jinja_lex(const char *source, size_t n, mem_arena *arena, const token **tokens);
 
 /* ---- tree ------------------------------------------------------------------------------------ */
 
@@ -223,7 +211,7 @@ typedef struct jinja_tree {
     known_names names;
 } jinja_tree;
 
-hone_status jinja_parse(const token *tokens, jinja_arena *arena, jinja_tree *tree);
+hone_status jinja_parse(const token *tokens, mem_arena *arena, jinja_tree *tree);
 
 /* ---- interpreter ----------------------------------------------------------------------------- */
 
@@ -262,7 +250,7 @@ typedef struct loop {
 } loop;
 
 struct interp {
-    jinja_arena arena;
+    mem_arena arena;
     const jinja_tree *tree;
     const json_t *variables;
     const struct tm *now;

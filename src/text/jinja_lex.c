@@ -11,7 +11,7 @@ typedef struct lexer {
     const char *s;
     size_t n, at;
     uint32_t line;
-    jinja_arena *arena;
+    mem_arena *arena;
     token *tokens;
     size_t n_tokens, capacity;
 } lexer;
@@ -19,7 +19,7 @@ typedef struct lexer {
 static hone_status add(lexer *l, token t) {
     if (l->n_tokens == l->capacity) {
         size_t capacity = l->capacity ? l->capacity * 2 : 256;
-        token *grown = jinja_arena_grow(l->arena, l->tokens, l->n_tokens * sizeof *grown,
+        token *grown = arena_grow(l->arena, l->tokens, l->n_tokens * sizeof *grown,
                                         capacity * sizeof *grown);
         if (!grown) return HONE_ERR_MEMORY;
         l->tokens = grown;
@@ -252,7 +252,7 @@ static hone_status lex_inside(lexer *l, bool is_block) {
     }
 }
 
-hone_status jinja_lex(const char *source, size_t n, jinja_arena *arena, const token **tokens) {
+hone_status jinja_lex(const char *source, size_t n, mem_arena *arena, const token **tokens) {
     lexer l = {.s = source, .n = n, .line = 1, .arena = arena};
     while (l.at < n) {
         size_t tag = find_tag(&l, l.at), close;

@@ -6,7 +6,7 @@
 /* ---- small tools ---- */
 
 hone_status new_node(parser *p, node_type type, node **out) {
-    node *n = jinja_arena_alloc(p->arena, 1, sizeof *n);
+    node *n = arena_alloc(p->arena, 1, sizeof *n);
     if (!n) return HONE_ERR_MEMORY;
     n->type = type;
     n->line = p->t->line;
@@ -22,13 +22,13 @@ hone_status intern(parser *p, const char *name, size_t n, const char **out) {
     }
     if (p->n_names == p->names_capacity) {
         size_t capacity = p->names_capacity ? p->names_capacity * 2 : 64;
-        const char **grown = jinja_arena_grow(p->arena, p->interned, p->n_names * sizeof *grown,
+        const char **grown = arena_grow(p->arena, p->interned, p->n_names * sizeof *grown,
                                               capacity * sizeof *grown);
         if (!grown) return HONE_ERR_MEMORY;
         p->interned = grown;
         p->names_capacity = capacity;
     }
-    char *copy = jinja_arena_alloc(p->arena, n + 1, 1);
+    char *copy = arena_alloc(p->arena, n + 1, 1);
     if (!copy) return HONE_ERR_MEMORY;
     memcpy(copy, name, n);
     TRY(strmap_insert(&p->names, copy, n, (uint32_t)p->n_names, NULL));
@@ -94,7 +94,7 @@ static bool at_end_tag(const parser *p, const char *const *ends) {
 
 static hone_status parse_piece(parser *p, node **out) {
     if (p->t->kind == T_DATA) {
-        text *t = jinja_arena_alloc(p->arena, 1, sizeof *t);
+        text *t = arena_alloc(p->arena, 1, sizeof *t);
         if (!t) return HONE_ERR_MEMORY;
         *t = (text){.bytes = p->t->at, .n = p->t->n};
         TRY(new_node(p, S_TEXT, out));
@@ -333,7 +333,7 @@ static hone_status parse_all(parser *p, jinja_tree *tree) {
     return HONE_OK;
 }
 
-hone_status jinja_parse(const token *tokens, jinja_arena *arena, jinja_tree *tree) {
+hone_status jinja_parse(const token *tokens, mem_arena *arena, jinja_tree *tree) {
     parser p = {.t = tokens, .arena = arena};
     TRY(strmap_init(&p.names, 128));
     jinja_tree parsed = {0};

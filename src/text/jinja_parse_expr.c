@@ -71,8 +71,8 @@ static size_t unescape(const char *s, size_t n, char *out, size_t *written) {
 static hone_status parse_string(parser *p, node **out) {
     size_t room = 0;
     for (const token *t = p->t; t->kind == T_STRING; t++) room += t->n + 4;
-    char *bytes = jinja_arena_alloc(p->arena, room, 1);
-    text *made = jinja_arena_alloc(p->arena, 1, sizeof *made);
+    char *bytes = arena_alloc(p->arena, room, 1);
+    text *made = arena_alloc(p->arena, 1, sizeof *made);
     if (!bytes || !made) return HONE_ERR_MEMORY;
     TRY(new_node(p, E_CONST, out));
     size_t n = 0;

@@ -7,7 +7,7 @@
 
 typedef struct parser {
     const token *t; /* the current token; the last of all is T_END */
-    jinja_arena *arena;
+    mem_arena *arena;
     strmap names;
     const char **interned;
     size_t n_names, names_capacity;

@@ -174,7 +174,7 @@ static hone_status json_dict(text_builder *b, const dict *d, const json_style *s
                              size_t level) {
     value *keys = NULL, *at = NULL;
     if (style->sort_keys && d->n) {
-        keys = jinja_arena_alloc(&b->in->arena, d->n, 2 * sizeof *keys);
+        keys = arena_alloc(&b->in->arena, d->n, 2 * sizeof *keys);
         if (!keys) return HONE_ERR_MEMORY;
         at = keys + d->n;
         for (size_t i = 0; i < d->n; i++) {

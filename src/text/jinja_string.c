@@ -9,7 +9,7 @@
 #include "text/jinja_int.h"
 
 static hone_status text_make(interp *in, text t, value *out) {
-    text *made = jinja_arena_alloc(&in->arena, 1, sizeof *made);
+    text *made = arena_alloc(&in->arena, 1, sizeof *made);
     if (!made) return HONE_ERR_MEMORY;
     *made = t;
     *out = TEXT_VALUE(made);
@@ -24,7 +24,7 @@ hone_status text_copy(interp *in, const char *bytes, size_t n, origin from, valu
     if (n > JINJA_MAX_TEXT)
         return fail(HONE_ERR_MEMORY, "a string of %zu bytes, at most %d", n, JINJA_MAX_TEXT);
     TRY(spend(in, n / 64));
-    char *copy = jinja_arena_alloc(&in->arena, n, 1);
+    char *copy = arena_alloc(&in->arena, n, 1);
     if (!copy) return HONE_ERR_MEMORY;
     if (n) memcpy(copy, bytes, n);
     return text_new(in, copy, n, from, out);
@@ -153,11 +153,11 @@ static hone_status reserve(text_builder *b, size_t n) {
     if (b->n + n <= b->capacity) return HONE_OK;
     size_t capacity = b->capacity ? b->capacity * 2 : 64;
     while (capacity < b->n + n) capacity *= 2;
-    char *bytes = jinja_arena_grow(&b->in->arena, b->bytes, b->n, capacity);
+    char *bytes = arena_grow(&b->in->arena, b->bytes, b->n, capacity);
     if (!bytes) return HONE_ERR_MEMORY;
     b->bytes = bytes;
     if (b->marks) {
-        uint8_t *marks = jinja_arena_grow(&b->in->arena, b->marks, b->n, capacity);
+        uint8_t *marks = arena_grow(&b->in->arena, b->marks, b->n, capacity);
         if (!marks) return HONE_ERR_MEMORY;
         b->marks = marks;
     }
@@ -167,7 +167,7 @@ static hone_status reserve(text_builder *b, size_t n) {
 
 static hone_status begin_marks(text_builder *b) {
     if (b->marks) return HONE_OK;
-    b->marks = jinja_arena_grow(&b->in->arena, NULL, 0, b->capacity);
+    b->marks = arena_grow(&b->in->arena, NULL, 0, b->capacity);
     if (!b->marks) return HONE_ERR_MEMORY;
     memset(b->marks, b->origin == FROM_USER, b->n);
     b->origin = FROM_BOTH;

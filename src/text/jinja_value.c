@@ -202,10 +202,10 @@ hone_status value_length(value v, int64_t *out) {
 /* ---- lists ---- */
 
 hone_status list_new(interp *in, value_type type, size_t capacity, value *out) {
-    list *l = jinja_arena_alloc(&in->arena, 1, sizeof *l);
+    list *l = arena_alloc(&in->arena, 1, sizeof *l);
     if (!l) return HONE_ERR_MEMORY;
     if (capacity) {
-        l->items = jinja_arena_alloc(&in->arena, capacity, sizeof *l->items);
+        l->items = arena_alloc(&in->arena, capacity, sizeof *l->items);
         if (!l->items) return HONE_ERR_MEMORY;
         l->capacity = capacity;
     }
@@ -217,7 +217,7 @@ hone_status list_add(interp *in, list *l, value v) {
     TRY(spend(in, 1));
     if (l->n == l->capacity) {
         size_t capacity = l->capacity ? l->capacity * 2 : 8;
-        value *items = jinja_arena_grow(&in->arena, l->items, l->n * sizeof *items,
+        value *items = arena_grow(&in->arena, l->items, l->n * sizeof *items,
                                         capacity * sizeof *items);
         if (!items) return HONE_ERR_MEMORY;
         l->items = items;
@@ -280,8 +280,8 @@ static hone_status merge_sort(interp *in, const value *keys, uint32_t *at, uint3
 }
 
 hone_status sort_by_keys(interp *in, value *items, value *keys, size_t n, bool reverse) {
-    uint32_t *at = jinja_arena_alloc(&in->arena, n, 2 * sizeof *at);
-    value *sorted = jinja_arena_alloc(&in->arena, n, 2 * sizeof *sorted);
+    uint32_t *at = arena_alloc(&in->arena, n, 2 * sizeof *at);
+    value *sorted = arena_alloc(&in->arena, n, 2 * sizeof *sorted);
     if (!at || !sorted) return HONE_ERR_MEMORY;
     for (size_t i = 0; i < n; i++) at[i] = (uint32_t)i;
     TRY(merge_sort(in, keys, at, at + n, n, reverse));
@@ -299,7 +299,7 @@ hone_status sort_by_keys(interp *in, value *items, value *keys, size_t n, bool r
 enum { SMALL_DICT = 8 };
 
 hone_status dict_new(interp *in, value *out) {
-    dict *d = jinja_arena_alloc(&in->arena, 1, sizeof *d);
+    dict *d = arena_alloc(&in->arena, 1, sizeof *d);
     if (!d) return HONE_ERR_MEMORY;
     *out = (value){.type = V_DICT, .dict = d};
     return HONE_OK;
@@ -374,7 +374,7 @@ hone_status dict_find(interp *in, const dict *d, value key, dict_entry **out) {
 static hone_status build_slots(interp *in, dict *d) {
     size_t n_slots = 4 * SMALL_DICT;
     while (n_slots < 4 * d->n) n_slots *= 2;
-    uint32_t *slots = jinja_arena_alloc(&in->arena, n_slots, sizeof *slots);
+    uint32_t *slots = arena_alloc(&in->arena, n_slots, sizeof *slots);
     if (!slots) return HONE_ERR_MEMORY;
     for (size_t e = 0; e < d->n; e++) {
         size_t i = d->entries[e].hash & (n_slots - 1);
@@ -397,7 +397,7 @@ hone_status dict_put(interp *in, dict *d, value key, value item) {
     }
     if (d->n == d->capacity) {
         size_t capacity = d->capacity ? d->capacity * 2 : SMALL_DICT;
-        dict_entry *entries = jinja_arena_grow(&in->arena, d->entries, d->n * sizeof *entries,
+        dict_entry *entries = arena_grow(&in->arena, d->entries, d->n * sizeof *entries,
                                                capacity * sizeof *entries);
         if (!entries) return HONE_ERR_MEMORY;
         d->entries = entries;

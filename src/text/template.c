@@ -7,7 +7,7 @@
 #include "text/jinja_int.h"
 
 struct chat_template {
-    jinja_arena arena; /* source, tree */
+    mem_arena arena; /* source, tree */
     jinja_tree tree;
 };
 
@@ -23,14 +23,14 @@ static size_t normalise(char *out, const char *source, size_t n) {
 }
 
 static hone_status parse(chat_template *t, const char *source, size_t n) {
-    char *copy = jinja_arena_alloc(&t->arena, n, 1);
+    char *copy = arena_alloc(&t->arena, n, 1);
     if (!copy) return HONE_ERR_MEMORY;
     size_t length = normalise(copy, source, n);
-    jinja_arena tokens_arena = {.max = JINJA_MAX_PARSE_MEMORY};
+    mem_arena tokens_arena = {.max = JINJA_MAX_PARSE_MEMORY};
     const token *tokens;
     hone_status status = jinja_lex(copy, length, &tokens_arena, &tokens);
     if (status == HONE_OK) status = jinja_parse(tokens, &t->arena, &t->tree);
-    jinja_arena_release(&tokens_arena);
+    arena_release(&tokens_arena);
     return status;
 }
 
@@ -51,7 +51,7 @@ hone_status chat_template_open(chat_template **out, const char *source, size_t n
 
 void chat_template_close(chat_template *t) {
     if (!t) return;
-    jinja_arena_release(&t->arena);
+    arena_release(&t->arena);
     mem_free(t);
 }
 
@@ -96,7 +96,7 @@ hone_status chat_template_render(const chat_template *t, const json_t *variables
     hone_status status = jinja_run(&in);
     if (status != HONE_OK) fail_context(status, "template line %u", in.line);
     else status = take_output(&output, out);
-    jinja_arena_release(&in.arena);
+    arena_release(&in.arena);
     return status;
 }
 

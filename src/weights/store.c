@@ -78,6 +78,12 @@ hone_status store_file_path(const store *s, const manifest_file *file, fs_path *
                          : store_blob_path(s, &file->sha256, path);
 }
 
+hone_status store_read_file(const store *s, const manifest_file *file, buf *out) {
+    fs_path path;
+    TRY(store_file_path(s, file, &path));
+    return fs_read_file(out, path.text);
+}
+
 hone_status store_lock(const store *s, fs_lock *lock) {
     fs_path path;
     TRY(fs_path_format(&path, "%s/lock", s->folder.text));

@@ -56,10 +56,18 @@ typedef struct store_listing {
 hone_status store_list(const store *s, bool foreign, store_listing *listing);
 void store_listing_release(store_listing *listing);
 
+/* The full name of what was typed: of the catalogue's alias, of a source on a hub or in a registry,
+ * or of a name without its tag. Looks at nothing on disk. HONE_ERR_ARGUMENT where it is no name. */
+hone_status store_full_name(const store *s, model_name *name, const char *text);
+
 /* The model of that name (or of the catalogue's alias for it), whole; from the store, or where
  * another program keeps it. HONE_ERR_NOT_FOUND says how to get it, HONE_ERR_FORMAT what is wrong
  * with it. Release the entry's manifest. */
 hone_status store_find(const store *s, const char *name, store_entry *entry);
+
+/* Where a file of a manifest lies; and a small one read, appended to `out`, whose maximum bounds it. */
+hone_status store_file_path(const store *s, const manifest_file *file, fs_path *path);
+hone_status store_read_file(const store *s, const manifest_file *file, buf *out);
 
 /* Turns what a person typed for MODEL into a path: a path (it begins with '/' or '.', or ends in
  * .gguf), a name in the user's store, or a file or folder in the current one; names come first. The
@@ -96,6 +104,33 @@ typedef struct store_pull_options {
  * call. A second process that pulls the same file waits for the first. */
 hone_status store_pull(const store *s, const char *what, const store_pull_options *options,
                        store_entry *entry, bool *was_there);
+
+/* --- models made from parts (store_make.c) --- */
+
+/* Whether the store has that blob. *bytes may be NULL. */
+bool store_has_blob(const store *s, const sha256_hex *sha256, uint64_t *bytes);
+
+/* A blob of a known hash that comes piece by piece. `commit` is HONE_ERR_FORMAT when what came has
+ * another one; until then, and whenever the process is killed, the store is as it was. Fine where
+ * the blob is there already. One thread at a time. */
+typedef struct store_blob store_blob;
+hone_status store_blob_open(store_blob **blob, const store *s, const sha256_hex *sha256);
+hone_status store_blob_write(store_blob *blob, const void *bytes, size_t n);
+hone_status store_blob_commit(store_blob *blob);
+void store_blob_close(store_blob *blob); /* NULL is allowed */
+
+/* A small text becomes a blob: fills the file's hash and size. */
+hone_status store_add_text(const store *s, const char *text, size_t n, manifest_file *file);
+
+/* A new folder of the store's own for files and links on their way; remove it in the end
+ * (fs_remove_tree). What a killed process leaves there is removed by store_prune. */
+hone_status store_make_scratch(const store *s, fs_path *folder);
+
+/* A file in such a folder becomes a blob: fills the file's hash and size. */
+hone_status store_add_file(const store *s, const char *path, manifest_file *file);
+
+/* Gives the manifest's name to its files, in place of what had it. All of them must be there. */
+hone_status store_define(const store *s, const manifest *m);
 
 /* Gives the model `from` a second name. Files are shared; what another program keeps stays there.
  * HONE_ERR_ARGUMENT where the name is taken by another model. */

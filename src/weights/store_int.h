@@ -9,15 +9,10 @@ struct store {
     catalogue *catalogue;
 };
 
-/* The full name of what was typed: a catalogue's alias, a source on a hub, or a name. */
-hone_status store_full_name(const store *s, model_name *name, const char *text);
-
 hone_status store_manifest_path(const store *s, const model_name *name, fs_path *path);
 hone_status store_blob_path(const store *s, const sha256_hex *sha256, fs_path *path);
 /* The folder of links for a model of several files. */
 hone_status store_links_path(const store *s, const model_name *name, fs_path *path);
-/* Where a file of a manifest lies. */
-hone_status store_file_path(const store *s, const manifest_file *file, fs_path *path);
 hone_status store_lock(const store *s, fs_lock *lock);
 
 hone_status store_fail_unknown(const char *name);

@@ -144,6 +144,7 @@ typedef struct shape {
 static const shape shapes[] = {
     {"tiny", "llama", 2, 256, 512, 4, 2, 64, 512, 2048, 10000, 1e-5f, false, true, false},
     {"tiny-qwen2", "qwen2", 2, 256, 512, 4, 2, 64, 512, 2048, 1e6f, 1e-6f, true, false, false},
+    {"long-cache", "llama", 8, 64, 128, 16, 16, 128, 512, 8192, 10000, 1e-5f, false, true, false},
     {"qwen2.5-0.5b", "qwen2", 24, 896, 4864, 14, 2, 64, 151936, 32768, 1e6f, 1e-6f, true, false,
      false},
     {"qwen2.5-1.5b", "qwen2", 28, 1536, 8960, 12, 2, 128, 151936, 32768, 1e6f, 1e-6f, true, false,
@@ -192,6 +193,8 @@ static hone_status put_hyperparameters(gguf_writer *w, const shape *s, const qua
         {"feed_forward_length", s->feed_forward},
         {"attention.head_count", s->n_heads},
         {"attention.head_count_kv", s->n_kv_heads},
+        {"attention.key_length", s->head_dim},
+        {"attention.value_length", s->head_dim},
         {"rope.dimension_count", s->head_dim},
         {"vocab_size", s->n_vocab},
     };

@@ -1,6 +1,7 @@
 /* What decides in the server, without a network: keys, limits, the pace of prompts, the scheduler. */
-#include <pthread.h>
+#include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/system.h"
@@ -137,6 +138,9 @@ static void no_step_is_longer_than_stated_once_the_machine_is_known(void) {
 /* --- the scheduler --- */
 
 static hone_model *model; /* of random weights */
+static hone_model *deep;  /* another, with much more cache for each token */
+
+enum { DEEP_SLOTS = 5 }; /* that many slots: of the deep one */
 
 typedef struct world {
     scheduler *s;
@@ -148,7 +152,7 @@ static bool world_open(world *w, scheduler_options options) {
         w->prompt[i] = (int32_t)(i * 7 % 50);
     options.stall_ms = 250;
     if (!options.cache_bytes) options.cache_bytes = 64 << 20;
-    return CHECK_OK(scheduler_open(&w->s, model, &options));
+    return CHECK_OK(scheduler_open(&w->s, options.n_slots == DEEP_SLOTS ? deep : model, &options));
 }
 
 #define WORLD(w, ...) \
@@ -355,19 +359,60 @@ static void a_stop_ends_everything_and_loses_nothing_that_was_said(void) {
     scheduler_close(w.s);
 }
 
-static bool open_model(void) {
+static bool open_model(hone_model **out, size_t width, size_t n_layers) {
     test_folder folder = test_folder_make();
     const char *path = test_path(folder.path, "model.gguf");
-    const model_recipe recipe = {.type = DTYPE_Q8_0, .n_context = 4096};
+    const model_recipe recipe = {
+        .type = DTYPE_Q8_0, .width = width, .n_layers = n_layers, .n_context = 4096};
     bool opened =
         CHECK_OK(model_write_gguf(&recipe, path)) &&
-        CHECK_OK(hone_model_open(&model, path, &(hone_model_options){.n_threads = 1}));
+        CHECK_OK(hone_model_open(out, path, &(hone_model_options){.n_threads = 1}));
     test_folder_remove(&folder); /* it stays mapped */
     return opened;
 }
 
+/* Bytes that RLIMIT_DATA counts; 0 = unknown. */
+static size_t data_bytes(void) {
+    unsigned long pages = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    if (!f || fscanf(f, "%*u %*u %*u %*u %*u %lu", &pages) != 1) pages = 0;
+    if (f) fclose(f);
+    return pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+static void the_answer_that_wants_most_ends_when_memory_is_short(void) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    SKIP("sanitizers want more memory than that");
+#endif
+    struct rlimit old, limit;
+    if (data_bytes() == 0) SKIP("/proc/self/statm is not there");
+    WORLD(w, .n_slots = DEEP_SLOTS, .max_queue = 9);
+    ticket *modest, *greedy;
+    int32_t *prompt = mem_calloc(3500, sizeof *prompt);
+    hone_request small = request_of(&w, 20, 1000), large = request_of(&w, 20, 4);
+    for (int i = 0; prompt && i < 3500; i++) prompt[i] = i * 11 % 50;
+    large.prompt_ids = prompt;
+    large.n_prompt_ids = 3500;
+    CHECK_OK(scheduler_submit(w.s, &small, "a", NULL, &modest));
+    while (scheduler_look(w.s).n_steps < 3) nanosleep(&(struct timespec){0, 1000000}, NULL);
+    getrlimit(RLIMIT_DATA, &old);
+    limit = (struct rlimit){data_bytes() + (4 << 20), old.rlim_max};
+    CHECK(setrlimit(RLIMIT_DATA, &limit) == 0);
+    CHECK_OK(scheduler_submit(w.s, &large, "b", NULL, &greedy));
+    ticket_event e = wait_end(greedy);
+    CHECK_MSG(e.kind == TICKET_FAILED && e.status == HONE_ERR_MEMORY, "kind %d, status %d",
+              (int)e.kind, (int)e.status);
+    setrlimit(RLIMIT_DATA, &old);
+    e = wait_end(modest);
+    CHECK(e.kind == TICKET_DONE && e.result->n_tokens == 1000);
+    ticket_close(modest);
+    ticket_close(greedy);
+    scheduler_close(w.s);
+    mem_free(prompt);
+}
+
 int main(void) {
-    if (!open_model()) return 1;
+    if (!open_model(&model, 64, 2) || !open_model(&deep, 256, 8)) return 1;
     RUN(a_keys_file_has_names_and_limits);
     RUN(a_wrong_line_is_told_by_its_number_only);
     RUN(keys_are_found_by_whole_match_only);
@@ -384,6 +429,8 @@ int main(void) {
     RUN(a_shared_beginning_is_computed_once);
     RUN(clients_are_charged_for_prompts_and_answers);
     RUN(a_stop_ends_everything_and_loses_nothing_that_was_said);
+    RUN(the_answer_that_wants_most_ends_when_memory_is_short);
     hone_model_close(model);
+    hone_model_close(deep);
     return test_summary();
 }

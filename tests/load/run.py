@@ -1,0 +1,240 @@
+#!/usr/bin/env python3
+"""`hone bench --url` against hone's own server and a stand-in that misbehaves. usage: run.py HONE [TEST…]
+
+Ends with `N passed, N failed[, N skipped]`.
+"""
+import json
+import os
+import pathlib
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SHARED = pathlib.Path(os.environ.get("HONE_SHARED", ROOT.parent / "shared"))
+MODEL = SHARED / "golden" / "llama-smol"
+HONE = ""
+HOME = ""
+
+
+class StandIn:
+    def __init__(self, *options):
+        self.process = subprocess.Popen(
+            [sys.executable, ROOT / "tests" / "tools" / "answer_server.py", *options],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.url = f"http://127.0.0.1:{int(self.process.stdout.readline())}"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+
+
+def bench(url, *options, code=0):
+    got = subprocess.run([HONE, "bench", "--url", url, "--json", "--decode", "16", "--prompt", "60", *options],
+                         env={**os.environ, "HONE_HOME": HOME}, capture_output=True, text=True, timeout=120)
+    assert got.returncode == code, (got.returncode, got.stdout, got.stderr)
+    return json.loads(got.stdout) if code == 0 else got.stderr
+
+
+def with_fault(fault, *options, n=12):
+    with StandIn("--fault", fault) as server:
+        return bench(server.url, "--requests", str(n), "--concurrency", "3", *options)
+
+
+def test_a_good_server_is_valid():
+    with StandIn("--token-ms", "3") as server:
+        for path in ("", "/", "/v1", "/v1/"):
+            o = bench(server.url + path, "--requests", "12", "--concurrency", "3")
+        assert o["valid"], o["reasons"]
+        assert o["api"] == "openai" and o["model"] == "stand-in" and o["done"] == 12, o
+        assert o["most_open"] == 3 and sum(o["errors"].values()) == 0
+        assert o["tpot_ms"]["p50"] > 2.5 and o["ttft_ms"]["p50"] >= 2.5, o
+        assert o["e2e_ms"]["p99"] >= o["e2e_ms"]["p50"] >= o["ttft_ms"]["p50"]
+        assert abs(o["output_tokens_per_s"] - 12 * 16 / o["seconds"]) < 1e-6 * o["output_tokens_per_s"]
+        assert o["goodput"]["share"] == 1
+
+
+def test_ollama():
+    with StandIn("--api", "ollama") as server:
+        o = bench(server.url, "--requests", "12", "--concurrency", "3")
+        assert o["valid"], o["reasons"]
+        assert o["api"] == "ollama" and o["model"] == "stand-in:latest"
+    with StandIn() as server:
+        assert bench(server.url, "--requests", "10", "--api", "ollama")["api"] == "ollama"
+
+
+def test_neither_api():
+    with StandIn("--api", "none") as server:
+        words = bench(server.url, code=1)
+        assert "neither OpenAI's API" in words, words
+
+
+def test_no_server():
+    words = bench("http://127.0.0.1:9", code=1)
+    assert "127.0.0.1:9" in words, words
+    assert "not an http" in bench("ftp://127.0.0.1", code=2)
+
+
+def test_arrivals_are_random_and_times_count_from_them():
+    with StandIn("--token-ms", "1") as server:
+        o = bench(server.url, "--requests", "40", "--rate", "40")
+        assert o["valid"], o["reasons"]
+        assert 0.5 < o["seconds"] < 3, o["seconds"]
+        # one at a time at a rate that it cannot keep: whoever waits is late from the planned arrival on
+        slow = bench(server.url, "--requests", "40", "--rate", "400", "--concurrency", "1")
+        assert slow["e2e_ms"]["p99"] > 5 * o["e2e_ms"]["p50"], (slow["e2e_ms"], o["e2e_ms"])
+        assert not slow["valid"] and any("later than they were due" in r for r in slow["reasons"])
+
+
+def test_goodput():
+    o = with_fault("slow", "--ttft-limit", "100")
+    assert o["goodput"]["share"] == 0 and o["goodput"]["requests_per_s"] == 0 and o["requests_per_s"] > 0
+    o = with_fault("slow", "--ttft-limit", "5000", "--tpot-limit", "1000", "--e2e-limit", "9000")
+    assert o["goodput"]["share"] == 1
+
+
+def expect(fault, *words, n=12):
+    o = with_fault(fault, n=n)
+    assert not o["valid"], fault
+    for word in words:
+        assert any(word in r for r in o["reasons"]), (fault, word, o["reasons"])
+    return o
+
+
+def test_counting_events_as_tokens():
+    o = expect("counts_chunks", "seems to count events of the stream")
+    expect("too_many", "are counted as longer than the 16 tokens")
+
+
+def test_no_usage():
+    o = expect("no_usage", "tells no usage")
+    assert o["output_tokens_per_s"] == 0 and o["tpot_ms"] is None  # and nothing is made up instead
+
+
+def test_cached_prompts():
+    expect("cached", "found in the server's cache")
+
+
+def test_truncated_prompts():
+    expect("truncated", "left out a part of 12 of 12 prompts")
+
+
+def test_early_end():
+    expect("early", "12 of 12 answers ended before their 16 tokens")
+
+
+def test_empty_answers():
+    o = expect("empty", "12 of 12 answers are empty")
+    assert o["ttft_ms"] is None and o["goodput"]["share"] == 0
+
+
+def test_failures_are_kept_apart():
+    o = expect("fails_some", "requests failed; the times are those of the others")
+    assert o["errors"]["refused"] == 4 and o["done"] == 8 and o["ttft_ms"]["n"] == 8
+    assert "out of tokens" in o["first_error"] and "500" in o["first_error"]
+    o = expect("breaks", "requests failed")
+    assert o["errors"]["broken"] == 4, o["errors"]
+    o = expect("garbage", "requests failed")
+    assert o["errors"]["malformed"] == 4, o["errors"]
+    o = expect("error_event", "requests failed")
+    assert o["errors"]["refused"] == 4 and "fell over" in o["first_error"], o
+    o = expect("endless", "requests failed")
+    assert o["errors"]["malformed"] == 12 and o["done"] == 0
+    o = expect("long_line", "requests failed")
+    assert o["errors"]["malformed"] == 4, o["errors"]
+
+
+def test_timeouts():
+    with StandIn("--fault", "slow") as server:
+        words = bench(server.url, "--requests", "10", "--timeout", "0.1", code=1)
+        assert "within the time" in words, words
+
+
+def test_few_requests():
+    with StandIn() as server:
+        o = bench(server.url, "--requests", "3")
+        assert any("say little about percentiles" in r for r in o["reasons"]), o["reasons"]
+
+
+def test_a_server_that_refuses_unknown_fields():
+    with StandIn("--fault", "strict") as server:
+        o = bench(server.url, "--requests", "12")
+        assert o["done"] == 12 and not o["ends_are_ignored"]
+
+
+def test_it_is_kept():
+    db = sqlite3.connect(f"{HOME}/results.db")
+    kept = db.execute("SELECT id, state FROM result WHERE kind = 'load' ORDER BY id LIMIT 1").fetchone()
+    assert kept[1] == "finished"
+    assert db.execute("SELECT count(*) FROM item WHERE result = ?", kept[:1]).fetchone()[0] == 12
+    metrics = {row[0] for row in db.execute("SELECT name FROM metric WHERE result = ?", kept[:1])}
+    assert {"ttft", "tpot", "e2e", "goodput", "output_tokens"} <= metrics, metrics
+
+
+def test_an_interrupt_ends_it():
+    with StandIn("--token-ms", "50") as server:
+        process = subprocess.Popen([HONE, "bench", "--url", server.url, "--requests", "100"],
+                                   env={**os.environ, "HONE_HOME": HOME}, stdout=subprocess.DEVNULL)
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=10) == 130
+
+
+def test_hones_own_server():
+    if not MODEL.exists():
+        return "the reference data is missing"
+    server = subprocess.Popen([HONE, "serve", "--port", "0", str(MODEL)], stderr=subprocess.PIPE, text=True,
+                              env={**os.environ, "HONE_HOME": HOME})
+    try:
+        for line in server.stderr:
+            found = re.search(r"listening on (https?://.*)/v1", line)
+            if found:
+                url = found[1]
+            if line.startswith("keys:"):
+                break
+        o = bench(url, "--requests", "16", "--concurrency", "4", "--prompt", "48")
+        assert o["done"] == 16 and o["ends_are_ignored"], o
+        assert o["valid"], o["reasons"]
+        assert o["output_tokens_per_s"] > 0 and o["ttft_ms"]["n"] == 16
+    finally:
+        server.terminate()
+        server.stderr.close()
+        server.wait(timeout=40)
+
+
+def main():
+    global HONE, HOME
+    if len(sys.argv) < 2:
+        sys.exit("usage: run.py HONE [TEST…]")
+    HONE = str(pathlib.Path(sys.argv[1]).resolve())
+    wanted = sys.argv[2:]
+    passed = failed = skipped = 0
+    with tempfile.TemporaryDirectory(prefix="hone-load-") as HOME:
+        for name, test in list(globals().items()):
+            if not name.startswith("test_") or (wanted and name not in wanted):
+                continue
+            try:
+                reason = test()
+                if reason:
+                    print(f"skipped {name}: {reason}")
+                    skipped += 1
+                else:
+                    passed += 1
+            except Exception:
+                failed += 1
+                print(f"FAILED {name}")
+                traceback.print_exc(file=sys.stdout)
+    print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
