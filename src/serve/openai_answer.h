@@ -50,7 +50,4 @@ void openai_add_costs(const openai_answer *a, json_t *root);
 /* "stop" or "length". */
 const char *openai_finish_reason(const hone_result *r);
 
-/* {token, logprob, bytes}; ids of half characters show as U+FFFD. */
-json_t *openai_token(const openai_answer *a, int32_t id, double logprob);
-
 #endif

@@ -11,6 +11,7 @@
 #include "serve/openai_chat_request.h"
 #include "serve/reply.h"
 #include "serve/stream.h"
+#include "serve/token_json.h"
 
 #define MAX_ANSWER_BYTES ((size_t)256 << 20)
 
@@ -63,11 +64,8 @@ static json_t *empty_logprobs(const chat_answer *a) {
 static void add_logprob(choice *c, const hone_piece *p) {
     const chat_answer *a = c->a;
     if (!a->q.logprobs || p->token < 0) return;
-    json_t *token = openai_token(&a->base, p->token, p->logprob), *top = json_array();
-    for (size_t i = 0; i < p->n_top; i++)
-        json_array_append_new(top, openai_token(&a->base, p->top_ids[i], p->top_logprobs[i]));
-    json_object_set_new(token, "top_logprobs", top);
-    json_array_append_new(json_object_get(c->logprobs, "content"), token);
+    json_array_append_new(json_object_get(c->logprobs, "content"),
+                          token_piece_json(a->base.served.model, p));
 }
 
 /* --- calls --- */

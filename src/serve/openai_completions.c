@@ -8,6 +8,7 @@
 #include "serve/prompts.h"
 #include "serve/reply.h"
 #include "serve/stream.h"
+#include "serve/token_json.h"
 
 #define MAX_ANSWER_BYTES ((size_t)256 << 20)
 
@@ -89,7 +90,7 @@ static json_t *top_of(const completions *a, const hone_piece *p, const json_t *t
     if (json_is_null(own)) return json_null();
     json_t *top = json_object();
     for (size_t i = 0; i < p->n_top; i++) {
-        json_t *other = openai_token(&a->base, p->top_ids[i], p->top_logprobs[i]);
+        json_t *other = token_json(a->base.served.model, p->top_ids[i], p->top_logprobs[i]);
         const char *text = json_string_value(json_object_get(other, "token"));
         if (text && !json_object_get(top, text))
             json_object_set(top, text, json_object_get(other, "logprob"));
@@ -113,7 +114,7 @@ static void add_logprob(const completions *a, completion *c, const hone_piece *p
     if (p->token < 0) return;
     if (!p->in_prompt) c->sum += p->logprob;
     if (!a->logprobs) return;
-    *token = openai_token(&a->base, p->token, p->logprob);
+    *token = token_json(a->base.served.model, p->token, p->logprob);
     const json_t *text = json_object_get(*token, "token");
     json_array_append(json_object_get(c->logprobs, "tokens"), json_object_get(*token, "token"));
     json_array_append(json_object_get(c->logprobs, "token_logprobs"),

@@ -10,6 +10,7 @@
 #include "serve/openai_responses_request.h"
 #include "serve/reply.h"
 #include "serve/stream.h"
+#include "serve/token_json.h"
 
 #define MAX_ANSWER_BYTES ((size_t)256 << 20)
 
@@ -243,10 +244,7 @@ static hone_status take_span(void *user, answer_span_kind kind, const char *text
 
 static void add_logprob(response *a, const hone_piece *p) {
     if (!a->q.logprobs || p->token < 0) return;
-    json_t *token = openai_token(&a->base, p->token, p->logprob), *top = json_array();
-    for (size_t i = 0; i < p->n_top; i++)
-        json_array_append_new(top, openai_token(&a->base, p->top_ids[i], p->top_logprobs[i]));
-    json_object_set_new(token, "top_logprobs", top);
+    json_t *token = token_piece_json(a->base.served.model, p);
     json_array_append(a->logprobs, token);
     json_array_append_new(a->new_logprobs, token);
 }
