@@ -267,6 +267,11 @@ hone_status http_get(http_document *job, buf *body) {
     r.curl = curl_easy_init();
     hone_status status = r.curl ? http_prepare(r.curl, &target, &headers)
                                 : fail(HONE_ERR_MEMORY, "out of memory: libcurl");
+    if (status == HONE_OK && job->post) {
+        curl_easy_setopt(r.curl, CURLOPT_POSTFIELDS, job->post);
+        struct curl_slist *more = curl_slist_append(headers, "Content-Type: application/json");
+        if (more) curl_easy_setopt(r.curl, CURLOPT_HTTPHEADER, headers = more);
+    }
     if (status == HONE_OK) status = read_document(&r, &target);
     curl_slist_free_all(headers);
     curl_easy_cleanup(r.curl);

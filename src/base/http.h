@@ -28,6 +28,7 @@ typedef struct http_document {
     const char *url;          /* http or https, without user or password */
     const char *bearer_token; /* as below */
     const char *accept;       /* media types for the Accept header, or NULL */
+    const char *post;         /* JSON that is sent (POST); NULL = nothing is (GET) */
     int answer_timeout_s;     /* to connect, to answer, and between two bytes; 0 = 8 */
     bool (*observe)(void *context, const http_progress *progress); /* as below */
     void *context;

@@ -33,6 +33,8 @@ int cmd_ask(int argc, char **argv);
 int cmd_transcribe(int argc, char **argv);
 int cmd_serve(int argc, char **argv);
 int cmd_strategies(int argc, char **argv);
+int cmd_ps(int argc, char **argv);
+int cmd_stop(int argc, char **argv);
 int cmd_pull(int argc, char **argv);
 int cmd_list(int argc, char **argv);
 int cmd_show(int argc, char **argv);
@@ -49,6 +51,8 @@ int cmd_merge(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
 int cmd_eval(int argc, char **argv);
 int cmd_tasks(int argc, char **argv);
+int cmd_results(int argc, char **argv);
+int cmd_report(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 
 /* The words that the program was called with, argv[0] included; NULL ends them. Options move operands

@@ -12,22 +12,28 @@
 #include "cli/interrupt.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/server_address.h"
+#include "cli/settings.h"
+#include "serve/ollama_options.h"
 #include "serve/server.h"
+#include "weights/paths.h"
 
 enum {
-    DEFAULT_PORT = 11435, DRAIN_MS = 30000,
+    DRAIN_MS = 30000,
     STALL_MS = 250, /* docs/serving.md says so */
 };
 #define MAX_FILE_BYTES (1 << 20)
 
 typedef struct serve_settings {
-    const char *host, *key_file, *certificate, *key, *memory, *cache, *body;
-    int64_t port, slots, context, threads, queue;
+    const char *host, *key_file, *certificate, *key, *memory, *cache, *body, *keep_alive, *config;
+    server_address address;
+    int64_t port, slots, context, threads, queue, max_models, load_wait;
+    int64_t keep_ms;
     int64_t connections, patience, wait_limit, time_limit, requests, tokens;
     cli_texts origins, hosts;
     uint64_t memory_bytes, cache_bytes, body_bytes;
     bool open_to_all, quiet, adapt;
-    int kv;
+    int kv, log;
 } serve_settings;
 
 /* Everything that the options point to while the server runs. */
@@ -69,11 +75,16 @@ static int preload(server *s, char **names, size_t n) {
 
 static void print_welcome(const server *s, const serve_settings *settings, char **names,
                           size_t n) {
-    bool six = strchr(settings->host, ':') != NULL;
+    const char *host = settings->address.host;
+    bool six = strchr(host, ':') != NULL;
+    cli_text memory, cache;
     fprintf(stderr, "listening on http%s://%s%s%s:%u/v1\n", settings->certificate ? "s" : "",
-            six ? "[" : "", settings->host, six ? "]" : "", server_port(s));
+            six ? "[" : "", host, six ? "]" : "", server_port(s));
     fprintf(stderr, "models: %s", n ? names[0] : "those of the store, loaded when asked for");
     for (size_t i = 1; i < n; i++) fprintf(stderr, ", %s", names[i]);
+    fprintf(stderr, "\nmemory: %s for models and caches, of which %s a model for its conversations",
+            cli_format_bytes(&memory, settings->memory_bytes),
+            cli_format_bytes(&cache, settings->cache_bytes));
     if (geteuid() == 0)
         fputs("\nrunning as root: a flaw would reach the whole machine; docs/serving.md has a better way",
               stderr);
@@ -100,8 +111,8 @@ static server_options make_options(const serve_settings *s, const serve_texts *t
     const char *single = getenv("HONE_API_KEY");
     void (*log)(void *user, const char *line) = s->quiet ? NULL : print_log;
     return (server_options){
-        .host = s->host, .port = (uint16_t)s->port, .open_to_all = s->open_to_all,
-        .adapt = s->adapt,
+        .host = s->address.host, .port = (uint16_t)s->address.port, .log_text = s->log == 1,
+        .open_to_all = s->open_to_all, .adapt = s->adapt,
         .certificate = t->certificate.data, .key = t->key.data, .log = log,
         .max_connections = (size_t)s->connections, .max_body = s->body_bytes,
         .patience_ms = (int)s->patience * 1000,
@@ -110,7 +121,8 @@ static server_options make_options(const serve_settings *s, const serve_texts *t
                   .origins = s->origins.items, .n_origins = s->origins.n,
                   .hosts = s->hosts.items, .n_hosts = s->hosts.n,
                   .allowance = {(unsigned)s->requests, (unsigned)s->tokens}},
-        .models = {.memory_bytes = s->memory_bytes, .keep_ms = 300000, .wait_ms = 30000,
+        .models = {.memory_bytes = s->memory_bytes, .keep_ms = s->keep_ms,
+                   .max_open = (size_t)s->max_models, .wait_ms = (int)s->load_wait * 1000,
                    .scheduler = {.n_slots = (size_t)s->slots, .max_queue = (size_t)s->queue,
                                  .stall_ms = STALL_MS, .wait_ms = (int)s->wait_limit * 1000,
                                  .time_ms = (int)s->time_limit * 1000,
@@ -138,23 +150,82 @@ static int run(const serve_settings *settings, const serve_texts *t, char **name
     return code;
 }
 
+/* --- settings --- */
+
+/* What Ollama's variables mean here, too. */
+static const settings_alias ollama_variables[] = {
+    {"OLLAMA_HOST", "host", false}, {"OLLAMA_KEEP_ALIVE", "keep-alive", false},
+    {"OLLAMA_NUM_PARALLEL", "slots", true}, {"OLLAMA_MAX_LOADED_MODELS", "max-models", true},
+    {"OLLAMA_MAX_QUEUE", "queue", true}, {"OLLAMA_ORIGINS", "allow-origin", false},
+    {"OLLAMA_CONTEXT_LENGTH", "context", true}, {"OLLAMA_KV_CACHE_TYPE", "kv", false},
+};
+
+/* The file of --config, $HONE_CONFIG, or the usual one where it exists. */
+static int read_settings(settings_texts *s, const cli_option *options, char **argv) {
+    fs_path path;
+    const char *file = settings_peek(argv, "config"), *variable = getenv("HONE_CONFIG");
+    if (!file && variable && *variable) file = variable;
+    if (!file && paths_folder(&path, PATHS_CONFIG) == HONE_OK) {
+        size_t n = strlen(path.text);
+        snprintf(path.text + n, sizeof path.text - n, "/serve.conf");
+        if (access(path.text, F_OK) == 0) file = path.text;
+    }
+    return settings_apply(s, options, ollama_variables,
+                          sizeof ollama_variables / sizeof *ollama_variables, file);
+}
+
+/* What the command line has added to a list of n takes the place of these. */
+static void prefer_later(cli_texts *list, size_t n) {
+    if (list->n == n) return;
+    memmove(list->items, list->items + n, (list->n - n) * sizeof *list->items);
+    list->n -= n;
+}
+
+static int check(serve_settings *s, const cli_usage *usage) {
+    if ((s->memory && !cli_parse_bytes(s->memory, &s->memory_bytes)) ||
+        (s->cache && !cli_parse_bytes(s->cache, &s->cache_bytes)) ||
+        (s->body && !cli_parse_bytes(s->body, &s->body_bytes)))
+        return cli_wrong_use(usage,
+                             "--memory, --cache and --max-body take sizes such as 900M or 16G");
+    if (ollama_parse_duration(s->keep_alive, "--keep-alive", &s->keep_ms) != HONE_OK)
+        return cli_wrong_use(usage, "%s", hone_error_message());
+    if (!server_address_parse(&s->address, s->host)) return CLI_USAGE;
+    if (s->port != CLI_UNSET) s->address.port = (int)s->port;
+    if (s->address.port < 0) s->address.port = SERVER_DEFAULT_PORT;
+    return CLI_PARSED;
+}
+
 int cmd_serve(int argc, char **argv) {
-    const char *host = getenv("HONE_HOST");
-    serve_settings s = {.host = host && *host ? host : "127.0.0.1", .port = DEFAULT_PORT,
+    serve_settings s = {.host = "127.0.0.1", .port = CLI_UNSET, .keep_alive = "5m", .load_wait = 30,
                         .slots = 8, .queue = 512, .context = CLI_UNSET, .threads = CLI_UNSET,
                         .connections = 512, .patience = 60, .wait_limit = 300, .time_limit = 3600,
                         .memory_bytes = system_look_at_memory("").limit, .cache_bytes = 512 << 20,
                         .body_bytes = 256 << 20, .kv = -1};
     const cli_option options[] = {
-        CLI_TEXT("host", 0, &s.host, "ADDRESS", "where to listen (default: $HONE_HOST or 127.0.0.1)"),
+        CLI_TEXT("host", 0, &s.host, "ADDRESS",
+                 "where to listen, also with a port, as [::1]:8080 (default: 127.0.0.1)"),
         CLI_INTEGER("port", 'p', &s.port, "N", 0, 65535, "default 11435; 0 = any that is free"),
+        CLI_TEXT("config", 0, &s.config, "FILE",
+                 "settings, as lines \"slots = 4\" (default: serve.conf in hone's folder for "
+                 "settings, where there is one)"),
+        CLI_CHOICE("log", 0, &s.log, "json|text", "form of the line for each request (default json)"),
+        CLI_FLAG("quiet", 'q', &s.quiet, "no line for each request"),
+        CLI_HEADING("Models"),
+        CLI_TEXT("memory", 'm', &s.memory, "SIZE",
+                 "what models and caches may take together, as 16G (default: all)"),
+        CLI_TEXT("keep-alive", 0, &s.keep_alive, "TIME",
+                 "how long a model stays that nobody asks for: 5m, 1h30m, 0, or -1 for always "
+                 "(default 5m)"),
+        CLI_INTEGER("max-models", 0, &s.max_models, "N", 0, 32,
+                    "models loaded at once (default: as many as fit, at most 32)"),
+        CLI_INTEGER("load-wait", 0, &s.load_wait, "SECONDS", 0, 3600,
+                    "most that a request waits for the memory of a model in use (default 30)"),
+        CLI_HEADING("Answers"),
         CLI_INTEGER("slots", 0, &s.slots, "N", 1, SCHEDULER_MAX_SLOTS,
                     "answers at once for each model (default 8)"),
         CLI_INTEGER("queue", 0, &s.queue, "N", 0, 100000, "requests that may wait (default 512)"),
         CLI_INTEGER("context", 'c', &s.context, "N", 1, 1 << 30,
                     "most tokens of prompt and answer (default: the model's maximum)"),
-        CLI_TEXT("memory", 'm', &s.memory, "SIZE",
-                 "what models and caches may take together, as 16G (default: all)"),
         CLI_TEXT("cache", 0, &s.cache, "SIZE",
                  "what finished answers may keep beside running ones, for each model (default 512M)"),
         CLI_FLAG("adapt", 0, &s.adapt,
@@ -162,7 +233,6 @@ int cmd_serve(int argc, char **argv) {
         CLI_CHOICE("kv", 0, &s.kv, ENGINE_KV_CHOICES, "type of the key/value cache (default f16)"),
         CLI_INTEGER("threads", 't', &s.threads, "N", 1, 1024,
                     "compute threads (default: $HONE_THREADS, or one for each usable core)"),
-        CLI_FLAG("quiet", 'q', &s.quiet, "no line for each request"),
         CLI_HEADING("Safety"),
         CLI_TEXT("api-key-file", 0, &s.key_file, "FILE",
                  "keys that may ask, one a line (also $HONE_API_KEY); read again when it changes"),
@@ -192,26 +262,31 @@ int cmd_serve(int argc, char **argv) {
     const cli_usage usage = {
         .command = "serve",
         .operands = "[MODEL…]",
-        .about = "Answers over HTTP as OpenAI's API does, many at once: chat completions, "
-                 "completions, models, audio transcriptions. The models named are loaded at once "
-                 "and stay; others of the store are loaded when a request names them. Ctrl-C or "
-                 "SIGTERM lets running answers end.",
+        .about = "Answers over HTTP as OpenAI's and Ollama's APIs do, many at once. The models named "
+                 "are loaded at once and stay; others of the store are loaded when a request names "
+                 "them. Ctrl-C or SIGTERM lets running answers end. Every option can also be given "
+                 "as a line of the settings file or as a variable ($HONE_KEEP_ALIVE for "
+                 "--keep-alive); the command line comes first, then the environment (with Ollama's "
+                 "names, too), then the file.",
         .examples = "hone serve smollm2:135m\n"
                     "hone serve --host 0.0.0.0 --api-key-file keys.txt --tls-cert c.pem --tls-key k.pem",
         .options = options,
         .max_operands = 32,
     };
     cli_operands operands;
-    int code = cli_parse(&usage, argc, argv, &operands);
-    if (code != CLI_PARSED) return code;
-    if ((s.memory && !cli_parse_bytes(s.memory, &s.memory_bytes)) ||
-        (s.cache && !cli_parse_bytes(s.cache, &s.cache_bytes)) ||
-        (s.body && !cli_parse_bytes(s.body, &s.body_bytes)))
-        return cli_wrong_use(&usage,
-                             "--memory, --cache and --max-body take sizes such as 900M or 16G");
-    serve_texts t;
-    hone_status status = read_texts(&t, &s);
-    code = status == HONE_OK ? run(&s, &t, operands.items, operands.n) : cli_fail(status);
-    release_texts(&t);
+    settings_texts other;
+    int code = read_settings(&other, options, argv);
+    size_t n_origins = s.origins.n, n_hosts = s.hosts.n;
+    if (code == CLI_PARSED) code = cli_parse(&usage, argc, argv, &operands);
+    prefer_later(&s.origins, n_origins);
+    prefer_later(&s.hosts, n_hosts);
+    if (code == CLI_PARSED) code = check(&s, &usage);
+    if (code == CLI_PARSED) {
+        serve_texts t;
+        hone_status status = read_texts(&t, &s);
+        code = status == HONE_OK ? run(&s, &t, operands.items, operands.n) : cli_fail(status);
+        release_texts(&t);
+    }
+    settings_release(&other);
     return code;
 }

@@ -35,7 +35,7 @@ struct exchange {
     listener *l;
     struct MHD_Connection *connection;
     char *method, *path;
-    char id[40], client[INET6_ADDRSTRLEN];
+    char id[40], request_id[65] /* the client's; "" = none */, client[INET6_ADDRSTRLEN];
     deadline *deadline; /* of its connection; may be NULL */
     void *state;
     buf body;
@@ -81,6 +81,13 @@ static void find_client(exchange *x) {
     inet_ntop(a->sa_family, number, x->client, sizeof x->client);
 }
 
+static void find_request_id(exchange *x) {
+    const char *given = MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, "X-Request-Id");
+    size_t n = given ? strspn(given, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                     "0123456789._:-") : 0;
+    if (n > 0 && n < sizeof x->request_id && !given[n]) memcpy(x->request_id, given, n + 1);
+}
+
 static exchange *exchange_open(listener *l, struct MHD_Connection *c, const char *path,
                                const char *method) {
     exchange *x = mem_calloc(1, sizeof *x);
@@ -95,6 +102,7 @@ static exchange *exchange_open(listener *l, struct MHD_Connection *c, const char
     snprintf(x->id, sizeof x->id, "req-%08x-%llu", l->salt,
              (unsigned long long)atomic_fetch_add(&l->n_exchanges, 1));
     find_client(x);
+    find_request_id(x);
     if (x->state && x->method && x->path) return x;
     exchange_close(x);
     return NULL;
@@ -104,6 +112,9 @@ const char *exchange_method(const exchange *x) { return x->method; }
 const char *exchange_path(const exchange *x) { return x->path; }
 const char *exchange_client(const exchange *x) { return x->client; }
 const char *exchange_id(const exchange *x) { return x->id; }
+const char *exchange_request_id(const exchange *x) {
+    return x->request_id[0] ? x->request_id : x->id;
+}
 unsigned exchange_status(const exchange *x) { return x->status; }
 void *exchange_state(exchange *x) { return x->state; }
 
@@ -180,7 +191,7 @@ void exchange_add_header(exchange *x, const char *name, const char *value) {
 static void answer(exchange *x, unsigned status, const char *type, struct MHD_Response *response) {
     if (!response) return;
     MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
-    MHD_add_response_header(response, "X-Request-Id", x->id);
+    MHD_add_response_header(response, "X-Request-Id", exchange_request_id(x));
     MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
     for (size_t i = 0; i < x->n_headers; i++)
         MHD_add_response_header(response, x->headers[i].name, x->headers[i].value);

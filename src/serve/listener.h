@@ -47,7 +47,10 @@ const char *exchange_path(const exchange *x);                 /* decoded, withou
 const char *exchange_header(const exchange *x, const char *name); /* NULL = not there */
 const char *exchange_body(const exchange *x, size_t *n);      /* "" when empty */
 const char *exchange_client(const exchange *x);               /* its address */
-const char *exchange_id(const exchange *x);                   /* "req-…", for logs and headers */
+const char *exchange_id(const exchange *x);                   /* "req-…", ours */
+/* For logs and the header X-Request-Id: the client's where it sent one that is fit to be shown
+ * (letters, digits, ". _ - :", at most 64), else ours. */
+const char *exchange_request_id(const exchange *x);
 
 /* state_bytes of the user's own, zeroed when the exchange begins. */
 void *exchange_state(exchange *x);

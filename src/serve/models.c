@@ -185,6 +185,7 @@ static hone_status load(const models *m, entry *e) {
     TRY(open_adapters(e));
     if (!hone_model_describe(e->model)->takes_text) return HONE_OK;
     scheduler_options o = m->options.scheduler;
+    o.name = e->name;
     o.adapters = e->adapters;
     o.n_adapters = e->settings.n_adapters;
     return scheduler_open(&e->scheduler, e->model, &o);
@@ -199,6 +200,11 @@ static hone_status take_failure(entry *e) {
 
 static hone_status note_failure(models *m, entry *e, hone_status status) {
     const char *words = hone_error_message();
+    size_t n_path = strlen(e->path);
+    if (!strncmp(words, e->path, n_path)) { /* clients know names, not where things lie */
+        fail(status, "%s%s", e->name, words + n_path);
+        words = hone_error_message();
+    }
     e->failure = status;
     e->words = mem_copy_string(words, strlen(words));
     m->counts.n_failed_loads++;

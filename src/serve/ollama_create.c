@@ -386,10 +386,15 @@ static hone_status make_of_files(create_task *t) {
     return add_layers(t, NULL);
 }
 
-static hone_status run_create(work *w, void *state) {
-    create_task *t = state;
+/* Failures name files; where the store lies is nobody's business. */
+static hone_status without_folder(const create_task *t, hone_status status) {
+    const char *words = hone_error_message(), *folder = store_folder(t->store);
+    size_t n = strlen(folder);
+    return strncmp(words, folder, n) ? status : fail(status, "%s", words + n + 1);
+}
+
+static hone_status make_model(create_task *t) {
     const char *from = json_string_value(field_find(t->body, "from"));
-    t->work = w;
     TRY(begin_manifest(t));
     TRY(from && *from ? make_from(t, from) : make_of_files(t));
     TRY(check_model(t));
@@ -397,6 +402,13 @@ static hone_status run_create(work *w, void *state) {
     TRY(store_define(t->store, &t->made));
     models_unload(t->models, t->name.text);
     return HONE_OK;
+}
+
+static hone_status run_create(work *w, void *state) {
+    create_task *t = state;
+    t->work = w;
+    hone_status status = make_model(t);
+    return status == HONE_OK ? status : without_folder(t, status);
 }
 
 void ollama_create(const call *c) {

@@ -1,10 +1,10 @@
 /* /api/embed and its older form /api/embeddings: the mean over the final norm's outputs, of length 1. */
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/system.h"
+#include "serve/embeddings.h"
 #include "serve/fields.h"
 #include "serve/job.h"
 #include "serve/ollama.h"
@@ -59,6 +59,7 @@ static hone_status tokenize(embedding_call *e, size_t i) {
                       &n));
     e->requests[i].prompt_ids = ids;
     e->requests[i].n_prompt_ids = n;
+    e->requests[i].sampling = hone_sampling_greedy();
     e->requests[i].embedding = true;
     if (n <= e->served.n_context) return HONE_OK;
     if (!e->truncate)
@@ -96,16 +97,16 @@ static hone_status ignore_event(void *user, const job_event *event) {
     return HONE_OK;
 }
 
-/* The first `dimensions` numbers, again of length 1. */
+/* The first `dimensions` numbers, again of length 1; NULL when memory is short. */
 static json_t *vector_json(const embedding_call *e, size_t i) {
     const float *x = job_result(e->job, i)->embedding;
-    size_t n = hone_model_describe(e->served.model)->n_embedding;
-    double square = 0;
+    size_t n_all = hone_model_describe(e->served.model)->n_embedding, n = n_all;
     if (e->dimensions && e->dimensions < n) n = (size_t)e->dimensions;
-    for (size_t k = 0; k < n; k++) square += (double)x[k] * x[k];
-    double scale = square > 0 ? 1 / sqrt(square) : 0;
-    json_t *list = json_array();
-    for (size_t k = 0; k < n; k++) json_array_append_new(list, json_real(x[k] * scale));
+    float *shorter = mem_calloc(n, sizeof *shorter);
+    if (!shorter) return NULL;
+    embeddings_shorten(shorter, n, x, n_all);
+    json_t *list = embeddings_numbers(shorter, n);
+    mem_free(shorter);
     return list;
 }
 

@@ -183,7 +183,9 @@ static hone_status show_model(json_t *root, const shown *s, const hone_model *mo
 
 static hone_status show(json_t *root, const shown *s) {
     hone_model *model;
-    TRY(hone_model_open(&model, s->path, &(hone_model_options){.describe_only = true}));
+    const hone_model_options options = {.describe_only = true,
+                                        .chat_template = model_settings_jinja(s->settings)};
+    TRY(hone_model_open(&model, s->path, &options));
     hone_status status = show_model(root, s, model);
     hone_model_close(model);
     return status;

@@ -21,7 +21,23 @@ typedef struct client_policy {
     void *user;
 } client_policy;
 
+/* How long an answer took, in milliseconds. */
+typedef struct answer_times {
+    double queue_ms; /* until it began */
+    double first_ms; /* until its first token, that time included; −1: it had none */
+    double token_ms; /* from token to token, on average; −1: fewer than two */
+    double total_ms;
+} answer_times;
+
+/* Who hears of every answer that ended well; called from the scheduler's thread. */
+typedef struct answer_observer {
+    void (*take)(void *user, const char *model, const answer_times *times); /* may be NULL */
+    void *user;
+} answer_observer;
+
 typedef struct scheduler_options {
+    const char *name;     /* of the model, for the observer; stays as long as the scheduler */
+    answer_observer observer;
     size_t n_slots;       /* answers at once, at most SCHEDULER_MAX_SLOTS */
     size_t max_queue;     /* tickets that wait for a slot */
     int stall_ms;         /* running answers get their next token within so long (serve/pace.h) */

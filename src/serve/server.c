@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "base/system.h"
+#include "serve/access_log.h"
 #include "serve/guard.h"
 #include "serve/metrics.h"
 #include "serve/pressure.h"
@@ -185,16 +186,12 @@ static void dispatch(server *s, exchange *x) {
     }
 }
 
-static void log_exchange(const server *s, const exchange *x, double milliseconds) {
+static void log_exchange(const server *s, exchange *x, double milliseconds) {
     if (!s->options.log) return;
-    json_t *line = json_pack("{s:f, s:s, s:s, s:s, s:s, s:i, s:f}", "time", (double)time(NULL), "id",
-                             exchange_id(x), "client", exchange_client(x), "method",
-                             exchange_method(x), "path", exchange_path(x), "status",
-                             (int)exchange_status(x), "ms", milliseconds);
-    char *text = line ? json_dumps(line, JSON_COMPACT) : NULL;
+    const finding *f = exchange_state(x);
+    char *text = access_log_line(x, f->verdict.client, milliseconds, s->options.log_text);
     if (text) s->options.log(s->options.user, text);
     mem_free(text);
-    json_decref(line);
 }
 
 static void handle(void *user, exchange *x) {
@@ -219,6 +216,7 @@ static hone_status start(server *s) {
     TRY(guard_open(&s->guard, &o->guard));
     o->models.scheduler.policy = (client_policy){guard_priority, guard_charge, s->guard};
     TRY(metrics_open(&s->metrics));
+    o->models.scheduler.observer = (answer_observer){metrics_observe, s->metrics};
     TRY(models_open(&s->models, &o->models));
     if (o->adapt) {
         const scheduler_options *c = &o->models.scheduler;

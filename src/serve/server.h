@@ -20,6 +20,7 @@ typedef struct server_options {
     bool adapt; /* give memory back when it becomes short (serve/pressure.h) */
     void (*log)(void *user, const char *line); /* a JSON object for each request, and
                                                    for each change of limits; may be NULL */
+    bool log_text; /* for requests, words instead (serve/access_log.h) */
     void *user;
 } server_options;
 
