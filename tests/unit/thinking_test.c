@@ -109,6 +109,29 @@ static void a_grammar_begins_behind_the_thought(void) {
     hone_grammar_close(r.grammar);
 }
 
+/* The answer begins as it is told, thinks, and begins a call, which the grammar then holds. */
+static void a_lazy_grammar_leaves_room_for_thoughts(void) {
+    static const char gbnf[] = "root ::= \"<call>\" (\"1\" | \"2\") \"</call>\"\n";
+    static const char *const starts[] = {"<think>ab <call></think>\n\nso <call>", "so <call>"};
+    for (size_t i = 0; i < 2; i++) {
+        hone_request r = ask("so");
+        r.ignore_eos = false;
+        CHECK_OK(hone_grammar_open(&r.grammar, model, gbnf, sizeof gbnf - 1));
+        CHECK_OK(hone_grammar_set_triggers(r.grammar, (const char *const[]){"<call>"}, 1));
+        CHECK(hone_grammar_is_lazy(r.grammar));
+        r.forced = ids_of(starts[i], &r.n_forced);
+        hone_result result = run(&r);
+        size_t n = strlen(starts[i]);
+        CHECK_MSG(!strncmp(result.text, starts[i], n) &&
+                      (!strcmp(result.text + n, "1</call>") || !strcmp(result.text + n, "2</call>")),
+                  "%s", result.text);
+        CHECK((result.n_thought_tokens > 0) == (i == 0) && result.finish == HONE_FINISH_STOP);
+        hone_result_release(&result);
+        hone_grammar_close(r.grammar);
+        hone_free((void *)(uintptr_t)r.forced);
+    }
+}
+
 int main(void) {
     open_model();
     if (!model) return test_summary();
@@ -117,6 +140,7 @@ int main(void) {
     RUN(a_thought_that_the_answer_opens_is_closed_too);
     RUN(plain_answers_have_no_thoughts);
     RUN(a_grammar_begins_behind_the_thought);
+    RUN(a_lazy_grammar_leaves_room_for_thoughts);
     hone_model_close(model);
     return test_summary();
 }
