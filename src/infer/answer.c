@@ -36,7 +36,8 @@ static hone_status check_request(const hone_answer *a) {
     if (r->grammar && hone_grammar_model(r->grammar) != a->model)
         return fail(HONE_ERR_ARGUMENT, "the grammar belongs to another model");
     if (r->embedding && r->prompt_logprobs)
-        return fail(HONE_ERR_ARGUMENT, "an embedding and the prompt's log-probabilities are two requests");
+        return fail(HONE_ERR_ARGUMENT,
+                    "an embedding and the prompt's log-probabilities are two requests");
     for (size_t i = 0; i < r->n_forced; i++)
         if (r->forced[i] < 0 || (size_t)r->forced[i] >= tokenizer_size(a->model->tokenizer))
             return fail(HONE_ERR_ARGUMENT, "forced token %d is none of this model's", r->forced[i]);

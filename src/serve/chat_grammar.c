@@ -12,7 +12,8 @@
 
 /* RFC 8259, with white space as models write it and nesting without bound. */
 static const char json_rules[] =
-    "json-value ::= json | json-array | json-string | json-number | \"true\" | \"false\" | \"null\"\n"
+    "json-value ::= json | json-array | json-string | json-number | "
+    "\"true\" | \"false\" | \"null\"\n"
     "json ::= \"{\" json-ws (json-pair (\",\" json-ws json-pair)*)? json-ws \"}\"\n"
     "json-pair ::= json-string json-ws \":\" json-ws json-value\n"
     "json-array ::= \"[\" json-ws (json-value (\",\" json-ws json-value)*)? json-ws \"]\"\n"
@@ -47,8 +48,9 @@ static hone_status add_function(buf *text, size_t i, const json_t *function, con
     char rule[32];
     snprintf(rule, sizeof rule, "arguments-%zu", i);
     bool any = !parameters || json_object_size(parameters) == 0;
-    TRY(buf_add_format(text, "function-%zu ::= \"{\\\"name\\\": \\\"%s\\\", \\\"%s\\\": \" %s \"}\"\n", i,
-                       name, key, any ? "json" : rule));
+    TRY(buf_add_format(text,
+                       "function-%zu ::= \"{\\\"name\\\": \\\"%s\\\", \\\"%s\\\": \" %s \"}\"\n",
+                       i, name, key, any ? "json" : rule));
     return any ? HONE_OK : add_schema(text, rule, parameters, name);
 }
 

@@ -1,5 +1,5 @@
-/* An exchange with OpenAI's API under way, and what its answers have in common: the request, the model, the
- * job, and the parts of JSON that say what it cost. */
+/* An exchange with OpenAI's API under way, and what its answers have in common: the request, the
+ * model, the job, and the parts of JSON that say what it cost. */
 #ifndef SERVE_OPENAI_ANSWER_H
 #define SERVE_OPENAI_ANSWER_H
 

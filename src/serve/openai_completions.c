@@ -49,7 +49,7 @@ static json_t *empty_logprobs(const completions *a) {
                      "text_offset");
 }
 
-/* The most probable tokens and the one that came, by their texts; null for the first of a prompt. */
+/* The most probable tokens and the one that came, by their texts; null for a prompt's first. */
 static json_t *top_of(const completions *a, const hone_piece *p, const json_t *token) {
     const json_t *own = json_object_get(token, "logprob");
     if (json_is_null(own)) return json_null();
@@ -172,7 +172,8 @@ static hone_status stream_event(completions *a, buf *out, const job_event *e) {
     const json_t *text = json_object_get(token, "token");
     hone_status status = HONE_OK;
     if (p->in_prompt)
-        status = add_chunk(a, out, e->index, json_string_value(text), json_string_length(text), NULL);
+        status = add_chunk(a, out, e->index, json_string_value(text), json_string_length(text),
+                           NULL);
     else if (p->n_bytes || token)
         status = add_chunk(a, out, e->index, p->text, p->n_bytes, NULL);
     json_decref(token);

@@ -11,7 +11,8 @@ static const openai_field fields[] = {
     {"top_p", FIELD_READ}, {"top_k", FIELD_READ}, {"min_p", FIELD_READ},
     {"repetition_penalty", FIELD_READ}, {"presence_penalty", FIELD_READ},
     {"frequency_penalty", FIELD_READ}, {"logit_bias", FIELD_READ}, {"seed", FIELD_READ},
-    {"stop", FIELD_READ}, {"ignore_eos", FIELD_READ}, {"user", FIELD_IDLE}, {"suffix", FIELD_REFUSED},
+    {"stop", FIELD_READ}, {"ignore_eos", FIELD_READ}, {"user", FIELD_IDLE},
+    {"suffix", FIELD_REFUSED},
 };
 
 hone_status openai_completions_request_read(openai_completions_request *q, openai_request *r) {

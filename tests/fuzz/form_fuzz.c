@@ -14,7 +14,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static listener *server;
 
-static bool on_part(void *user, const char *name, const char *file_name, const char *data, size_t n) {
+static bool on_part(void *user, const char *name, const char *file_name, const char *data,
+                    size_t n) {
     size_t *total = user;
     (void)file_name;
     if (name && strlen(name) > 1 << 20) abort();
@@ -37,9 +38,9 @@ static void handle(void *user, exchange *x) {
 }
 
 static void open_server(void) {
-    const listener_options options = {.host = "127.0.0.1", .max_body = 1 << 20, .max_bodies = 1 << 24,
-                                      .max_connections = 64, .patience_ms = 10000, .admit = admit,
-                                      .handle = handle};
+    const listener_options options = {.host = "127.0.0.1", .max_body = 1 << 20,
+                                      .max_bodies = 1 << 24, .max_connections = 64,
+                                      .patience_ms = 10000, .admit = admit, .handle = handle};
     if (listener_open(&server, &options) != HONE_OK) abort();
 }
 
@@ -56,11 +57,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size == 0 || size > 1 << 16) return 0;
     if (!server) open_server();
     char head[256], answer[64];
+    const char *type = data[0] & 1 ? "multipart/form-data; boundary=b"
+                                   : "application/x-www-form-urlencoded";
     int n = snprintf(head, sizeof head,
-                     "POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: %s\r\n"
-                     "Content-Length: %zu\r\n\r\n",
-                     data[0] & 1 ? "multipart/form-data; boundary=b" : "application/x-www-form-urlencoded",
-                     size - 1);
+                     "POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+                     "Content-Type: %s\r\nContent-Length: %zu\r\n\r\n",
+                     type, size - 1);
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(listener_port(server)),
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM, 0);

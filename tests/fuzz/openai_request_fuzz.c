@@ -1,6 +1,6 @@
-/* Bodies of OpenAI's text endpoints: any bytes become a request or an error with words. The first byte
- * chooses the endpoint. With the reference data at hand the request is made ready for a tiny model, so
- * that messages, tools and schemas reach template, tokenizer and grammar. */
+/* Bodies of OpenAI's text endpoints: any bytes become a request or an error with words. The first
+ * byte chooses the endpoint. With the reference data at hand the request is made ready for a tiny
+ * model, so that messages, tools and schemas reach template, tokenizer and grammar. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
