@@ -1,8 +1,6 @@
 /* What OpenAI's text endpoints share (serve/openai_answer.h). */
 #include "serve/openai_answer.h"
 
-#include <math.h>
-
 #include "base/mem.h"
 #include "base/system.h"
 #include "serve/reply.h"
@@ -12,7 +10,8 @@
 hone_status openai_answer_init(openai_answer *a, const call *c, const char *prefix) {
     size_t n;
     const char *body = exchange_body(c->x, &n);
-    *a = (openai_answer){.models = c->models, .x = c->x, .client = c->client, .created = time(NULL)};
+    *a = (openai_answer){.models = c->models, .x = c->x, .client = c->client,
+                         .created = time(NULL)};
     snprintf(a->id, sizeof a->id, "%s%s", prefix, exchange_id(c->x) + 4);
     return openai_request_read(&a->r, body, n);
 }
@@ -96,17 +95,4 @@ void openai_add_costs(const openai_answer *a, json_t *root) {
 
 const char *openai_finish_reason(const hone_result *r) {
     return r->finish == HONE_FINISH_LENGTH ? "length" : "stop";
-}
-
-json_t *openai_token(const openai_answer *a, int32_t id, double logprob) {
-    char *text = NULL;
-    size_t n = 0;
-    if (hone_detokenize(a->served.model, &id, 1, true, &text, &n) != HONE_OK) return NULL;
-    json_t *bytes = json_array();
-    for (size_t i = 0; i < n; i++)
-        json_array_append_new(bytes, json_integer((unsigned char)text[i]));
-    json_t *number = isfinite(logprob) ? json_real(logprob) : json_null();
-    json_t *token = json_pack("{s:s%, s:o, s:o}", "token", text, n, "logprob", number, "bytes", bytes);
-    hone_free(text);
-    return token;
 }
