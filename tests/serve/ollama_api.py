@@ -626,7 +626,91 @@ def test_many_models_at_once(server):
             assert text == alone[name], (name, text)
 
 
+# --- operating it ---
+
+
+def metrics_of(server):
+    """{name: value of its last row} and the text."""
+    text = server.ask("GET", "/metrics")[2].decode()
+    rows = re.findall(r"^([a-z_]+)(?:\{([^}]*)\})? (\S+)$", text, re.M)
+    return {name: float(value) for name, _, value in rows}, text
+
+
+def test_histograms_count_every_answer(server):
+    def counts():
+        text = metrics_of(server)[1]
+        return {name: float(re.search(
+            rf'^{name}_count{{model="small:latest"}} (\S+)$', text, re.M)[1]) for name in (
+                "hone_request_seconds", "hone_time_to_first_token_seconds",
+                "hone_time_per_token_seconds", "hone_queue_seconds")}
+    server.api("generate", {"model": "small", "prompt": "Once", "options": FEW})
+    before = counts()
+    for _ in range(3):
+        server.api("generate", {"model": "small", "prompt": "Once", "options": FEW})
+    assert {n: v - before[n] for n, v in counts().items()} == dict.fromkeys(before, 3)
+    text = metrics_of(server)[1]
+    buckets = [float(v) for v in re.findall(
+        r'^hone_request_seconds_bucket\{model="small:latest",le="[^"]+"\} (\S+)$', text, re.M)]
+    assert len(buckets) == 17 and buckets == sorted(buckets)
+    assert buckets[-1] == counts()["hone_request_seconds"]
+    total = float(re.search(r'^hone_request_seconds_sum\{model="small:latest"\} (\S+)$', text, re.M)[1])
+    assert total > 0
+
+
+def test_every_metric_of_the_dashboard_and_the_manual_is_there(server):
+    server.api("generate", {"model": "small", "prompt": "Once", "options": FEW})
+    there = metrics_of(server)[1]
+    dashboard = (run.ROOT / "packaging" / "grafana-hone.json").read_text()
+    json.loads(dashboard)
+    manual = (run.ROOT / "docs" / "serving.md").read_text()
+    wanted = set(re.findall(r"hone_[a-z_]+", dashboard)) | set(
+        re.findall(r"`(hone_[a-z_]+)`", manual.split("## Metrics")[1].split("With `--adapt`")[0]))
+    assert len(wanted) > 20
+    for name in wanted:
+        assert re.search(rf"^{name}(_bucket)?[{{ ]", there, re.M), name
+    documented = set(re.findall(r"hone_[a-z_]+", manual))
+    for name in re.findall(r"^(hone_[a-z_]+?)(?:_bucket|_sum|_count)?[{ ]", there, re.M):
+        assert name in documented, f"{name} is not in the manual"
+
+
+def test_request_ids_go_in_and_out(server):
+    own = server.ask("GET", "/health")[1]["X-Request-Id"]
+    assert own.startswith("req-")
+    given = server.ask("GET", "/api/version", headers={"X-Request-Id": "trace-42:a.b"})[1]
+    assert given["X-Request-Id"] == "trace-42:a.b"
+    for bad in ("x" * 65, "a b", "a\tb", "<script>", ""):
+        assert server.ask("GET", "/health", headers={"X-Request-Id": bad})[1][
+            "X-Request-Id"].startswith("req-"), bad
+    wait_until(lambda: any('"trace-42:a.b"' in line for line in server.lines))
+    line = json.loads(next(line for line in server.lines if "trace-42" in line))
+    assert line["path"] == "/api/version" and line["status"] == 200 and line["ms"] >= 0
+    assert {"time", "id", "client", "method", "path", "status", "ms"} == set(line)
+
+
 # --- servers of their own ---
+
+
+def test_logs_hold_no_secrets(hone):
+    """Neither keys, nor what was asked, nor queries, in either form of the log."""
+    for form in ("json", "text"):
+        server = OllamaServer(hone, "--log", form, env={"HONE_API_KEY": "hush-hush"})
+        try:
+            key = {"Authorization": "Bearer hush-hush"}
+            body = {"model": "small", "prompt": "a private matter", "stream": False, "options": FEW}
+            assert server.api("generate", body, headers=key)[0] == 200
+            assert server.api("generate", body, headers={"Authorization": "Bearer hush"})[0] == 401
+            server.ask("GET", "/health?token=hush-hush")
+            server.ask("GET", "/nothing%0d%0ahere%1b[31m", headers=key)
+            wait_until(lambda: len(server.lines) >= 8)
+            log = "".join(server.lines)
+            assert "hush" not in log and "private" not in log and "\x1b" not in log, log
+            if form == "text":
+                assert re.search(r"^\S+Z 127\.0\.0\.1 POST /api/generate 200 [\d.]+ ms req-\S+$", log,
+                                 re.M), log
+            status, _, text = server.ask("GET", "/metrics", headers=key)
+            assert status == 200 and b"hush" not in text and b"private" not in text
+        finally:
+            server.stop()
 
 
 def test_a_memory_limit_holds_one_model(hone):

@@ -260,7 +260,7 @@ def test_malformed_bodies(server):
 
 
 def test_paths_and_methods(server):
-    assert server.ask("GET", "/")[0] == 404
+    assert server.ask("GET", "/nowhere")[0] == 404
     assert server.ask("GET", "/v1/chat/completions")[0] == 405
     assert server.ask("DELETE", "/health")[0] == 405
     assert server.ask("GET", "/health")[0] == 200
