@@ -664,7 +664,7 @@ def test_every_metric_of_the_dashboard_and_the_manual_is_there(server):
     json.loads(dashboard)
     manual = (run.ROOT / "docs" / "serving.md").read_text()
     wanted = set(re.findall(r"hone_[a-z_]+", dashboard)) | set(
-        re.findall(r"`(hone_[a-z_]+)`", manual.split("## Metrics")[1].split("With `--adapt`")[0]))
+        re.findall(r"`(hone_[a-z_]+)`", manual.split("## Metrics")[1].split("With `--adapt`:")[0]))
     assert len(wanted) > 20
     for name in wanted:
         assert re.search(rf"^{name}(_bucket)?[{{ ]", there, re.M), name
@@ -705,7 +705,7 @@ def test_logs_hold_no_secrets(hone):
             log = "".join(server.lines)
             assert "hush" not in log and "private" not in log and "\x1b" not in log, log
             if form == "text":
-                assert re.search(r"^\S+Z 127\.0\.0\.1 POST /api/generate 200 [\d.]+ ms req-\S+$", log,
+                assert re.search(r"^\S+Z 127\.0\.0\.1 \(key\) POST /api/generate 200 [\d.]+ ms req-\S+$", log,
                                  re.M), log
             status, _, text = server.ask("GET", "/metrics", headers=key)
             assert status == 200 and b"hush" not in text and b"private" not in text
