@@ -76,7 +76,8 @@ static hone_status make_variables(char **text, const chat_settings *s) {
     uint64_t budget;
     TRY(budget_of(s, &budget));
     json_t *all = json_object();
-    if (budget == 0) json_object_set_new(all, "enable_thinking", json_false());
+    if (s->effort || s->limit_thinking)
+        json_object_set_new(all, "enable_thinking", json_boolean(budget > 0));
     if (s->effort && strcmp(s->effort, "none") != 0)
         json_object_set_new(all, "reasoning_effort", json_string(s->effort));
     if (s->variables) json_object_update(all, (json_t *)(uintptr_t)s->variables);

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "serve/chat.h"
 #include "serve/fields.h"
+#include "serve/openai_answer.h"
 #include "serve/openai_chat_request.h"
 #include "serve/prompts.h"
 #include "serve/reply.h"
@@ -96,22 +97,35 @@ static hone_status detokenize(const json_t *body, const hone_model *model, json_
 /* --- /apply-template --- */
 
 /* The body of a chat: what it would be rendered to. */
-static hone_status apply_template(const json_t *body, const hone_model *model, json_t **reply) {
-    openai_request r = {.body = (json_t *)(uintptr_t)body};
+static hone_status render_chat(openai_answer *a, char **text) {
     openai_chat_request q;
+    TRY(openai_chat_request_read(&q, &a->r));
+    TRY(openai_answer_borrow(a));
+    return chat_render_text(&q.chat, a->served.model, text);
+}
+
+static void route_template(const call *c) {
+    openai_answer a;
     char *text;
-    TRY(openai_chat_request_read(&q, &r));
-    TRY(chat_render_text(&q.chat, model, &text));
-    *reply = json_pack("{s:s}", "prompt", text);
-    hone_free(text);
-    return HONE_OK;
+    hone_status status = openai_answer_init(&a, c, "");
+    if (status != HONE_OK) {
+        reply_failure(c->x, status);
+        return;
+    }
+    status = render_chat(&a, &text);
+    if (status == HONE_OK) {
+        reply_json(c->x, 200, json_pack("{s:s}", "prompt", text));
+        hone_free(text);
+    } else {
+        reply_failure(c->x, status);
+    }
+    openai_answer_release(&a);
 }
 
 /* --- routes --- */
 
 static void route_tokenize(const call *c) { inspect(c, tokenize); }
 static void route_detokenize(const call *c) { inspect(c, detokenize); }
-static void route_template(const call *c) { inspect(c, apply_template); }
 
 static const route routes[] = {
     {"POST", "/tokenize", false, route_tokenize},

@@ -93,9 +93,10 @@ static json_t *response_json(const response *a) {
                         echo(a, "text", json_pack("{s:{s:s}}", "format", "type", "text")));
     json_object_set_new(root, "truncation", json_string("disabled"));
     json_object_set_new(root, "previous_response_id", json_null());
-    json_object_set_new(root, "usage", done ? usage(a) : json_null());
-    if (done) json_object_set_new(root, "completed_at", json_integer((json_int_t)time(NULL)));
-    if (done) openai_add_costs(&a->base, root);
+    if (!done) return root;
+    json_object_set_new(root, "usage", usage(a));
+    json_object_set_new(root, "completed_at", json_integer((json_int_t)time(NULL)));
+    openai_add_costs(&a->base, root);
     return root;
 }
 

@@ -51,6 +51,8 @@ static void route_openapi(const call *c) {
     json_decref(root);
 }
 
-static const route routes[] = {{"GET", "/openapi.json", false, route_openapi}};
+static const route routes[] = {
+    {"GET", "/openapi.json", false, route_openapi},
+};
 
 const route_list openapi_routes = {routes, sizeof routes / sizeof *routes};

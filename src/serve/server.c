@@ -78,6 +78,21 @@ static const route *find_route(const char *method, const char *path, bool *path_
     return found;
 }
 
+/* No route takes this method: which ones the path takes, if it is one of ours. */
+static void refuse_route(exchange *x, bool path_known) {
+    char methods[64] = "";
+    for (size_t k = 0; k < sizeof route_lists / sizeof *route_lists; k++)
+        for (size_t i = 0; i < route_lists[k]->n; i++) {
+            const route *r = &route_lists[k]->items[i];
+            size_t used = strlen(methods);
+            if (fits(r, exchange_path(x)))
+                snprintf(methods + used, sizeof methods - used, "%s%s", used ? ", " : "", r->method);
+        }
+    if (path_known) exchange_add_header(x, "Allow", methods);
+    reply_error(x, path_known ? 405 : 404, NULL, NULL,
+                path_known ? "this path takes another method" : "there is nothing at this path");
+}
+
 /* --- one exchange --- */
 
 /* What has been found out about an exchange when its head came. */
@@ -159,9 +174,7 @@ static void dispatch(server *s, exchange *x) {
     } else if (preflight) {
         exchange_reply(x, 204, "text/plain", "", 0);
     } else if (!f->route) {
-        reply_error(x, f->path_known ? 405 : 404, NULL, NULL,
-                    f->path_known ? "this path takes another method"
-                                  : "there is nothing at this path");
+        refuse_route(x, f->path_known);
     } else if (is_encoded(x)) {
         reply_error(x, 415, NULL, NULL, "bodies are taken as they are, without Content-Encoding");
     } else if (!f->route->open && atomic_load(&s->draining)) {

@@ -407,13 +407,13 @@ def test_sigterm_lets_answers_end(hone):
 # --- the frame ---
 
 
-def use_clients():
+def use_clients(packages):
     """The packages of real clients, in a folder of the test cache; False where they cannot be had."""
-    folder = CACHE / ("packages-" + re.sub(r"[^0-9a-z.]+", "-", "-".join(PACKAGES)))
+    folder = CACHE / ("packages-" + re.sub(r"[^0-9a-z.]+", "-", "-".join(packages)))
     if not (folder / "ready").exists():
         shutil.rmtree(folder, ignore_errors=True)
         made = subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--target", folder,
-                               *PACKAGES], stdout=sys.stderr)
+                               *packages], stdout=sys.stderr)
         if made.returncode != 0:
             return False
         (folder / "ready").touch()
@@ -440,7 +440,7 @@ def main():
         print(f"skipped serve: {MODEL} is not there\n0 passed, 0 failed, 1 skipped")
         return 0
     wanted = sys.argv[2:]
-    if not use_clients():
+    if not use_clients(PACKAGES):
         print(f"{', '.join(PACKAGES)} cannot be had: their tests are skipped")
     tests = [(n, f) for n, f in globals().items() if n.startswith("test_")
              and (not wanted or n in wanted)]
