@@ -17,10 +17,9 @@ import threading
 import time
 
 import run
-from run import CACHE, MODEL, SHARED, Server, run_test
+from run import MODEL, SHARED, Server, run_test
 
-PACKAGES = ["ollama==0.6.3"]
-NODE_PACKAGE = "ollama@0.6.4"
+PACKAGES = ["ollama==0.6.3", "openai==3.54.0"]
 STORIES = SHARED / "models" / "stories260K.gguf"
 THINKING = """{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>' }}
 {% endfor %}{{ '<|im_start|>assistant\n' }}{% if enable_thinking is not defined or enable_thinking %}<think>
@@ -437,26 +436,8 @@ def test_openai_client_on_the_same_models(server):
 # --- npm's client ---
 
 
-def node_folder():
-    """The folder with the package, or None where it cannot be had."""
-    folder = CACHE / ("node-" + NODE_PACKAGE.replace("@", "-"))
-    if not (folder / "ready").exists():
-        made = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--silent", "--prefix",
-                               folder, NODE_PACKAGE], stdout=sys.stderr, stderr=sys.stderr)
-        if made.returncode != 0:
-            return None
-        (folder / "ready").touch()
-    return folder
-
-
 def test_node_client(server):
-    folder = node_folder()
-    if not folder:
-        raise ImportError(f"npm's {NODE_PACKAGE} cannot be had")
-    script = pathlib.Path(__file__).with_name("ollama_client.mjs")
-    done = subprocess.run(
-        ["node", script, f"http://127.0.0.1:{server.port}", str(STORIES)], capture_output=True,
-        text=True, timeout=120, env={**os.environ, "PACKAGES": str(folder / "node_modules")})
+    done = run.run_node("ollama.mjs", f"http://127.0.0.1:{server.port}", STORIES)
     assert done.returncode == 0, done.stdout + done.stderr
     checks = done.stdout.split()
     assert checks[-1] == "done" and len(checks) >= 15, checks
@@ -815,9 +796,7 @@ def main():
         print(f"skipped ollama: {MODEL} is not there\n0 passed, 0 failed, 1 skipped")
         return 0
     wanted = sys.argv[2:]
-    run.use_clients()
-    run.PACKAGES = PACKAGES
-    if not run.use_clients():
+    if not run.use_clients(PACKAGES):
         print(f"{', '.join(PACKAGES)} cannot be had: their tests are skipped")
     tests = [(n, f) for n, f in globals().items() if n.startswith("test_")
              and (not wanted or n in wanted)]

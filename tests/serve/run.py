@@ -421,6 +421,24 @@ def use_clients(packages):
     return True
 
 
+def run_node(script, *arguments):
+    """Runs a script of tests/serve/node with the packages of its package.json; ImportError without npm."""
+    if not shutil.which("npm"):
+        raise ImportError("no npm on this machine")
+    here = ROOT / "tests" / "serve" / "node"
+    packages = json.loads((here / "package.json").read_text())["dependencies"]
+    folder = CACHE / ("node-" + "-".join(f"{name}-{version}" for name, version in packages.items()))
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("package.json", "package-lock.json", script):
+        shutil.copy(here / name, folder / name)
+    if not (folder / "ready").exists():
+        if subprocess.run(["npm", "ci", "--silent"], cwd=folder, stdout=sys.stderr).returncode:
+            raise ImportError("npm could not install the packages")
+        (folder / "ready").touch()
+    return subprocess.run(["node", script, *map(str, arguments)], cwd=folder, capture_output=True,
+                          text=True, timeout=300)
+
+
 def run_test(name, function, argument):
     try:
         function(argument)
