@@ -18,7 +18,7 @@ _hone() {
     local colon=${COMP_WORDBREAKS//[^:]/}
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        COMPREPLY=($(compgen -W "run ask transcribe serve pull list show plan cp rm verify prune convert calibrate quantize fidelity merge bench version help" -- "$word"))
+        COMPREPLY=($(compgen -W "run ask transcribe serve ps stop pull list show plan cp rm verify prune convert calibrate quantize fidelity merge bench version help" -- "$word"))
         return
     fi
     case $before in
@@ -26,6 +26,8 @@ _hone() {
     --speech-model | --model | -m) COMPREPLY=($(compgen -W "$(_hone_models)" -- "$word") $(compgen -f -- "$word")); return ;;
     --audio) COMPREPLY=($(compgen -f -- "$word")); return ;;
     --output-dir) COMPREPLY=($(compgen -d -- "$word")); return ;;
+    --log) COMPREPLY=($(compgen -W "json text" -- "$word")); return ;;
+    --config | --api-key-file | --tls-cert | --tls-key) COMPREPLY=($(compgen -f -- "$word")); return ;;
     --kv) COMPREPLY=($(compgen -W "f16 f32 q8_0" -- "$word")); return ;;
     --type) COMPREPLY=($(compgen -W "$(_hone_types)" -- "$word")); return ;;
     --file | -f | --adapter | --output | -o | --text | --imatrix | --fidelity) COMPREPLY=($(compgen -f -- "$word")); return ;;
@@ -40,7 +42,7 @@ _hone() {
         ;;
     esac
     case $command in
-    help) COMPREPLY=($(compgen -W "run ask transcribe serve pull list show plan cp rm verify prune convert calibrate quantize fidelity merge bench version" -- "$word")) ;;
+    help) COMPREPLY=($(compgen -W "run ask transcribe serve ps stop pull list show plan cp rm verify prune convert calibrate quantize fidelity merge bench version" -- "$word")) ;;
     run | show | plan | merge | bench | calibrate | fidelity)
         # bash takes a name apart at its colon; complete what stands behind it.
         local typed=$word prefix=
@@ -51,7 +53,7 @@ _hone() {
         [ -n "$prefix" ] || COMPREPLY+=($(compgen -f -- "$word"))
         ;;
     convert | quantize | transcribe) COMPREPLY=($(compgen -f -- "$word")) ;;
-    rm | cp | verify) COMPREPLY=($(compgen -W "$(_hone_models)" -- "$word")) ;;
+    serve | stop | rm | cp | verify) COMPREPLY=($(compgen -W "$(_hone_models)" -- "$word")) ;;
     pull) COMPREPLY=($(compgen -W "$(_hone_known)" -- "$word") $(compgen -f -- "$word")) ;;
     prune) COMPREPLY=($(compgen -d -- "$word")) ;;
     esac
