@@ -77,6 +77,12 @@ $(BUILD)/api/%.inc: src/serve/api/%.json
 	sed -e 's/\\/\\\\/g; s/"/\\"/g; s/^ */"/; s/$$/\\n"/' $< > $@
 $(BUILD)/src/serve/openapi.o: $(API_PARTS)
 $(BUILD)/src/serve/openapi.o: CPPFLAGS += -I$(BUILD)
+# Files that a report's page carries; Chart.js comes from a package (docs/dependencies.md).
+CHART_JS ?= $(firstword $(wildcard /usr/share/javascript/chart.js/chart.min.js \
+                                   node_modules/chart.js/dist/chart.umd.js))
+$(BUILD)/src/lab/report_embed.o: CPPFLAGS += -DHONE_REPORT_STYLE='"src/lab/report_page.css"' \
+    -DHONE_REPORT_SCRIPT='"src/lab/report_page.js"' $(if $(CHART_JS),-DHONE_CHART_JS='"$(CHART_JS)"')
+$(BUILD)/src/lab/report_embed.o: src/lab/report_page.css src/lab/report_page.js $(CHART_JS)
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)

@@ -8,7 +8,8 @@ Both servers run at once, one of them always idle; for each number of clients th
 client asks --requests questions one after the other: a system prompt of some 500 tokens that all
 share, a question that nobody else asks, --tokens tokens of answer (stop tokens do not end it, and
 one token is forced, so that every token is text and arrives as one event). Parallel slots and prefix caches are on; a first round that is not
-measured fills them. Tokens are those of `usage`, times are the client's: to the first token, and
+measured fills them. HONE and LLAMA_SERVER may also be ports of servers that run (already filled:
+then with --filled). Tokens are those of `usage`, times are the client's: to the first token, and
 between one token and the next. Without LLAMA_SERVER ("-") only hone is measured.
 
 With --overhead, hone bench decodes in process at the same depth in turn with one client of the
@@ -57,7 +58,20 @@ def wait_for(server, look):
     raise SystemExit(f"{server.name} does not start:\n{server.text()[-2000:]}")
 
 
+class Running:
+    """A server that somebody else started on this port."""
+
+    def __init__(self, name, port):
+        self.name, self.port = name, int(port)
+
+    def stop(self):
+        pass
+
+
 def start_hone(a):
+    if a.hone.isdigit():
+        return Running("hone", a.hone)
+
     def look(server):
         found = re.search(r"listening on http://.*:(\d+)/v1\n(?:.*\n)*keys:", server.text())
         return found and int(found[1])
@@ -67,6 +81,8 @@ def start_hone(a):
 
 
 def start_llama(a):
+    if a.llama.isdigit():
+        return Running("llama-server", a.llama)
     port = 18080
 
     def look(_):
@@ -108,7 +124,7 @@ async def ask(port, body, token_ms):
     return (times[0] - begin) * 1e3, usage["completion_tokens"], usage["prompt_tokens"], cached
 
 
-asked = 0
+asked = int(time.time()) % 10 ** 6 * 100  # so that runs on one server differ
 
 
 def system_prompt(a, port):
@@ -157,7 +173,7 @@ def add(total, more):
 
 def compare(a, servers):
     rows = []
-    for s in servers:  # fills slots and caches
+    for s in servers if not a.filled else []:  # fills slots and caches
         asyncio.run(crowd(a, s.port, max(a.clients), 1))
     print(f"{'clients':>7} {'server':>14} {'tokens/s':>9} {'first p50':>10} {'first p95':>10} "
           f"{'gap p50':>8} {'gap p95':>8} {'gap max':>8} {'cached':>7}")
@@ -211,6 +227,7 @@ def main():
     a.add_argument("--threads", type=int, default=os.cpu_count())
     a.add_argument("--token", type=int, default=1000, help="the token that is forced")
     a.add_argument("--system", type=int, default=500, help="tokens of the system prompt")
+    a.add_argument("--filled", action="store_true")
     a.add_argument("--overhead", action="store_true")
     a.add_argument("--json")
     a = a.parse_args()

@@ -9,6 +9,14 @@ _hone_known() {
     hone pull --known --json 2>/dev/null | sed -n 's/^ *"name": "\(.*\)",*$/\1/p'
 }
 
+_hone_commands() {
+    hone help 2>/dev/null | sed -n '/^Commands/,/^$/s/^  \([a-z]*\) .*/\1/p'
+}
+
+_hone_strategies() {
+    hone strategies --json 2>/dev/null | sed -n 's/^ *"name": "\(.*\)",*$/\1/p'
+}
+
 _hone_types() {
     hone quantize --help 2>/dev/null | tr ', ' '\n\n' | grep -xE '(B?F(16|32)|I?Q[0-9]_[A-Z0-9_]+)'
 }
@@ -18,7 +26,7 @@ _hone() {
     local colon=${COMP_WORDBREAKS//[^:]/}
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        COMPREPLY=($(compgen -W "run ask transcribe serve ps stop pull list show plan cp rm verify prune convert calibrate quantize fidelity merge bench version help" -- "$word"))
+        COMPREPLY=($(compgen -W "$(_hone_commands)" -- "$word"))
         return
     fi
     case $before in
@@ -28,6 +36,7 @@ _hone() {
     --output-dir) COMPREPLY=($(compgen -d -- "$word")); return ;;
     --log) COMPREPLY=($(compgen -W "json text" -- "$word")); return ;;
     --config | --api-key-file | --tls-cert | --tls-key) COMPREPLY=($(compgen -f -- "$word")); return ;;
+    --strategy) COMPREPLY=($(compgen -W "$(_hone_strategies)" -- "$word")); return ;;
     --kv) COMPREPLY=($(compgen -W "f16 f32 q8_0" -- "$word")); return ;;
     --type) COMPREPLY=($(compgen -W "$(_hone_types)" -- "$word")); return ;;
     --file | -f | --adapter | --output | -o | --text | --imatrix | --fidelity) COMPREPLY=($(compgen -f -- "$word")); return ;;
@@ -42,7 +51,7 @@ _hone() {
         ;;
     esac
     case $command in
-    help) COMPREPLY=($(compgen -W "run ask transcribe serve ps stop pull list show plan cp rm verify prune convert calibrate quantize fidelity merge bench version" -- "$word")) ;;
+    help) COMPREPLY=($(compgen -W "$(_hone_commands)" -- "$word")) ;;
     run | show | plan | merge | bench | calibrate | fidelity)
         # bash takes a name apart at its colon; complete what stands behind it.
         local typed=$word prefix=

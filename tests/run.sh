@@ -48,6 +48,7 @@ done
 suite include_order sh tests/house/include_order.sh
 suite public_headers sh tests/house/public_headers.sh "$build"
 suite cli python3 tests/cli/run.py "$build/hone"
+suite fidelity python3 tests/fidelity.py "$build/hone" "$build/tests/model_logits"
 suite pull python3 tests/pull/run.py "$build/hone"
 suite serve python3 tests/serve/run.py "$build/hone"
 suite serve_openai python3 tests/serve/openai_api.py "$build/hone"
@@ -56,6 +57,7 @@ suite serve_pressure python3 tests/serve/pressure.py "$build/hone" "$build/tests
 suite serve_safety python3 tests/serve/safety.py "$build/hone"
 suite serve_load python3 tests/serve/load.py "$build/hone"
 suite load python3 tests/load/run.py "$build/hone"
+suite report python3 tests/report/run.py "$build/hone"
 
 if [ -d "$shared/golden" ]; then
     sh tests/fetch_model.sh "$build/hone" "$HONE_TEST_MODELS" 2>"$log/fetch_model" || {

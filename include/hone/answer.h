@@ -34,6 +34,10 @@ HONE_API void hone_answer_close(hone_answer *answer); /* NULL is allowed */
 HONE_API hone_status hone_answers_step(hone_answer *const *answers, size_t n,
                                        size_t n_prompt_tokens);
 
+/* From now on a step takes at most so many tokens of this answer's prompt; 0 = as many as there is
+ * room for, as at first. */
+HONE_API void hone_answer_set_share(hone_answer *answer, size_t n_tokens);
+
 HONE_API bool hone_answer_finished(const hone_answer *answer);
 
 /* Tokens of the prompt, and those of them that the session holds already. */

@@ -1,8 +1,10 @@
 /* Speech to text with a Whisper model (Radford et al. 2022, docs/models/whisper.md).
  *
  * hone_transcribe reads audio to its end, window by window of 30 s, and hands over segments as they
- * are settled. The model is a hone_model like any other (hone_model_describe: takes_audio); calls
- * on one model take turns, window by window. */
+ * are settled. The model is a hone_model like any other (hone_model_describe: takes_audio). Calls on
+ * one model may run at the same time: encoders take turns, and windows that are decoded at the same
+ * time share every pass over the weights. What a call writes does not depend on its company but for
+ * float rounding (with `exact`: not at all). */
 #ifndef HONE_TRANSCRIBE_H
 #define HONE_TRANSCRIBE_H
 
@@ -65,6 +67,9 @@ typedef struct hone_transcribe_options {
     bool batched;              /* cut at silences and decode several windows in one pass */
     size_t n_batch;            /* windows at once; 0 = 8 */
     bool exact;                /* float arithmetic throughout */
+    /* The model's threads, and the one that calls, give way to everything else on the machine, from
+     * now on (Linux: niceness 10). */
+    bool background;
     uint64_t seed;
     /* Called for each segment when it is settled; another value than 0 ends the work. */
     int (*on_segment)(void *user, const hone_segment *segment);
@@ -89,6 +94,7 @@ typedef struct hone_transcript {
     size_t n_segments;
     bool cancelled, truncated; /* truncated: the audio broke off */
     size_t n_windows, n_tokens;
+    size_t n_together; /* the most windows, of this call and of others, that shared a pass */
     double mel_ms, encode_ms, decode_ms; /* decode: prompts, words and language included */
 } hone_transcript;
 

@@ -7,6 +7,12 @@
 #include <stdint.h>
 #include <string.h>
 
+#if defined(__linux__)
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 #include "base/mem.h"
 
 /* How long a worker looks for new work before it sleeps. Between two operations of one step a few
@@ -23,7 +29,7 @@ struct pool {
     _Alignas(64) pool_task task;       /* this and the next two: written before the round begins, */
     void *user;                        /* read once a task is taken, while it cannot end */
     size_t n_tasks;
-    atomic_bool closing;
+    atomic_bool closing, gives_way;
     int n_threads;
     pthread_t *threads; /* n_threads − 1 workers */
     pthread_mutex_t lock;
@@ -75,12 +81,29 @@ static void wait_for_tasks(pool *p) {
     pthread_mutex_unlock(&p->lock);
 }
 
+static void lower_own_priority(void) {
+#if defined(__linux__) /* where each thread has a niceness of its own */
+    enum { NICENESS = 10 };
+    setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICENESS);
+#endif
+}
+
+void pool_give_way(pool *p) {
+    atomic_store(&p->gives_way, true);
+    lower_own_priority();
+}
+
 static void *work(void *argument) {
     worker *self = argument;
     pool *p = self->p;
     int thread = self->thread;
+    bool gives_way = false;
     mem_free(self);
     while (!atomic_load(&p->closing)) {
+        if (!gives_way && atomic_load(&p->gives_way)) {
+            gives_way = true;
+            lower_own_priority();
+        }
         take_tasks(p, thread);
         wait_for_tasks(p);
     }

@@ -57,7 +57,7 @@ static json_t *row_to_json(const bench_row *row) {
     json_object_set_new(object, "ops_per_byte", rate_or_null(row->ops_per_byte));
     json_object_set_new(object, "joules_per_token", rate_or_null(row->joules_per_token));
     if (row->kind == BENCH_PREFILL) {
-        json_object_set_new(object, "ttft_ms", rate_or_null(row->ttft_ms));
+        json_object_set_new(object, "ttft_ms", rate_or_null(row->ttft_ms.median));
         json_object_set_new(object, "batch", row->n_batch ? json_integer((json_int_t)row->n_batch)
                                                           : json_null());
     }

@@ -16,34 +16,33 @@ static int tell(const char *out, const char *architecture, size_t n_tensors, uin
     return CLI_OK;
 }
 
-static int to_a_file(const char *folder, const char *out, const recoding *r) {
+static int to_a_file(const char *folder, const recoding *r) {
     convert_result result;
-    int code = recoding_finish(convert_folder(folder, out, r->mix, &r->options, &result));
-    return code != CLI_OK ? code : tell(out, result.architecture, result.n_tensors,
+    int code = recoding_finish(convert_folder(folder, r->out, r->mix, &r->options, &result));
+    return code != CLI_OK ? code : tell(r->out, result.architecture, result.n_tensors,
                                         result.out_bytes);
 }
 
-static int to_a_folder(const char *file, const char *out, const recoding *r) {
+static int to_a_folder(const char *file, const recoding *r) {
     export_result result;
-    size_t n = strlen(out);
-    if (n > 5 && !strcmp(out + n - 5, ".gguf")) {
+    size_t n = strlen(r->out);
+    if (n > 5 && !strcmp(r->out + n - 5, ".gguf")) {
         cli_error("%s is a file already, of which convert makes a folder; hone quantize changes "
                   "the types of a GGUF file", file);
         return CLI_USAGE;
     }
     const export_options options = {.recode = r->options, .type = r->type};
-    int code = recoding_finish(export_gguf(file, out, &options, &result));
+    int code = recoding_finish(export_gguf(file, r->out, &options, &result));
     if (code == CLI_OK && result.no_tokenizer[0])
         fprintf(stderr, "hone: warning: no tokenizer.json: %s\n", result.no_tokenizer);
-    return code != CLI_OK ? code : tell(out, result.architecture, result.n_tensors,
+    return code != CLI_OK ? code : tell(r->out, result.architecture, result.n_tensors,
                                         result.out_bytes);
 }
 
 int cmd_convert(int argc, char **argv) {
     recoding r = {.threads = CLI_UNSET};
-    const char *out = NULL;
     const cli_option options[] = {
-        CLI_TEXT("output", 'o', &out, "FILE", "write this GGUF file, or this folder"),
+        RECODING_OUTPUT(&r, "write this GGUF file, or this folder"),
         RECODING_OPTIONS(&r, "type of the weights, as for hone quantize (default: the folder's)"),
         CLI_OPTIONS_END,
     };
@@ -61,14 +60,11 @@ int cmd_convert(int argc, char **argv) {
         .min_operands = 1,
         .max_operands = 1};
     cli_operands operands;
-    int code = cli_parse(&usage, argc, argv, &operands);
-    if (code != CLI_PARSED) return code;
-    if (!out) return cli_wrong_use(&usage, "where to? -o FILE says so");
-    code = recoding_prepare(&r, &usage);
+    int code = recoding_parse(&r, &usage, argc, argv, &operands);
     if (code != CLI_PARSED) return code;
 
     struct stat st;
     const char *in = operands.items[0];
     bool to_folder = stat(in, &st) == 0 && S_ISREG(st.st_mode);
-    return to_folder ? to_a_folder(in, out, &r) : to_a_file(in, out, &r);
+    return to_folder ? to_a_folder(in, &r) : to_a_file(in, &r);
 }

@@ -36,6 +36,8 @@ const cli_command cli_commands[] = {
     {"bench", "measure a model's speed on this machine", cmd_bench},
     {"eval", "how well a model does tasks, with intervals", cmd_eval},
     {"tasks", "the tasks that eval knows", cmd_tasks},
+    {"results", "what was measured: list, compare, delete", cmd_results},
+    {"report", "results as tables, Markdown or a page with plots", cmd_report},
     {"version", "version; with --verbose, processor features and libraries", cmd_version},
     {"help", "this page, or the page of a command", cmd_help},
     {NULL, NULL, NULL},

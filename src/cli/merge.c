@@ -12,19 +12,18 @@
 #include "weights/quantise.h"
 #include "weights/store.h"
 
-static hone_status merge(const char *path, const char *out, const recoding *r,
-                         uint64_t *out_bytes) {
+static hone_status merge(const char *path, const recoding *r, uint64_t *out_bytes) {
     struct stat st;
     convert_result converted = {0};
     quantise_result quantised = {0};
     bool is_folder = stat(path, &st) == 0 && S_ISDIR(st.st_mode);
-    hone_status status = is_folder ? convert_folder(path, out, r->mix, &r->options, &converted)
-                                   : quantise_gguf(path, out, r->mix, &r->options, &quantised);
+    hone_status status = is_folder ? convert_folder(path, r->out, r->mix, &r->options, &converted)
+                                   : quantise_gguf(path, r->out, r->mix, &r->options, &quantised);
     *out_bytes = is_folder ? converted.out_bytes : quantised.out_bytes;
     return status;
 }
 
-static int merge_all(const char *name, const char *out, const cli_texts *texts, recoding *r) {
+static int merge_all(const char *name, const cli_texts *texts, recoding *r) {
     adapter_choice choices[HONE_MAX_ADAPTERS];
     merge_adapter adapters[HONE_MAX_ADAPTERS];
     for (size_t i = 0; i < texts->n; i++) {
@@ -38,23 +37,22 @@ static int merge_all(const char *name, const char *out, const cli_texts *texts, 
     uint64_t bytes = 0;
     hone_status status = store_resolve(name, &path);
     if (status != HONE_OK) return engine_fail_model(status, name);
-    int code = recoding_finish(merge(path, out, r, &bytes));
+    int code = recoding_finish(merge(path, r, &bytes));
     mem_free(path);
     if (code != CLI_OK) return code;
     cli_text size;
-    printf("%s: %s with %zu adapter%s, %s\n", out, name, texts->n, texts->n == 1 ? "" : "s",
+    printf("%s: %s with %zu adapter%s, %s\n", r->out, name, texts->n, texts->n == 1 ? "" : "s",
            cli_format_bytes(&size, bytes));
     return CLI_OK;
 }
 
 int cmd_merge(int argc, char **argv) {
     recoding r = {.threads = CLI_UNSET};
-    const char *out = NULL;
     cli_texts adapters = {.n = 0};
     const cli_option options[] = {
         ADAPTER_OPTION(&adapters, "add this adapter (PEFT folder or GGUF), at this scale "
                                   "(default 1); repeatable"),
-        CLI_TEXT("output", 'o', &out, "FILE", "write this GGUF file"),
+        RECODING_OUTPUT(&r, "write this GGUF file"),
         RECODING_OPTIONS(&r, "type of the weights, as for hone quantize (default: the model's)"),
         CLI_OPTIONS_END,
     };
@@ -71,12 +69,10 @@ int cmd_merge(int argc, char **argv) {
         .min_operands = 1,
         .max_operands = 1};
     cli_operands operands;
-    int code = cli_parse(&usage, argc, argv, &operands);
+    int code = recoding_parse(&r, &usage, argc, argv, &operands);
     if (code != CLI_PARSED) return code;
-    if (!out) return cli_wrong_use(&usage, "where to? -o FILE says so");
     if (adapters.n == 0) return cli_wrong_use(&usage, "which adapter? --adapter FILE says so");
     if (adapters.n > HONE_MAX_ADAPTERS)
         return cli_wrong_use(&usage, "--adapter can be given at most %d times", HONE_MAX_ADAPTERS);
-    code = recoding_prepare(&r, &usage);
-    return code == CLI_PARSED ? merge_all(operands.items[0], out, &adapters, &r) : code;
+    return merge_all(operands.items[0], &adapters, &r);
 }

@@ -46,6 +46,14 @@ int recoding_prepare(recoding *r, const cli_usage *usage) {
     return CLI_PARSED;
 }
 
+int recoding_parse(recoding *r, const cli_usage *usage, int argc, char **argv,
+                   cli_operands *operands) {
+    int code = cli_parse(usage, argc, argv, operands);
+    if (code != CLI_PARSED) return code;
+    if (!r->out) return cli_wrong_use(usage, "where to? -o FILE says so");
+    return recoding_prepare(r, usage);
+}
+
 int recoding_finish(hone_status status) {
     interrupt_disarm();
     cli_progress_clear();

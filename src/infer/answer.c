@@ -109,6 +109,8 @@ void hone_answer_close(hone_answer *a) {
     mem_free(a);
 }
 
+void hone_answer_set_share(hone_answer *a, size_t n_tokens) { a->share = n_tokens; }
+
 bool hone_answer_finished(const hone_answer *a) { return a->finished; }
 
 size_t hone_answer_prompt(const hone_answer *a, size_t *n_done) {

@@ -14,6 +14,7 @@ struct hone_answer {
     const hone_request *request;
     token_list prompt;
     size_t n_cached;         /* of the prompt, what the session held before */
+    size_t share;            /* of it, most tokens in a step; 0 = no limit */
     sampler *sampler;
     text_stream *stream;
     buf piece, text;         /* what the last push released; the whole answer */

@@ -96,6 +96,7 @@ hone_status answer_offer_prompt(hone_answer *a, size_t *budget, hone_step_item *
     hone_session *s = a->session;
     size_t n = a->prompt.n - s->n_tokens;
     if (n > s->prefill_chunk) n = s->prefill_chunk;
+    if (a->share && n > a->share) n = a->share;
     if (n > *budget) n = *budget;
     if (r->prompt_logprobs && n > LOGIT_ROWS_PER_PASS) n = LOGIT_ROWS_PER_PASS;
     *budget -= n;

@@ -8,6 +8,7 @@
 #include "hone/hone.h"
 #include "hone/memory.h"
 #include "infer/speech_tokens.h"
+#include "infer/token_trees.h"
 #include "model/llama.h"
 #include "model/whisper.h"
 #include "text/template.h"
@@ -31,6 +32,7 @@ struct hone_model {
     chat_template *template; /* NULL: none */
     char *template_source;
     char *bos_text, *eos_text; /* what the template's bos_token and eos_token stand for */
+    token_trees *trees; /* for grammars */
     char *name, *license;
     hone_sampling recommended; /* hone_sampling_default without its seed */
     hone_model_info info;
@@ -40,7 +42,10 @@ struct hone_model {
     compute compute;
     llama_scratch scratch;
     whisper_scratch speech_scratch;
-    atomic_bool speech_cancelled; /* anybody's */
+    atomic_bool speech_cancelled;  /* anybody's */
+    atomic_size_t n_speech_turns;  /* that are under way or wait (infer/speech_decode.h), anybody's */
+    pthread_cond_t speech_turn;    /* there are none */
+    struct speech_decoder *speech_decoders[2]; /* NULL until needed; [1] computes exactly */
     float *logits; /* [n_logit_floats], of one pass */
     size_t n_logit_floats;
     int32_t *pass_tokens; /* [n_pass_tokens] */

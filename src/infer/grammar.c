@@ -1,16 +1,15 @@
 /* Grammars over a model's vocabulary (include/hone/grammar.h): the machine's states, and the mask of
- * each, found by walking the vocabulary's tree with it. */
+ * each. */
 #include "hone/grammar.h"
 
 #include <pthread.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
 #include "infer/engine.h"
-#include "base/buf.h"
-#include "text/grammar_machine.h"
+#include "text/grammar_mask.h"
 #include "text/schema.h"
-#include "text/token_trie.h"
 
 #define MAX_MACHINE_BYTES ((size_t)64 << 20)
 #define MAX_GBNF_BYTES ((size_t)16 << 20)
@@ -18,32 +17,31 @@
 struct hone_grammar {
     const hone_model *model;
     grammar *program;
-    token_trie trie;
-    uint32_t *path; /* [max_depth + 1] states along the walk */
-    uint64_t *stops; /* [mask_words]: tokens that end an answer */
-    size_t mask_words;
     pthread_mutex_t lock;     /* of all below */
-    grammar_machine *machine; /* NULL after a failed restart */
+    grammar_machine *machine; /* NULL after a failed restart, as are its masks */
+    grammar_masks *masks;
     uint64_t epoch;           /* counts machines, from 1: states of older ones mean nothing */
 };
 
 /* A machine that has grown too large is thrown away; cursors find their way in the new one. */
 static hone_status restart(hone_grammar *g) {
+    const token_trie *trie;
+    const uint64_t *stops;
+    const hone_model *m = g->model;
+    size_t n_vocab = m->net.h.n_vocab;
+    grammar_masks_close(g->masks);
     grammar_machine_close(g->machine);
     g->machine = NULL;
+    g->masks = NULL;
     g->epoch++;
-    return grammar_machine_open(&g->machine, g->program, MAX_MACHINE_BYTES);
-}
-
-static hone_status prepare(hone_grammar *g) {
-    const tokenizer *t = g->model->tokenizer;
-    TRY(token_trie_build(&g->trie, t));
-    g->path = mem_calloc(g->trie.max_depth + 1, sizeof *g->path);
-    g->stops = mem_calloc(g->mask_words, sizeof *g->stops);
-    if (!g->path || !g->stops) return mem_fail("grammar", g->mask_words * sizeof *g->stops);
-    for (int32_t id = 0; id < (int32_t)tokenizer_size(t); id++)
-        if (tokenizer_is_stop(t, id)) g->stops[id / 64] |= (uint64_t)1 << (id % 64);
-    return restart(g);
+    TRY(token_trees_find(m->trees, m->tokenizer, n_vocab, &trie, &stops));
+    TRY(grammar_machine_open(&g->machine, g->program, MAX_MACHINE_BYTES));
+    hone_status status = grammar_masks_open(&g->masks, g->machine, trie, stops, n_vocab);
+    if (status != HONE_OK) {
+        grammar_machine_close(g->machine);
+        g->machine = NULL;
+    }
+    return status;
 }
 
 /* Takes the program, also where it fails. */
@@ -57,8 +55,7 @@ static hone_status open_program(hone_grammar **out, const hone_model *model, gra
     pthread_mutex_init(&g->lock, NULL);
     g->model = model;
     g->program = program;
-    g->mask_words = (model->net.h.n_vocab + 63) / 64;
-    hone_status status = prepare(g);
+    hone_status status = restart(g);
     if (status != HONE_OK) {
         hone_grammar_close(g);
         return status;
@@ -109,11 +106,9 @@ hone_status hone_grammar_set_triggers(hone_grammar *g, const char *const *trigge
 
 void hone_grammar_close(hone_grammar *g) {
     if (!g) return;
+    grammar_masks_close(g->masks);
     grammar_machine_close(g->machine);
     grammar_close(g->program);
-    token_trie_release(&g->trie);
-    mem_free(g->path);
-    mem_free(g->stops);
     pthread_mutex_destroy(&g->lock);
     mem_free(g);
 }
@@ -146,52 +141,13 @@ static hone_status follow_tokens(hone_grammar *g, hone_grammar_cursor *c, const 
 
 /* --- masks --- */
 
-static hone_status walk(hone_grammar *g, uint32_t state, uint64_t *mask) {
-    const token_trie *t = &g->trie;
-    g->path[0] = state;
-    for (size_t i = 1; i < t->n_nodes;) {
-        uint32_t next;
-        TRY(grammar_machine_step(g->machine, g->path[t->depth[i] - 1], t->byte[i], &next));
-        if (next == GRAMMAR_DEAD) {
-            i = t->end[i];
-            continue;
-        }
-        g->path[t->depth[i]] = next;
-        for (int32_t id = t->token[i]; id >= 0; id = t->same[id])
-            mask[id / 64] |= (uint64_t)1 << (id % 64);
-        i++;
-    }
-    return HONE_OK;
-}
-
-/* The mask of a state, made once. */
-static hone_status state_mask(hone_grammar *g, uint32_t state, const uint64_t **mask) {
-    *mask = grammar_machine_note(g->machine, state);
-    if (*mask) return HONE_OK;
-    uint64_t *made = mem_calloc(g->mask_words, sizeof *made);
-    if (!made) return mem_fail("token mask", g->mask_words * sizeof *made);
-    hone_status status = HONE_OK;
-    if (grammar_machine_goes_on(g->machine, state)) status = walk(g, state, made);
-    if (grammar_machine_accepts(g->machine, state))
-        for (size_t i = 0; i < g->mask_words; i++) made[i] |= g->stops[i];
-    void *note;
-    if (status == HONE_OK)
-        status = grammar_machine_set_note(g->machine, state, g->mask_words * sizeof *made, &note);
-    if (status == HONE_OK) {
-        memcpy(note, made, g->mask_words * sizeof *made);
-        *mask = note;
-    }
-    mem_free(made);
-    return status;
-}
-
 static hone_status find_mask(hone_grammar *g, hone_grammar_cursor *c, const int32_t *tokens,
                              size_t n, uint64_t *out) {
     if (!g->machine) TRY(restart(g));
     const uint64_t *mask = NULL;
     TRY(follow_tokens(g, c, tokens, n));
-    TRY(state_mask(g, c->state, &mask));
-    memcpy(out, mask, g->mask_words * sizeof *mask);
+    TRY(grammar_masks_of(g->masks, c->state, &mask));
+    memcpy(out, mask, (g->model->net.h.n_vocab + 63) / 64 * sizeof *mask);
     return HONE_OK;
 }
 

@@ -8,6 +8,7 @@
 #include "base/system.h"
 #include "base/utf8.h"
 #include "infer/engine.h"
+#include "infer/speech_decode.h"
 
 #define MAX_TEMPLATE_VARIABLE 4096
 
@@ -240,7 +241,9 @@ hone_status hone_model_open(hone_model **model, const char *path,
     hone_model *m = mem_calloc(1, sizeof *m);
     if (!m) return mem_fail("model", sizeof *m);
     pthread_mutex_init(&m->lock, NULL);
-    hone_status status = open_parts(m, path, options ? options : &usual);
+    pthread_cond_init(&m->speech_turn, NULL);
+    hone_status status = token_trees_open(&m->trees);
+    if (status == HONE_OK) status = open_parts(m, path, options ? options : &usual);
     if (status != HONE_OK) {
         hone_model_close(m);
         return status;
@@ -252,10 +255,12 @@ hone_status hone_model_open(hone_model **model, const char *path,
 void hone_model_close(hone_model *m) {
     if (!m) return;
     chat_template_close(m->template);
+    token_trees_close(m->trees);
     tokenizer_close(m->tokenizer);
     compute_release(&m->compute);
     llama_scratch_release(&m->scratch);
     llama_release(&m->net);
+    for (int i = 0; i < 2; i++) speech_decoder_close(m->speech_decoders[i]);
     whisper_scratch_release(&m->speech_scratch);
     speech_tokens_release(&m->speech_ids);
     whisper_release(&m->speech);
@@ -272,6 +277,7 @@ void hone_model_close(hone_model *m) {
     mem_free(m->eos_text);
     mem_free(m->name);
     mem_free(m->license);
+    pthread_cond_destroy(&m->speech_turn);
     pthread_mutex_destroy(&m->lock);
     mem_free(m);
 }

@@ -199,9 +199,9 @@ hone_status speech_align(hone_model *m, const whisper_cross *cross, bool exact,
     a->matrix = mem_calloc((a->n_text + 1) * a->n_columns, sizeof *a->matrix);
     hone_status status = HONE_OK;
     if (a->scores && a->logits && a->matrix) {
-        pthread_mutex_lock(&m->lock);
+        speech_turn_begin(m);
         status = align(a, cross, exact, times, probabilities);
-        pthread_mutex_unlock(&m->lock);
+        speech_turn_end(m);
     } else {
         status = mem_fail("alignment", a->n_heads * a->n_ids * a->n_audio * sizeof *a->scores);
     }

@@ -1,7 +1,12 @@
 /* From encoded windows to tokens: greedy, beam search or draws, at falling certainty (Radford et
  * al. 2022, §4.5; docs/models/whisper.md).
  *
- * Several windows are decoded side by side, all their hypotheses in one pass over the weights. */
+ * Windows that are decoded at the same time, of one call or of several threads' calls, share every
+ * pass over the weights. Files:
+ *
+ *     speech_decode.c   the passes: who takes part, whose turn it is to make one
+ *     speech_search.c   one window: hypotheses, choices, the outcome
+ *     speech_text.c     tokens as text, the language */
 #ifndef INFER_SPEECH_DECODE_H
 #define INFER_SPEECH_DECODE_H
 
@@ -36,19 +41,24 @@ typedef struct speech_window {
     int32_t tokens[SPEECH_MAX_TOKENS]; /* without the end token */
     size_t n_tokens;
     float temperature, avg_logprob, compression_ratio, no_speech_prob;
-    size_t n_steps; /* tokens computed for it, all attempts */
+    size_t n_steps;    /* tokens computed for it, all attempts */
+    size_t n_together; /* the most windows, this one included, that shared one of its passes */
 } speech_window;
 
 typedef struct speech_decoder speech_decoder;
 
-/* Room for n_windows at once. Settings and model outlive it. Used by one thread, which holds the
- * model's lock during the calls below. */
-hone_status speech_decoder_open(speech_decoder **out, hone_model *m, const speech_settings *s,
-                                size_t n_windows);
-void speech_decoder_close(speech_decoder *d);
+/* Decodes all windows, again at the next temperature where the outcome is poor. Any number of
+ * threads; each waits for its own windows. A failure of a pass fails all that take part in it. */
+hone_status speech_decode(hone_model *m, const speech_settings *s, speech_window *windows,
+                          size_t n_windows);
 
-/* Decodes all windows, again at the next temperature where the outcome is poor. */
-hone_status speech_decode(speech_decoder *d, speech_window *windows, size_t n_windows);
+/* The model's; opened when first needed. */
+void speech_decoder_close(speech_decoder *d); /* NULL is allowed */
+
+/* Whatever else computes on the model (spectrum, encoder, language, words) does so between these two.
+ * It goes before passes of decoding, so that windows of several calls meet in one. */
+void speech_turn_begin(hone_model *m);
+void speech_turn_end(hone_model *m);
 
 /* Tokens that a prompt and its continuation may have together. */
 size_t speech_context(const hone_model *m);
@@ -56,8 +66,7 @@ size_t speech_context(const hone_model *m);
 /* What both kinds of passes are told. */
 whisper_run speech_run(hone_model *m, bool exact);
 
-/* probabilities[n_languages] of a window, from the logits behind <|startoftranscript|> alone. Takes
- * the model's lock. */
+/* probabilities[n_languages] of a window, from the logits behind <|startoftranscript|> alone. */
 hone_status speech_languages(hone_model *m, const whisper_cross *cross, bool exact,
                              float *probabilities);
 

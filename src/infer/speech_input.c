@@ -4,6 +4,7 @@
 
 #include "base/system.h"
 #include "base/mem.h"
+#include "infer/speech_decode.h"
 
 enum { WINDOW_SAMPLES = MEL_WINDOW_FRAMES * MEL_HOP };
 
@@ -18,12 +19,12 @@ static hone_status read_samples(speech_input *in, float *samples, size_t n, size
 
 static hone_status push(speech_input *in, size_t n) {
     double begin = clock_ms();
-    pthread_mutex_lock(&in->m->lock);
+    speech_turn_begin(in->m);
     hone_status status = n > 0 ? mel_stream_push(in->stream, in->m->compute.pool, in->samples, n)
                                : HONE_OK;
     if (status == HONE_OK && in->ended)
         status = mel_stream_finish(in->stream, in->m->compute.pool, WINDOW_SAMPLES);
-    pthread_mutex_unlock(&in->m->lock);
+    speech_turn_end(in->m);
     in->mel_ms += clock_ms() - begin;
     return status;
 }
@@ -70,9 +71,9 @@ static hone_status fill_window(speech_input *in, size_t seek) {
 
 static hone_status hf_window(speech_input *in, float *mel) {
     double begin = clock_ms();
-    pthread_mutex_lock(&in->m->lock);
+    speech_turn_begin(in->m);
     hone_status status = mel_window(in->samples, in->n_samples, in->m->compute.pool, mel);
-    pthread_mutex_unlock(&in->m->lock);
+    speech_turn_end(in->m);
     in->mel_ms += clock_ms() - begin;
     return status;
 }

@@ -13,21 +13,22 @@
 hone_status transcribe_encode(transcription *t, size_t i) {
     double begin = clock_ms();
     whisper_run run = speech_run(t->m, t->o.exact);
-    pthread_mutex_lock(&t->m->lock);
+    speech_turn_begin(t->m);
     hone_status status = whisper_encode(&run, t->mel, &t->crosses[i], NULL);
-    pthread_mutex_unlock(&t->m->lock);
+    speech_turn_end(t->m);
     t->out->encode_ms += clock_ms() - begin;
     return status;
 }
 
 hone_status transcribe_decode(transcription *t, speech_window *windows, size_t n) {
     double begin = clock_ms();
-    pthread_mutex_lock(&t->m->lock);
-    hone_status status = speech_decode(t->decoder, windows, n);
-    pthread_mutex_unlock(&t->m->lock);
+    hone_status status = speech_decode(t->m, &t->settings, windows, n);
     t->out->decode_ms += clock_ms() - begin;
     t->out->n_windows += n;
-    for (size_t i = 0; i < n; i++) t->out->n_tokens += windows[i].n_steps;
+    for (size_t i = 0; i < n; i++) {
+        t->out->n_tokens += windows[i].n_steps;
+        if (windows[i].n_together > t->out->n_together) t->out->n_together = windows[i].n_together;
+    }
     return status;
 }
 
@@ -143,7 +144,6 @@ static hone_status prepare(transcription *t, hone_audio *audio) {
     t->mel = mem_alloc_aligned(MEL_BANDS * MEL_WINDOW_FRAMES, sizeof *t->mel);
     t->crosses = mem_calloc(t->n_crosses, sizeof *t->crosses);
     if (!t->mel || !t->crosses) return mem_fail("window", MEL_BANDS * MEL_WINDOW_FRAMES * 4);
-    TRY(speech_decoder_open(&t->decoder, t->m, &t->settings, t->n_crosses));
     if (t->o.prompt) TRY(encode_text(t, t->o.prompt, &t->history));
     if (t->o.prefix) TRY(encode_text(t, t->o.prefix, &t->prefix));
     /* Silences are looked for in the spectrum of the whole file. */
@@ -204,9 +204,9 @@ hone_status hone_transcribe(hone_model *model, hone_audio *audio,
     TRY(check_model(model));
     TRY(transcribe_check_options(&t.o, model, &t.settings));
     TRY(transcribe_check_language(&t.o, model, &t.language));
+    if (t.o.background) pool_give_way(model->compute.pool);
     hone_status status = run(&t, audio);
     speech_input_close(&t.in);
-    speech_decoder_close(t.decoder);
     for (size_t i = 0; t.crosses && i < t.n_crosses; i++) whisper_cross_release(&t.crosses[i]);
     mem_free(t.crosses);
     mem_free(t.mel);
@@ -253,9 +253,9 @@ hone_status hone_detect_language(hone_model *model, hone_audio *audio,
     if (status == HONE_OK) status = speech_input_beginning(&in, mel, &n_content);
     if (status == HONE_OK && n_content > 0) {
         whisper_run run = speech_run(model, false);
-        pthread_mutex_lock(&model->lock);
+        speech_turn_begin(model);
         status = whisper_encode(&run, mel, &cross, NULL);
-        pthread_mutex_unlock(&model->lock);
+        speech_turn_end(model);
         if (status == HONE_OK) status = speech_languages(model, &cross, false, probabilities);
     }
     if (status == HONE_OK) status = list_languages(&model->speech_ids, probabilities, list, n);

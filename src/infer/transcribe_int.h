@@ -21,7 +21,6 @@ typedef struct transcription {
     hone_transcribe_options o;
     speech_settings settings;
     speech_input in;
-    speech_decoder *decoder;
     float *mel;            /* [MEL_BANDS, MEL_WINDOW_FRAMES] */
     whisper_cross *crosses; /* [n_crosses], one for each window of a pass */
     size_t n_crosses;

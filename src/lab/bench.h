@@ -37,7 +37,7 @@ typedef struct bench_row {
     size_t n_batch;    /* most tokens of a prompt in a pass; 0 = the session's own */
     spread speed;      /* tokens/s of all answers together */
     double *samples;   /* [speed.n] the single runs, ascending */
-    double ttft_ms;    /* prefill: median until the first token is chosen; 0 = not measured */
+    spread ttft_ms;    /* prefill: until the first token is chosen; n 0 = not measured */
     double joules_per_token; /* of the whole machine (lab/energy.h); 0 = unknown */
     /* The least time that the machine's limits allow, over the time that it took; and which limit
      * is the nearer one. 0 = unknown. */

@@ -28,8 +28,8 @@ static hone_status store_row(const bench_row *row, results *r, int64_t id) {
          .n_samples = s->n},
         {.name = share, .condition = condition, .unit = "share", .value = row->share_of_limit,
          .low = NAN, .high = NAN, .n = s->n},
-        {.name = "ttft", .condition = condition, .unit = "ms", .value = row->ttft_ms, .low = NAN,
-         .high = NAN, .n = s->n, .better = -1},
+        {.name = "ttft", .condition = condition, .unit = "ms", .value = row->ttft_ms.median,
+         .low = row->ttft_ms.low, .high = row->ttft_ms.high, .n = row->ttft_ms.n, .better = -1},
         {.name = energy, .condition = condition, .unit = "J/token", .value = row->joules_per_token,
          .low = NAN, .high = NAN, .n = s->n, .better = -1},
     };

@@ -116,8 +116,8 @@ static hone_status measure_prefill(run *r, hone_session *session, size_t n_batch
     bench_row *row = add_row(r, BENCH_PREFILL, n, depth, r->values, energy_between(&before, &after));
     if (!row) return HONE_ERR_MEMORY;
     row->n_batch = n_batch;
-    row->ttft_ms = spread_of(r->others, r->settings->repeat).median;
-    if (r->b->ttft_ms == 0) r->b->ttft_ms = row->ttft_ms;
+    row->ttft_ms = spread_of(r->others, r->settings->repeat);
+    if (r->b->ttft_ms == 0) r->b->ttft_ms = row->ttft_ms.median;
     return HONE_OK;
 }
 

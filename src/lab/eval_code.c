@@ -18,12 +18,12 @@ hone_status eval_check_code(const task *t) {
 /* The last fenced block, from behind its first line to its end; false where there is none. */
 static bool find_block(const char *answer, const char **code, size_t *n) {
     const char *begin = NULL, *end = NULL, *open = NULL;
-    for (const char *line = answer; line; line = strchr(line, '\n')) {
-        line += line != answer;
+    for (const char *line = answer, *next; line; line = next) {
+        next = strchr(line, '\n');
+        if (next) next++;
         if (strncmp(line, "```", 3) != 0) continue;
-        const char *behind = strchr(line, '\n');
         if (open) begin = open, end = line, open = NULL;
-        else open = behind ? behind + 1 : NULL;
+        else open = next;
     }
     if (open) begin = open, end = open + strlen(open); /* the fence was never closed */
     *code = begin;

@@ -1,5 +1,7 @@
 /* Writing results: begin, items, metrics, finish; hashes of files. */
+#ifdef __linux__
 #include <link.h>
+#endif
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +39,7 @@ typedef struct build_id {
     char hex[41];
 } build_id;
 
+#ifdef __linux__
 /* The linker's note about the program itself, which dl_iterate_phdr gives first. */
 static int find_build_id(struct dl_phdr_info *info, size_t size, void *user) {
     build_id *id = user;
@@ -59,10 +62,13 @@ static int find_build_id(struct dl_phdr_info *info, size_t size, void *user) {
     }
     return 1;
 }
+#endif
 
 static void describe_build(char *text, size_t n) {
     build_id id = {""};
+#ifdef __linux__
     dl_iterate_phdr(find_build_id, &id);
+#endif
     snprintf(text, n, "%s %s%s %.12s", hone_version(),
 #ifdef __clang__
              "clang ", __clang_version__,

@@ -142,6 +142,9 @@ void whisper_cache_release(whisper_cache *cache);
  * two writes. */
 hone_status whisper_cache_copy(whisper_cache *cache, size_t to, size_t from, size_t n_tokens);
 
+/* Gives the row's memory back; it may be used again. */
+void whisper_cache_clear(whisper_cache *cache, size_t row);
+
 /* One row's new tokens in a pass. */
 typedef struct whisper_item {
     size_t row;             /* of the cache */

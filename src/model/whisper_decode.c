@@ -35,6 +35,8 @@ hone_status whisper_cache_copy(whisper_cache *cache, size_t to, size_t from, siz
     return kv_share(&cache->rows[to], &cache->rows[from], n_tokens);
 }
 
+void whisper_cache_clear(whisper_cache *cache, size_t row) { kv_truncate(&cache->rows[row], 0); }
+
 /* --- the pass --- */
 
 /* A token of the pass: its item and its place in it. */

@@ -12,12 +12,17 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { PACE_LEAST = 16, PACE_FIRST = 64, PACE_MOST = 512, PACE_ALONE_MS = 1000 };
+enum {
+    PACE_LEAST = 16, PACE_UNIT = 8, /* all but the least are multiples of the unit */
+    PACE_FIRST = 64,                /* while nothing is known */
+    PACE_MOST = 512, PACE_ALONE_MS = 1000
+};
 
 typedef struct pace {
     int stall_ms;
-    double decode_ms; /* of a step without prompts; 0 = none seen yet */
-    double token_ms;  /* of one token of a prompt, likewise */
+    double decode_ms;   /* of a step without prompts; 0 = none seen yet */
+    double token_ms[2]; /* of one token of a prompt, alone and while others decode, likewise:
+                           small pieces compute slower */
 } pace;
 
 void pace_init(pace *p, int stall_ms);

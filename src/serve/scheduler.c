@@ -2,6 +2,7 @@
 #include "serve/scheduler.h"
 
 #include <errno.h>
+#include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,6 +20,10 @@
 
 /* Of so many steps, one gives its prompt tokens to the oldest prompt, the others to the shortest. */
 #define OLDEST_FIRST_EVERY 4
+
+/* How long the first request after a rest waits for others: at most, and of its prompt's time. */
+#define GATHER_MS 10
+#define GATHER_SHARE 0.03
 
 /* How often what is kept is held against its budget. */
 #define SHRINK_EVERY_STEPS 16
@@ -68,6 +73,23 @@ struct scheduler {
     pace pace;
     scheduler_limits obeyed;
 };
+
+static struct timespec from_now(double milliseconds) {
+    struct timespec at;
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    long ns = at.tv_nsec + (long)(fmod(milliseconds, 1000) * 1e6);
+    at.tv_sec += (time_t)(milliseconds / 1000) + ns / 1000000000;
+    at.tv_nsec = ns % 1000000000;
+    return at;
+}
+
+static void init_condition(pthread_cond_t *condition) {
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(condition, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+}
 
 /* --- events --- */
 
@@ -382,13 +404,26 @@ static size_t prompt_left(const hone_answer *a) {
     return hone_answer_prompt(a, &n_done) - n_done;
 }
 
-/* Shortest prompt first: a short question does not wait for a long document. */
 static void sort_by_prompt_left(hone_answer **answers, size_t n) {
     for (size_t i = 1; i < n; i++) {
         hone_answer *a = answers[i];
         size_t left = prompt_left(a), at = i;
         for (; at > 0 && prompt_left(answers[at - 1]) > left; at--) answers[at] = answers[at - 1];
         answers[at] = a;
+    }
+}
+
+/* Which prompts the step's tokens go to. While others decode, pieces are small and the shortest
+ * prompt goes first, and now and then the oldest: a question does not wait for a document, nor the
+ * document for ever. While nobody does, all get alike, so that those who came together begin
+ * together, and none of them stalls the others later. */
+static void share_out(scheduler *s, hone_answer **answers, size_t n, bool decoding,
+                      size_t n_prompt_tokens) {
+    if (!decoding || s->state.n_steps % OLDEST_FIRST_EVERY) sort_by_prompt_left(answers, n);
+    for (size_t i = 0; i < n; i++) {
+        size_t left = prompt_left(answers[i]), share = n_prompt_tokens / (n - i);
+        hone_answer_set_share(answers[i], decoding ? 0 : share > 0 ? share : 1);
+        n_prompt_tokens -= left < share ? left : share;
     }
 }
 
@@ -401,11 +436,11 @@ static hone_status compute(scheduler *s, double *busy_ms) {
         n_decoding += left == 0;
         before += left;
     }
-    if (s->state.n_steps % OLDEST_FIRST_EVERY) sort_by_prompt_left(answers, n);
     bool careful = n_decoding > 0 || is_lowered(s);
+    size_t n_prompt_tokens = pace_prompt_tokens(&s->pace, careful);
+    share_out(s, answers, n, n_decoding > 0, n_prompt_tokens);
     double begin = clock_ms();
-    hone_status status =
-        hone_answers_step(answers, n, pace_prompt_tokens(&s->pace, careful));
+    hone_status status = hone_answers_step(answers, n, n_prompt_tokens);
     *busy_ms = clock_ms() - begin;
     for (size_t i = 0; i < n; i++) after += prompt_left(answers[i]);
     if (status == HONE_OK) pace_note(&s->pace, before - after, n_decoding, *busy_ms);
@@ -498,12 +533,28 @@ static bool wait_for_work(scheduler *s) {
     return go_on;
 }
 
+/* Requests that come together are best computed together: the first waits for a blink, in proportion
+ * to what its prompt will take. */
+static void gather(scheduler *s) {
+    double blink = GATHER_SHARE * s->pace.token_ms[0] * (double)prompt_left(s->running->answer);
+    if (blink > GATHER_MS) blink = GATHER_MS;
+    struct timespec until = from_now(blink);
+    pthread_mutex_lock(&s->lock);
+    while (!s->stopping && s->n_waiting + s->n_running < s->options.n_slots &&
+           pthread_cond_timedwait(&s->work, &s->lock, &until) != ETIMEDOUT)
+        continue;
+    pthread_mutex_unlock(&s->lock);
+    admit(s);
+}
+
 static void *run(void *user) {
     scheduler *s = user;
     while (wait_for_work(s)) {
+        bool idle = !s->running;
         end_unadmitted(s);
         obey_limits(s);
         admit(s);
+        if (idle && s->running) gather(s);
         if (s->running) step(s);
         publish(s);
     }
@@ -526,7 +577,7 @@ hone_status scheduler_open(scheduler **out, hone_model *model, const scheduler_o
     s->limits = s->obeyed = s->state.limits =
         (scheduler_limits){s->options.n_slots, s->options.cache_bytes, .urgent = false};
     pthread_mutex_init(&s->lock, NULL);
-    pthread_cond_init(&s->work, NULL);
+    init_condition(&s->work);
     if (pthread_create(&s->thread, NULL, run, s) != 0) {
         mem_free(s);
         return fail(HONE_ERR_IO, "no thread for the scheduler can be started");
@@ -630,12 +681,8 @@ hone_status scheduler_submit(scheduler *s, const hone_request *request, const ch
     t->submitted_ms = clock_ms();
     if (s->options.policy.priority)
         t->priority = s->options.policy.priority(s->options.policy.user, client);
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&t->own_news, &monotonic);
+    init_condition(&t->own_news);
     t->news = eldest ? eldest->news : &t->own_news;
-    pthread_condattr_destroy(&monotonic);
     bool room = enqueue(s, t);
     if (!room) {
         pthread_cond_destroy(&t->own_news);
@@ -645,15 +692,6 @@ hone_status scheduler_submit(scheduler *s, const hone_request *request, const ch
     }
     *out = t;
     return HONE_OK;
-}
-
-static struct timespec from_now(int milliseconds) {
-    struct timespec at;
-    clock_gettime(CLOCK_MONOTONIC, &at);
-    at.tv_sec += milliseconds / 1000;
-    at.tv_nsec += (long)(milliseconds % 1000) * 1000000;
-    if (at.tv_nsec >= 1000000000) at.tv_sec++, at.tv_nsec -= 1000000000;
-    return at;
 }
 
 /* What the ticket has to tell; the lock is held. */

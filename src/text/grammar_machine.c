@@ -19,7 +19,7 @@ typedef struct state {
     uint32_t n;
     bool accepts;
     uint32_t *next; /* [n_classes]; UNKNOWN until asked */
-    void *note;
+    void *notes[GRAMMAR_NOTES];
 } state;
 
 #define UNKNOWN UINT32_MAX
@@ -252,6 +252,46 @@ hone_status grammar_machine_step(grammar_machine *m, uint32_t from, uint8_t byte
     return HONE_OK;
 }
 
+/* --- parts --- */
+
+/* The state behind a frame's return. */
+static hone_status find_outside(grammar_machine *m, uint32_t above, uint32_t *out) {
+    *out = GRAMMAR_DEAD;
+    if (!above) return HONE_OK;
+    begin_closure(m);
+    TRY(reach(m, m->frames[above].place, m->frames[above].above));
+    TRY(close_over(m));
+    return find_state(m, out);
+}
+
+/* The state of those configurations of `s` that stand above the frame, with nothing above them. */
+static hone_status find_inside(grammar_machine *m, uint32_t s, uint32_t above, uint32_t *out) {
+    begin_closure(m);
+    for (uint32_t i = 0; i < m->states[s].n; i++) {
+        configuration c = m->states[s].set[i];
+        if ((uint32_t)c != above) continue;
+        TRY(reach(m, (uint32_t)(c >> 32), 0));
+        TRY(close_over(m));
+    }
+    return find_state(m, out);
+}
+
+hone_status grammar_machine_parts(grammar_machine *m, uint32_t s, grammar_part *parts,
+                                  size_t *n_parts) {
+    *n_parts = 0;
+    uint32_t n = m->states[s].n;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t above = (uint32_t)m->states[s].set[i], k = 0;
+        while (k < i && (uint32_t)m->states[s].set[k] != above) k++;
+        if (k < i) continue; /* met before */
+        grammar_part part;
+        TRY(find_inside(m, s, above, &part.inside));
+        TRY(find_outside(m, above, &part.outside));
+        parts[(*n_parts)++] = part;
+    }
+    return HONE_OK;
+}
+
 /* --- the machine --- */
 
 static void classify_bytes(grammar_machine *m) {
@@ -302,7 +342,7 @@ void grammar_machine_close(grammar_machine *m) {
     if (!m) return;
     for (size_t i = 0; i < m->n_states; i++) {
         mem_free(m->states[i].set);
-        mem_free(m->states[i].note);
+        for (int k = 0; k < GRAMMAR_NOTES; k++) mem_free(m->states[i].notes[k]);
     }
     mem_free(m->states);
     mem_free(m->frames);
@@ -321,10 +361,13 @@ bool grammar_machine_accepts(const grammar_machine *m, uint32_t s) { return m->s
 
 bool grammar_machine_goes_on(const grammar_machine *m, uint32_t s) { return m->states[s].n > 0; }
 
-void *grammar_machine_note(const grammar_machine *m, uint32_t s) { return m->states[s].note; }
+void *grammar_machine_note(const grammar_machine *m, uint32_t s, grammar_note kind) {
+    return m->states[s].notes[kind];
+}
 
-hone_status grammar_machine_set_note(grammar_machine *m, uint32_t s, size_t bytes, void **note) {
+hone_status grammar_machine_set_note(grammar_machine *m, uint32_t s, grammar_note kind, size_t bytes,
+                                     void **note) {
     TRY(allocate(m, note, bytes, 1));
-    m->states[s].note = *note;
+    m->states[s].notes[kind] = *note;
     return HONE_OK;
 }

@@ -32,9 +32,21 @@ hone_status grammar_machine_step(grammar_machine *m, uint32_t state, uint8_t byt
 bool grammar_machine_accepts(const grammar_machine *m, uint32_t state);
 bool grammar_machine_goes_on(const grammar_machine *m, uint32_t state);
 
-/* A place for one block of memory with each state, freed with the machine and counted in max_bytes;
- * NULL until it is set. */
-void *grammar_machine_note(const grammar_machine *m, uint32_t state);
-hone_status grammar_machine_set_note(grammar_machine *m, uint32_t state, size_t bytes, void **note);
+/* The ways to read the text so far that stand in the same call of a rule: `inside` is the state of
+ * that rule by itself, which accepts where the rule returns; `outside` the state behind the return,
+ * GRAMMAR_DEAD where nothing called. A state takes what any of its parts takes, inside, or outside
+ * once the rule has returned. parts[GRAMMAR_MAX_CONFIGURATIONS]. */
+typedef struct grammar_part {
+    uint32_t inside, outside;
+} grammar_part;
+hone_status grammar_machine_parts(grammar_machine *m, uint32_t state, grammar_part *parts,
+                                  size_t *n_parts);
+
+/* Places for blocks of memory with each state, freed with the machine and counted in max_bytes; NULL
+ * until they are set. */
+typedef enum grammar_note { GRAMMAR_NOTE_MASK, GRAMMAR_NOTE_LOCAL, GRAMMAR_NOTES } grammar_note;
+void *grammar_machine_note(const grammar_machine *m, uint32_t state, grammar_note kind);
+hone_status grammar_machine_set_note(grammar_machine *m, uint32_t state, grammar_note kind,
+                                     size_t bytes, void **note);
 
 #endif

@@ -60,7 +60,8 @@ hone_status keyword_fail(const schema_compiler *c, const keyword *k, hone_status
     char pointer[256];
     if (what) return schema_fail(c, status, k->node, "%s %s", k->name, what);
     write_pointer(c, k->node, pointer, sizeof pointer);
-    return fail_context(status, "%s: %s", pointer, k->name);
+    return *k->name ? fail_context(status, "%s: %s", pointer, k->name)
+                    : fail_context(status, "%s", pointer);
 }
 
 /* --- the whole --- */
@@ -117,6 +118,8 @@ hone_status schema_compile(grammar **out, const char *schema, size_t n,
     own.root = NULL;
     hone_status status = build_tree(c, schema, n, &own);
     if (status == HONE_OK) status = grammar_compile_tree(out, &c->tree);
+    if (status == HONE_ERR_FORMAT && !strcmp(hone_error_message(), "nothing can match the grammar"))
+        status = fail(HONE_ERR_FORMAT, "nothing can satisfy the schema");
     grammar_tree_release(&c->tree);
     release(c);
     mem_free(c);

@@ -67,8 +67,9 @@ hone_status branch_fork(schema_compiler *c, branch *b, const keyword *k,
 
 /* --- applicators --- */
 
-/* Whether nothing can satisfy all of them, as far as a short look tells. */
-static hone_status schema_exclude(schema_compiler *c, const literal *all, size_t n, bool *empty);
+static hone_status exclude(schema_compiler *c, unsigned types, const literal *all, size_t n,
+                           bool *empty);
+static unsigned implied_types(const json_t *schema);
 
 static hone_status subschema(schema_compiler *c, const keyword *k, const json_t *json, literal *out) {
     return schema_literal(c, json, k->node, out);
@@ -145,12 +146,14 @@ static hone_status deny_any_of(schema_compiler *c, const branch *b, const keywor
     return copy_without(c, b, k);
 }
 
-/* schema_exclude for two, remembered; while it is being found out, they do not. */
-static hone_status find_apart(schema_compiler *c, literal one, literal other, bool *apart) {
-    literal all[2] = {one < other ? one : other, one < other ? other : one};
+/* Whether no value of these types is both, as far as a short look tells; remembered, and "no" while
+ * it is being found out. */
+static hone_status find_apart(schema_compiler *c, unsigned types, literal one, literal other,
+                              bool *apart) {
+    const uint32_t key[3] = {types, one < other ? one : other, one < other ? other : one};
     uint32_t number;
     size_t known = c->pairs.n;
-    TRY(automaton_name(&c->pairs, all, 2, &number));
+    TRY(automaton_name(&c->pairs, key, 3, &number));
     if (number >= c->excluded_capacity) {
         size_t wanted = 2 * c->excluded_capacity + 64;
         void *larger = mem_realloc(c->excluded, wanted, sizeof *c->excluded);
@@ -159,13 +162,23 @@ static hone_status find_apart(schema_compiler *c, literal one, literal other, bo
         c->excluded_capacity = wanted;
     }
     if (number >= known) {
+        const literal all[2] = {one, other};
+        bool found, exact = c->exact;
         c->excluded[number] = false;
-        bool found;
-        TRY(schema_exclude(c, all, 2, &found));
+        c->exact = true;
+        hone_status status = exclude(c, types, all, 2, &found);
+        c->exact = exact;
+        TRY(status);
         c->excluded[number] = found;
     }
     *apart = c->excluded[number];
     return HONE_OK;
+}
+
+/* The types that a literal leaves to a branch at first sight. */
+static unsigned types_of(const schema_compiler *c, const branch *b, literal what) {
+    bool implied = !c->exact && !(what & (LITERAL_NEGATED | LITERAL_CONSTANT)) && what;
+    return b->types & (implied ? implied_types(c->index.nodes[literal_node(what)].json) : TYPE_ALL);
 }
 
 /* One, and none of the others that do not exclude it anyway. */
@@ -179,7 +192,7 @@ static hone_status split_one_of(schema_compiler *c, const branch *b, const keywo
             bool apart = false;
             if (j == i) continue;
             TRY(subschema(c, k, json_array_get(k->value, j), &what[1]));
-            TRY(find_apart(c, what[0], what[1], &apart));
+            TRY(find_apart(c, types_of(c, b, what[0]), what[0], what[1], &apart));
             if (!apart) TRY(branch_add(c, &one, what[1] ^ LITERAL_NEGATED, k->from));
         }
         TRY(branch_add(c, &one, what[0], k->from));
@@ -386,10 +399,11 @@ static hone_status develop(schema_compiler *c, branch *b, bool *done) {
     return HONE_OK;
 }
 
-hone_status schema_expand(schema_compiler *c, const literal *all, size_t n, branch_list *out) {
+static hone_status expand(schema_compiler *c, unsigned types, const literal *all, size_t n,
+                          branch_list *out) {
     branch_list open = {0}, *outer = c->open;
     *out = (branch_list){0};
-    branch first = {.types = TYPE_ALL, .max_length = UINT64_MAX, .max_items = UINT64_MAX,
+    branch first = {.types = types, .max_length = UINT64_MAX, .max_items = UINT64_MAX,
                     .max_properties = UINT64_MAX};
     c->open = &open;
     hone_status status = HONE_OK;
@@ -411,9 +425,11 @@ hone_status schema_expand(schema_compiler *c, const literal *all, size_t n, bran
     return status;
 }
 
-/* --- exclusion --- */
+hone_status schema_expand(schema_compiler *c, const literal *all, size_t n, branch_list *out) {
+    return expand(c, TYPE_ALL, all, n, out);
+}
 
-static hone_status exclude(schema_compiler *c, const literal *all, size_t n, bool *empty);
+/* --- exclusion --- */
 
 /* Whether the required member `f` of the branch cannot be. */
 static hone_status member_excluded(schema_compiler *c, const branch *b, const name_facet *f,
@@ -424,7 +440,7 @@ static hone_status member_excluded(schema_compiler *c, const branch *b, const na
         if (o->n == f->n && memcmp(o->name, f->name, f->n) == 0) all[n++] = o->value;
     for (const names_facet *o = b->members; o && n < 16; o = o->before)
         if (automaton_has(o->names, f->name, f->n)) all[n++] = o->value;
-    return exclude(c, all, n, empty);
+    return exclude(c, TYPE_ALL, all, n, empty);
 }
 
 static hone_status item_excluded(schema_compiler *c, const branch *b, uint64_t i, bool *empty) {
@@ -432,7 +448,7 @@ static hone_status item_excluded(schema_compiler *c, const branch *b, uint64_t i
     size_t n = 0;
     for (const array_facet *a = b->arrays; a && n < 16; a = a->before)
         all[n++] = i < a->n_items ? a->items[i] : a->rest;
-    return exclude(c, all, n, empty);
+    return exclude(c, TYPE_ALL, all, n, empty);
 }
 
 /* Takes the types from the branch that its members or items make impossible. */
@@ -450,12 +466,13 @@ static hone_status look_inside(schema_compiler *c, branch *b) {
     return HONE_OK;
 }
 
-static hone_status exclude(schema_compiler *c, const literal *all, size_t n, bool *empty) {
+static hone_status exclude(schema_compiler *c, unsigned types, const literal *all, size_t n,
+                           bool *empty) {
     branch_list list;
     *empty = false;
     if (c->depth == MAX_LOOK_DEPTH) return HONE_OK;
     c->depth++;
-    hone_status status = schema_expand(c, all, n, &list);
+    hone_status status = expand(c, types, all, n, &list);
     *empty = status == HONE_OK;
     for (size_t i = 0; i < list.n && status == HONE_OK && *empty; i++) {
         status = look_inside(c, &list.all[i]);
@@ -463,14 +480,6 @@ static hone_status exclude(schema_compiler *c, const literal *all, size_t n, boo
     }
     mem_free(list.all);
     c->depth--;
-    return status;
-}
-
-static hone_status schema_exclude(schema_compiler *c, const literal *all, size_t n, bool *empty) {
-    bool exact = c->exact;
-    c->exact = true;
-    hone_status status = exclude(c, all, n, empty);
-    c->exact = exact;
     return status;
 }
 

@@ -242,6 +242,8 @@ void schema_index_release(schema_compiler *c) {
 
 /* --- literals --- */
 
+enum { MAX_HOPS = 32 };
+
 hone_status schema_literal(schema_compiler *c, const json_t *json, uint32_t parent, literal *out) {
     uint32_t node;
     if (json_is_true(json) || (json_is_object(json) && json_object_size(json) == 0)) {
@@ -257,7 +259,14 @@ hone_status schema_literal(schema_compiler *c, const json_t *json, uint32_t pare
                            json_type_name(json));
     TRY(schema_find_node(c, json, &node));
     *out = node << 2;
-    return HONE_OK;
+    /* What is a reference and nothing else is what it refers to: places that refer to the same are
+     * the same. A circle is found when it is brought into alternatives. */
+    const char *reference = json_string_value(json_object_get(json, "$ref"));
+    if (!reference || json_object_size(json) > 1 || c->n_hops == MAX_HOPS) return HONE_OK;
+    c->n_hops++;
+    hone_status status = schema_resolve(c, node, reference, out);
+    c->n_hops--;
+    return status;
 }
 
 hone_status schema_constant(schema_compiler *c, const json_t *json, literal *out) {

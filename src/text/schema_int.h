@@ -141,6 +141,7 @@ typedef struct schema_compiler {
     size_t n_documents;
     schema_index index;
     size_t n_steps, n_combined;
+    int n_hops; /* references followed, one within the other */
     int depth; /* of questions whether branches exclude each other */
     branch_list *open; /* alternatives of the expansion under way */
 

@@ -243,21 +243,17 @@ hone_status number_multiples(schema_compiler *c, const automaton **out, const js
 
 /* --- how numbers are written --- */
 
-/* n: digits of this part; rest: whether a digit other than 0 has been seen behind a minus, or in
- * shortest form at the end of the fraction. */
+/* n: digits of this part; side: 1 behind a minus, until another digit than 0; rest: in shortest form,
+ * whether the last digit of the fraction is another than 0. */
 static bool step_syntax(const description *d, place *p, char symbol) {
-    uint32_t before = p->phase;
     if (!step_phase(p, symbol)) return false;
     if (symbol == '-') return p->side = 1, true;
     if (symbol == '.') {
         p->n = 0;
         return !d->integer;
     }
-    if (p->phase == FRACTION) {
-        if (before == POINT) p->rest = 0;
-        p->rest = symbol != '0'; /* shortest form: what the last digit is */
-    }
-    p->side &= symbol == '0'; /* 1: a minus, and nothing but zeros so far */
+    p->rest = d->shortest && p->phase == FRACTION && symbol != '0';
+    p->side &= symbol == '0';
     return ++p->n <= (p->phase == FRACTION ? FRACTION_DIGITS : d->digits);
 }
 

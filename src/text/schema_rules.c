@@ -122,7 +122,7 @@ hone_status append_space(schema_compiler *c, uint32_t list) {
 
 /* --- repetition --- */
 
-enum { MAX_PLAIN_REPEAT = 64 };
+enum { MAX_PLAIN_REPEAT = 512 };
 
 /* Rules by doubling: exact[k] is 2^k times, up[k] is 0 … 2^k − 1 times. At each place of a text at
  * most one way for each k is open. */
@@ -295,6 +295,13 @@ static hone_status append_branches(schema_compiler *c, uint32_t choice, const br
     return HONE_OK;
 }
 
+/* What failed without a place of its own failed here. */
+static hone_status say_where(const schema_compiler *c, hone_status status, uint32_t node) {
+    keyword k = {.node = node, .name = ""};
+    if (status == HONE_ERR_MEMORY || hone_error_message()[0] == '#') return status;
+    return keyword_fail(c, &k, status, NULL);
+}
+
 static hone_status fill_rule(schema_compiler *c, uint32_t set) {
     size_t n;
     literal *all;
@@ -303,15 +310,15 @@ static hone_status fill_rule(schema_compiler *c, uint32_t set) {
     const uint32_t *key = automaton_key(&c->sets, set, &n);
     TRY(schema_alloc(c, &all, n + 1, sizeof *all));
     if (n) memcpy(all, key, n * sizeof *all);
-    TRY(schema_expand(c, all, n, &list));
-    hone_status status = rule_list(c, &body, NODE_CHOICE);
+    hone_status status = schema_expand(c, all, n, &list);
+    if (status == HONE_OK) status = rule_list(c, &body, NODE_CHOICE);
     if (status == HONE_OK) status = append_branches(c, body, &list);
     /* A choice of nothing is the empty text; a class of nothing is nothing. */
     if (status == HONE_OK && c->tree.nodes[body].first == 0)
         status = grammar_tree_add_class(&c->tree, &body, NULL, 0);
     if (status == HONE_OK) status = rule_set(c, c->set_rules[set] - 1, body);
     mem_free(list.all);
-    return status;
+    return status == HONE_OK ? status : say_where(c, status, n ? literal_node(all[0]) : 0);
 }
 
 hone_status schema_rules(schema_compiler *c, literal root) {

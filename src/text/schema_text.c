@@ -351,55 +351,61 @@ static hone_status append_optional(schema_compiler *c, uint32_t list, uint32_t c
     return HONE_OK;
 }
 
-/* Behind a number: [eE] [-+]? and up to three digits, not beginning with 0. */
-static hone_status append_exponent(schema_compiler *c, uint32_t list) {
-    static const code_range e[] = {{'E', 'E'}, {'e', 'e'}}, signs[] = {{'+', '+'}, {'-', '-'}};
-    static const code_range first[] = {{'1', '9'}}, digits[] = {{'0', '9'}};
-    uint32_t sign, digit, more, choice, way;
-    TRY(append_class(c, list, e, 2));
-    TRY(grammar_tree_add_class(&c->tree, &sign, signs, 2));
-    TRY(append_optional(c, list, sign));
+/* [0-9]{min,max} */
+static hone_status append_digits(schema_compiler *c, uint32_t list, uint32_t min, uint32_t max) {
+    static const code_range digits[] = {{'0', '9'}};
+    uint32_t digit, repeat;
+    TRY(grammar_tree_add_class(&c->tree, &digit, digits, 1));
+    TRY(grammar_tree_add(&c->tree, &repeat, (grammar_node){.kind = NODE_REPEAT, .first = digit,
+                                                           .min = min, .max = max}));
+    grammar_tree_append(&c->tree, list, repeat);
+    return HONE_OK;
+}
+
+/* "0", or so many digits at most of which the first is another. */
+static hone_status append_whole(schema_compiler *c, uint32_t list, uint32_t most) {
+    static const code_range first[] = {{'1', '9'}};
+    uint32_t choice, way;
     TRY(append_list(c, list, NODE_CHOICE, &choice));
     TRY(append_text(c, choice, "0"));
     TRY(append_list(c, choice, NODE_SEQUENCE, &way));
     TRY(append_class(c, way, first, 1));
-    TRY(grammar_tree_add_class(&c->tree, &digit, digits, 1));
-    TRY(grammar_tree_add(&c->tree, &more, (grammar_node){.kind = NODE_REPEAT, .first = digit,
-                                                         .max = 2}));
-    grammar_tree_append(&c->tree, way, more);
-    return HONE_OK;
+    return append_digits(c, way, 0, most - 1);
 }
 
-/* Any number: 16 digits, 16 behind the point, three of an exponent. */
-static hone_status number_rule(schema_compiler *c) {
-    uint32_t exponent, body;
-    const automaton *decimals;
-    TRY(rule_new(c, "number", &c->number_rule));
+/* Any integer, or any number: 16 digits, 16 behind the point, three of an exponent. */
+static hone_status any_number_rule(schema_compiler *c, uint32_t *rule, bool integer) {
+    static const code_range e[] = {{'E', 'E'}, {'e', 'e'}}, signs[] = {{'+', '+'}, {'-', '-'}};
+    uint32_t body, minus, sign, fraction, exponent;
+    TRY(rule_new(c, integer ? "integer" : "number", rule));
     TRY(rule_list(c, &body, NODE_SEQUENCE));
-    TRY(number_syntax(c, &decimals, 16, false, false));
-    TRY(append_automaton(c, body, decimals, false));
+    TRY(rule_set(c, *rule, body));
+    TRY(grammar_tree_add_bytes(&c->tree, &minus, "-", 1));
+    TRY(append_optional(c, body, minus));
+    TRY(append_whole(c, body, 16));
+    if (integer) return HONE_OK;
+    TRY(rule_list(c, &fraction, NODE_SEQUENCE));
+    TRY(append_text(c, fraction, "."));
+    TRY(append_digits(c, fraction, 1, 16));
+    TRY(append_optional(c, body, fraction));
     TRY(rule_list(c, &exponent, NODE_SEQUENCE));
-    TRY(append_exponent(c, exponent));
-    TRY(append_optional(c, body, exponent));
-    return rule_set(c, c->number_rule, body);
+    TRY(append_class(c, exponent, e, 2));
+    TRY(grammar_tree_add_class(&c->tree, &sign, signs, 2));
+    TRY(append_optional(c, exponent, sign));
+    TRY(append_whole(c, exponent, 3));
+    return append_optional(c, body, exponent);
 }
 
 hone_status append_number(schema_compiler *c, uint32_t list, const branch *b) {
     const automaton *fractions, *syntax, *written;
-    if (!b->number) {
-        if (!c->number_rule) TRY(number_rule(c));
-        return append_call(c, list, c->number_rule);
+    if (!b->number || b->number == c->integers) {
+        uint32_t *rule = b->number ? &c->integer_rule : &c->number_rule;
+        if (!*rule) TRY(any_number_rule(c, rule, b->number != NULL));
+        return append_call(c, list, *rule);
     }
-    if (b->number == c->integers && c->integer_rule) return append_call(c, list, c->integer_rule);
     TRY(schema_combine(c, &fractions, b->number, c->integers, AUTOMATON_MINUS));
     TRY(number_syntax(c, &syntax, b->number_digits > 16 ? b->number_digits : 16,
                       automaton_is_empty(fractions), b->number_is_literal));
     TRY(schema_combine(c, &written, b->number, syntax, AUTOMATON_AND));
-    if (b->number != c->integers) return append_automaton(c, list, written, false);
-    uint32_t body;
-    TRY(rule_new(c, "integer", &c->integer_rule));
-    TRY(rule_list(c, &body, NODE_SEQUENCE));
-    TRY(append_automaton(c, body, written, false));
-    TRY(rule_set(c, c->integer_rule, body));
-    return append_call(c, list, c->integer_rule);
+    return append_automaton(c, list, written, false);
 }

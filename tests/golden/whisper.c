@@ -97,14 +97,12 @@ static void greedy_matches(speech *s, const whisper_cross *cross, const json_t *
         .length_penalty = NAN, .compression_ratio_threshold = NAN, .logprob_threshold = NAN,
         .no_speech_threshold = NAN, .max_tokens = n, .exact = true};
     speech_window *w = calloc(1, sizeof *w);
-    speech_decoder *d = NULL;
     *w = (speech_window){.cross = cross, .n_prompt = n_start};
     memcpy(w->prompt, start, n_start * sizeof *start);
-    if (CHECK_OK(speech_decoder_open(&d, s->model, &settings, 1)) && CHECK_OK(speech_decode(d, w, 1)))
+    if (CHECK_OK(speech_decode(s->model, &settings, w, 1)))
         for (size_t i = 0; i < n; i++)
             CHECK_MSG(i < w->n_tokens && w->tokens[i] == ids[i], "%s, step %zu: %d, expected %d",
                       key, i, i < w->n_tokens ? w->tokens[i] : -1, ids[i]);
-    speech_decoder_close(d);
     free(w);
     free(start);
     free(ids);

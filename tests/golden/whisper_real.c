@@ -38,13 +38,9 @@ static hone_status decode(real *r, const int32_t *prompt, size_t n_prompt, bool 
         .temperatures = cold, .n_temperatures = 1, .beam_size = 1, .best_of = 1, .patience = 1,
         .length_penalty = NAN, .compression_ratio_threshold = NAN, .logprob_threshold = NAN,
         .no_speech_threshold = NAN, .max_tokens = 224, .exact = true};
-    speech_decoder *d;
     *w = (speech_window){.cross = &r->cross, .n_prompt = n_prompt};
     memcpy(w->prompt, prompt, n_prompt * sizeof *prompt);
-    TRY(speech_decoder_open(&d, r->model, &settings, 1));
-    hone_status status = speech_decode(d, w, 1);
-    speech_decoder_close(d);
-    return status;
+    return speech_decode(r->model, &settings, w, 1);
 }
 
 static void add_normalised(buf *out, const char *text, size_t n, bool english) {

@@ -9,6 +9,8 @@ import time
 import urllib.request
 from pathlib import Path
 
+import packages
+
 LAYER = "application/vnd.ollama.image."
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 
@@ -17,7 +19,7 @@ def program():
     """The server's path, or None. Where it is not installed, Debian's package is taken apart in the
     test cache: installed, it would start a service on this machine."""
     installed = shutil.which("docker-registry")
-    cache = Path(os.environ.get("HONE_TEST_CACHE", Path.home() / ".cache/hone-tests"))
+    cache = packages.CACHE
     unpacked = cache / "docker-registry/usr/bin/docker-registry"
     if installed or unpacked.exists():
         return installed or str(unpacked)

@@ -19,6 +19,8 @@ import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import packages
 import registry
 from hub import Hub, Repository, sha256
 
@@ -214,23 +216,12 @@ def a_killed_download_goes_on_where_its_connections_were(hub):
 
 def huggingface_hub(hub, world, code):
     """Runs Python code with huggingface_hub in the world's HF_HOME."""
-    cache = os.environ.get("HONE_TEST_CACHE", os.path.expanduser("~/.cache/hone-tests"))
-    python = Path(cache) / "huggingface-hub/bin/python"
-    if not (python.with_name("ready")).exists():
-        os.makedirs(cache, exist_ok=True)
-        with open(os.path.join(cache, "huggingface-hub.lock"), "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            try:
-                subprocess.run([sys.executable, "-m", "venv", python.parents[1]], check=True,
-                               capture_output=True)
-                subprocess.run([python, "-m", "pip", "install", "-q", "huggingface_hub"],
-                               check=True, capture_output=True)
-                python.with_name("ready").touch()
-            except (subprocess.CalledProcessError, OSError) as e:
-                raise Skip(f"huggingface_hub cannot be installed: {e}") from e
+    folder = packages.fetch("huggingface_hub")
+    if not folder:
+        raise Skip("huggingface_hub cannot be installed")
     env = dict(world.env, HF_HUB_DISABLE_XET="1", HF_HUB_DISABLE_TELEMETRY="1",
-               HF_HUB_DISABLE_PROGRESS_BARS="1")
-    done = subprocess.run([python, "-c", code], env=env, capture_output=True, timeout=60)
+               HF_HUB_DISABLE_PROGRESS_BARS="1", PYTHONPATH=str(folder))
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, timeout=60)
     assert done.returncode == 0, done.stderr.decode()[-3000:]
     return done.stdout.decode().strip()
 

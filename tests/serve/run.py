@@ -10,7 +10,6 @@ import json
 import os
 import pathlib
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -21,9 +20,9 @@ import time
 import traceback
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
+import packages
 SHARED = pathlib.Path(os.environ.get("HONE_SHARED", ROOT.parent / "shared"))
-CACHE = pathlib.Path(os.environ.get("HONE_TEST_CACHE") or pathlib.Path(
-    os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "hone-tests")
 PACKAGES = ["openai==3.54.0"]
 MODEL = SHARED / "golden" / "llama-smol"
 SPEECH = SHARED / "golden" / "whisper-multilingual"
@@ -407,18 +406,12 @@ def test_sigterm_lets_answers_end(hone):
 # --- the frame ---
 
 
-def use_clients(packages):
-    """The packages of real clients, in a folder of the test cache; False where they cannot be had."""
-    folder = CACHE / ("packages-" + re.sub(r"[^0-9a-z.]+", "-", "-".join(packages)))
-    if not (folder / "ready").exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        made = subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--target", folder,
-                               *packages], stdout=sys.stderr)
-        if made.returncode != 0:
-            return False
-        (folder / "ready").touch()
-    sys.path.insert(0, str(folder))
-    return True
+def use_clients(wanted=PACKAGES):
+    """The packages of real clients; False where they cannot be had."""
+    folder = packages.fetch(*wanted)
+    if folder:
+        sys.path.insert(0, str(folder))
+    return bool(folder)
 
 
 def run_node(script, *arguments):

@@ -1,5 +1,7 @@
 /* Transcription's parts by themselves, and hone_transcribe over a model of random weights: what is
  * promised whatever the weights say. */
+#include <pthread.h>
+
 #include "base/mem.h"
 #include "hone/audio.h"
 #include "hone/transcribe.h"
@@ -258,6 +260,60 @@ static void several_windows_at_once_give_what_each_gives_alone(void) {
     free(x);
 }
 
+/* A call among others, each with settings of its own. */
+typedef struct caller {
+    pthread_t thread;
+    float *x;
+    hone_transcribe_options o;
+    float temperatures[2];
+    hone_transcript alone, among;
+    hone_status status;
+} caller;
+
+enum { CALLERS = 10 };
+
+static void *call(void *user) {
+    caller *c = user;
+    c->status = transcribe(c->x, SECOND, &c->o, &c->among);
+    return NULL;
+}
+
+static void calls_at_the_same_time_share_passes_and_keep_their_text(void) {
+    NEEDS_MODEL;
+    caller callers[CALLERS] = {0};
+    for (int i = 0; i < CALLERS; i++) {
+        caller *c = &callers[i];
+        c->x = noise(SECOND, 0.1f + 0.05f * (float)i);
+        short_options(&c->o);
+        c->o.exact = true;
+        c->o.seed = (uint64_t)i;
+        c->o.max_tokens = 100;
+        c->o.beam_size = 1 + i % 4;
+        c->o.best_of = 1 + i % 3;
+        c->temperatures[0] = i % 2 ? 0.7f : 0;
+        c->temperatures[1] = 0.9f;
+        c->o.temperatures = c->temperatures;
+        c->o.n_temperatures = 1 + (size_t)i % 2;
+        c->o.words = i == 4;
+        CHECK_OK(transcribe(c->x, SECOND, &c->o, &c->alone));
+        CHECK(c->alone.n_together <= 1);
+    }
+    for (int i = 0; i < CALLERS; i++) CHECK(!pthread_create(&callers[i].thread, NULL, call, &callers[i]));
+    size_t most = 0;
+    for (int i = 0; i < CALLERS; i++) {
+        caller *c = &callers[i];
+        pthread_join(c->thread, NULL);
+        CHECK(c->status == HONE_OK);
+        CHECK_MSG(!strcmp(c->alone.text, c->among.text), "caller %d: \"%s\" alone, \"%s\" among others",
+                  i, c->alone.text, c->among.text);
+        if (c->among.n_together > most) most = c->among.n_together;
+        hone_transcript_release(&c->alone);
+        hone_transcript_release(&c->among);
+        free(c->x);
+    }
+    CHECK_MSG(most > 1, "%zu windows in a pass", most);
+}
+
 static void a_prefix_begins_the_text(void) {
     NEEDS_MODEL;
     float *x = noise(SECOND, 0.3f);
@@ -382,6 +438,7 @@ int main(void) {
     RUN(digital_silence_gives_no_text);
     RUN(segments_are_in_order_and_inside_the_audio);
     RUN(several_windows_at_once_give_what_each_gives_alone);
+    RUN(calls_at_the_same_time_share_passes_and_keep_their_text);
     RUN(a_prefix_begins_the_text);
     RUN(who_takes_segments_can_end_the_work);
     RUN(what_cannot_be_done_is_refused_by_name);

@@ -1,0 +1,249 @@
+/* The programs that take several stages: what each stage is shown, and what is chosen. */
+#include "strategy_script.h"
+#include "test.h"
+
+static hone_status likes_three(void *user, const char *text, double *score, char **fault) {
+    (void)user;
+    *score = strstr(text, "3") != NULL;
+    *fault = *score > 0 ? NULL : mem_copy_string("no three in it", 14);
+    return HONE_OK;
+}
+
+/* "Runs" code: prints its last word. */
+static hone_status last_word(void *user, const char *code, const char *input, char **output) {
+    (void)user, (void)input;
+    const char *word = strrchr(code, ' ');
+    word = word ? word + 1 : code;
+    *output = mem_copy_string(word, strlen(word));
+    return HONE_OK;
+}
+
+/* --- aggregation --- */
+
+static void the_synthesis_sees_every_draft(void) {
+    script s = {.texts = {"one 1", "two 2", "three 3", "best 9"}};
+    hone_strategy_result r = play(&s, "moa3");
+    CHECK(!strcmp(r.text, "best 9") && r.n_draws == 4 && s.n_at_once == 3);
+    CHECK(strstr(s.asked[3], "How many?") && strstr(s.asked[3], "one 1") &&
+          strstr(s.asked[3], "two 2") && strstr(s.asked[3], "three 3"));
+    hone_strategy_result_release(&r);
+    script cut = {.texts = {"1", "2", "1", "9"}, .cut = {false, false, false, true}};
+    r = play(&cut, "moa3"); /* a synthesis that was cut does not win */
+    CHECK(!strcmp(r.text, "1"));
+    hone_strategy_result_release(&r);
+}
+
+static void every_round_combines_three_of_the_last(void) {
+    script s = {.texts = {"a 1", "b 2", "c 3", "d 4", "e 5", "f 5", "g 6", "h 6", "7", "7", "8", "7"}};
+    hone_strategy_result r = play(&s, "rsa4");
+    CHECK(r.n_draws == 12 && !strcmp(r.text, "7") && s.n_calls == 3);
+    for (int k = 4; k < 8; k++) {
+        int n = 0;
+        for (const char *p = s.asked[k]; (p = strstr(p, "[Answer")); p++) n++;
+        CHECK(n == 3);
+    }
+    CHECK(strstr(s.asked[8], "e 5") || strstr(s.asked[8], "f 5") || strstr(s.asked[8], "g 6"));
+    CHECK(!strstr(s.asked[8], "a 1"));
+    hone_strategy_result_release(&r);
+}
+
+static void the_verifier_rates_helpful_and_sneaky_alike(void) {
+    script s = {.texts = {"1", "2", "3", "4"}};
+    hone_strategy_result r = play(&s, "pvg2");
+    CHECK(!strcmp(r.draws[0].stage, "helpful") && !strcmp(r.draws[2].stage, "sneaky"));
+    CHECK(!strcmp(r.draws[4].stage, "rating") && r.n_draws == 8);
+    CHECK(strstr(s.asked[2], "mistake") && !strstr(s.asked[0], "mistake"));
+    hone_strategy_result_release(&r);
+}
+
+/* --- plans and lessons --- */
+
+static void plans_come_from_subsets_of_observations(void) {
+    script s = {.texts = {"1. first thing\n2. second thing", "- third thing", "4", "5", "5", "5"}};
+    hone_strategy_result r = play(&s, "plansearch4");
+    CHECK(!strcmp(r.text, "5") && r.n_draws == 6);
+    CHECK(strstr(s.asked[1], "first thing")); /* the second level sees the first */
+    CHECK(!strstr(s.asked[2], "first thing")); /* the empty subset */
+    CHECK(strstr(s.asked[3], "- first thing") && !strstr(s.asked[3], "second thing"));
+    CHECK(strstr(s.asked[5], "- third thing"));
+    hone_strategy_result_release(&r);
+    hone_strategy_options o = {.check = likes_three};
+    script t = {.texts = {"one note", "two note", "4", "4", "3", "4"}};
+    r = play_with(&t, "plansearch4", &o, HONE_OK);
+    CHECK(!strcmp(r.text, "3"));
+    hone_strategy_result_release(&r);
+}
+
+static void lessons_need_examples(void) {
+    script s = {.texts = {"1"}};
+    hone_strategy_result r = play_with(&s, "leap", NULL, HONE_ERR_UNSUPPORTED);
+    hone_strategy_result_release(&r);
+
+    const hone_part parts[] = {{HONE_PART_TEXT, "2+2?", 4}, {HONE_PART_TEXT, "It is 4.", 8},
+                               {HONE_PART_TEXT, "3+3?", 4}};
+    const hone_message messages[] = {{"user", &parts[0], 1}, {"assistant", &parts[1], 1},
+                                     {"user", &parts[2], 1}};
+    script t = {.texts = {"It is 5", "Add with care.", "It is 6"}};
+    draw_service service = {&t, 1, script_run, script_model, script_token_text};
+    hone_request request = {.messages = messages, .n_messages = 3};
+    hone_strategy *strategy = NULL;
+    CHECK_OK(hone_strategy_parse(&strategy, "leap"));
+    CHECK_OK(strategy_run_on(strategy, &service, &request, NULL, &r));
+    CHECK(!strcmp(r.text, "It is 6") && r.n_draws == 3);
+    CHECK(!strcmp(t.asked[0], "2+2?"));
+    CHECK(strstr(t.asked[1], "It is 5") && strstr(t.asked[1], "It is 4."));
+    hone_strategy_close(strategy);
+    hone_strategy_result_release(&r);
+}
+
+/* --- probabilities --- */
+
+static void draws_below_the_bar_are_ended(void) {
+    char sure[1024] = "", unsure[1024] = "? ";
+    for (int i = 0; i < 80; i++) strcat(sure, "word "), strcat(unsure, "word ");
+    strcat(sure, "4");
+    strcat(unsure, "5");
+    script s = {.texts = {sure, sure, sure, "? 5", unsure, unsure, sure, unsure},
+                .top_logprob = log(0.99), .unsure_logprob = log(0.6)};
+    hone_strategy_result r = play(&s, "deepconf8");
+    double confidence = -(log(0.99) + log(0.01)) / 2;
+    CHECK_NEAR(r.draws[0].confidence, confidence, 1e-6);
+    CHECK(!strcmp(r.text, sure));
+    CHECK(r.draws[4].end == HONE_DRAW_KILLED && r.draws[6].end == HONE_DRAW_STOP);
+    CHECK_MSG(r.draws[4].n_tokens < r.draws[6].n_tokens, "%zu", r.draws[4].n_tokens);
+    hone_strategy_result_release(&r);
+}
+
+/* The look shows two first tokens; of their answers the one with the wider margin wins. */
+static void the_margin_of_the_answer_decides(void) {
+    script s = {.texts = {"x", "? so it is 5", "well it is 4"}, .top_logprob = log(0.9),
+                .unsure_logprob = log(0.6)};
+    hone_strategy_result r = play(&s, "cot-decode8");
+    CHECK(r.n_draws == 3 && !strcmp(r.draws[0].stage, "look"));
+    CHECK(!strcmp(r.text, "well it is 4"));
+    CHECK_NEAR(r.draws[1].score, 0.2, 1e-6);
+    CHECK_NEAR(r.draws[2].score, 0.8, 1e-6);
+    hone_strategy_result_release(&r);
+}
+
+/* --- code --- */
+
+static void failing_code_is_repaired_once(void) {
+    hone_strategy_options o = {.check = likes_three};
+    script s = {.texts = {"1", "2", "is 3 now"}};
+    hone_strategy_result r = play_with(&s, "code-bon2", &o, HONE_OK);
+    CHECK(!strcmp(r.text, "is 3 now") && r.n_draws == 3 && !strcmp(r.draws[2].stage, "repair"));
+    CHECK(strstr(s.asked[2], "no three in it"));
+    hone_strategy_result_release(&r);
+    script t = {.texts = {"1", "3"}};
+    r = play_with(&t, "code-bon2", &o, HONE_OK);
+    CHECK(!strcmp(r.text, "3") && r.n_draws == 2); /* nothing to repair */
+    hone_strategy_result_release(&r);
+    r = play_with(&t, "code-bon2", NULL, HONE_ERR_UNSUPPORTED);
+    hone_strategy_result_release(&r);
+}
+
+static void what_programs_print_is_voted_on(void) {
+    hone_strategy_options o = {.run_code = last_word};
+    script s = {.texts = {"prints 1", "also prints 2", "prints 2"}};
+    hone_strategy_result r = play_with(&s, "code-bon3", &o, HONE_OK);
+    CHECK(!strcmp(r.text, "also prints 2") && r.votes[0].n == 2);
+    hone_strategy_result_release(&r);
+}
+
+static void the_round_trip_keeps_what_behaves_alike(void) {
+    hone_strategy_options o = {.run_code = last_word};
+    script s = {.texts = {"code 7", "it prints seven", "other code 7"}};
+    hone_strategy_result r = play_with(&s, "rto", &o, HONE_OK);
+    CHECK(!strcmp(r.text, "code 7") && r.n_draws == 3);
+    CHECK(strstr(s.asked[2], "it prints seven") && !strstr(s.asked[2], "How many?"));
+    hone_strategy_result_release(&r);
+    script t = {.texts = {"code 7", "it prints eight", "code 8", "third code 8"}};
+    r = play_with(&t, "rto", &o, HONE_OK);
+    CHECK(!strcmp(r.text, "code 8") && r.n_draws == 4);
+    hone_strategy_result_release(&r);
+}
+
+/* --- one answer, shaped --- */
+
+static void the_output_tag_is_the_answer(void) {
+    script s = {.texts = {"<thinking>6</thinking><reflection>5?</reflection><output>It is 4</output>"}};
+    hone_strategy_result r = play(&s, "cot_reflection");
+    CHECK(!strcmp(r.text, "It is 4"));
+    hone_strategy_result_release(&r);
+}
+
+/* --- the tree --- */
+
+static void the_tree_prefers_what_the_discriminator_completes_alike(void) {
+    /* roll-out 1: finish, step, sub-question, rephrase; then three finishes; then two judgements */
+    script s = {.texts = {"The answer is 4", "a step", "a question", "a rephrasing", "The answer is 4",
+                          "The answer is 5", "The answer is 5", "no idea 9", "The answer is 5"}};
+    hone_strategy_result r = play(&s, "rstar1");
+    CHECK_MSG(r.n_draws == 9, "%zu draws", r.n_draws);
+    CHECK(strstr(s.asked[4], "a step") && strstr(s.asked[4], "The answer is"));
+    CHECK(!strcmp(r.draws[7].stage, "discriminate"));
+    CHECK_MSG(!strcmp(r.draws[r.chosen].answer, "5"), "%s", r.draws[r.chosen].answer);
+    CHECK(r.n_votes == 2);
+    hone_strategy_result_release(&r);
+}
+
+/* --- all of them --- */
+
+/* A budget that ends in any stage gives an answer or says that there is none, and leaks nothing. */
+static void every_program_keeps_every_budget(void) {
+    const hone_strategy_info *info;
+    for (size_t i = 0; (info = hone_strategy_describe(i)); i++) {
+        if (info->kind != HONE_STRATEGY_PROGRAM || !strcmp(info->name, "leap")) continue;
+        for (size_t most = 1; most < 14; most++) {
+            script s = {.texts = {"a b 1", "c d 2", "e f 3", "g h 1", "i j 1", "k l 2", "m n 3", "o p 1",
+                                  "q 1", "r 2", "s 1", "t 2", "u 3", "v 1", "w 1"},
+                        .top_logprob = -0.1, .unsure_logprob = -0.2};
+            hone_strategy_options o = {.max_draws = most, .check = likes_three, .run_code = last_word};
+            hone_strategy_result r = play_with(&s, info->name, &o, HONE_OK);
+            CHECK_MSG(r.n_draws <= most && r.text, "%s: %zu of %zu draws", info->name, r.n_draws, most);
+            hone_strategy_result_release(&r);
+        }
+    }
+}
+
+static void every_program_survives_failed_allocations(void) {
+    const hone_strategy_info *info;
+    for (size_t i = 0; (info = hone_strategy_describe(i)); i++) {
+        if (info->kind != HONE_STRATEGY_PROGRAM) continue;
+        for (long n = 1; n < 400; n += 1 + n / 20) {
+            script s = {.texts = {"a 1", "b 2", "c 3", "d 1"}};
+            draw_service service = {&s, 1, script_run, script_model, script_token_text};
+            hone_request request = {.messages = &question, .n_messages = 1};
+            hone_strategy_options o = {.max_draws = 12, .run_code = last_word};
+            hone_strategy *strategy = NULL;
+            hone_strategy_result r = {0};
+            mem_fail_from(n);
+            hone_status status = hone_strategy_parse(&strategy, info->name);
+            if (status == HONE_OK) status = strategy_run_on(strategy, &service, &request, &o, &r);
+            mem_fail_from(0);
+            CHECK_MSG(status == HONE_OK || status == HONE_ERR_MEMORY || status == HONE_ERR_UNSUPPORTED,
+                      "%s, %ld: %s", info->name, n, hone_error_message());
+            hone_strategy_result_release(&r);
+            hone_strategy_close(strategy);
+        }
+    }
+}
+
+int main(void) {
+    RUN(the_synthesis_sees_every_draft);
+    RUN(every_round_combines_three_of_the_last);
+    RUN(the_verifier_rates_helpful_and_sneaky_alike);
+    RUN(plans_come_from_subsets_of_observations);
+    RUN(lessons_need_examples);
+    RUN(draws_below_the_bar_are_ended);
+    RUN(the_margin_of_the_answer_decides);
+    RUN(failing_code_is_repaired_once);
+    RUN(what_programs_print_is_voted_on);
+    RUN(the_round_trip_keeps_what_behaves_alike);
+    RUN(the_output_tag_is_the_answer);
+    RUN(the_tree_prefers_what_the_discriminator_completes_alike);
+    RUN(every_program_keeps_every_budget);
+    RUN(every_program_survives_failed_allocations);
+    return test_summary();
+}
