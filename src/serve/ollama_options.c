@@ -152,14 +152,25 @@ static hone_status apply_one(ollama_options *o, const json_t *options, const cha
     return HONE_OK;
 }
 
-hone_status ollama_options_apply(ollama_options *o, const json_t *options) {
+hone_status ollama_options_apply_where(ollama_options *o, const json_t *options,
+                                       bool (*wanted)(const void *user, const char *name),
+                                       const void *user) {
     const char *name;
     json_t *value;
     if (!options) return HONE_OK;
     if (!json_is_object(options)) return fail(HONE_ERR_FORMAT, "options is no object");
     json_object_foreach((json_t *)(uintptr_t)options, name, value)
-        if (!json_is_null(value)) TRY(apply_one(o, options, name));
+        if (!json_is_null(value) && wanted(user, name)) TRY(apply_one(o, options, name));
     return HONE_OK;
+}
+
+static bool is_any(const void *user, const char *name) {
+    (void)user, (void)name;
+    return true;
+}
+
+hone_status ollama_options_apply(ollama_options *o, const json_t *options) {
+    return ollama_options_apply_where(o, options, is_any, NULL);
 }
 
 /* --- durations --- */

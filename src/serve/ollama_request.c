@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "serve/fields.h"
 #include "serve/ollama_suffix.h"
+#include "serve/own_words.h"
 #include "text/thoughts.h"
 
 #define MAX_PROMPT_BYTES ((size_t)256 << 20)
@@ -147,27 +148,24 @@ static hone_status append(json_t *list, const char *role, const char *content) {
     return message && json_array_append_new(list, message) == 0 ? HONE_OK : mem_fail("message", 1);
 }
 
-static bool has_role(const json_t *list, const char *role) {
-    const char *own = json_string_value(json_object_get(json_array_get(list, 0), "role"));
-    return own && !strcmp(own, role);
-}
-
 /* The system prompt, the model's own beginning, and what the request says. */
 static hone_status make_messages(ollama_request *r, const model_settings *own) {
-    const json_t *asked = field_find(r->body, "messages");
-    const char *system = own->system, *prompt = "", *said = NULL;
+    const char *prompt = "", *said = NULL;
     bool continues = field_find(r->body, "context") != NULL;
-    r->messages = json_array();
-    if (!r->messages) return mem_fail("messages", 1);
+    json_t *asked = json_array();
     TRY(json_get_string(r->body, "system", &said));
     TRY(json_get_string(r->body, "prompt", &prompt));
-    if (said) system = *said ? said : NULL;
-    bool brings_system = has_role(own->messages, "system") || (r->chat && has_role(asked, "system"));
-    if (system && !brings_system && !continues) TRY(append(r->messages, "system", system));
-    if (own->messages && !continues)
-        TRY(ollama_translate_messages(r->messages, own->messages));
-    return r->chat ? ollama_translate_messages(r->messages, asked)
-                   : append(r->messages, "user", prompt);
+    hone_status status = asked ? HONE_OK : mem_fail("messages", 1);
+    if (status == HONE_OK && said && *said) status = append(asked, "system", said);
+    if (status == HONE_OK)
+        status = r->chat ? ollama_translate_messages(asked, field_find(r->body, "messages"))
+                         : append(asked, "user", prompt);
+    const model_settings none = {.n_adapters = 0};
+    /* An empty system prompt, or an answer that is continued, wants none. */
+    if (status == HONE_OK)
+        status = own_words_join(&r->messages, continues ? &none : own, asked, !said);
+    json_decref(asked);
+    return status;
 }
 
 static hone_status read_think(ollama_request *r, const served_model *served) {

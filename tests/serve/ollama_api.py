@@ -232,6 +232,25 @@ def test_create_from_a_model(server):
     client.delete("luigi")
 
 
+def test_openais_api_honours_what_was_created(server):
+    import openai
+    client_of(server).create("short", from_="small", system="Be very brief, whatever you are asked",
+                             parameters={"num_predict": 3, "temperature": 0}, stream=False)
+    client = openai.OpenAI(base_url=f"http://127.0.0.1:{server.port}/v1", api_key="ollama")
+
+    def ask(model, **more):
+        return client.chat.completions.create(model=model, messages=[{"role": "user", "content": "Hi"}],
+                                              **{"temperature": 0, **more})
+    plain, short = ask("small", max_tokens=8), ask("short")
+    assert short.usage.completion_tokens <= 3
+    assert short.usage.prompt_tokens > plain.usage.prompt_tokens + 5
+    assert ask("short", max_tokens=6).usage.completion_tokens == 6
+    text = server.ask("POST", "/apply-template", {"model": "short", "messages": [
+        {"role": "user", "content": "Hi"}]})[2].decode()
+    assert "very brief" in text, text
+    client_of(server).delete("short")
+
+
 def test_create_from_uploaded_files(server):
     client = client_of(server)
     digest = client.create_blob(str(STORIES))
@@ -382,7 +401,7 @@ def test_tools(server):
 
 
 def test_push_and_images_are_refused_in_words(server):
-    server.refuses("push", {"model": "small"}, "push", status=501)
+    server.refuses("push", {"model": "small"}, "push", status=403)
     image = "iVBORw0KGgo="
     server.refuses("generate", {"model": "small", "prompt": "x", "images": [image]}, "images")
     server.refuses("chat", {"model": "small", "messages": [

@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -419,8 +420,8 @@ def run_node(script, *arguments):
     if not shutil.which("npm"):
         raise ImportError("no npm on this machine")
     here = ROOT / "tests" / "serve" / "node"
-    packages = json.loads((here / "package.json").read_text())["dependencies"]
-    folder = CACHE / ("node-" + "-".join(f"{name}-{version}" for name, version in packages.items()))
+    wanted = json.loads((here / "package.json").read_text())["dependencies"]
+    folder = packages.CACHE / ("node-" + "-".join(f"{name}-{v}" for name, v in wanted.items()))
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("package.json", "package-lock.json", script):
         shutil.copy(here / name, folder / name)
