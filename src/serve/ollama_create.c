@@ -1,5 +1,6 @@
-/* /api/create: a name for parts that the store has: an existing model or uploaded blobs, with a system
- * prompt, parameters, a template, adapters beside them; quantised on the way where that is asked for. */
+/* /api/create: a name for parts that the store has: an existing model or uploaded blobs, with a
+ * system prompt, parameters, a template, adapters beside them; quantised on the way where that is
+ * asked for. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -71,8 +72,8 @@ static hone_status check_files(const create_task *t, const char *key) {
             return fail(HONE_ERR_ARGUMENT, "%s: %s has no digest sha256:…", key, name);
         memcpy(sha256.text, digest + 7, sizeof sha256.text);
         if (!store_has_blob(t->store, &sha256, NULL))
-            return fail(HONE_ERR_NOT_FOUND, "%s: %s: the blob is not here; POST it to /api/blobs/ first",
-                        key, name);
+            return fail(HONE_ERR_NOT_FOUND,
+                        "%s: %s: the blob is not here; POST it to /api/blobs/ first", key, name);
     }
     return HONE_OK;
 }
@@ -132,8 +133,8 @@ static hone_status check_quantize(create_task *t) {
     if (!type || !*type) return HONE_OK;
     t->mix = quant_mix_by_name(type);
     return t->mix ? HONE_OK
-                  : fail(HONE_ERR_ARGUMENT, "quantize: there is no type %.40s; Q4_K_M and Q8_0 are usual",
-                         type);
+                  : fail(HONE_ERR_ARGUMENT,
+                         "quantize: there is no type %.40s; Q4_K_M and Q8_0 are usual", type);
 }
 
 static hone_status check(create_task *t, const char *name) {
@@ -143,7 +144,8 @@ static hone_status check(create_task *t, const char *name) {
     for (size_t i = 0; i < sizeof absent / sizeof *absent; i++)
         if (json_string_length(field_find(t->body, absent[i])))
             return fail(HONE_ERR_UNSUPPORTED, "%s is not taken; the fields from, files, adapters, "
-                        "template, system, parameters, messages, license and quantize are", absent[i]);
+                        "template, system, parameters, messages, license and quantize are",
+                        absent[i]);
     TRY(json_get_string(t->body, "system", &text));
     TRY(check_source(t->body));
     TRY(check_files(t, "files"));
@@ -216,7 +218,8 @@ static hone_status add_text(create_task *t, const char *role, const char *text) 
     manifest_file *f = add_file(t, role, role);
     if (!f) return fail_full();
     if (strlen(text) > MODEL_SETTINGS_MAX_BYTES)
-        return fail(HONE_ERR_ARGUMENT, "%s is longer than %d bytes", role, MODEL_SETTINGS_MAX_BYTES);
+        return fail(HONE_ERR_ARGUMENT, "%s is longer than %d bytes", role,
+                    MODEL_SETTINGS_MAX_BYTES);
     return store_add_text(t->store, text, strlen(text), f);
 }
 
@@ -300,9 +303,9 @@ static bool tell_quantising(void *context, uint64_t done, uint64_t total) {
     create_task *t = context;
     char words[80];
     snprintf(words, sizeof words, "quantizing model to %s", quant_mix_name(t->mix));
-    return work_tell(t->work, json_pack("{s:s, s:s, s:I, s:I}", "status", words, "digest", "0", "total",
-                                        (json_int_t)total, "completed", (json_int_t)done),
-                     done < total);
+    json_t *line = json_pack("{s:s, s:s, s:I, s:I}", "status", words, "digest", "0", "total",
+                             (json_int_t)total, "completed", (json_int_t)done);
+    return work_tell(t->work, line, done < total);
 }
 
 static hone_status quantise_model(create_task *t, const char *in) {
@@ -317,8 +320,8 @@ static hone_status quantise_model(create_task *t, const char *in) {
                 : convert_folder(in, out.text, t->mix, &options, NULL));
     if (result.lossy_type) {
         char words[200];
-        snprintf(words, sizeof words, "warning: the model was quantised already (%s); what that lost is "
-                 "lost on top", result.lossy_type);
+        snprintf(words, sizeof words, "warning: the model was quantised already (%s); what that "
+                 "lost is lost on top", result.lossy_type);
         TRY(tell(t, words));
     }
     size_t kept = 0;

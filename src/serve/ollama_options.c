@@ -182,7 +182,8 @@ static int64_t to_keep_ms(double milliseconds) {
 /* Milliseconds of the unit at `text`, and its length; 0 = none. */
 static double unit_of(const char *text, size_t *n) {
     static const struct { const char *name; double ms; } units[] = {
-        {"ms", 1}, {"us", 1e-3}, {"µs", 1e-3}, {"ns", 1e-6}, {"h", 3600e3}, {"m", 60e3}, {"s", 1e3}};
+        {"ms", 1}, {"us", 1e-3}, {"µs", 1e-3}, {"ns", 1e-6}, {"h", 3600e3}, {"m", 60e3},
+        {"s", 1e3}};
     for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
         *n = strlen(units[i].name);
         if (!strncmp(text, units[i].name, *n)) return units[i].ms;
@@ -205,8 +206,8 @@ hone_status ollama_parse_duration(const char *text, const char *name, int64_t *m
             if (!bare) unit = unit_of(end, &n);
         }
         if (isnan(number) || !isfinite(number) || unit == 0)
-            return fail(HONE_ERR_ARGUMENT, "%s is \"%.40s\"; it takes seconds, or a duration as 5m or "
-                        "1h30m", name, text);
+            return fail(HONE_ERR_ARGUMENT, "%s is \"%.40s\"; it takes seconds, or a duration as 5m "
+                        "or 1h30m", name, text);
         sum += number * unit;
         at = end + n;
     }

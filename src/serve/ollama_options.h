@@ -28,8 +28,8 @@ hone_status ollama_options_apply_where(ollama_options *o, const json_t *options,
                                        const void *user);
 void ollama_options_release(ollama_options *o);
 
-/* `keep_alive`: seconds as a number, or a duration in Go's form ("5m", "1h30m", "-1s"). Negative ones
- * are MODELS_KEEP_ALWAYS. */
+/* `keep_alive`: seconds as a number, or a duration in Go's form ("5m", "1h30m", "-1s"). Negative
+ * ones are MODELS_KEEP_ALWAYS. */
 hone_status ollama_read_duration(const json_t *value, const char *name, int64_t *milliseconds);
 hone_status ollama_parse_duration(const char *text, const char *name, int64_t *milliseconds);
 

@@ -32,7 +32,8 @@ static hone_status check_think(const json_t *think) {
     if (!think || json_is_boolean(think)) return HONE_OK;
     for (size_t i = 0; word && i < sizeof levels / sizeof *levels; i++)
         if (!strcmp(word, levels[i])) return HONE_OK;
-    return fail(HONE_ERR_ARGUMENT, "think is true, false, \"low\", \"medium\", \"high\" or \"max\"");
+    return fail(HONE_ERR_ARGUMENT,
+                "think is true, false, \"low\", \"medium\", \"high\" or \"max\"");
 }
 
 static hone_status check_context(const json_t *context) {
@@ -74,8 +75,8 @@ static hone_status read_own(ollama_request *r) {
                    !is_empty(field_find(b, "system"))))
         return fail(HONE_ERR_ARGUMENT, "raw takes neither template, system nor context");
     if (!is_empty(field_find(b, "template")))
-        return fail(HONE_ERR_UNSUPPORTED, "template: requests use the model's own template; raw takes "
-                    "a prompt as it is");
+        return fail(HONE_ERR_UNSUPPORTED, "template: requests use the model's own template; raw "
+                    "takes a prompt as it is");
     return HONE_OK;
 }
 
@@ -219,8 +220,8 @@ static hone_status render(ollama_request *r, const served_model *served) {
     return HONE_OK;
 }
 
-/* What is left out is said in the answer's header; a half of what is there goes at a time while much
- * is too much, so that a long history costs few renderings. */
+/* What is left out is said in the answer's header; a half of what is there goes at a time while
+ * much is too much, so that a long history costs few renderings. */
 static hone_status render_to_fit(ollama_request *r, const served_model *served) {
     size_t room = n_context_of(r, served);
     TRY(render(r, served));
@@ -242,7 +243,8 @@ static hone_status open_grammar(ollama_request *r, const served_model *served) {
     if (r->settings.form == CHAT_FORM_TEXT) return HONE_OK;
     char *text = schema ? json_dumps(schema, JSON_COMPACT) : mem_copy_string("{}", 2);
     if (!text) return mem_fail("format", 1);
-    hone_status status = hone_grammar_open_schema(&r->grammar, served->model, text, strlen(text), NULL);
+    hone_status status = hone_grammar_open_schema(&r->grammar, served->model, text, strlen(text),
+                                                  NULL);
     mem_free(text);
     r->request.grammar = r->grammar;
     return status == HONE_OK ? HONE_OK : fail_context(status, "format");
@@ -263,7 +265,8 @@ static hone_status put_context_first(ollama_request *r, const served_model *serv
         uint64_t id;
         if (!json_to_u64(json_array_get(context, i), &id) || id >= n_vocab) {
             mem_free(joined);
-            return fail(HONE_ERR_ARGUMENT, "context holds something that is no token of this model");
+            return fail(HONE_ERR_ARGUMENT,
+                        "context holds something that is no token of this model");
         }
         joined[i] = (int32_t)id;
     }
@@ -329,8 +332,8 @@ hone_status ollama_request_prepare(ollama_request *r, const served_model *served
     size_t room = n_context_of(r, served), n = r->request.n_prompt_ids;
     if (n == 0) return fail(HONE_ERR_ARGUMENT, "the prompt is empty");
     if (n >= room)
-        return fail(HONE_ERR_CONTEXT_FULL, "the prompt has %zu tokens; with num_ctx, the server's limit "
-                    "and the model's there are %zu for prompt and answer", n, room);
+        return fail(HONE_ERR_CONTEXT_FULL, "the prompt has %zu tokens; with num_ctx, the server's "
+                    "limit and the model's there are %zu for prompt and answer", n, room);
     size_t *max = &r->request.max_tokens;
     if (r->options.n_context && (*max == 0 || *max > room - n)) *max = room - n;
     return HONE_OK;

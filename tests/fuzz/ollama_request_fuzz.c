@@ -1,5 +1,5 @@
-/* Bodies of /api/generate and /api/chat, options and parameters, durations: whatever a stranger sends is
- * refused with words or turned into a request within the bounds that the engine states. */
+/* Bodies of /api/generate and /api/chat, options and parameters, durations: whatever a stranger
+ * sends is refused with words or turned into a request within the bounds that the engine states. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,8 +21,8 @@ static void check_options(const json_t *options) {
     ollama_options_init(&o, &none);
     if (ollama_options_apply(&o, options) == HONE_OK) {
         const hone_sampling *s = &o.sampling;
-        must(s->temperature >= 0 && s->top_p >= 0 && s->top_p <= 1 && s->min_p >= 0 && s->min_p <= 1,
-             "sampling within its range");
+        must(s->temperature >= 0 && s->top_p >= 0 && s->top_p <= 1, "sampling within its range");
+        must(s->min_p >= 0 && s->min_p <= 1, "sampling within its range");
         must(s->repetition_penalty > 0 && s->repeat_last_n >= -1, "penalties within their range");
         for (size_t i = 0; i < o.n_stops; i++) must(*o.stops[i] != 0, "no empty stop");
         for (const char *at = o.ignored; *at; at++)
