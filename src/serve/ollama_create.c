@@ -30,12 +30,12 @@ typedef struct create_task {
     model_name name;
     const quant_mix *mix; /* NULL: as it is */
     manifest made;        /* room for MANIFEST_MAX_FILES */
-    fs_path scratch;      /* "" = none */
+    store_scratch scratch;
 } create_task;
 
 static void create_close(void *state) {
     create_task *t = state;
-    if (t->scratch.text[0]) fs_remove_tree(t->scratch.text);
+    store_scratch_close(&t->scratch);
     manifest_release(&t->made);
     json_decref(t->body);
     mem_free(t);
@@ -264,7 +264,7 @@ static bool is_model_file(const manifest_file *f) { return !strcmp(f->role, "mod
 
 /* A folder of links to the model's files under their own names, to be opened or converted. */
 static hone_status link_files(create_task *t, fs_path *folder) {
-    TRY(fs_path_format(folder, "%s/model", t->scratch.text));
+    TRY(fs_path_format(folder, "%s/model", t->scratch.folder.text));
     TRY(fs_make_folders(folder->text));
     for (size_t i = 0; i < t->made.n_files; i++) {
         fs_path from, to;
@@ -313,7 +313,7 @@ static hone_status quantise_model(create_task *t, const char *in) {
     quantise_result result = {.in_bytes = 0};
     gguf *file = NULL;
     const recode_options options = {.observe = tell_quantising, .context = t};
-    TRY(fs_path_format(&out, "%s/quantised.gguf", t->scratch.text));
+    TRY(fs_path_format(&out, "%s/quantised.gguf", t->scratch.folder.text));
     bool is_gguf = gguf_open(&file, in) == HONE_OK;
     gguf_close(file);
     TRY(is_gguf ? quantise_gguf(in, out.text, t->mix, &options, &result)
@@ -339,7 +339,6 @@ static hone_status quantise_model(create_task *t, const char *in) {
 static hone_status check_model(create_task *t) {
     fs_path path;
     hone_model *model;
-    TRY(store_make_scratch(t->store, &t->scratch));
     TRY(model_path(t, &path));
     TRY(tell(t, "parsing the model"));
     TRY(hone_model_open(&model, path.text, &(hone_model_options){.describe_only = true}));
@@ -410,7 +409,8 @@ static hone_status make_model(create_task *t) {
 static hone_status run_create(work *w, void *state) {
     create_task *t = state;
     t->work = w;
-    hone_status status = make_model(t);
+    hone_status status = store_scratch_open(&t->scratch, t->store);
+    if (status == HONE_OK) status = make_model(t);
     return status == HONE_OK ? status : without_folder(t, status);
 }
 

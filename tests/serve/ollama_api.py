@@ -780,10 +780,48 @@ def test_settings_by_flag_environment_and_file(hone):
         assert wrong.returncode == 2 and "OLLAMA_NUM_PARALLEL" in wrong.stderr, wrong
 
 
-def pull_without_end(server):
+def test_killed_in_mid_upload_and_mid_create_the_store_is_sound(hone):
+    """kill -9 at moments of an upload and of a quantisation: what has a name is whole, and what was left
+    over can be pruned."""
+    import http.client
+    blob = os.urandom(1 << 20)
+    digest = hashlib.sha256(blob * 8).hexdigest()
+    server = OllamaServer(hone)
+    try:
+        for moment in (0.02, 0.1, 0.3):
+            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+            connection.putrequest("POST", "/api/blobs/sha256:" + digest)
+            connection.putheader("Content-Length", str(len(blob) * 8))
+            connection.endheaders()
+            connection.send(blob * 3)
+            making = threading.Thread(target=ask_without_end, args=(server, "/api/create", {
+                "model": "half", "from": "small", "quantize": "Q8_0"}))
+            making.start()
+            time.sleep(moment)
+            server.process.kill()
+            server.process.wait()
+            making.join()
+            connection.close()
+            again = Server(hone, env=server.env, models=())
+            server.process, server.port = again.process, again.port
+            assert server.ask("HEAD", "/api/blobs/sha256:" + digest)[0] == 404
+            names = {m["name"] for m in server.api("tags", method="GET")[1]["models"]}
+            assert names - {"half:latest"} == {"small:latest", "stories:latest"}, names
+            for name in names:
+                assert server.api("generate", {"model": name, "prompt": "Once", "stream": False,
+                                               "options": FEW})[0] == 200, name
+            server.command("verify")
+        server.command("prune")
+        left = list(pathlib.Path(server.store.name, "partial").glob("*"))
+        assert not left and not list(pathlib.Path(server.store.name, "blobs").glob("*.part")), left
+    finally:
+        server.stop()
+
+
+def ask_without_end(server, path, body):
     import http.client
     try:
-        server.ask("POST", "/api/pull", {"model": "slow:1b"})
+        server.ask("POST", path, body)
     except (http.client.HTTPException, ConnectionError):
         pass  # the connection ends with the server
 
@@ -800,7 +838,8 @@ def test_going_down_ends_a_pull(hone):
         server.process.wait(timeout=20)
         conf.write_text(f"[slow:1b]\nsource = http://127.0.0.1:{silent.getsockname()[1]}/x.gguf\n")
         again = Server(hone, env=server.env, models=())
-        asking = threading.Thread(target=pull_without_end, args=(again,))
+        asking = threading.Thread(target=ask_without_end, args=(again, "/api/pull", {
+            "model": "slow:1b"}))
         asking.start()
         time.sleep(0.5)
         begin = time.time()
