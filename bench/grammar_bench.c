@@ -10,10 +10,10 @@
 #include <string.h>
 #include <time.h>
 
-#include "../tests/random_text.h"
 #include "base/mem.h"
 #include "format/gguf.h"
 #include "format/tokenizer_spec.h"
+#include "random_text.h"
 #include "text/grammar_mask.h"
 #include "text/schema.h"
 

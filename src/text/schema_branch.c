@@ -30,6 +30,12 @@ hone_status branch_copy(schema_compiler *c, const branch *b, branch **copy) {
     return HONE_OK;
 }
 
+hone_status branch_copy_type(schema_compiler *c, const branch *b, unsigned types, branch **copy) {
+    TRY(branch_copy(c, b, copy));
+    (*copy)->types &= types;
+    return HONE_OK;
+}
+
 /* `what` again behind itself, with nothing between: the schema would mean itself. */
 static bool is_circle(const origin *from, literal what) {
     for (; from; from = from->above)

@@ -188,6 +188,8 @@ hone_status branch_add(schema_compiler *c, branch *b, literal what, const origin
 hone_status branch_fork(schema_compiler *c, branch *b, const keyword *k,
                         hone_status (*split)(schema_compiler *c, const branch *b, const keyword *k));
 hone_status branch_copy(schema_compiler *c, const branch *b, branch **copy);
+/* The same, of these types alone. */
+hone_status branch_copy_type(schema_compiler *c, const branch *b, unsigned types, branch **copy);
 hone_status branch_is_string(schema_compiler *c, const branch *b, const automaton **set);
 
 /* `apply` makes the keyword hold in *b. `deny` adds the alternatives in which it does not hold.
