@@ -77,7 +77,8 @@ static hone_status exclude(schema_compiler *c, unsigned types, const literal *al
                            bool *empty);
 static unsigned implied_types(const json_t *schema);
 
-static hone_status subschema(schema_compiler *c, const keyword *k, const json_t *json, literal *out) {
+static hone_status subschema(schema_compiler *c, const keyword *k, const json_t *json,
+                             literal *out) {
     return schema_literal(c, json, k->node, out);
 }
 

@@ -518,7 +518,8 @@ hone_status branch_apply_members(schema_compiler *c, branch *b, const json_t *va
     n = json_object_size(value);
     TRY(schema_alloc(c, &words, n + 1, sizeof *words));
     i = 0;
-    json_object_foreach((json_t *)value, name, member) words[i++] = (automaton_word){name, strlen(name)};
+    json_object_foreach((json_t *)value, name, member)
+        words[i++] = (automaton_word){name, strlen(name)};
     TRY(other_names(c, &self, &others));
     TRY(automaton_words(&set, &c->arena, words, n));
     TRY(schema_combine(c, &others, others, set, AUTOMATON_MINUS));

@@ -350,7 +350,8 @@ static hone_status pattern_set(schema_compiler *c, const keyword *k, const char 
     return status == HONE_OK ? status : keyword_fail(c, k, status, NULL);
 }
 
-/* Formats of numbers, which OpenAPI writes beside a type: ranges, or nothing that JSON could tell. */
+/* Formats of numbers, which OpenAPI writes beside a type: ranges, or nothing that JSON could
+ * tell. */
 static hone_status number_format(schema_compiler *c, const char *name, const automaton **set,
                                  bool *known) {
     static const struct { const char *name; json_int_t low, high; } integers[] = {
