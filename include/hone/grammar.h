@@ -67,6 +67,8 @@ enum { HONE_MAX_TRIGGERS = 16 };
 HONE_API hone_status hone_grammar_set_triggers(hone_grammar *grammar, const char *const *triggers,
                                                size_t n_triggers);
 
+HONE_API bool hone_grammar_is_lazy(const hone_grammar *grammar); /* has triggers */
+
 HONE_API void hone_grammar_close(hone_grammar *grammar); /* NULL is allowed */
 HONE_API const hone_model *hone_grammar_model(const hone_grammar *grammar);
 

@@ -273,6 +273,8 @@ static hone_status check_triggers(hone_grammar *g) {
     return HONE_OK;
 }
 
+bool hone_grammar_is_lazy(const hone_grammar *g) { return g->triggers.n > 0; }
+
 hone_status hone_grammar_set_triggers(hone_grammar *g, const char *const *triggers,
                                       size_t n_triggers) {
     pthread_mutex_lock(&g->lock);
