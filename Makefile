@@ -182,6 +182,9 @@ install: all ## into PREFIX (/usr/local), below DESTDIR
 	sed 's|@PREFIX@|$(PREFIX)|' scripts/hone.service.in \
 	    > $(DESTDIR)$(PREFIX)/lib/systemd/system/hone.service
 	install -m 644 man/hone.1 $(DESTDIR)$(PREFIX)/share/man/man1/hone.1
+	install -d $(DESTDIR)$(PREFIX)/share/hone
+	install -m 644 packaging/hone.service packaging/serve.conf packaging/grafana-hone.json \
+	    $(DESTDIR)$(PREFIX)/share/hone/
 	install -m 644 completions/hone.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/hone
 	install -m 644 completions/_hone $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_hone
 	install -m 644 completions/hone.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/hone.fish

@@ -1,5 +1,5 @@
-/* Grammars over a model's vocabulary (include/hone/grammar.h): the machine's states, and the mask of
- * each. */
+/* Grammars over a model's vocabulary (include/hone/grammar.h): the machine's states, and the mask
+ * of each. */
 #include "hone/grammar.h"
 
 #include <pthread.h>

@@ -104,6 +104,7 @@ static hone_status render_chat(openai_answer *a, char **text) {
     openai_chat_request q;
     TRY(openai_chat_request_read(&q, &a->r));
     TRY(openai_answer_borrow(a));
+    TRY(openai_answer_converse(a, &q.chat));
     return chat_render_text(&q.chat, a->served.model, text);
 }
 

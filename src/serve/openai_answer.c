@@ -1,9 +1,15 @@
 /* What OpenAI's text endpoints share (serve/openai_answer.h). */
 #include "serve/openai_answer.h"
 
+#include <string.h>
+
 #include "base/mem.h"
 #include "base/system.h"
+#include "serve/fields.h"
+#include "serve/ollama_options.h"
+#include "serve/own_words.h"
 #include "serve/reply.h"
+#include "serve/token_json.h"
 
 /* --- life --- */
 
@@ -19,14 +25,56 @@ hone_status openai_answer_init(openai_answer *a, const call *c, const char *pref
 void openai_answer_release(openai_answer *a) {
     job_close(a->job);
     mem_free(a->requests);
+    json_decref(a->messages);
     openai_request_release(&a->r);
     if (a->served.name) models_return(a->models, &a->served);
 }
 
+/* --- what the model brings along --- */
+
+/* Names of OpenAI's fields for Ollama's parameters, where they differ. */
+static const char *const other_names[][2] = {{"repeat_penalty", "repetition_penalty"},
+                                             {"num_predict", "max_tokens"},
+                                             {"num_predict", "max_completion_tokens"},
+                                             {"num_predict", "max_output_tokens"}};
+
+/* What the request does not say itself. */
+static bool is_left_open(const void *body, const char *name) {
+    for (size_t i = 0; i < sizeof other_names / sizeof *other_names; i++)
+        if (!strcmp(other_names[i][0], name) && field_find(body, other_names[i][1])) return false;
+    return !field_find(body, name);
+}
+
+static hone_status apply_parameters(openai_answer *a) {
+    hone_request *q = &a->r.request;
+    ollama_options o = {.sampling = q->sampling};
+    hone_status status =
+        ollama_options_apply_where(&o, a->served.settings->parameters, is_left_open, a->r.body);
+    if (status == HONE_OK) q->sampling = o.sampling;
+    if (status == HONE_OK && !q->max_tokens) q->max_tokens = o.max_tokens;
+    if (status != HONE_OK || !o.n_stops || q->n_stop) {
+        ollama_options_release(&o);
+        return status;
+    }
+    mem_free((void *)(uintptr_t)a->r.stops); /* an empty list */
+    a->r.stops = q->stop = o.stops;
+    q->n_stop = o.n_stops;
+    return HONE_OK;
+}
+
 hone_status openai_answer_borrow(openai_answer *a) {
     TRY(models_borrow(a->models, a->r.model, &a->served));
-    if (a->served.scheduler) return HONE_OK;
-    return fail(HONE_ERR_UNSUPPORTED, "%s takes no text", a->served.name);
+    if (!a->served.scheduler)
+        return fail(HONE_ERR_UNSUPPORTED, "%s takes no text", a->served.name);
+    return apply_parameters(a);
+}
+
+hone_status openai_answer_converse(openai_answer *a, chat_settings *chat) {
+    const model_settings *own = a->served.settings;
+    if (!own_words_are_there(own)) return HONE_OK;
+    TRY(own_words_join(&a->messages, own, chat->messages, true));
+    chat->messages = a->messages;
+    return HONE_OK;
 }
 
 hone_status openai_answer_plan(openai_answer *a, size_t n) {

@@ -239,6 +239,7 @@ static hone_status open_choices(chat_answer *a) {
 static hone_status submit(chat_answer *a) {
     TRY(openai_chat_request_read(&a->q, &a->base.r));
     TRY(openai_answer_borrow(&a->base));
+    TRY(openai_answer_converse(&a->base, &a->q.chat));
     TRY(chat_prepare(&a->prompt, &a->q.chat, a->base.served.model));
     chat_fill_request(&a->prompt, &a->q.chat, &a->base.r.request);
     TRY(openai_answer_plan(&a->base, a->base.r.n_choices));

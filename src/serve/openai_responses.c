@@ -297,6 +297,7 @@ static hone_status make_events(void *state, buf *out, bool *ended) {
 static hone_status submit(response *a) {
     TRY(openai_responses_request_read(&a->q, &a->base.r));
     TRY(openai_answer_borrow(&a->base));
+    TRY(openai_answer_converse(&a->base, &a->q.chat));
     TRY(chat_prepare(&a->prompt, &a->q.chat, a->base.served.model));
     chat_fill_request(&a->prompt, &a->q.chat, &a->base.r.request);
     TRY(openai_answer_plan(&a->base, 1));

@@ -23,8 +23,7 @@ import sys
 import tempfile
 import time
 
-from run import MODEL, ROOT, SHARED, Server, run_test, use_clients
-from packages import CACHE
+from run import MODEL, ROOT, SHARED, Server, run_node, run_test, use_clients
 
 PACKAGES = ["openai==3.54.0", "langchain-openai==1.7.3", "schemathesis==4.32.5"]
 TEMPLATES = SHARED / "data" / "vectors" / "templates"
@@ -597,20 +596,7 @@ def test_langchain(server):
 
 
 def test_openai_for_node(server):
-    if not shutil.which("npm"):
-        raise ImportError("no npm on this machine")
-    here = ROOT / "tests" / "serve" / "node"
-    wanted = json.loads((here / "package.json").read_text())["dependencies"]
-    folder = CACHE / ("node-" + "-".join(f"{name}-{version}" for name, version in wanted.items()))
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in ("package.json", "package-lock.json", "openai.mjs"):
-        shutil.copy(here / name, folder / name)
-    if not (folder / "ready").exists():
-        if subprocess.run(["npm", "ci", "--silent"], cwd=folder, stdout=sys.stderr).returncode:
-            raise ImportError("npm could not install openai")
-        (folder / "ready").touch()
-    run = subprocess.run(["node", "openai.mjs", f"http://127.0.0.1:{server.port}/v1", str(MODEL),
-                          str(server.tooled)], cwd=folder, capture_output=True, text=True, timeout=300)
+    run = run_node("openai.mjs", f"http://127.0.0.1:{server.port}/v1", MODEL, server.tooled)
     assert run.returncode == 0, run.stdout + run.stderr
 
 
