@@ -16,7 +16,8 @@
 hone_status openai_answer_init(openai_answer *a, const call *c, const char *prefix) {
     size_t n;
     const char *body = exchange_body(c->x, &n);
-    *a = (openai_answer){.models = c->models, .x = c->x, .client = c->client, .created = time(NULL)};
+    *a = (openai_answer){.models = c->models, .x = c->x, .client = c->client,
+                         .created = time(NULL)};
     snprintf(a->id, sizeof a->id, "%s%s", prefix, exchange_id(c->x) + 4);
     return openai_request_read(&a->r, body, n);
 }
@@ -142,8 +143,4 @@ void openai_add_costs(const openai_answer *a, json_t *root) {
 
 const char *openai_finish_reason(const hone_result *r) {
     return r->finish == HONE_FINISH_LENGTH ? "length" : "stop";
-}
-
-json_t *openai_token(const openai_answer *a, int32_t id, double logprob) {
-    return token_json(a->served.model, id, logprob);
 }

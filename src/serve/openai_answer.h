@@ -1,5 +1,5 @@
-/* An exchange with OpenAI's API under way, and what its answers have in common: the request, the model, the
- * job, and the parts of JSON that say what it cost. */
+/* An exchange with OpenAI's API under way, and what its answers have in common: the request, the
+ * model, the job, and the parts of JSON that say what it cost. */
 #ifndef SERVE_OPENAI_ANSWER_H
 #define SERVE_OPENAI_ANSWER_H
 
@@ -54,8 +54,5 @@ void openai_add_costs(const openai_answer *a, json_t *root);
 
 /* "stop" or "length". */
 const char *openai_finish_reason(const hone_result *r);
-
-/* {token, logprob, bytes}; ids of half characters show as U+FFFD. */
-json_t *openai_token(const openai_answer *a, int32_t id, double logprob);
 
 #endif

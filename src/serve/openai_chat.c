@@ -180,8 +180,9 @@ static hone_status stream_span(void *user, answer_span_kind kind, const char *te
 static hone_status begin_stream(chat_answer *a) {
     a->begun = true;
     for (size_t i = 0; i < a->base.r.n_choices; i++)
-        TRY(add_chunk(&a->choices[i], json_pack("{s:s, s:s, s:n}", "role", "assistant", "content", "",
-                                                "refusal"), NULL));
+        TRY(add_chunk(&a->choices[i],
+                      json_pack("{s:s, s:s, s:n}", "role", "assistant", "content", "", "refusal"),
+                      NULL));
     return HONE_OK;
 }
 
@@ -229,7 +230,8 @@ static hone_status open_choices(chat_answer *a) {
         buf_init(&c->thought, MAX_ANSWER_BYTES);
         buf_init(&c->arguments, MAX_ANSWER_BYTES);
         a->base.requests[i].sequence = (uint32_t)i;
-        TRY(chat_open_parser(&c->parser, &a->prompt, a->base.r.stream ? stream_span : keep_span, c));
+        TRY(chat_open_parser(&c->parser, &a->prompt,
+                             a->base.r.stream ? stream_span : keep_span, c));
     }
     return HONE_OK;
 }

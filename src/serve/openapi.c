@@ -7,11 +7,7 @@
 #include "serve/route.h"
 
 static const char *const parts[] = {
-#include "api/hone.inc"
-    ,
-#include "api/openai.inc"
-    ,
-#include "api/ollama.inc"
+#include "api/parts.inc"
 };
 
 /* Adds the members of part[key], or of part.components[key], to root's. */

@@ -1,3 +1,4 @@
+/* Tokens as JSON (serve/token_json.h). */
 #include "serve/token_json.h"
 
 #include <math.h>
@@ -10,8 +11,7 @@ json_t *token_json(const hone_model *model, int32_t id, double logprob) {
     for (size_t i = 0; i < n; i++)
         json_array_append_new(bytes, json_integer((unsigned char)text[i]));
     json_t *number = isfinite(logprob) ? json_real(logprob) : json_null();
-    json_t *token = json_pack("{s:s%, s:o, s:o}", "token", text, n, "logprob", number, "bytes",
-                              bytes);
+    json_t *token = json_pack("{s:s%, s:o, s:o}", "token", text, n, "logprob", number, "bytes", bytes);
     hone_free(text);
     return token;
 }

@@ -684,7 +684,7 @@ def test_schemathesis(server):
               "response_headers_conformance,response_schema_conformance,negative_data_rejection,"
               "unsupported_method")
     run = subprocess.run(
-        [sys.executable, "-m", "schemathesis.cli", "run", "--checks", checks, "--max-examples", "40",
+        [sys.executable, "-m", "schemathesis.cli", "run", "--checks", checks, "--max-examples", "12",
          "--seed", "1", "--phases", "examples,coverage,fuzzing", "--suppress-health-check", "all", "--request-timeout", "60",
          "--exclude-path-regex", "^/(v1/audio|metrics|api/(pull|create|delete|copy|blobs))",
          f"http://127.0.0.1:{server.port}/openapi.json"],
