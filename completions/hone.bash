@@ -39,10 +39,16 @@ _hone() {
     --audio) COMPREPLY=($(compgen -f -- "$word")); return ;;
     --output-dir) COMPREPLY=($(compgen -d -- "$word")); return ;;
     --strategy) COMPREPLY=($(compgen -W "$(_hone_strategies)" -- "$word")); return ;;
+    --api) COMPREPLY=($(compgen -W "openai ollama" -- "$word")); return ;;
+    --kind) COMPREPLY=($(compgen -W "bench eval fidelity tune compare load" -- "$word")); return ;;
     --kv) COMPREPLY=($(compgen -W "f16 f32 q8_0" -- "$word")); return ;;
     --type) COMPREPLY=($(compgen -W "$(_hone_types)" -- "$word")); return ;;
+<<<<<<< HEAD
     --tasks | --fetch) COMPREPLY=($(compgen -W "$(_hone_tasks)" -- "$word") $(compgen -f -- "$word")); return ;;
     --items | --samples | --file | -f | --adapter | --output | -o | --text | --imatrix | --fidelity) COMPREPLY=($(compgen -f -- "$word")); return ;;
+=======
+    --file | -f | --html | --api-key-file | --adapter | --output | -o | --text | --imatrix | --fidelity) COMPREPLY=($(compgen -f -- "$word")); return ;;
+>>>>>>> main
     --draft) COMPREPLY=($(compgen -W "ngram $(_hone_models)" -- "$word")); return ;;
     esac
     case $word in
@@ -54,6 +60,7 @@ _hone() {
         ;;
     esac
     case $command in
+    results) [ "$COMP_CWORD" -eq 2 ] && COMPREPLY=($(compgen -W "diff delete" -- "$word")) ;;
     help) COMPREPLY=($(compgen -W "$(_hone_commands)" -- "$word")) ;;
     run | show | plan | merge | bench | eval | calibrate | fidelity)
         # bash takes a name apart at its colon; complete what stands behind it.

@@ -27,4 +27,5 @@ complete -c hone -n '__fish_seen_subcommand_from convert quantize transcribe ask
 complete -c hone -n '__fish_seen_subcommand_from rm cp verify' -a '(__hone_models)'
 complete -c hone -n '__fish_seen_subcommand_from pull' -F -a '(__hone_known)'
 complete -c hone -n '__fish_seen_subcommand_from prune' -F
+complete -c hone -n '__fish_seen_subcommand_from results' -a 'diff delete'
 complete -c hone -n '__fish_seen_subcommand_from help' -a '(__hone_commands)'

@@ -56,6 +56,11 @@ HONE_API const hone_audio_info *hone_audio_describe(const hone_audio *audio);
 HONE_API hone_status hone_audio_read(hone_audio *audio, float *samples, size_t n, size_t *n_read);
 HONE_API bool hone_audio_truncated(const hone_audio *audio);
 
+/* Begins again at the first sample. HONE_ERR_UNSUPPORTED, and nothing changed, for what cannot be read
+ * twice: streams, raw samples, pipes. After another failure the reader can only be closed. */
+HONE_API hone_status hone_audio_rewind(hone_audio *audio);
+HONE_API bool hone_audio_can_rewind(const hone_audio *audio);
+
 HONE_API void hone_audio_close(hone_audio *audio); /* NULL is allowed */
 
 #ifdef __cplusplus

@@ -79,7 +79,7 @@ hone_status answer_generate(answer *a, const engine *e, const answer_settings *s
 void answer_release(answer *a);
 
 /* The object of `--json`; NULL when memory is short. */
-json_t *answer_to_json(const answer *a, const engine *e, const char *model_name, bool logprobs);
+json_t *answer_to_json(const answer *a, const engine *e, const char *model, bool logprobs);
 
 /* The tokens with their log-probabilities as a table on stdout. Returns an exit code. */
 int answer_print_logprobs(const answer *a, const engine *e);
@@ -90,6 +90,6 @@ void answer_tell_cut(const answer *a, const engine *e, const answer_settings *s,
 
 /* What it cost: one line, or a table that starts with the model. On `out`. */
 void answer_print_stats_line(FILE *out, const answer *a, const engine *e);
-void answer_print_stats_table(FILE *out, const answer *a, const engine *e, const char *model_name);
+void answer_print_stats_table(FILE *out, const answer *a, const engine *e, const char *model);
 
 #endif

@@ -17,7 +17,7 @@
 enum { MAX_TASKS = 32, MAX_NAME = 4096 };
 
 typedef struct eval_choices {
-    const char *tasks, *items, *samples, *url;
+    const char *tasks, *items, *samples, *url, *strategy;
     int64_t limit, seed, parallel, max_tokens;
     int prompting, choices;
     bool json;
@@ -151,10 +151,11 @@ static int print_json(const evaluation *e) {
     json_t *list = json_array();
     for (size_t t = 0; t < e->n_run; t++)
         json_array_append_new(list, eval_result_to_json(&e->results[t]));
-    json_t *root = json_pack("{s:o, s:s, s:b, s:o, s:o, s:o}", "model", cli_json_text(s->name),
+    json_t *root = json_pack("{s:o, s:s, s:b, s:o, s:o, s:o, s:o}", "model", cli_json_text(s->name),
                              "where", s->where, "exact", s->exact, "kv",
                              m ? json_string(engine_kv_name(s->kv)) : json_null(), "threads",
-                             m ? json_integer(m->n_threads) : json_null(), "tasks", list);
+                             m ? json_integer(m->n_threads) : json_null(), "strategy",
+                             s->strategy ? json_string(s->strategy) : json_null(), "tasks", list);
     return cli_print_json(root, false);
 }
 
@@ -218,6 +219,7 @@ static int open_subject(evaluation *e, const char *model) {
     float scales[HONE_MAX_ADAPTERS];
     const char *key = getenv("HONE_API_KEY");
     subject_settings s = {.model = model, .url = c->url, .api_key = key && *key ? key : NULL,
+                          .strategy = c->strategy,
                           .exact = g->exact, .kv = engine_kv_type(g),
                           .n_context = g->context == CLI_UNSET ? 0 : (size_t)g->context,
                           .n_parallel = c->parallel == CLI_UNSET ? 0 : (size_t)c->parallel,
@@ -273,6 +275,9 @@ int cmd_eval(int argc, char **argv) {
                    "(default likelihood)"),
         CLI_INTEGER("max-tokens", 0, &c.max_tokens, "N", 1, 1 << 20,
                     "most tokens of an answer (default: as the task says)"),
+        CLI_TEXT("strategy", 0, &c.strategy, "NAME",
+                 "make each answer by a strategy (hone strategies); \"oracle\" then counts the items "
+                 "of which any draw is right"),
         CLI_INTEGER("parallel", 0, &c.parallel, "N", 1, 256, "answers at once (default 8)"),
         CLI_TEXT("url", 0, &c.url, "URL",
                  "ask a server (OpenAI's API or Ollama's); MODEL is its name there, and may be left "

@@ -17,34 +17,62 @@ static hone_status read_samples(speech_input *in, float *samples, size_t n, size
 
 /* --- as OpenAI's program --- */
 
-static hone_status push(speech_input *in, size_t n) {
+/* What is kept of the spectrum before a second reading is worth its time: ten minutes, 19 MB. */
+enum { KEPT_FRAMES = 60000 };
+
+static hone_status push(speech_input *in, size_t n, bool ended) {
     double begin = clock_ms();
     speech_turn_begin(in->m);
-    hone_status status = n > 0 ? mel_stream_push(in->stream, in->m->compute.pool, in->samples, n)
-                               : HONE_OK;
-    if (status == HONE_OK && in->ended)
-        status = mel_stream_finish(in->stream, in->m->compute.pool, WINDOW_SAMPLES);
+    pool *p = in->m->compute.pool;
+    hone_status status = n > 0 ? mel_stream_push(in->stream, p, in->samples, n) : HONE_OK;
+    if (status == HONE_OK && ended) status = mel_stream_finish(in->stream, p, WINDOW_SAMPLES);
     speech_turn_end(in->m);
     in->mel_ms += clock_ms() - begin;
     return status;
 }
 
+/* From the first sample again, with nothing kept. */
+static hone_status begin_again(speech_input *in) {
+    mel_stream_close(in->stream);
+    in->stream = NULL;
+    TRY(hone_audio_rewind(in->audio));
+    in->reads_again = true;
+    return mel_stream_open(&in->stream);
+}
+
 static hone_status read_all(speech_input *in) {
+    bool drops = false, once = in->keeps_all || !hone_audio_can_rewind(in->audio);
     TRY(mel_stream_open(&in->stream));
     while (!in->ended) {
         size_t n;
         if (atomic_load(&in->m->speech_cancelled)) return fail(HONE_ERR_CANCELLED, "cancelled");
         TRY(read_samples(in, in->samples, WINDOW_SAMPLES, &n));
-        TRY(push(in, n));
+        TRY(push(in, n, in->ended));
+        drops |= !once && mel_stream_frames(in->stream) > KEPT_FRAMES;
+        if (drops) mel_stream_drop(in->stream, mel_stream_frames(in->stream));
     }
+    in->maximum = mel_stream_maximum(in->stream);
+    return drops ? begin_again(in) : HONE_OK;
+}
+
+/* Frames begin … begin + n − 1 are known, those before them may go. */
+static hone_status move_to(speech_input *in, size_t begin, size_t n) {
+    while (in->reads_again && !in->ended_again && mel_stream_frames(in->stream) < begin + n) {
+        size_t n_read;
+        TRY(hone_audio_read(in->audio, in->samples, WINDOW_SAMPLES, &n_read));
+        in->ended_again = n_read < WINDOW_SAMPLES;
+        TRY(push(in, n_read, in->ended_again));
+    }
+    if (mel_stream_frames(in->stream) < begin + n)
+        return fail(HONE_ERR_IO, "the audio became shorter while it was read");
+    if (!in->keeps_all) mel_stream_drop(in->stream, begin);
     return HONE_OK;
 }
 
 static size_t content_frames(const speech_input *in) { return in->n_read / MEL_HOP; }
 
 void speech_input_span(const speech_input *in, size_t begin, size_t n, float *mel) {
-    mel_stream_normalised(in->stream, begin, n, mel_stream_maximum(in->stream), mel,
-                          MEL_WINDOW_FRAMES);
+    mel_stream_normalised(in->stream, begin, n, in->maximum, mel, MEL_WINDOW_FRAMES);
     for (size_t b = 0; b < MEL_BANDS; b++)
         memset(mel + b * MEL_WINDOW_FRAMES + n, 0, (MEL_WINDOW_FRAMES - n) * sizeof *mel);
 }
@@ -81,8 +109,8 @@ static hone_status hf_window(speech_input *in, float *mel) {
 /* --- both --- */
 
 hone_status speech_input_open(speech_input *in, hone_model *m, hone_audio *audio,
-                              hone_mel_padding padding) {
-    *in = (speech_input){.m = m, .audio = audio, .padding = padding};
+                              hone_mel_padding padding, bool keeps_all) {
+    *in = (speech_input){.m = m, .audio = audio, .padding = padding, .keeps_all = keeps_all};
     in->samples = mem_alloc(WINDOW_SAMPLES * sizeof *in->samples);
     hone_status status = in->samples ? HONE_OK : mem_fail("samples", WINDOW_SAMPLES * sizeof(float));
     if (status == HONE_OK && padding == HONE_MEL_OPENAI) status = read_all(in);
@@ -103,6 +131,7 @@ hone_status speech_input_window(speech_input *in, size_t seek, float *mel, size_
     *n_content = n < MEL_WINDOW_FRAMES ? n : MEL_WINDOW_FRAMES;
     if (n == 0) return HONE_OK;
     if (in->padding == HONE_MEL_HF) return hf_window(in, mel);
+    TRY(move_to(in, seek, *n_content));
     speech_input_span(in, seek, *n_content, mel);
     return HONE_OK;
 }
@@ -111,6 +140,7 @@ hone_status speech_input_beginning(speech_input *in, float *mel, size_t *n_conte
     if (in->padding == HONE_MEL_HF) return speech_input_window(in, 0, mel, n_content);
     size_t n = content_frames(in);
     *n_content = n < MEL_WINDOW_FRAMES ? n : MEL_WINDOW_FRAMES;
+    TRY(move_to(in, 0, MEL_WINDOW_FRAMES));
     speech_input_span(in, 0, MEL_WINDOW_FRAMES, mel); /* there are 30 s of silence behind the end */
     return HONE_OK;
 }

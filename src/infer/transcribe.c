@@ -147,7 +147,8 @@ static hone_status prepare(transcription *t, hone_audio *audio) {
     if (t->o.prompt) TRY(encode_text(t, t->o.prompt, &t->history));
     if (t->o.prefix) TRY(encode_text(t, t->o.prefix, &t->prefix));
     /* Silences are looked for in the spectrum of the whole file. */
-    TRY(speech_input_open(&t->in, t->m, audio, t->o.batched ? HONE_MEL_OPENAI : t->o.padding));
+    TRY(speech_input_open(&t->in, t->m, audio, t->o.batched ? HONE_MEL_OPENAI : t->o.padding,
+                          t->o.batched));
     return t->language < 0 ? detect(t) : HONE_OK;
 }
 
@@ -249,7 +250,7 @@ hone_status hone_detect_language(hone_model *model, hone_audio *audio,
     speech_input in;
     size_t n_content;
     /* One window either way: Hugging Face's reads no more than that. */
-    hone_status status = speech_input_open(&in, model, audio, HONE_MEL_HF);
+    hone_status status = speech_input_open(&in, model, audio, HONE_MEL_HF, false);
     if (status == HONE_OK) status = speech_input_beginning(&in, mel, &n_content);
     if (status == HONE_OK && n_content > 0) {
         whisper_run run = speech_run(model, false);

@@ -64,26 +64,43 @@ hone_status hone_audio_read(hone_audio *a, float *samples, size_t n, size_t *n_r
     return HONE_OK;
 }
 
+bool hone_audio_can_rewind(const hone_audio *a) { return a->source.rewind != NULL; }
+
+hone_status hone_audio_rewind(hone_audio *a) {
+    if (!a->source.rewind)
+        return fail(HONE_ERR_UNSUPPORTED, "audio from a stream can be read only once");
+    a->piece = NULL;
+    a->n_piece = 0;
+    a->ended = a->truncated = false;
+    return a->source.rewind(a->source.self);
+}
+
 /* --- samples in memory --- */
 
 typedef struct memory_source {
     const float *samples;
     size_t n;
+    bool given;
 } memory_source;
 
 static hone_status next_in_memory(void *self, const float **samples, size_t *n) {
     memory_source *m = self;
     *samples = m->samples;
-    *n = m->n;
-    m->n = 0;
+    *n = m->given ? 0 : m->n;
+    m->given = true;
+    return HONE_OK;
+}
+
+static hone_status rewind_memory(void *self) {
+    ((memory_source *)self)->given = false;
     return HONE_OK;
 }
 
 hone_status hone_audio_open_samples(hone_audio **audio, const float *samples, size_t n) {
     memory_source *m = mem_alloc(sizeof *m);
     if (!m) return mem_fail("audio reader", sizeof *m);
-    *m = (memory_source){samples, n};
-    return audio_wrap(audio, &(audio_source){m, next_in_memory, mem_free},
+    *m = (memory_source){samples, n, false};
+    return audio_wrap(audio, &(audio_source){m, next_in_memory, mem_free, rewind_memory},
                       &(hone_audio_info){.container = "samples", .codec = "pcm_f32",
                                          .rate = HONE_AUDIO_RATE, .n_channels = 1,
                                          .seconds = (double)n / HONE_AUDIO_RATE});

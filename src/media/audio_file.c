@@ -123,20 +123,23 @@ static hone_status fail_av(const file_source *f, int code, const char *what) {
 /* What is there before FFmpeg is. */
 static void close_bytes(file_source *f) {
     if (f->fd >= 0) close(f->fd);
-    resampler_release(&f->resampler);
     mem_free(f->mono);
     mem_free(f);
 }
 
-static void close_file(void *self) {
-    file_source *f = self;
+static void close_decoders(file_source *f) {
     ffmpeg.av_frame_free(&f->frame);
     ffmpeg.av_packet_free(&f->packet);
     ffmpeg.avcodec_free_context(&f->decoder);
     ffmpeg.avformat_close_input(&f->format);
     if (f->io) ffmpeg.av_freep(&f->io->buffer);
     ffmpeg.avio_context_free(&f->io);
-    close_bytes(f);
+    resampler_release(&f->resampler);
+}
+
+static void close_file(void *self) {
+    close_decoders(self);
+    close_bytes(self);
 }
 
 static hone_status open_io(file_source *f, bool seekable) {
@@ -382,6 +385,18 @@ static hone_status open_all(file_source *f, bool seekable) {
     return decode_first(f);
 }
 
+/* Everything anew, over the same bytes. */
+static hone_status rewind_file(void *self) {
+    file_source *f = self;
+    close_decoders(f);
+    *f = (file_source){.name = "audio", .fd = f->fd, .bytes = f->bytes, .n_bytes = f->n_bytes,
+                       .total_bytes = f->total_bytes, .mono = f->mono, .mono_room = f->mono_room,
+                       .audio = f->audio};
+    if (!f->bytes && lseek(f->fd, 0, SEEK_SET) != 0)
+        return fail(HONE_ERR_IO, "audio: %s", strerror(errno));
+    return open_all(f, true);
+}
+
 /* Takes `f` over. */
 static hone_status open_source(hone_audio **audio, file_source *f, bool seekable) {
     hone_status status = ffmpeg_load();
@@ -404,7 +419,7 @@ static hone_status open_source(hone_audio **audio, file_source *f, bool seekable
         .n_channels = frame ? frame->ch_layout.nb_channels : p->ch_layout.nb_channels,
         .seconds = f->format->duration > 0 ? (double)f->format->duration / AV_TIME_BASE : 0,
     };
-    TRY(audio_wrap(audio, &(audio_source){f, next_of_file, close_file}, &info));
+    TRY(audio_wrap(audio, &(audio_source){f, next_of_file, close_file, seekable ? rewind_file : NULL}, &info));
     f->audio = *audio;
     f->name = NULL;
     return HONE_OK;

@@ -14,6 +14,7 @@ typedef struct audio_source {
      * end. */
     hone_status (*next)(void *self, const float **samples, size_t *n);
     void (*close)(void *self); /* may be NULL */
+    hone_status (*rewind)(void *self); /* to the first sample; NULL: impossible */
 } audio_source;
 
 /* Takes `source` over, also when it fails (then it is closed). The strings in `info` must live as

@@ -73,7 +73,7 @@ hone_status hone_audio_open_pcm(hone_audio **audio, int rate, int n_channels,
         close_pcm(p);
         return status;
     }
-    return audio_wrap(audio, &(audio_source){p, next_of_pcm, close_pcm},
+    return audio_wrap(audio, &(audio_source){p, next_of_pcm, close_pcm, NULL},
                       &(hone_audio_info){.container = "raw", .codec = "pcm_s16le", .rate = rate,
                                          .n_channels = n_channels});
 }

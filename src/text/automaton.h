@@ -87,7 +87,7 @@ typedef struct automaton_names {
 hone_status automaton_name(automaton_names *m, const uint32_t *key, size_t n, uint32_t *number);
 static inline const uint32_t *automaton_key(const automaton_names *m, uint32_t number, size_t *n) {
     *n = m->starts[number + 1] - m->starts[number];
-    return m->keys + m->starts[number];
+    return *n ? m->keys + m->starts[number] : NULL;
 }
 void automaton_names_release(automaton_names *m);
 

@@ -114,7 +114,7 @@ static hone_status find_others(object *o) {
     automaton_word *words;
     TRY(schema_alloc(c, &o->others, 1, sizeof *o->others));
     o->n_others = 1;
-    if (!o->n_named && !b->members && !b->exists) return HONE_OK; /* any name */
+    if (!o->n_named && !b->members && !b->exists && !b->unevaluated) return HONE_OK; /* any name */
     TRY(schema_alloc(c, &words, o->n_named + 1, sizeof *words));
     for (size_t i = 0; i < o->n_named; i++)
         words[i] = (automaton_word){o->named[i].name, o->named[i].n_name};

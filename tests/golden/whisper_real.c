@@ -128,7 +128,7 @@ static bool encode(real *r, size_t i, const json_t *clip) {
     size_t n_content;
     whisper_run run = speech_run(r->model, true);
     if (!CHECK_OK(hone_audio_open(&source, path))) return false;
-    bool fine = CHECK_OK(speech_input_open(&in, r->model, source, HONE_MEL_HF)) &&
+    bool fine = CHECK_OK(speech_input_open(&in, r->model, source, HONE_MEL_HF, false)) &&
                 CHECK_OK(speech_input_window(&in, 0, r->mel, &n_content)) &&
                 CHECK_OK(whisper_encode(&run, r->mel, &r->cross, &audio));
     if (fine) encoder_matches(r, i, audio);

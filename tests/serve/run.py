@@ -189,6 +189,36 @@ def test_json_object(server):
             assert isinstance(json.loads(answer.choices[0].message.content), dict)
 
 
+def test_json_schema(server):
+    schema = {"type": "object", "additionalProperties": False, "required": ["name", "n"],
+              "properties": {"name": {"type": "string", "maxLength": 12},
+                             "n": {"type": "integer", "minimum": 1, "maximum": 99}}}
+    client = openai_client(server)
+    for strict in (True, False):
+        answer = client.chat.completions.create(
+            model=str(MODEL), messages=[{"role": "user", "content": "JSON"}], seed=1,
+            max_tokens=400, response_format={"type": "json_schema", "json_schema": {
+                "name": "person", "strict": strict, "schema": schema}})
+        assert answer.choices[0].finish_reason == "stop"
+        value = json.loads(answer.choices[0].message.content)
+        assert set(value) == {"name", "n"} and 1 <= value["n"] <= 99 and len(value["name"]) <= 12
+
+
+def test_json_schema_refused(server):
+    for schema, word in (({"type": "array", "uniqueItems": True}, "#: uniqueItems"),
+                         ({"type": "strnig"}, "#: type"),
+                         ({"$ref": "http://x.y/z"}, "nothing is fetched"),
+                         ({"enum": [{"a": i} for i in range(5000)]}, "alternatives")):
+        status, _, body = server.ask("POST", "/v1/chat/completions", {
+            "model": str(MODEL), "messages": [{"role": "user", "content": "x"}],
+            "response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}})
+        assert status == 400 and word in json.loads(body)["error"]["message"], body
+    status, _, body = server.ask("POST", "/v1/chat/completions", {
+        "model": str(MODEL), "messages": [{"role": "user", "content": "x"}],
+        "response_format": {"type": "json_schema", "json_schema": {"name": "x"}}})
+    assert status == 400 and "schema is missing" in json.loads(body)["error"]["message"]
+
+
 # --- speech ---
 
 

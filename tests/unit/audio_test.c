@@ -161,6 +161,8 @@ static void every_format_is_read(void) {
             CHECK(info->rate == kinds[i].rate && info->n_channels == kinds[i].channels);
             /* encoders pad to whole frames and begin with silence */
             check_tone(audio, HONE_AUDIO_RATE, HONE_AUDIO_RATE / 4, kinds[i].share);
+            CHECK_OK(hone_audio_rewind(audio));
+            check_tone(audio, HONE_AUDIO_RATE, HONE_AUDIO_RATE / 4, kinds[i].share);
             hone_audio_close(audio);
         }
         av_free(file.data);

@@ -157,7 +157,8 @@ static void windows_of_a_long_file_are_padded_as_openai_does(void) {
         hone_audio *audio;
         speech_input in;
         CHECK_OK(hone_audio_open_samples(&audio, x, n));
-        CHECK_OK(speech_input_open(&in, model, audio, (hone_mel_padding)padding));
+        CHECK_OK(speech_input_open(&in, model, audio, (hone_mel_padding)padding,
+                                   false));
         CHECK_OK(speech_input_window(&in, 0, mel, &n_content));
         CHECK(n_content == 3000);
         CHECK_OK(speech_input_window(&in, 3000, mel, &n_content));
@@ -185,6 +186,55 @@ static void windows_of_a_long_file_are_padded_as_openai_does(void) {
         hone_audio_close(audio);
     }
     free(mel);
+    free(x);
+}
+
+typedef struct raw_samples {
+    const int16_t *next;
+    size_t n_bytes;
+} raw_samples;
+
+static ptrdiff_t read_raw(void *user, void *bytes, size_t n) {
+    raw_samples *r = user;
+    if (n > r->n_bytes) n = r->n_bytes;
+    memcpy(bytes, r->next, n);
+    r->next += n / 2;
+    r->n_bytes -= n;
+    return (ptrdiff_t)n;
+}
+
+/* Eleven minutes, the loudest second near the end: its maximum must be known to the first window. */
+static void audio_that_is_read_twice_has_the_windows_of_one_that_is_kept(void) {
+    NEEDS_MODEL;
+    enum { WINDOW = MEL_BANDS * MEL_WINDOW_FRAMES };
+    size_t n = 660 * SECOND, n_content, n_content_2;
+    float *x = noise(n, 0.01f), *mels = malloc(2 * WINDOW * sizeof *mels);
+    int16_t *raw = malloc(n * sizeof *raw);
+    for (size_t i = 0; i < n; i++) {
+        raw[i] = (int16_t)(x[i] * 32768 * (i / SECOND == 640 ? 50 : 1));
+        x[i] = (float)raw[i] / 32768;
+    }
+    raw_samples source = {raw, n * sizeof *raw};
+    hone_audio *twice, *kept;
+    speech_input in_twice, in_kept;
+    CHECK_OK(hone_audio_open_samples(&twice, x, n));
+    CHECK_OK(hone_audio_open_pcm(&kept, SECOND, 1, read_raw, &source));
+    CHECK(hone_audio_can_rewind(twice) && !hone_audio_can_rewind(kept));
+    CHECK_OK(speech_input_open(&in_twice, model, twice, HONE_MEL_OPENAI, false));
+    CHECK_OK(speech_input_open(&in_kept, model, kept, HONE_MEL_OPENAI, false));
+    CHECK(in_twice.reads_again && !in_kept.reads_again);
+    for (size_t seek = 0; seek < n / MEL_HOP; seek += 2777) {
+        CHECK_OK(speech_input_window(&in_twice, seek, mels, &n_content));
+        CHECK_OK(speech_input_window(&in_kept, seek, mels + WINDOW, &n_content_2));
+        CHECK(n_content == n_content_2);
+        CHECK_MSG(!memcmp(mels, mels + WINDOW, WINDOW * sizeof *mels), "the window at %zu", seek);
+    }
+    speech_input_close(&in_twice);
+    speech_input_close(&in_kept);
+    hone_audio_close(twice);
+    hone_audio_close(kept);
+    free(raw);
+    free(mels);
     free(x);
 }
 
@@ -434,6 +484,7 @@ int main(void) {
     RUN(medians_mirror_at_the_ends);
     RUN(the_compression_ratio_is_that_of_zlib);
     RUN(windows_of_a_long_file_are_padded_as_openai_does);
+    RUN(audio_that_is_read_twice_has_the_windows_of_one_that_is_kept);
     RUN(no_audio_gives_no_text);
     RUN(digital_silence_gives_no_text);
     RUN(segments_are_in_order_and_inside_the_audio);
