@@ -159,6 +159,7 @@ static int run(load *l, load_settings *s, bool as_json) {
         return cli_fail(status);
     }
     json_t *json = to_json(l, s);
+    RECORD(&kept, results_name_subject(kept.db, kept.id, 0, l->model));
     RECORD(&kept, load_store(l, kept.db, kept.id));
     record_finish(&kept, &l->validity, json);
     record_release(&kept);
