@@ -170,7 +170,7 @@ static int bench_server(const choice *c, const cli_usage *usage, const char *mod
     if (c->prompt.n > 1 || c->depth.n || c->parallel.n || c->batch.n || c->engine.draft || c->limits)
         return cli_wrong_use(usage, "--url takes one --prompt length, --decode, --seed and the options "
                                     "for servers");
-    load_settings s = {.model = model, .seed = (uint64_t)c->seed,
+    load_settings s = {.server.model = model, .seed = (uint64_t)c->seed,
                        .n_prompt = c->prompt.n ? (size_t)c->prompt.items[0] : 128,
                        .n_decode = c->decode != CLI_UNSET ? (size_t)c->decode : 64};
     if (s.n_decode == 0) return cli_wrong_use(usage, "nothing is left to measure");
