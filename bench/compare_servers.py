@@ -7,8 +7,8 @@
 Both servers run at once, one of them always idle; for each number of clients they take turns. A
 client asks --requests questions one after the other: a system prompt of some 500 tokens that all
 share, a question that nobody else asks, --tokens tokens of answer (stop tokens do not end it, and
-one token is forced, so that every token is text and arrives as one event). Parallel slots and prefix caches are on; a first round that is not
-measured fills them. HONE and LLAMA_SERVER may also be ports of servers that run (already filled:
+one token is forced, so that every token is text and arrives as one event). Parallel slots and
+prefix caches are on; a first round that is not measured fills them. HONE and LLAMA_SERVER may also be ports of servers that run (already filled:
 then with --filled). Tokens are those of `usage`, times are the client's: to the first token, and
 between one token and the next. Without LLAMA_SERVER ("-") only hone is measured.
 
@@ -108,8 +108,9 @@ async def ask(port, body, token_ms):
     writer.write(b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: "
                  b"application/json\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(data)
                  + data)
-    times, usage = [], None
+    times, usage, last = [], None, b""
     async for line in reader:
+        last = line.strip() or last
         if not line.startswith(b"data: {"):
             continue
         if b'"content":"' in line and b'"content":""' not in line:
@@ -118,7 +119,7 @@ async def ask(port, body, token_ms):
             usage = json.loads(line[6:])["usage"]
     writer.close()
     if not usage or not times:
-        raise SystemExit(f"an answer without tokens or usage from port {port}")
+        raise SystemExit(f"an answer without tokens or usage from port {port}: {last[:300]}")
     token_ms.extend((b - c) * 1e3 for b, c in zip(times[1:], times))
     cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens", 0)
     return (times[0] - begin) * 1e3, usage["completion_tokens"], usage["prompt_tokens"], cached
@@ -148,7 +149,7 @@ async def crowd(a, port, n_clients, n_requests):
             answer = await ask(port, {
                 "model": "", "stream": True, "stream_options": {"include_usage": True},
                 "max_tokens": a.tokens, "temperature": 0, "ignore_eos": True,
-                "logit_bias": {str(a.token): 100}, "cache_prompt": True, "messages": [
+                "logit_bias": {str(a.token): 100}, "messages": [
                     {"role": "system", "content": a.text},
                     {"role": "user", "content": question}]}, gaps)
             first.append(answer[0])

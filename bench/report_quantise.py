@@ -2,7 +2,7 @@
 """A model in every type: size, time, memory and loss, beside llama.cpp's quantiser.
 
     bench/report_quantise.py BUILD MODEL.gguf [--types Q8_0,Q4_K_M,…] [--text FILE] [--tokens N]
-                             [--threads N] [--peer PYTHON] [--no-fidelity]
+                             [--threads N] [--peer PYTHON] [--no-fidelity | --speed]
 
 BUILD is the build folder (make bench builds bench/weights_error), PYTHON one that has
 llama-cpp-python. Each type is one process of hone and one of llama.cpp, one after the other, on the
@@ -71,9 +71,10 @@ class Report:
         files = self.files[:len(done)]
         both = lambda values: " / ".join(values)
         cells = [name, both(f"{os.path.getsize(f):,}" for f in files),
-                 both(f"{d[0]:.2f}" for d in done), both(f"{d[1]:.0f}" for d in done),
-                 both(f"{e:.3g}" for e in self.errors(files))]
-        if not self.args.no_fidelity:
+                 both(f"{d[0]:.2f}" for d in done), both(f"{d[1]:.0f}" for d in done)]
+        if not self.args.speed:
+            cells.append(both(f"{e:.3g}" for e in self.errors(files)))
+        if not self.args.speed and not self.args.no_fidelity:
             losses = self.losses(files)
             interval = lambda f, form: form(f["value"]) + f" ({form(f['low'])}–{form(f['high'])})"
             ratio = [dict(f["perplexity"], value=f["perplexity"]["ratio"]) for f in losses]
@@ -94,9 +95,12 @@ def main():
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--peer", metavar="PYTHON")
     parser.add_argument("--no-fidelity", action="store_true")
+    parser.add_argument("--speed", action="store_true", help="leave all losses out")
     args = parser.parse_args()
-    head = ["type", "bytes", "seconds", "peak MB", "error of weights"]
-    if not args.no_fidelity:
+    head = ["type", "bytes", "seconds", "peak MB"]
+    if not args.speed:
+        head.append("error of weights")
+    if not args.speed and not args.no_fidelity:
         head += ["perplexity ratio", "mean KL, nats", "same first token, %"]
     print("| " + " | ".join(head) + " |\n" + "|---" * len(head) + "|")
     with tempfile.TemporaryDirectory() as folder:

@@ -34,10 +34,14 @@ _hone() {
     --speech-model | --model | -m) COMPREPLY=($(compgen -W "$(_hone_models)" -- "$word") $(compgen -f -- "$word")); return ;;
     --audio) COMPREPLY=($(compgen -f -- "$word")); return ;;
     --output-dir) COMPREPLY=($(compgen -d -- "$word")); return ;;
+    --log) COMPREPLY=($(compgen -W "json text" -- "$word")); return ;;
+    --config | --api-key-file | --tls-cert | --tls-key) COMPREPLY=($(compgen -f -- "$word")); return ;;
     --strategy) COMPREPLY=($(compgen -W "$(_hone_strategies)" -- "$word")); return ;;
+    --api) COMPREPLY=($(compgen -W "openai ollama" -- "$word")); return ;;
+    --kind) COMPREPLY=($(compgen -W "bench eval fidelity tune compare load" -- "$word")); return ;;
     --kv) COMPREPLY=($(compgen -W "f16 f32 q8_0" -- "$word")); return ;;
     --type) COMPREPLY=($(compgen -W "$(_hone_types)" -- "$word")); return ;;
-    --file | -f | --adapter | --output | -o | --text | --imatrix | --fidelity) COMPREPLY=($(compgen -f -- "$word")); return ;;
+    --file | -f | --html | --api-key-file | --adapter | --output | -o | --text | --imatrix | --fidelity) COMPREPLY=($(compgen -f -- "$word")); return ;;
     --draft) COMPREPLY=($(compgen -W "ngram $(_hone_models)" -- "$word")); return ;;
     esac
     case $word in
@@ -49,6 +53,7 @@ _hone() {
         ;;
     esac
     case $command in
+    results) [ "$COMP_CWORD" -eq 2 ] && COMPREPLY=($(compgen -W "diff delete" -- "$word")) ;;
     help) COMPREPLY=($(compgen -W "$(_hone_commands)" -- "$word")) ;;
     run | show | plan | merge | bench | calibrate | fidelity)
         # bash takes a name apart at its colon; complete what stands behind it.
@@ -60,7 +65,7 @@ _hone() {
         [ -n "$prefix" ] || COMPREPLY+=($(compgen -f -- "$word"))
         ;;
     convert | quantize | transcribe) COMPREPLY=($(compgen -f -- "$word")) ;;
-    rm | cp | verify) COMPREPLY=($(compgen -W "$(_hone_models)" -- "$word")) ;;
+    serve | stop | rm | cp | verify) COMPREPLY=($(compgen -W "$(_hone_models)" -- "$word")) ;;
     pull) COMPREPLY=($(compgen -W "$(_hone_known)" -- "$word") $(compgen -f -- "$word")) ;;
     prune) COMPREPLY=($(compgen -d -- "$word")) ;;
     esac

@@ -6,7 +6,7 @@
 set -u
 
 build_packages="build-essential pkg-config libjansson-dev libutf8proc-dev libcurl4-openssl-dev
-    libedit-dev libzip-dev libssl-dev libmicrohttpd-dev libsqlite3-dev zlib1g-dev libavformat-dev libavcodec-dev
+    libedit-dev libzip-dev libssl-dev libmicrohttpd-dev libsqlite3-dev libjs-chart.js zlib1g-dev libavformat-dev libavcodec-dev
     libavutil-dev libswresample-dev libasound2-dev python3 python3-pip ca-certificates"
 test_packages="clang valgrind python3-venv"
 fedora_packages="gcc make pkgconf-pkg-config jansson-devel utf8proc-devel libcurl-devel

@@ -10,7 +10,7 @@
 #include "base/http_int.h"
 #include "base/system.h"
 
-enum { MAX_REDIRECTS = 8, MAX_HEADERS = 1000 };
+enum { MAX_REDIRECTS = 8, MAX_HEADERS = 1000, MAX_HEADER_BYTES = 8448 };
 
 static void start_curl(void) { curl_global_init(CURL_GLOBAL_DEFAULT); }
 
@@ -118,7 +118,7 @@ bool http_is_loopback(const char *url) {
 }
 
 bool http_add_header(struct curl_slist **headers, const char *name, const char *value) {
-    char line[4096];
+    char line[MAX_HEADER_BYTES];
     int n = snprintf(line, sizeof line, "%s: %s", name, value);
     struct curl_slist *longer =
         n > 0 && (size_t)n < sizeof line ? curl_slist_append(*headers, line) : NULL;
@@ -126,14 +126,26 @@ bool http_add_header(struct curl_slist **headers, const char *name, const char *
     return longer != NULL;
 }
 
+/* In the open only to this machine. */
+static bool may_tell_secrets(const http_target *target) {
+    return is_https(target->url) || http_is_loopback(target->url);
+}
+
+/* libcurl sends it to this host and port only. */
+static void set_user(CURL *curl, const http_target *target) {
+    const char *user = target->user_password;
+    if (!user || !*user || !may_tell_secrets(target)) return;
+    curl_easy_setopt(curl, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
+    curl_easy_setopt(curl, CURLOPT_USERPWD, user);
+}
+
 static hone_status add_token(const http_target *target, struct curl_slist **headers) {
     const char *token = target->bearer_token;
-    if (!token || !*token || (!is_https(target->url) && !http_is_loopback(target->url)))
-        return HONE_OK;
+    if (!token || !*token || !may_tell_secrets(target)) return HONE_OK;
     for (const char *c = token; *c; c++)
         if (*c <= ' ' || *c == 0x7f)
             return fail(HONE_ERR_ARGUMENT, "the access token holds a space or a line break");
-    char value[2048];
+    char value[MAX_HEADER_BYTES - 32];
     int n = snprintf(value, sizeof value, "Bearer %s", token);
     if (n < 0 || (size_t)n >= sizeof value)
         return fail(HONE_ERR_ARGUMENT, "the access token is too long");
@@ -145,6 +157,7 @@ static hone_status add_token(const http_target *target, struct curl_slist **head
 
 hone_status http_prepare(CURL *curl, const http_target *target, struct curl_slist **headers) {
     TRY(add_token(target, headers));
+    set_user(curl, target);
     if (target->accept && !http_add_header(headers, "Accept", target->accept))
         return fail(HONE_ERR_MEMORY, "out of memory: HTTP headers");
     int patience = target->answer_timeout_s > 0 ? target->answer_timeout_s : HTTP_ANSWER_TIMEOUT_S;
@@ -208,6 +221,8 @@ static size_t on_header(char *line, size_t one, size_t n, void *user) {
     reading *r = user;
     (void)one;
     r->last_news = clock_ms();
+    if (r->job->challenge && r->answer.status == 401)
+        header_value(line, n, "WWW-Authenticate", r->job->challenge, HTTP_MAX_CHALLENGE);
     return http_read_header(&r->answer, r->curl, line, n) ? n : 0;
 }
 
@@ -259,9 +274,11 @@ static hone_status read_document(reading *r, const http_target *target) {
 hone_status http_get(http_document *job, buf *body) {
     http_start();
     job->http_status = 0;
+    if (job->challenge) job->challenge[0] = '\0';
     TRY(http_check_url(job->url));
     reading r = {.job = job, .body = body, .body_start = body->len, .last_news = clock_ms()};
-    http_target target = {job->url, job->bearer_token, job->accept, job->answer_timeout_s};
+    http_target target = {job->url, job->bearer_token, job->user_password, job->accept,
+                          job->answer_timeout_s};
     struct curl_slist *headers = NULL;
     http_show_url(r.url, job->url);
     r.curl = curl_easy_init();

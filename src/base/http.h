@@ -24,15 +24,20 @@ typedef struct http_progress {
 
 /* --- small documents --- */
 
+enum { HTTP_MAX_CHALLENGE = 1024 };
+
 typedef struct http_document {
-    const char *url;          /* http or https, without user or password */
-    const char *bearer_token; /* as below */
+    const char *url;           /* http or https, without user or password */
+    const char *bearer_token;  /* as below */
+    const char *user_password; /* as below */
     const char *accept;       /* media types for the Accept header, or NULL */
     const char *post;         /* JSON that is sent (POST); NULL = nothing is (GET) */
     int answer_timeout_s;     /* to connect, to answer, and between two bytes; 0 = 8 */
     bool (*observe)(void *context, const http_progress *progress); /* as below */
     void *context;
     long http_status; /* result, also of failures: the last status code, 0 = no answer */
+    /* NULL, or [HTTP_MAX_CHALLENGE] for the WWW-Authenticate header of a 401; "" without one. */
+    char *challenge;
 } http_document;
 
 /* Appends the body of the answer to `body`, whose maximum bounds it. A web page, an empty body and
@@ -47,6 +52,7 @@ typedef struct http_download {
     /* NULL, or sent as "Authorization: Bearer …": to the host of `url` only, never to where it
      * redirects, and over plain http only to this machine. */
     const char *bearer_token;
+    const char *user_password; /* NULL, "", or "user:password", sent under the same rules */
     uint64_t expected_bytes; /* 0 = not known; a server that says otherwise is refused at once */
     uint64_t max_bytes;      /* never more than this; 0 only where expected_bytes is given */
     bool contents_are_checked; /* the caller knows a hash: continue even without validators */

@@ -621,7 +621,8 @@ hone_status http_download_file(http_download *job) {
     if (!job->expected_bytes && !job->max_bytes)
         return fail(HONE_ERR_ARGUMENT, "a download without a limit");
     transfer t = {.job = job,
-                  .target = {job->url, job->bearer_token, NULL, job->answer_timeout_s},
+                  .target = {job->url, job->bearer_token, job->user_password, NULL,
+                             job->answer_timeout_s},
                   .n_allowed = MAX_CONNECTIONS};
     http_show_url(t.url, job->url);
     for (size_t i = 0; i < MAX_CONNECTIONS; i++) t.connections[i].transfer = &t;

@@ -22,8 +22,9 @@ typedef struct http_answer {
 /* Where to and how: common to all requests of a job. */
 typedef struct http_target {
     const char *url;
-    const char *bearer_token; /* may be NULL */
-    const char *accept;       /* may be NULL */
+    const char *bearer_token;  /* may be NULL */
+    const char *user_password; /* may be NULL */
+    const char *accept;        /* may be NULL */
     int answer_timeout_s;
 } http_target;
 

@@ -29,6 +29,7 @@ void answer_settings_init(answer_settings *s) {
         .repeat_last_n = CLI_UNSET,
         .seed = CLI_UNSET,
         .max_tokens = CLI_UNSET,
+        .thinking_budget = CLI_UNSET,
         .logprobs = CLI_UNSET,
     };
 }
@@ -41,8 +42,8 @@ static void override_integer(int32_t *value, int64_t given) {
     if (given != CLI_UNSET) *value = (int32_t)given;
 }
 
-static hone_sampling make_sampling(const answer_settings *s, const hone_model *model) {
-    hone_sampling sampling = hone_sampling_default(model);
+static hone_sampling make_sampling(const answer_settings *s, const engine *e) {
+    hone_sampling sampling = e->own.sampling;
     override_real(&sampling.temperature, s->temperature);
     override_real(&sampling.top_p, s->top_p);
     override_real(&sampling.min_p, s->min_p);
@@ -54,6 +55,11 @@ static hone_sampling make_sampling(const answer_settings *s, const hone_model *m
     override_integer(&sampling.repeat_last_n, s->repeat_last_n);
     if (s->seed != CLI_UNSET) sampling.seed = (uint64_t)s->seed;
     return sampling;
+}
+
+/* Most tokens of an answer; 0 = no limit. */
+static size_t answer_limit(const answer_settings *s, const engine *e) {
+    return s->max_tokens == CLI_UNSET ? e->own.max_tokens : (size_t)s->max_tokens;
 }
 
 /* --- while it streams --- */
@@ -178,11 +184,14 @@ hone_status answer_generate(answer *a, const engine *e, const answer_settings *s
         .n_messages = n_messages,
         .prompt = messages ? NULL : prompt,
         .prompt_bytes = messages ? 0 : prompt_bytes,
-        .sampling = make_sampling(settings, e->model),
-        .max_tokens = settings->max_tokens == CLI_UNSET ? 0 : (size_t)settings->max_tokens,
-        .stop = settings->stop.items,
-        .n_stop = settings->stop.n,
+        .sampling = make_sampling(settings, e),
+        .max_tokens = answer_limit(settings, e),
+        .stop = settings->stop.n ? settings->stop.items : e->own.stops,
+        .n_stop = settings->stop.n ? settings->stop.n : e->own.n_stops,
         .grammar = grammar,
+        .limit_thinking = settings->thinking_budget != CLI_UNSET,
+        .thinking_budget =
+            settings->thinking_budget == CLI_UNSET ? 0 : (size_t)settings->thinking_budget,
         .ignore_eos = settings->ignore_eos,
         .logprobs = settings->logprobs != CLI_UNSET,
         .n_top_logprobs = settings->logprobs == CLI_UNSET ? 0 : (size_t)settings->logprobs,
@@ -255,11 +264,11 @@ static json_t *logprobs_to_json(const answer *a, const hone_model *model) {
     return list;
 }
 
-json_t *answer_to_json(const answer *a, const engine *e, const char *model_name, bool logprobs) {
+json_t *answer_to_json(const answer *a, const engine *e, const char *model, bool logprobs) {
     const hone_result *r = &a->result;
     json_t *root = json_pack(
         "{s:o, s:s%, s:s, s:{s:I, s:I, s:I}, s:{s:f, s:f, s:f, s:f}, s:I, s:I}", "model",
-        cli_json_text(model_name), "text", r->text ? r->text : "", r->n_bytes, "finish_reason",
+        cli_json_text(model), "text", r->text ? r->text : "", r->n_bytes, "finish_reason",
         hone_finish_name(r->finish), "usage", "prompt_tokens", (json_int_t)r->n_prompt_tokens,
         "completion_tokens", (json_int_t)r->n_tokens, "cached_tokens",
         (json_int_t)r->n_cached_tokens, "timings", "load_ms", e->load_ms, "prefill_ms",
@@ -305,7 +314,8 @@ int answer_print_logprobs(const answer *a, const engine *e) {
 void answer_tell_cut(const answer *a, const engine *e, const answer_settings *s, bool limit_too) {
     const hone_result *r = &a->result;
     if (r->finish != HONE_FINISH_LENGTH) return;
-    if (s->max_tokens == CLI_UNSET || r->n_tokens < (size_t)s->max_tokens) {
+    size_t limit = answer_limit(s, e);
+    if (limit == 0 || r->n_tokens < limit) {
         fprintf(stderr, "(the answer was cut: the context of %zu tokens is full)\n",
                 hone_session_context(e->session));
     } else if (limit_too) {
@@ -344,11 +354,11 @@ void answer_print_stats_line(FILE *out, const answer *a, const engine *e) {
             cli_colour_code(out, CLI_PLAIN));
 }
 
-void answer_print_stats_table(FILE *out, const answer *a, const engine *e, const char *model_name) {
+void answer_print_stats_table(FILE *out, const answer *a, const engine *e, const char *model) {
     const hone_result *r = &a->result;
     const hone_model_info *info = hone_model_describe(e->model);
     cli_text t;
-    fprintf(out, "\n%-24s%s\n", "model", model_name);
+    fprintf(out, "\n%-24s%s\n", "model", model);
     fprintf(out, "%-24s%s\n", "file size", cli_format_bytes(&t, info->file_bytes));
     fprintf(out, "%-24s%s\n", "load time", cli_format_ms(&t, e->load_ms));
     fprintf(out, "%-24s%.1f tokens/s (%zu tokens", "prefill", prefill_speed(r),

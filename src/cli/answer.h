@@ -15,7 +15,7 @@
 typedef struct answer_settings {
     double temperature, top_p, min_p, typical_p;
     double repeat_penalty, presence_penalty, frequency_penalty;
-    int64_t top_k, repeat_last_n, seed, max_tokens, logprobs;
+    int64_t top_k, repeat_last_n, seed, max_tokens, thinking_budget, logprobs;
     cli_texts stop;
     const char *grammar, *json_schema; /* files, or NULL */
     bool ignore_eos;
@@ -27,6 +27,8 @@ void answer_settings_init(answer_settings *s);
 #define ANSWER_OPTIONS(s)                                                                         \
     CLI_INTEGER("max-tokens", 'n', &(s).max_tokens, "N", 1, 1 << 30,                              \
                 "end the answer after N tokens (default: when the model ends it)"),               \
+    CLI_INTEGER("thinking-budget", 0, &(s).thinking_budget, "N", 0, 1 << 30,                      \
+                "close a thought after N tokens (default: when the model does)"),                 \
     CLI_TEXTS("stop", 0, &(s).stop, "TEXT", "end the answer before TEXT; repeatable"),            \
     CLI_TEXT("grammar", 0, &(s).grammar, "FILE", "hold the answer to the GBNF rules in FILE"),    \
     CLI_TEXT("json-schema", 0, &(s).json_schema, "FILE",                                          \
@@ -79,7 +81,7 @@ hone_status answer_generate(answer *a, const engine *e, const answer_settings *s
 void answer_release(answer *a);
 
 /* The object of `--json`; NULL when memory is short. */
-json_t *answer_to_json(const answer *a, const engine *e, const char *model_name, bool logprobs);
+json_t *answer_to_json(const answer *a, const engine *e, const char *model, bool logprobs);
 
 /* The tokens with their log-probabilities as a table on stdout. Returns an exit code. */
 int answer_print_logprobs(const answer *a, const engine *e);
@@ -90,6 +92,6 @@ void answer_tell_cut(const answer *a, const engine *e, const answer_settings *s,
 
 /* What it cost: one line, or a table that starts with the model. On `out`. */
 void answer_print_stats_line(FILE *out, const answer *a, const engine *e);
-void answer_print_stats_table(FILE *out, const answer *a, const engine *e, const char *model_name);
+void answer_print_stats_table(FILE *out, const answer *a, const engine *e, const char *model);
 
 #endif

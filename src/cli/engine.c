@@ -106,10 +106,61 @@ const char *engine_kv_name(hone_kv_type type) {
     return "?";
 }
 
-static int open_session(hone_session **session, hone_model *model,
+bool engine_find_entry(const char *name, store_entry *entry) {
+    store *s;
+    bool is_path = name[0] == '/' || name[0] == '.';
+    if (is_path || store_open(&s, NULL) != HONE_OK) return false;
+    bool found = store_find(s, name, entry) == HONE_OK;
+    store_close(s);
+    return found;
+}
+
+static hone_status load_beside(engine *e, const char *name) {
+    store_entry entry;
+    store *s;
+    if (!engine_find_entry(name, &entry)) return HONE_OK;
+    hone_status status = store_open(&s, NULL);
+    if (status == HONE_OK) {
+        status = model_settings_load(&e->beside, s, &entry);
+        store_close(s);
+    }
+    manifest_release(&entry.manifest);
+    return status;
+}
+
+static hone_status open_with_own(engine *e, const char *name, int n_threads) {
+    TRY(load_beside(e, name));
+    const hone_model_options options = {.n_threads = n_threads,
+                                        .chat_template = model_settings_jinja(&e->beside)};
+    TRY(store_open_model(&e->model, name, &options));
+    e->own.sampling = hone_sampling_default(e->model);
+    hone_status status = ollama_options_apply(&e->own, e->beside.parameters);
+    return status == HONE_OK ? HONE_OK : fail_context(status, "%s: its parameters", name);
+}
+
+/* The model and what stands beside it. */
+static int open_model(engine *e, const char *name, int64_t threads) {
+    int n_threads, code = engine_choose_threads(threads, &n_threads);
+    if (code != CLI_OK) return code;
+    hone_status status = open_with_own(e, name, n_threads);
+    if (status != HONE_OK) return engine_fail_model(status, name);
+    if (e->beside.chat_template && !hone_model_describe(e->model)->has_chat_template)
+        fprintf(stderr, "hone: warning: the template beside %s is in Go's form, which hone does not "
+                        "read, and its file has none\n", name);
+    return CLI_OK;
+}
+
+/* The context that is asked for; else the one beside the model, as far as the model allows. */
+static size_t choose_context(const engine *e, const engine_settings *settings) {
+    size_t most = hone_model_describe(e->model)->n_context, own = e->own.n_context;
+    if (settings->context != CLI_UNSET) return (size_t)settings->context;
+    return own < most ? own : most;
+}
+
+static int open_session(hone_session **session, hone_model *model, size_t n_context,
                         const engine_settings *settings, size_t prefill_chunk) {
     const hone_session_options options = {
-        .n_context = settings->context == CLI_UNSET ? 0 : (size_t)settings->context,
+        .n_context = n_context,
         .kv = engine_kv_type(settings),
         .exact = settings->exact,
         .prefill_chunk = prefill_chunk,
@@ -118,12 +169,24 @@ static int open_session(hone_session **session, hone_model *model,
     return status == HONE_OK ? CLI_OK : cli_fail(status);
 }
 
+/* Those beside the model, then those of the settings. */
+static int apply_adapters(const engine *e, const engine_settings *settings, hone_session *session) {
+    cli_texts all = {.n = 0};
+    for (size_t i = 0; i < e->beside.n_adapters; i++)
+        all.items[all.n++] = e->beside.adapters[i].text;
+    for (size_t i = 0; i < settings->adapters.n && all.n < HONE_MAX_ADAPTERS + 1; i++)
+        all.items[all.n++] = settings->adapters.items[i];
+    return adapter_option_apply(&all, e->model, session);
+}
+
 int engine_open_session(hone_session **session, const engine *e, const engine_settings *settings,
                         size_t prefill_chunk) {
-    int code = open_session(session, e->model, settings, prefill_chunk);
+    int code = open_session(session, e->model, choose_context(e, settings), settings, prefill_chunk);
     if (code != CLI_OK) return code;
-    code = adapter_option_apply(&settings->adapters, e->model, *session);
-    if (code != CLI_OK) hone_session_close(*session);
+    code = apply_adapters(e, settings, *session);
+    if (code == CLI_OK) return CLI_OK;
+    hone_session_close(*session);
+    *session = NULL;
     return code;
 }
 
@@ -137,9 +200,7 @@ static int open_draft(engine *e, const engine_settings *settings) {
     e->draft_kind = HONE_DRAFT_MODEL;
     int code = engine_open_model(&e->draft_model, settings->draft, settings->threads);
     if (code != CLI_OK) return code;
-    engine_settings own = *settings;
-    own.context = CLI_UNSET;
-    return open_session(&e->draft_session, e->draft_model, &own, 0);
+    return open_session(&e->draft_session, e->draft_model, 0, settings, 0);
 }
 
 const char *engine_format_drafts(cli_text *t, size_t n_accepted, size_t n_drafted) {
@@ -160,9 +221,8 @@ int engine_open(engine *e, const char *name, const engine_settings *settings) {
     }
     *e = (engine){.n_draft = 0};
     double start_ms = clock_ms();
-    int code = engine_open_model(&e->model, name, settings->threads);
-    if (code == CLI_OK) code = open_session(&e->session, e->model, settings, 0);
-    if (code == CLI_OK) code = adapter_option_apply(&settings->adapters, e->model, e->session);
+    int code = open_model(e, name, settings->threads);
+    if (code == CLI_OK) code = engine_open_session(&e->session, e, settings, 0);
     e->load_ms = clock_ms() - start_ms;
     if (code == CLI_OK) code = open_draft(e, settings);
     if (code != CLI_OK) engine_release(e);
@@ -174,5 +234,7 @@ void engine_release(engine *e) {
     hone_model_close(e->draft_model);
     hone_session_close(e->session);
     hone_model_close(e->model);
+    ollama_options_release(&e->own);
+    model_settings_release(&e->beside);
     *e = (engine){.n_draft = 0};
 }

@@ -9,6 +9,8 @@
 #include "cli/adapter_option.h"
 #include "cli/output.h"
 #include "hone/hone.h"
+#include "serve/model_settings.h"
+#include "serve/ollama_options.h"
 
 /* Options that both commands take; see ENGINE_OPTIONS. */
 typedef struct engine_settings {
@@ -52,10 +54,13 @@ typedef struct engine {
     hone_session *session, *draft_session;
     hone_draft_kind draft_kind;
     size_t n_draft;
+    model_settings beside; /* what stands beside the model in the store; of a path nothing */
+    ollama_options own;    /* the model's recommendation, and on top of it those parameters */
     double load_ms; /* opening the model and its session */
 } engine;
 
-/* Opens what the settings ask for; tells what went wrong. Returns an exit code; release after
+/* Opens what the settings ask for, with the template, the adapters and the context length that stand
+ * beside the model where the settings say nothing else; tells what went wrong. Returns an exit code; release after
  * CLI_OK only. `name` is a name in the store, a file or a folder. */
 int engine_open(engine *e, const char *name, const engine_settings *settings);
 void engine_release(engine *e);
@@ -64,6 +69,10 @@ void engine_release(engine *e);
  * code. */
 int engine_open_session(hone_session **session, const engine *e, const engine_settings *settings,
                         size_t prefill_chunk);
+
+/* What the store has under that name; false where the name is a path or not there. Release the
+ * entry's manifest. */
+bool engine_find_entry(const char *name, store_entry *entry);
 
 /* For a model that the store does not know: the sentence, with the name that was perhaps meant.
  * Returns an exit code. */

@@ -11,12 +11,13 @@
 #include "cli/interrupt.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/record.h"
 #include "lab/eval.h"
 
 enum { MAX_TASKS = 32, MAX_NAME = 4096 };
 
 typedef struct eval_choices {
-    const char *tasks, *items, *samples, *url;
+    const char *tasks, *items, *samples, *url, *strategy;
     int64_t limit, seed, parallel, max_tokens;
     int prompting, choices;
     bool json;
@@ -31,6 +32,7 @@ typedef struct evaluation {
     eval_result results[MAX_TASKS];
     size_t n, n_run; /* tasks named; results that hold something */
     double start_ms;
+    record kept;
 } evaluation;
 
 /* --- work --- */
@@ -76,8 +78,46 @@ static hone_status run_tasks(evaluation *e) {
         e->start_ms = clock_ms();
         hone_status status = eval_run(&e->results[e->n_run], e->subject, e->tasks[e->n_run], &settings);
         if (status != HONE_OK) return fail_context(status, "%s", e->tasks[e->n_run]->name);
+        RECORD(&e->kept, eval_store(&e->results[e->n_run], e->kept.db, e->kept.id));
     }
     return HONE_OK;
+}
+
+/* --- keeping --- */
+
+static json_t *describe_settings(const evaluation *e) {
+    const eval_choices *c = e->c;
+    const subject_info *s = subject_describe(e->subject);
+    json_t *tasks = json_array();
+    for (size_t i = 0; i < e->n; i++)
+        json_array_append_new(tasks, json_pack("{s:s, s:s, s:s}", "task", e->tasks[i]->name,
+                                               "template_sha256", e->tasks[i]->template_sha256.text,
+                                               "items_sha256", e->tasks[i]->items_sha256.text));
+    return json_pack("{s:o, s:s, s:b, s:I, s:I, s:I, s:i, s:i, s:I}", "tasks", tasks, "kind", s->kind,
+                     "exact", s->exact, "seed", (json_int_t)c->seed, "limit",
+                     (json_int_t)(c->limit == CLI_UNSET ? 0 : c->limit), "max_tokens",
+                     (json_int_t)(c->max_tokens == CLI_UNSET ? 0 : c->max_tokens), "prompting",
+                     c->prompting, "choices", c->choices, "parallel", (json_int_t)s->n_parallel);
+}
+
+static void begin_keeping(evaluation *e, const char *model) {
+    const subject_info *s = subject_describe(e->subject);
+    if (e->c->url) record_add_server(&e->kept, s->name, e->c->url);
+    else record_add_model(&e->kept, "model", model, s->model);
+    record_begin(&e->kept, RESULT_EVAL, describe_settings(e));
+}
+
+/* One result for all tasks: it is as doubtful as the worst of them. */
+static void finish_keeping(evaluation *e) {
+    validity all = {.n = 0};
+    for (size_t t = 0; t < e->n_run; t++)
+        for (size_t i = 0; i < e->results[t].validity.n; i++) {
+            const validity_reason *r = &e->results[t].validity.reasons[i];
+            validity_doubt(&all, r->code, "%s: %s", e->tasks[t]->name, r->words);
+        }
+    if (e->n_run < e->n)
+        validity_doubt(&all, VALIDITY_UNFINISHED, "ended after %zu of %zu tasks", e->n_run, e->n);
+    record_finish(&e->kept, &all, NULL);
 }
 
 /* --- samples --- */
@@ -111,10 +151,11 @@ static int print_json(const evaluation *e) {
     json_t *list = json_array();
     for (size_t t = 0; t < e->n_run; t++)
         json_array_append_new(list, eval_result_to_json(&e->results[t]));
-    json_t *root = json_pack("{s:o, s:s, s:b, s:o, s:o, s:o}", "model", cli_json_text(s->name),
+    json_t *root = json_pack("{s:o, s:s, s:b, s:o, s:o, s:o, s:o}", "model", cli_json_text(s->name),
                              "where", s->where, "exact", s->exact, "kv",
                              m ? json_string(engine_kv_name(s->kv)) : json_null(), "threads",
-                             m ? json_integer(m->n_threads) : json_null(), "tasks", list);
+                             m ? json_integer(m->n_threads) : json_null(), "strategy",
+                             s->strategy ? json_string(s->strategy) : json_null(), "tasks", list);
     return cli_print_json(root, false);
 }
 
@@ -178,6 +219,7 @@ static int open_subject(evaluation *e, const char *model) {
     float scales[HONE_MAX_ADAPTERS];
     const char *key = getenv("HONE_API_KEY");
     subject_settings s = {.model = model, .url = c->url, .api_key = key && *key ? key : NULL,
+                          .strategy = c->strategy,
                           .exact = g->exact, .kv = engine_kv_type(g),
                           .n_context = g->context == CLI_UNSET ? 0 : (size_t)g->context,
                           .n_parallel = c->parallel == CLI_UNSET ? 0 : (size_t)c->parallel,
@@ -203,9 +245,11 @@ static int evaluate(evaluation *e, const char *model) {
     const subject_info *s = subject_describe(e->subject);
     if (s->model && hone_model_describe(s->model)->takes_audio) interrupt_arm_model(s->model);
     else interrupt_arm(NULL);
+    begin_keeping(e, model);
     status = run_tasks(e);
     interrupt_disarm();
     cli_progress_clear();
+    if (status == HONE_OK) finish_keeping(e);
     if (status != HONE_OK) return cli_fail(status);
     code = tell(e);
     return code == CLI_OK && interrupt_seen() ? CLI_INTERRUPTED : code;
@@ -231,6 +275,9 @@ int cmd_eval(int argc, char **argv) {
                    "(default likelihood)"),
         CLI_INTEGER("max-tokens", 0, &c.max_tokens, "N", 1, 1 << 20,
                     "most tokens of an answer (default: as the task says)"),
+        CLI_TEXT("strategy", 0, &c.strategy, "NAME",
+                 "make each answer by a strategy (hone strategies); \"oracle\" then counts the items "
+                 "of which any draw is right"),
         CLI_INTEGER("parallel", 0, &c.parallel, "N", 1, 256, "answers at once (default 8)"),
         CLI_TEXT("url", 0, &c.url, "URL",
                  "ask a server (OpenAI's API or Ollama's); MODEL is its name there, and may be left "
@@ -264,6 +311,7 @@ int cmd_eval(int argc, char **argv) {
     if (!e) return cli_fail(mem_fail("evaluation", sizeof *e));
     e->c = &c;
     code = evaluate(e, operands.n ? operands.items[0] : NULL);
+    record_release(&e->kept);
     for (size_t i = 0; i < e->n; i++) {
         eval_result_release(&e->results[i]);
         task_close(e->tasks[i]);

@@ -122,8 +122,8 @@ static void end_line(const hone_result *r) {
 }
 
 /* The object for an answer that could not be made: the fields that scripts look at first. */
-static int print_json_error(const char *model_name) {
-    return cli_print_json(json_pack("{s:o, s:s, s:s, s:o}", "model", cli_json_text(model_name),
+static int print_json_error(const char *model) {
+    return cli_print_json(json_pack("{s:o, s:s, s:s, s:o}", "model", cli_json_text(model),
                                     "text", "", "finish_reason", "error", "error",
                                     cli_json_text(hone_error_message())),
                           false);
@@ -174,6 +174,8 @@ static int run_model(run_settings *s, const buf *prompt, bool json) {
     int code = engine_open(&e, s->model, &s->engine);
     if (code != CLI_OK) return code;
     code = check_model(&e, s);
+    if (!s->system && !s->raw && hone_model_describe(e.model)->has_chat_template)
+        s->system = e.beside.system;
     if (code == CLI_OK) code = prompt ? answer_once(&e, s, prompt, json) : chat_run(&e, s);
     engine_release(&e);
     return code;

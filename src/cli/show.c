@@ -40,13 +40,14 @@ typedef struct memory_need {
 
 /* A speech model's needs are not counted yet: its weights stand for all. */
 static hone_status count_memory(memory_need *need, const hone_model *model,
-                                const engine_settings *settings) {
+                                const engine_settings *settings, const adapter_list *adapters) {
     const hone_model_info *info = hone_model_describe(model);
     *need = (memory_need){.context = info->n_context, .kv = engine_kv_type(settings)};
     if (settings->context != CLI_UNSET) need->context = (size_t)settings->context;
     need->bytes.weights = need->bytes.resident = info->file_bytes;
     if (!info->takes_text) return HONE_OK;
-    const hone_memory_settings s = {.n_context = need->context, .kv = need->kv};
+    const hone_memory_settings s = {.n_context = need->context, .kv = need->kv,
+                                    .adapters = adapters->items, .n_adapters = adapters->n};
     return hone_memory_needed(&need->bytes, model, &s);
 }
 
@@ -58,11 +59,34 @@ typedef struct page {
     tensor_classes classes;
     memory_need need;
     const store_entry *entry; /* NULL: not of the store */
+    adapter_list adapters;
 } page;
 
 /* What the file says, else what came with it. */
 static const char *get_license(const page *p) {
     return p->info->license[0] || !p->entry ? p->info->license : p->entry->manifest.license;
+}
+
+static json_t *adapters_json(const adapter_list *list) {
+    json_t *array = json_array();
+    for (size_t i = 0; i < list->n; i++) {
+        const hone_adapter_info *a = hone_adapter_describe(list->items[i]);
+        json_array_append_new(array, json_pack("{s:o, s:I, s:I, s:I}", "adapter",
+                                               cli_json_text(a->path), "matrices",
+                                               (json_int_t)a->n_matrices, "rank",
+                                               (json_int_t)a->rank, "bytes", (json_int_t)a->bytes));
+    }
+    return array;
+}
+
+static void add_adapter_rows(cli_table *t, const adapter_list *list) {
+    for (size_t i = 0; i < list->n; i++) {
+        const hone_adapter_info *a = hone_adapter_describe(list->items[i]);
+        cli_text size;
+        cli_table_add(t, "%s", i ? "" : "adapters");
+        cli_table_add(t, "%s: rank %zu, %zu matrices, %s", a->path, a->rank, a->n_matrices,
+                      cli_format_bytes(&size, a->bytes));
+    }
 }
 
 static json_t *to_json(const page *p) {
@@ -101,14 +125,17 @@ static json_t *to_json(const page *p) {
     json_object_set_new(root, "types", list);
     json_object_set_new(root, "tensor_classes", tensor_classes_json(&p->classes));
     if (p->entry) json_object_set_new(root, "store", show_store_json(p->entry));
+    json_object_set_new(root, "adapters", adapters_json(&p->adapters));
     const hone_memory *m = &need->bytes;
     json_object_set_new(root, "memory",
-                        json_pack("{s:I, s:s, s:I, s:I, s:I, s:I, s:I}", "context",
+                        json_pack("{s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "context",
                                   (json_int_t)need->context, "kv", engine_kv_name(need->kv),
                                   "weights_bytes", (json_int_t)m->weights, "kv_bytes",
                                   (json_int_t)m->kv, "activations_bytes",
                                   (json_int_t)m->activations, "tables_bytes",
-                                  (json_int_t)m->tables, "total_bytes", (json_int_t)m->resident));
+                                  (json_int_t)m->tables, "adapters_bytes",
+                                  (json_int_t)m->adapters, "total_bytes",
+                                  (json_int_t)m->resident));
     show_losses_json(root, p->name);
     return root;
 }
@@ -158,12 +185,13 @@ static int print_page(const page *p) {
     }
     tensor_classes_print(&p->classes, &t, "by class");
     if (p->entry) show_store_rows(&t, p->entry);
+    add_adapter_rows(&t, &p->adapters);
     const hone_memory *m = &need->bytes;
     cli_table_add(&t, "memory needed");
     cli_table_add(&t, "%s: weights %s, cache %s (%zu tokens, %s), the rest %s",
                   cli_format_bytes(&a, m->resident), cli_format_bytes(&b, m->weights),
                   cli_format_bytes(&c, m->kv), need->context, engine_kv_name(need->kv),
-                  cli_format_bytes(&d, m->activations + m->tables));
+                  cli_format_bytes(&d, m->activations + m->tables + m->adapters));
     show_losses_rows(&t, p->name);
     return cli_table_print(&t);
 }
@@ -182,10 +210,17 @@ static int show_entry_alone(const store_entry *entry, bool json) {
     return cli_table_print(&t);
 }
 
+static int count_and_print(page *p, const hone_model *model, const engine_settings *settings,
+                           bool json) {
+    hone_status status = count_memory(&p->need, model, settings, &p->adapters);
+    if (status != HONE_OK) return cli_fail(status);
+    return json ? cli_print_json(to_json(p), false) : print_page(p);
+}
+
 static int show(const char *name, const engine_settings *settings, bool template_only, bool json) {
     hone_model *model;
     store_entry entry;
-    bool of_store = show_find_entry(name, &entry);
+    bool of_store = engine_find_entry(name, &entry);
     hone_status status = engine_look_at_model(&model, name, 0);
     if (status != HONE_OK) {
         bool may_be_shown = of_store && !template_only && status != HONE_ERR_MEMORY;
@@ -208,10 +243,9 @@ static int show(const char *name, const engine_settings *settings, bool template
         page p = {.name = name, .info = info, .entry = of_store ? &entry : NULL};
         hone_model_each_type(model, add_type, &p.types);
         tensor_classes_count(&p.classes, model);
-        status = count_memory(&p.need, model, settings);
-        code = status != HONE_OK ? cli_fail(status)
-               : json            ? cli_print_json(to_json(&p), false)
-                                 : print_page(&p);
+        code = adapter_option_open(&p.adapters, &settings->adapters, model);
+        if (code == CLI_OK) code = count_and_print(&p, model, settings, json);
+        adapter_option_close(&p.adapters);
     }
     hone_model_close(model);
     if (of_store) manifest_release(&entry.manifest);
@@ -224,6 +258,8 @@ int cmd_show(int argc, char **argv) {
     const cli_option options[] = {
         CLI_INTEGER("context", 'c', &settings.context, "N", 1, 1 << 30,
                     "count the memory for N tokens (default: the model's maximum)"),
+        ADAPTER_OPTION(&settings.adapters, "say whether this adapter belongs to the model, and count "
+                                           "its memory; repeatable"),
         CLI_CHOICE("kv", 0, &settings.kv, ENGINE_KV_CHOICES,
                    "count the memory for a cache of this type (default f16)"),
         CLI_FLAG("template", 0, &template_only, "print only the chat template"),

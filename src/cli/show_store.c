@@ -5,17 +5,9 @@
 
 #include "base/mem.h"
 #include "cli/store_json.h"
+#include "serve/model_settings.h"
 
 enum { MAX_TEXT_BYTES = 1 << 20 };
-
-bool show_find_entry(const char *name, store_entry *entry) {
-    store *s;
-    bool is_path = name[0] == '/' || name[0] == '.';
-    if (is_path || store_open(&s, NULL) != HONE_OK) return false;
-    bool found = store_find(s, name, entry) == HONE_OK;
-    store_close(s);
-    return found;
-}
 
 /* The text of a small file that came with the model; false where the file is none of those. */
 static bool read_text(const manifest_file *file, const char *folder, buf *text) {
@@ -56,6 +48,9 @@ static void add_text_row(void *user, const char *role, const char *text) {
     cli_table_add(user, "%.*s%s", n < 70 ? (int)n : 70, printable ? printable : "",
                   n < 70 && !text[n] ? "" : " …");
     mem_free(printable);
+    if (strcmp(role, "template") != 0 || !model_settings_is_go(text)) return;
+    cli_table_add(user, "%s", "");
+    cli_table_add(user, "%s", "(in Go's form, which hone does not read: the file's own is used)");
 }
 
 void show_store_rows(cli_table *table, const store_entry *entry) {

@@ -3,13 +3,9 @@
 #define CLI_SHOW_STORE_H
 
 #include <jansson.h>
-#include <stdbool.h>
 
 #include "cli/output.h"
 #include "weights/store.h"
-
-/* Whether `name` is one of the store, or one that another program keeps. Release the manifest. */
-bool show_find_entry(const char *name, store_entry *entry);
 
 /* Rows for a table of two columns: origin, source, files, and the first line of small texts that
  * came with it (system prompt, parameters, a licence …). */

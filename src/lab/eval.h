@@ -11,6 +11,7 @@
 #define LAB_EVAL_H
 
 #include "lab/metric.h"
+#include "lab/results.h"
 #include "lab/subject.h"
 #include "lab/task.h"
 #include "lab/validity.h"
@@ -78,5 +79,9 @@ void eval_result_release(eval_result *r);
 /* One object: name, n, metric, value, interval, hashes, settings, counts, reasons. NULL when memory is
  * short. */
 json_t *eval_result_to_json(const eval_result *r);
+
+/* Its figures as metrics of the stored result ("task=…", and for groups "group=… task=…"), each item
+ * with its sample. Errors of lab/results.h. */
+hone_status eval_store(const eval_result *r, results *db, int64_t id);
 
 #endif

@@ -17,6 +17,13 @@ typedef struct answering {
 
 static size_t n_requests(const answering *a) { return a->run->r->n_items * a->n_directions; }
 
+/* Beside what a strategy chose: whether any of its draws was right. The gap shows the selector. */
+static bool has_oracle(const eval_run_state *run) {
+    const eval_result *r = run->r;
+    return subject_describe(run->s)->strategy && r->n_figures == 1 &&
+           r->figures[0].metric == &metric_accuracy;
+}
+
 static hone_status add_figures(eval_run_state *run) {
     eval_result *r = run->r;
     switch (run->t->kind) {
@@ -36,6 +43,7 @@ static hone_status add_figures(eval_run_state *run) {
     case TASK_OPEN: eval_add_figure(r, "answered", &metric_accuracy); break;
     default: eval_add_figure(r, "accuracy", &metric_accuracy); break;
     }
+    if (has_oracle(run)) eval_add_figure(r, "oracle", &metric_accuracy);
     return HONE_OK;
 }
 
@@ -147,6 +155,27 @@ static json_t *sample_of(const answering *a, const eval_item *item, size_t i) {
     return o;
 }
 
+/* Each draw judged as if it had been chosen. */
+static hone_status judge_oracle(const eval_run_state *run, eval_item *item,
+                                const subject_answer *answer) {
+    bool any = item->counts[0].of[0] > 0;
+    json_t *texts = json_array();
+    for (size_t i = 0; i < answer->n_draws; i++) {
+        eval_item draw = {.index = item->index, .sample = json_object()};
+        hone_status status = eval_judge(run, &draw, 0, answer->draws[i]);
+        json_decref(draw.sample);
+        if (status != HONE_OK) {
+            json_decref(texts);
+            return status;
+        }
+        any |= draw.counts[0].of[0] > 0;
+        json_array_append_new(texts, json_string(answer->draws[i]));
+    }
+    json_object_set_new(item->sample, "draws", texts);
+    item->counts[1] = (metric_counts){{any, 1}};
+    return HONE_OK;
+}
+
 /* An item is done when all its answers are; those that failed are judged as empty ones. */
 static hone_status judge_item(answering *a, size_t index) {
     eval_run_state *run = a->run;
@@ -162,6 +191,9 @@ static hone_status judge_item(answering *a, size_t index) {
         bool answered = answer->end == SUBJECT_STOPPED || answer->end == SUBJECT_CUT;
         count_answer(run->r, run->t, answer);
         hone_status status = eval_judge(run, item, d, answered ? answer->text : "");
+        if (status == HONE_OK && run->r->n_figures == 2 &&
+            !strcmp(run->r->figures[1].name, "oracle"))
+            status = judge_oracle(run, item, answer);
         if (status != HONE_OK)
             return fail_context(status, "item %s", task_item_id(run->t, item->index));
     }

@@ -69,6 +69,48 @@ static uint64_t number_behind(const char *path, const char *key) {
     return number;
 }
 
+/* --- the control group --- */
+
+/* This process's group in the hierarchy of `controller` ("" is version 2's only one): the path behind
+ * "N:controllers:" in /proc/self/cgroup. */
+static bool find_group(const char *controller, char *path, size_t n) {
+    FILE *in = fopen("/proc/self/cgroup", "r");
+    char line[512];
+    bool found = false;
+    while (in && !found && fgets(line, sizeof line, in)) {
+        char *list = strchr(line, ':'), *where = list ? strchr(list + 1, ':') : NULL;
+        if (!where) continue;
+        *where = '\0';
+        found = !strcmp(list + 1, controller);
+        if (found) snprintf(path, n, "%.*s", (int)strcspn(where + 1, "\n"), where + 1);
+    }
+    if (in) fclose(in);
+    return found;
+}
+
+/* The number behind `key` in a file of the group: below its path, or where a container sees its own group at the
+ * root. */
+static uint64_t group_number(const char *hierarchy, const char *group, const char *name,
+                             const char *key) {
+    char path[1024];
+    snprintf(path, sizeof path, "%s%s/%s", hierarchy, group, name);
+    if (access(path, R_OK) != 0) snprintf(path, sizeof path, "%s/%s", hierarchy, name);
+    return number_behind(path, key);
+}
+
+/* Times that the quota stopped the group: a container's own, so that the names of version 1 and 2 are
+ * both looked for. */
+static uint64_t count_throttled(void) {
+    char group[512];
+    if (find_group("cpu", group, sizeof group) || find_group("cpu,cpuacct", group, sizeof group)) {
+        return group_number("/sys/fs/cgroup/cpu", group, "cpu.stat", "nr_throttled ");
+    }
+    if (!find_group("", group, sizeof group)) return 0;
+    return group_number("/sys/fs/cgroup", group, "cpu.stat", "nr_throttled ");
+}
+
+/* --- counters --- */
+
 /* Time that all processors spent working since the start of the machine (user, nice, system, irq and
  * softirq of /proc/stat), and that they were kept waiting by the host (steal). */
 static void look_at_processors(double *busy_ms, double *stolen_ms) {
@@ -92,7 +134,7 @@ void machine_look(machine_state *state) {
     *state = (machine_state){.clock_ms = clock_ms()};
     double load, busy_ms = 0;
     if (getloadavg(&load, 1) == 1) state->load = load;
-    state->n_throttled = number_behind("/sys/fs/cgroup/cpu.stat", "nr_throttled ");
+    state->n_throttled = count_throttled();
     state->swapped_bytes = 1024 * number_behind("/proc/self/status", "VmSwap:");
     struct rusage usage;
     if (getrusage(RUSAGE_SELF, &usage) != 0) return;
@@ -103,40 +145,14 @@ void machine_look(machine_state *state) {
 
 /* --- memory --- */
 
-/* This process's group in the hierarchy of `controller` ("" is version 2's only one): the path behind
- * "N:controllers:" in /proc/self/cgroup. */
-static bool find_group(const char *controller, char *path, size_t n) {
-    FILE *in = fopen("/proc/self/cgroup", "r");
-    char line[512];
-    bool found = false;
-    while (in && !found && fgets(line, sizeof line, in)) {
-        char *list = strchr(line, ':'), *where = list ? strchr(list + 1, ':') : NULL;
-        if (!where) continue;
-        *where = '\0';
-        found = !strcmp(list + 1, controller);
-        if (found) snprintf(path, n, "%.*s", (int)strcspn(where + 1, "\n"), where + 1);
-    }
-    if (in) fclose(in);
-    return found;
-}
-
-/* The number in a file of the group: below its path, or where a container sees its own group at the
- * root. */
-static uint64_t group_number(const char *hierarchy, const char *group, const char *name) {
-    char path[1024];
-    snprintf(path, sizeof path, "%s%s/%s", hierarchy, group, name);
-    if (access(path, R_OK) != 0) snprintf(path, sizeof path, "%s/%s", hierarchy, name);
-    return number_behind(path, "");
-}
-
 static void look_at_group(machine_memory *m) {
     char group[512];
     if (find_group("memory", group, sizeof group)) {
-        m->group = group_number("/sys/fs/cgroup/memory", group, "memory.usage_in_bytes");
-        m->group_peak = group_number("/sys/fs/cgroup/memory", group, "memory.max_usage_in_bytes");
+        m->group = group_number("/sys/fs/cgroup/memory", group, "memory.usage_in_bytes", "");
+        m->group_peak = group_number("/sys/fs/cgroup/memory", group, "memory.max_usage_in_bytes", "");
     } else if (find_group("", group, sizeof group)) {
-        m->group = group_number("/sys/fs/cgroup", group, "memory.current");
-        m->group_peak = group_number("/sys/fs/cgroup", group, "memory.peak");
+        m->group = group_number("/sys/fs/cgroup", group, "memory.current", "");
+        m->group_peak = group_number("/sys/fs/cgroup", group, "memory.peak", "");
     }
 }
 

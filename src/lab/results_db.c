@@ -225,7 +225,8 @@ static hone_status prepare_database(results *r) {
     TRY(identify(r, &version));
     TRY(use_log(r));
     /* FULL: what is committed also survives a power cut. */
-    TRY(results_run(r, "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON"));
+    TRY(results_run(r, "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
+                       "PRAGMA secure_delete = ON")); /* prompts that were deleted are gone */
     if (version == RESULTS_VERSION) return HONE_OK;
     TRY(results_lock(r));
     return results_unlock(r, migrate(r));

@@ -9,6 +9,8 @@ hone_status subject_open(subject **out, const subject_settings *settings) {
     const char *where = settings->url ? settings->url : "in process";
     subject *s = NULL;
     *out = NULL;
+    if (settings->url && settings->strategy)
+        return fail(HONE_ERR_ARGUMENT, "strategies run in this process, not through a URL");
     TRY(settings->url ? subject_url_open(&s, settings) : subject_local_open(&s, settings));
     const char *name = s->info.name ? s->info.name : settings->model;
     s->name = mem_copy_string(name, strlen(name));
@@ -50,6 +52,8 @@ const char *subject_end_name(subject_end end) {
 
 void subject_answer_release(subject_answer *answer) {
     mem_free(answer->text);
+    for (size_t i = 0; i < answer->n_draws; i++) mem_free(answer->draws[i]);
+    mem_free(answer->draws);
     *answer = (subject_answer){.text = NULL};
 }
 

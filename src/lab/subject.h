@@ -27,6 +27,7 @@ typedef struct subject_settings {
     const float *adapter_scales; /* [n_adapters]; NULL = 1 each */
     size_t n_adapters;
     size_t n_parallel; /* answers at once; 0 = 8 */
+    const char *strategy; /* how answers are made (hone/strategy.h); NULL = one draw each. In process */
 } subject_settings;
 
 /* HONE_ERR_ARGUMENT for settings that do not go together (a server has its own threads, context, and
@@ -43,6 +44,7 @@ typedef struct subject_info {
     hone_kv_type kv;
     size_t n_context;  /* 0 = unknown */
     size_t n_parallel;
+    const char *strategy; /* in its canonical form; NULL = none */
     bool has_chat;     /* takes messages through the model's own template */
     double load_ms;
 } subject_info;
@@ -83,7 +85,10 @@ const char *subject_end_name(subject_end end); /* "stop", "length", … */
 typedef struct subject_answer {
     subject_end end;
     char *text; /* NUL-terminated; NULL only before it is done */
-    size_t n_prompt_tokens, n_tokens; /* as counted, or as the server says; 0 = it does not */
+    size_t n_prompt_tokens, n_tokens; /* as counted, or as the server says; 0 = it does not. With a
+                                       * strategy: of all draws, and prompts as far as computed */
+    char **draws; /* with a strategy: the texts that it could have chosen */
+    size_t n_draws;
 } subject_answer;
 
 /* Answers requests[n]; answers[n] are zeroed before, release each afterwards in any case. The failure

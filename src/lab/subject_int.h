@@ -41,10 +41,24 @@ typedef struct subject_local {
     hone_adapter *adapters[HONE_MAX_ADAPTERS];
     float scales[HONE_MAX_ADAPTERS];
     size_t n_adapters;
+    hone_strategy *strategy; /* NULL = none */
 } subject_local;
 
 /* A session with the subject's options and adapters. */
 hone_status subject_local_session(const subject_local *s, hone_session **out);
+
+/* A request to a session, with the messages that it points to. */
+typedef struct local_request {
+    hone_request request;
+    hone_message messages[2];
+    hone_part parts[2];
+} local_request;
+
+void local_request_init(local_request *to, const subject_request *r);
+
+/* Answers by the subject's strategy, one request after the other (subject_strategy.c). */
+hone_status subject_local_strategy(subject *s, const subject_request *requests, size_t n,
+                                   subject_answer *answers, const subject_progress *progress);
 
 hone_status subject_local_score(subject *s, subject_scoring *scorings, size_t n,
                                 const subject_progress *progress);

@@ -14,6 +14,7 @@ static void close_local(subject *base) {
     subject_local *s = (subject_local *)base;
     while (s->n_adapters > 0) hone_adapter_close(s->adapters[--s->n_adapters]);
     hone_model_close(s->model);
+    hone_strategy_close(s->strategy);
     mem_free(s);
 }
 
@@ -68,9 +69,7 @@ static hone_status open_model(subject_local *s, const subject_settings *settings
 typedef struct slot {
     hone_session *session;
     hone_answer *answer; /* NULL = free */
-    hone_request request;
-    hone_message messages[2];
-    hone_part parts[2];
+    local_request request;
     size_t item;
 } slot;
 
@@ -83,32 +82,32 @@ typedef struct generating {
     size_t n, n_slots, next, n_done;
 } generating;
 
-static void fill_request(slot *place, const subject_request *r) {
-    place->request = (hone_request){.sampling = r->sampling, .sequence = r->sequence,
-                                    .max_tokens = r->max_tokens, .stop = r->stop,
-                                    .n_stop = r->n_stop};
+void local_request_init(local_request *to, const subject_request *r) {
+    to->request = (hone_request){.sampling = r->sampling, .sequence = r->sequence,
+                                 .max_tokens = r->max_tokens, .stop = r->stop, .n_stop = r->n_stop};
     if (!r->chat) {
-        place->request.prompt = r->prompt;
-        place->request.prompt_bytes = strlen(r->prompt);
+        to->request.prompt = r->prompt;
+        to->request.prompt_bytes = strlen(r->prompt);
         return;
     }
     const char *texts[] = {r->system, r->prompt}, *roles[] = {"system", "user"};
     size_t n = 0;
     for (size_t i = r->system ? 0 : 1; i < 2; i++, n++) {
-        place->parts[n] = (hone_part){HONE_PART_TEXT, texts[i], strlen(texts[i])};
-        place->messages[n] = (hone_message){roles[i], &place->parts[n], 1};
+        to->parts[n] = (hone_part){HONE_PART_TEXT, texts[i], strlen(texts[i])};
+        to->messages[n] = (hone_message){.role = roles[i], .parts = &to->parts[n], .n_parts = 1};
     }
-    place->request.messages = place->messages;
-    place->request.n_messages = n;
+    to->request.messages = to->messages;
+    to->request.n_messages = n;
 }
 
 /* Gives the free slot the next request that can be begun. */
 static hone_status admit(generating *g, slot *place) {
     while (!place->answer && g->next < g->n) {
         size_t item = g->next++;
-        fill_request(place, &g->requests[item]);
+        local_request_init(&place->request, &g->requests[item]);
         place->item = item;
-        hone_status status = hone_answer_open(&place->answer, place->session, &place->request);
+        hone_status status = hone_answer_open(&place->answer, place->session,
+                                              &place->request.request);
         if (status == HONE_ERR_MEMORY) return status;
         if (status == HONE_OK) return HONE_OK;
         TRY(subject_note_failure(&g->answers[item], status, hone_error_message()));
@@ -216,6 +215,7 @@ static hone_status transcribe(subject *base, const char *path, const char *langu
 }
 
 static const subject_ops text_ops = {close_local, generate, subject_local_score, NULL};
+static const subject_ops strategy_ops = {close_local, subject_local_strategy, subject_local_score, NULL};
 static const subject_ops speech_ops = {close_local, NULL, NULL, transcribe};
 
 hone_status subject_local_open(subject **out, const subject_settings *settings) {
@@ -232,11 +232,17 @@ hone_status subject_local_open(subject **out, const subject_settings *settings) 
         .kind = "local", .exact = settings->exact, .kv = s->session.kv,
         .n_parallel = settings->n_parallel ? settings->n_parallel : DEFAULT_PARALLEL};
     hone_status status = open_model(s, settings);
+    if (status == HONE_OK && settings->strategy) {
+        status = hone_strategy_parse(&s->strategy, settings->strategy);
+        if (status == HONE_OK) s->base.info.strategy = hone_strategy_text(s->strategy);
+    }
     if (status != HONE_OK) {
         close_local(&s->base);
         return status;
     }
-    s->base.ops = hone_model_describe(s->model)->takes_text ? &text_ops : &speech_ops;
+    s->base.ops = !hone_model_describe(s->model)->takes_text ? &speech_ops
+                  : s->strategy                              ? &strategy_ops
+                                                             : &text_ops;
     *out = &s->base;
     return HONE_OK;
 }

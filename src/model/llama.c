@@ -275,6 +275,10 @@ static void copy_states(pass *p) {
                         p->m->output_norm, b->segments[i].n_tokens, h->n_embd, h->norm_eps);
 }
 
+/* A head beyond this goes in slices, so that who lets go of pages as they were read (compute.observe)
+ * never has all of it in memory. */
+#define HEAD_SLICE_BYTES ((size_t)256 << 20)
+
 static void head(pass *p) {
     const hparams *h = &p->m->h;
     const llama_batch *b = p->b;
@@ -283,8 +287,16 @@ static void head(pass *p) {
         memmove(p->x + i * h->n_embd, p->x + b->logit_rows[i] * h->n_embd,
                 h->n_embd * sizeof *p->x);
     op_rms_norm(p->c, p->h, p->x, p->m->output_norm, b->n_logit_rows, h->n_embd, h->norm_eps);
-    products(p, p->h, b->n_logit_rows, h->n_embd,
-             &(linear){&p->m->output, NULL, b->logits, h->n_vocab}, 1);
+    const tensor *w = &p->m->output;
+    size_t step = HEAD_SLICE_BYTES / w->row_bytes / MATMUL_ROW_STEP * MATMUL_ROW_STEP;
+    if (step == 0) step = MATMUL_ROW_STEP;
+    for (size_t begin = 0; begin < w->ne[1]; begin += step) {
+        tensor rows = *w;
+        rows.data = tensor_row(w, begin);
+        rows.ne[1] = w->ne[1] - begin < step ? w->ne[1] - begin : step;
+        products(p, p->h, b->n_logit_rows, h->n_embd,
+                 &(linear){&rows, NULL, b->logits + begin, h->n_vocab}, 1);
+    }
 }
 
 /* What a thread needs for every product and, in bytes, for attention. */

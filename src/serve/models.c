@@ -444,8 +444,11 @@ void models_stop(models *m) {
     m->stopping = true;
     pthread_cond_signal(&m->sweep);
     pthread_cond_broadcast(&m->changed);
-    for (size_t i = 0; i < m->n; i++)
-        if (m->entries[i]->scheduler) scheduler_stop(m->entries[i]->scheduler);
+    for (size_t i = 0; i < m->n; i++) {
+        entry *e = m->entries[i];
+        if (e->scheduler) scheduler_stop(e->scheduler);
+        if (!e->loading && hone_model_describe(e->model)->takes_audio) hone_transcribe_cancel(e->model);
+    }
     pthread_mutex_unlock(&m->lock);
 }
 

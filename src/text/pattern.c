@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "text/automaton.h"
 
-enum { MAX_STEPS = 1 << 17, MAX_CHARACTER_RANGES = 4096 };
+enum { MAX_STEPS = 1 << 17, MAX_CHARACTER_RANGES = 4096, MAX_WORK = 1 << 25 };
 
 typedef enum step_op { TAKE, SPLIT, AT_BEGIN, AT_END, FOUND } step_op;
 
@@ -26,6 +26,7 @@ typedef struct construction {
     uint32_t *work;   /* [n_steps] */
     uint32_t *places; /* [n_steps] of the closure, ascending in the end */
     size_t n_work, n_places;
+    size_t done; /* places looked at, in all states together */
 } construction;
 
 /* --- the program --- */
@@ -196,6 +197,10 @@ static hone_status build_state(construction *c, automaton_builder *b, automaton_
     if (n == 1 && c->steps[set[0]].op == FOUND)
         return automaton_add_arc(b, 0, AUTOMATON_LAST_CHARACTER, b->n_states - 1);
     TRY(find_cuts(c, set, n, cut));
+    c->done += n * (cut->n + 1);
+    if (c->done > MAX_WORK)
+        return fail(HONE_ERR_UNSUPPORTED, "the regular expression takes too long to turn into an "
+                    "automaton");
     for (size_t k = 0; k + 1 < cut->n; k++) {
         uint32_t low = cut->at[k], high = cut->at[k + 1] - 1, number;
         if (cut->at[k] == cut->at[k + 1]) continue;
@@ -213,7 +218,8 @@ static hone_status build_state(construction *c, automaton_builder *b, automaton_
 }
 
 /* The start is state 0 even where its set comes again: only there does ^ hold, and acceptance at
- * the end of an empty text may depend on it. A set of its own marks it: a number that is no place. */
+ * the end of an empty text may depend on it. A set of its own marks it: a number that is no
+ * place. */
 static hone_status build_states(construction *c, automaton_builder *b, automaton_names *names,
                                 uint32_t entry, uint32_t *set, cuts *cut) {
     uint32_t number, mark = UINT32_MAX;

@@ -114,7 +114,7 @@ static hone_status find_others(object *o) {
     automaton_word *words;
     TRY(schema_alloc(c, &o->others, 1, sizeof *o->others));
     o->n_others = 1;
-    if (!o->n_named && !b->members && !b->exists) return HONE_OK; /* any name */
+    if (!o->n_named && !b->members && !b->exists && !b->unevaluated) return HONE_OK; /* any name */
     TRY(schema_alloc(c, &words, o->n_named + 1, sizeof *words));
     for (size_t i = 0; i < o->n_named; i++)
         words[i] = (automaton_word){o->named[i].name, o->named[i].n_name};
@@ -141,8 +141,8 @@ static hone_status complete_named(object *o) {
     return HONE_OK;
 }
 
-/* Not read to the letter: who lists properties and says nothing of others wants no others. What only
- * a negation brought in is no property either. */
+/* Not read to the letter: who lists properties and says nothing of others wants no others. What
+ * only a negation brought in is no property either. */
 static void close_object(object *o) {
     size_t kept = 0;
     for (size_t i = 0; i < o->n_named; i++) {
@@ -155,7 +155,8 @@ static void close_object(object *o) {
     o->n_others = 0;
 }
 
-/* unevaluatedProperties false: only what `properties` or a pattern of this alternative speaks of. */
+/* unevaluatedProperties false: only what `properties` or a pattern of this alternative speaks
+ * of. */
 static hone_status close_unevaluated(object *o) {
     const automaton *unseen;
     TRY(automaton_all(&unseen, &o->c->arena));

@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "weights/origin_int.h"
+#include "weights/registry_login.h"
 
 /* Ollama's registry, and what people call it: the address of the models' pages. */
 const char ollama_registry_host[] = "registry.ollama.ai";
@@ -138,13 +139,23 @@ hone_status ollama_manifest_parse(ollama_manifest *out, const char *text, size_t
 
 /* --- requests --- */
 
+typedef struct registry_url {
+    char text[300];
+} registry_url;
+
 /* In the open only on this machine, as with other registries. */
+static registry_url base_of(const origin *s) {
+    registry_url base;
+    snprintf(base.text, sizeof base.text, "http://%s", s->registry.host);
+    if (!http_is_loopback(base.text))
+        snprintf(base.text, sizeof base.text, "https://%s", s->registry.host);
+    return base;
+}
+
 static hone_status make_url(char *url, size_t size, const origin *s, const char *what,
                             const char *which) {
-    char probe[300];
-    snprintf(probe, sizeof probe, "http://%s/", s->registry.host);
-    int n = snprintf(url, size, "%s://%s/v2/%s/%s/%s", http_is_loopback(probe) ? "http" : "https",
-                     s->registry.host, s->registry.repository, what, which);
+    int n = snprintf(url, size, "%s/v2/%s/%s/%s", base_of(s).text, s->registry.repository, what,
+                     which);
     if (n < 0 || (size_t)n >= size) return fail(HONE_ERR_ARGUMENT, "%s: too long", s->text);
     return HONE_OK;
 }
@@ -170,6 +181,21 @@ static hone_status add_layer(const origin *s, const ollama_layer *layer, wanted_
     return HONE_OK;
 }
 
+/* The manifest; where the registry wants to know who asks, once more with what it wants. */
+static hone_status get_manifest(const origin_job *job, const char *url, buf *body) {
+    const origin *s = job->origin;
+    registry_access access;
+    http_document document = {.url = url, .accept = MANIFEST_TYPES};
+    hone_status status = origin_get(job, &document, body);
+    if (document.http_status == 401) {
+        TRY(registry_log_in(&access, job, base_of(s).text, s->registry.repository));
+        document.bearer_token = access.token;
+        document.user_password = access.user_password;
+        status = origin_get(job, &document, body);
+    }
+    return status;
+}
+
 static hone_status list_ollama(const origin_job *job, wanted_list *list) {
     const origin *s = job->origin;
     char url[1024];
@@ -178,8 +204,7 @@ static hone_status list_ollama(const origin_job *job, wanted_list *list) {
     if (s->registry.digest[0]) return fail(HONE_ERR_ARGUMENT, "%s: a part of a model", s->text);
     TRY(make_url(url, sizeof url, s, "manifests", s->registry.tag));
     buf_init(&body, OLLAMA_MAX_MANIFEST_BYTES);
-    http_document document = {.url = url, .accept = MANIFEST_TYPES};
-    hone_status status = origin_get(job, &document, &body);
+    hone_status status = get_manifest(job, url, &body);
     if (status == HONE_ERR_NOT_FOUND)
         status = fail(status, "%s: no such model or tag in the registry", s->text);
     if (status == HONE_OK) status = ollama_manifest_parse(&m, body.data, body.len, s->text);
@@ -195,6 +220,12 @@ static hone_status fetch_ollama(const origin_job *job, const char *path, sha256_
     snprintf(digest, sizeof digest, "sha256:%s", s->registry.digest);
     TRY(make_url(url, sizeof url, s, "blobs", digest));
     http_download download = {.url = url, .path = path};
+    hone_status status = origin_download(job, &download, sha256);
+    if (download.http_status != 401) return status;
+    registry_access access;
+    TRY(registry_log_in(&access, job, base_of(s).text, s->registry.repository));
+    download.bearer_token = access.token;
+    download.user_password = access.user_password;
     return origin_download(job, &download, sha256);
 }
 

@@ -29,5 +29,7 @@ void check_mel(const golden *g);
 void check_whisper(const golden *g);
 void check_real_whisper(const golden *g);
 void check_lora(const golden *g);
+/* A folder of sets, one file each. */
+void check_choices(const char *folder);
 
 #endif

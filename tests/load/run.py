@@ -97,7 +97,7 @@ def test_arrivals_are_random_and_times_count_from_them():
 def test_goodput():
     o = with_fault("slow", "--ttft-limit", "100")
     assert o["goodput"]["share"] == 0 and o["goodput"]["requests_per_s"] == 0 and o["requests_per_s"] > 0
-    o = with_fault("slow", "--ttft-limit", "5000", "--tpot-limit", "1000", "--e2e-limit", "9000")
+    o = with_fault("slow", "--ttft-limit", "5000", "--tpot-limit", "1000", "--answer-limit", "9000")
     assert o["goodput"]["share"] == 1
 
 

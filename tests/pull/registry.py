@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -53,17 +54,23 @@ class Registry:
     def __init__(self):
         self.folder = tempfile.mkdtemp(prefix="hone-registry-")
         self.host = f"127.0.0.1:{free_port()}"
+        self.log = open(os.path.join(self.folder, "log"), "w")
+        self.start({})
+
+    def start(self, more):
         config = os.path.join(self.folder, "config.yml")
         with open(config, "w") as f:
             json.dump({"version": 0.1, "log": {"level": "error"}, "http": {"addr": self.host},
-                       "storage": {"filesystem": {"rootdirectory": self.folder + "/data"}}}, f)
-        self.log = open(os.path.join(self.folder, "log"), "w")
+                       "storage": {"filesystem": {"rootdirectory": self.folder + "/data"}},
+                       **more}, f)
         self.process = subprocess.Popen([program(), "serve", config], stdout=self.log,
                                         stderr=self.log)
         for _ in range(100):
             try:
                 urllib.request.urlopen(f"http://{self.host}/v2/").read()
                 return
+            except urllib.error.HTTPError:
+                return  # it wants to know who asks
             except OSError:
                 time.sleep(0.05)
         self.close()
@@ -98,6 +105,12 @@ class Registry:
         self.call("PUT", f"http://{self.host}/v2/{repository}/manifests/{tag}", body,
                   {"Content-Type": MANIFEST})
         return manifest
+
+    def restart(self, auth):
+        """With what it holds, and from now on asking who asks."""
+        self.process.terminate()
+        self.process.wait()
+        self.start({"auth": auth})
 
     def close(self):
         self.process.terminate()

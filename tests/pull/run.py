@@ -11,11 +11,13 @@ import json
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
 import time
 import traceback
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -23,8 +25,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import packages
 import registry
 from hub import Hub, Repository, sha256
+from tokens import Tokens
 
 HONE = None
+SHARED = Path(os.environ.get("HONE_SHARED") or Path(__file__).resolve().parents[3] / "shared").resolve()
 
 
 class Skip(Exception):
@@ -284,6 +288,95 @@ def a_model_of_the_registry_comes_with_its_layers(server):
         assert w.blobs() == []
 
 
+def lora(architecture, name, n_in, n_out):
+    """An adapter of rank 1 for one matrix, as a GGUF file."""
+    def text(value):
+        return len(value).to_bytes(8, "little") + value.encode()
+    keys = {"general.architecture": architecture, "general.type": "adapter", "adapter.type": "lora"}
+    header = b"GGUF" + struct.pack("<IQQ", 3, 2, len(keys) + 1)
+    for key, value in keys.items():
+        header += text(key) + struct.pack("<I", 8) + text(value)
+    header += text("adapter.lora.alpha") + struct.pack("<If", 6, 8.0)
+    for end, shape, at in (("a", (n_in, 1), 0), ("b", (1, n_out), 4 * n_in)):
+        header += text(f"{name}.lora_{end}") + struct.pack("<IQQIQ", 2, *shape, 0, at)
+    numbers = [(i * 37 % 19 - 9) / 9 for i in range(n_in + n_out)]
+    return header + bytes(-len(header) % 32) + struct.pack(f"<{n_in + n_out}f", *numbers)
+
+
+def layers_of_a_model_hold_for_run(server):
+    base = SHARED / "golden/qwen2-untied"
+    if not base.exists():
+        raise Skip(f"{base} is not there")
+    adapter = lora("qwen2", "blk.0.attn_q.weight", 256, 256)
+    template = (b"{% for m in messages %}{{ m.role + ': ' + m.content }}\n{% endfor %}")
+    with World() as w:
+        w.hone("convert", str(base), "-o", "base.gguf")
+        (w.home / "lora.gguf").write_bytes(adapter)
+        layers = [("model", read(w.home / "base.gguf")), ("template", template),
+                  ("system", b"Be kind."), ("params", b'{"temperature": 0, "num_predict": 5}')]
+        server.push("me/plain", "latest", layers)
+        server.push("me/changed", "latest", [*layers, ("adapter", adapter)])
+        prompt = "system: Be kind.\nuser: hello\n"
+        for name, more in (("plain", []), ("changed", ["--adapter", "lora.gguf"])):
+            source = f"ollama:{server.host}/me/{name}"
+            w.hone("pull", source)
+            said = json.loads(w.hone("run", source, "hello", "--exact", "--json"))
+            same = json.loads(w.hone("run", "./base.gguf", prompt, "--raw", "--exact", "--json",
+                                     "-T", "0", "-n", "5", *more))
+            assert said["text"] == same["text"] and said["usage"] == same["usage"], (said, same)
+            assert json.loads(w.hone("run", source, "hello", "--json", "-n", "3"))[
+                "usage"]["completion_tokens"] == 3
+        assert same["text"] != json.loads(w.hone(
+            "run", f"ollama:{server.host}/me/plain", "hello", "--exact", "--json"))["text"]
+        server.push("me/go", "latest", [layers[0], ("template", b"{{ .System }} {{ .Prompt }}")])
+        w.hone("pull", f"ollama:{server.host}/me/go")
+        assert "in Go's form" in w.hone("show", f"ollama:{server.host}/me/go")
+
+
+def a_private_registry_gives_a_token_to_whom_it_knows(server):
+    server.push("me/secret", "latest", LAYERS)
+    tokens = Tokens(server.folder, "anna", "p@ss")
+    server.restart(tokens.auth())
+    source = f"ollama:{server.host}/me/secret"
+    try:
+        with World() as w:
+            assert "HONE_REGISTRY_AUTH" in w.hone("pull", source, code=1)
+            assert tokens.asked == [("repository:me/secret:pull", None)], tokens.asked
+            # what is for another registry stays at home
+            w.env["HONE_REGISTRY_AUTH"] = "anna:p@ss@127.0.0.2"
+            w.hone("pull", source, code=1)
+            assert tokens.asked[-1][1] is None
+            w.env["HONE_REGISTRY_AUTH"] = f"x:y@elsewhere.example anna:wrong@{server.host}"
+            assert "did not accept" in w.hone("pull", source, code=1)
+        with World(HONE_REGISTRY_AUTH=f"x:y@elsewhere.example anna:p@ss@{server.host}") as w:
+            w.hone("pull", source)
+            (model,) = w.list().values()
+            assert read(model["path"]) == LAYERS[0][1], model
+            w.hone("verify", source)
+            written = "".join(p.read_text() for p in (w.home / "hone/models").rglob("*.json"))
+            assert "p@ss" not in written, written
+    finally:
+        tokens.close()
+
+
+def a_registry_with_passwords_is_asked_with_one(server):
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            import crypt
+    except ImportError as e:  # gone from Python 3.13 on
+        raise Skip(f"no bcrypt: {e}") from e
+    server.push("me/secret", "latest", LAYERS)
+    users = Path(server.folder) / "htpasswd"
+    users.write_text("anna:" + crypt.crypt("p@ss", crypt.mksalt(crypt.METHOD_BLOWFISH)) + "\n")
+    server.restart({"htpasswd": {"realm": "models", "path": str(users)}})
+    source = f"ollama:{server.host}/me/secret"
+    with World() as w:
+        assert "HONE_REGISTRY_AUTH" in w.hone("pull", source, code=1)
+        w.env["HONE_REGISTRY_AUTH"] = f"anna:p@ss@{server.host}"
+        w.hone("pull", source)
+        w.hone("verify", source)
+
+
 def shared_layers_are_kept_and_counted_once(server):
     server.push("me/one", "latest", LAYERS)
     server.push("me/two", "latest", [LAYERS[0], ("system", b"Be brief.")])
@@ -434,7 +527,9 @@ HUB_CASES = [a_quantisation_is_picked_from_a_repository, without_a_quantisation_
              a_killed_download_goes_on_where_its_connections_were,
              what_huggingface_hub_has_is_used_in_place, what_is_in_use_is_not_removed,
              a_running_program_keeps_its_model, prune_removes_what_nothing_needs]
-REGISTRY_CASES = [a_model_of_the_registry_comes_with_its_layers,
+REGISTRY_CASES = [a_model_of_the_registry_comes_with_its_layers, layers_of_a_model_hold_for_run,
+                  a_private_registry_gives_a_token_to_whom_it_knows,
+                  a_registry_with_passwords_is_asked_with_one,
                   shared_layers_are_kept_and_counted_once, what_ollama_has_is_used_in_place]
 PLAIN_CASES = [lm_studios_files_are_listed, a_file_of_this_machine_is_used_where_it_lies]
 

@@ -182,6 +182,36 @@ def test_unfinished_runs_are_invalid():
     assert str(id_) not in [str(r["id"]) for r in json.loads(hone("report", "--json"))["results"]]
 
 
+def quota_group():
+    """A control group with a fifth of a processor, or None where we may make none."""
+    for root, name, value in (("/sys/fs/cgroup/cpu", "cpu.cfs_quota_us", "20000"), ("/sys/fs/cgroup", "cpu.max", "20000 100000")):
+        group = pathlib.Path(root) / f"hone-test-{os.getpid()}"
+        try:
+            group.mkdir()
+            (group / name).write_text(value)
+            return group
+        except OSError:
+            if group.is_dir():
+                group.rmdir()
+    return None
+
+
+def test_a_quota_that_stops_the_run_is_noticed():
+    if not TINY.exists():
+        return "the reference data is missing"
+    group = quota_group()
+    if not group:
+        return "no control group can be made here"
+    try:
+        script = f"echo $$ > {group}/cgroup.procs; exec '{HONE}' bench '{TINY}' --prompt 512 --decode 256 --threads 1 --json"
+        got = subprocess.run(["sh", "-c", script], env={**os.environ, "HONE_HOME": HOME}, capture_output=True,
+                             text=True, timeout=110)
+        o = json.loads(got.stdout)
+        assert any("quota stopped the run" in r for r in o["reasons"]), o["reasons"]
+    finally:
+        group.rmdir()
+
+
 def test_deleting():
     id_ = add(metrics=[speed(1)])
     hone("results", "delete", id_)

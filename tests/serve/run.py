@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -189,6 +190,36 @@ def test_json_object(server):
             assert isinstance(json.loads(answer.choices[0].message.content), dict)
 
 
+def test_json_schema(server):
+    schema = {"type": "object", "additionalProperties": False, "required": ["name", "n"],
+              "properties": {"name": {"type": "string", "maxLength": 12},
+                             "n": {"type": "integer", "minimum": 1, "maximum": 99}}}
+    client = openai_client(server)
+    for strict in (True, False):
+        answer = client.chat.completions.create(
+            model=str(MODEL), messages=[{"role": "user", "content": "JSON"}], seed=1,
+            max_tokens=400, response_format={"type": "json_schema", "json_schema": {
+                "name": "person", "strict": strict, "schema": schema}})
+        assert answer.choices[0].finish_reason == "stop"
+        value = json.loads(answer.choices[0].message.content)
+        assert set(value) == {"name", "n"} and 1 <= value["n"] <= 99 and len(value["name"]) <= 12
+
+
+def test_json_schema_refused(server):
+    for schema, word in (({"type": "array", "uniqueItems": True}, "#: uniqueItems"),
+                         ({"type": "strnig"}, "#: type"),
+                         ({"$ref": "http://x.y/z"}, "nothing is fetched"),
+                         ({"enum": [{"a": i} for i in range(5000)]}, "alternatives")):
+        status, _, body = server.ask("POST", "/v1/chat/completions", {
+            "model": str(MODEL), "messages": [{"role": "user", "content": "x"}],
+            "response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}})
+        assert status == 400 and word in json.loads(body)["error"]["message"], body
+    status, _, body = server.ask("POST", "/v1/chat/completions", {
+        "model": str(MODEL), "messages": [{"role": "user", "content": "x"}],
+        "response_format": {"type": "json_schema", "json_schema": {"name": "x"}}})
+    assert status == 400 and "schema is missing" in json.loads(body)["error"]["message"]
+
+
 # --- speech ---
 
 
@@ -308,7 +339,7 @@ def test_malformed_bodies(server):
 
 
 def test_paths_and_methods(server):
-    assert server.ask("GET", "/")[0] == 404
+    assert server.ask("GET", "/nowhere")[0] == 404
     assert server.ask("GET", "/v1/chat/completions")[0] == 405
     assert server.ask("DELETE", "/health")[0] == 405
     assert server.ask("GET", "/health")[0] == 200
@@ -461,6 +492,24 @@ def use_clients(wanted=PACKAGES):
     if folder:
         sys.path.insert(0, str(folder))
     return bool(folder)
+
+
+def run_node(script, *arguments):
+    """Runs a script of tests/serve/node with the packages of its package.json; ImportError without npm."""
+    if not shutil.which("npm"):
+        raise ImportError("no npm on this machine")
+    here = ROOT / "tests" / "serve" / "node"
+    wanted = json.loads((here / "package.json").read_text())["dependencies"]
+    folder = packages.CACHE / ("node-" + "-".join(f"{name}-{v}" for name, v in wanted.items()))
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("package.json", "package-lock.json", script):
+        shutil.copy(here / name, folder / name)
+    if not (folder / "ready").exists():
+        if subprocess.run(["npm", "ci", "--silent"], cwd=folder, stdout=sys.stderr).returncode:
+            raise ImportError("npm could not install the packages")
+        (folder / "ready").touch()
+    return subprocess.run(["node", script, *map(str, arguments)], cwd=folder, capture_output=True,
+                          text=True, timeout=300)
 
 
 def run_test(name, function, argument):

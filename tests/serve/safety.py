@@ -21,6 +21,9 @@ import tempfile
 import threading
 import time
 
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "pull"))
+
+from hub import Hub, Repository
 from run import MODEL, SHARED, SPEECH, Server, chat, run_test, wav
 
 STORIES = SHARED / "models" / "stories260K.gguf"
@@ -81,6 +84,11 @@ def resident(server):
     return int(re.search(r"VmRSS:\s+(\d+) kB", text)[1]) * 1024
 
 
+def cpu_seconds(server):
+    fields = pathlib.Path(f"/proc/{server.process.pid}/stat").read_text().rsplit(") ", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def still_works(server):
     assert server.ask("POST", CHAT, chat())[0] == 200
 
@@ -132,11 +140,11 @@ def refuses_models(hone, models):
         assert server.ask("POST", COMPLETIONS, completion("good:x"))[0] == 200
         for name, data in models.items():
             if pull(hone, server, name, data):
-                begin = time.monotonic()
+                begin = cpu_seconds(server)
                 status, _, body = server.ask("POST", COMPLETIONS, completion(f"{name}:x"))
                 assert status in (400, 500), (name, status, body)
                 assert json.loads(body)["error"]["message"], name
-                assert time.monotonic() - begin < 5, name
+                assert cpu_seconds(server) - begin < 5, name
             still_works(server)
         assert resident(server) < 1 << 30, resident(server)
 
@@ -171,6 +179,19 @@ def test_cve_gguf_tensor_that_extends_past_the_file(hone):
                                    f"{folder}/out.gguf"], capture_output=True, text=True, timeout=60)
             assert made.returncode in (1, 2), (name, made)
             assert not os.path.exists(f"{folder}/out.gguf"), name
+    with serving(hone) as server:  # as it was done: upload, quantise, take the result away
+        for data in models.values():
+            digest = "sha256:" + hashlib.sha256(data).hexdigest()
+            assert server.ask("POST", f"/api/blobs/{digest}", data)[0] == 201
+            for quantize in ("q8_0", "q4_k_m", None):
+                body = {"model": "leak", "files": {"x.gguf": digest}, "quantize": quantize}
+                answer = server.ask("POST", "/api/create", body)[2]
+                assert b'"error"' in answer and b'"success"' not in answer, answer[-200:]
+            assert server.ask("POST", "/api/show", {"model": "leak"})[0] == 404
+        wrong = "sha256:" + "0" * 64  # a blob is what its name says
+        assert server.ask("POST", f"/api/blobs/{wrong}", b"GGUF")[0] == 400
+        assert server.ask("HEAD", f"/api/blobs/{wrong}")[0] == 404
+        still_works(server)
 
 
 def test_cve_gguf_that_divides_by_zero_or_asks_for_endless_room(hone):
@@ -209,10 +230,10 @@ def test_cve_tokeniser_with_endless_and_broken_texts(hone):
     with serving(hone) as server:
         for text in ("a" * 3_000_000, " " * 1_000_000, "\u0301" * 300_000, "<|im_end|>" * 100_000,
                      "\U0010ffff" * 100_000, "\ud7ff\ue000" * 1000):
-            begin = time.monotonic()
+            begin = cpu_seconds(server)
             status, _, body = server.ask("POST", CHAT, chat(text))
             assert status in (200, 400), (text[:5], status)
-            assert time.monotonic() - begin < 10, text[:5]
+            assert cpu_seconds(server) - begin < 10, (text[:5], cpu_seconds(server) - begin)
         for body in (b'{"messages":[{"role":"user","content":"\xff\xfe\xc0\x80"}]}',
                      b'{"messages":[{"role":"user","content":"\\ud800"}]}',
                      b'{"messages":[{"role":"user","content":"\\u0000"}]}'):
@@ -245,7 +266,7 @@ def test_cve_numbers_that_reach_memory(hone):
         # llama-server's fields that reached memory there: unknown, and without effect
         assert server.ask("POST", CHAT, chat(n_discard=-100, n_keep=-5, id_slot=-7))[0] in (200, 400)
         for path in ("/slots", "/slots/0?action=restore", "/completion", "/infill", "/props"):
-            assert server.ask("POST", path, {"filename": "../x"})[0] == 404, path
+            assert server.ask("POST", path, {"filename": "../x"})[0] in (404, 405), path
         still_works(server)
 
 
@@ -310,6 +331,26 @@ def test_cve_answers_tell_nothing_of_files_and_names(hone):
             assert b"/work" not in body and server.home.name.encode() not in body, body
     with serving(hone, env={"HONE_API_KEY": "k"}) as server:  # the same, whatever is asked for
         assert len({server.ask("GET", p)[2] for p in ("/v1/models", "/v1/models/a:b", "/nothing")}) == 1
+
+
+def test_cve_tokens_do_not_follow_a_redirect(hone):
+    hub = Hub({"owner/large": Repository({"large-q8_0.gguf": STORIES.read_bytes()})})
+    try:
+        with serving(hone, env={"HF_ENDPOINT": hub.endpoint, "HF_TOKEN": "hf_secret"}) as server:
+            body = {"model": "hf.co/owner/large:Q8_0", "stream": False}
+            status, _, answer = server.ask("POST", "/api/pull", body)
+            assert status == 200 and b"success" in answer, answer
+            asked = {where: {r[3] for r in hub.requests if r[0] == where} for where in ("hub", "storage")}
+            assert asked == {"hub": {"Bearer hf_secret"}, "storage": {None}}, asked
+            assert not any("hf_secret" in line for line in server.lines)
+            for name in (f"{hub.endpoint}/x.gguf", "https://evil.example/x.gguf", "/etc/passwd",
+                         "ollama:127.0.0.1:1/library/x", "pip:evil==1#x", "file:///etc/passwd"):
+                before = len(hub.requests)
+                status, _, answer = server.ask("POST", "/api/pull", {"model": name, "stream": False})
+                assert status == 400 or b'"error"' in answer, (name, status, answer)
+                assert len(hub.requests) == before, name
+    finally:
+        hub.close()
 
 
 def test_cve_dns_rebinding(hone):
@@ -387,12 +428,12 @@ def test_cve_file_names_reach_no_shell(hone):
         mark = pathlib.Path(folder) / "mark"
         for name in (f"a;touch {mark};.wav", f"$(touch {mark}).wav", f"`touch {mark}`", "../../x.wav",
                      f"|touch {mark}", "-i x"):
-            form = (f'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\n{SPEECH}\r\n'
-                    f'--b\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'
-                    "Content-Type: audio/wav\r\n\r\n").encode() + wav(0.2) + b"\r\n--b--\r\n"
+            form = (f'--boundary7\r\nContent-Disposition: form-data; name="model"\r\n\r\n{SPEECH}\r\n'
+                    f'--boundary7\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'
+                    "Content-Type: audio/wav\r\n\r\n").encode() + wav(0.2) + b"\r\n--boundary7--\r\n"
             status = server.ask("POST", "/v1/audio/transcriptions", form,
-                                {"Content-Type": "multipart/form-data; boundary=b"})[0]
-            assert status in (200, 400), (name, status)
+                                {"Content-Type": "multipart/form-data; boundary=boundary7"})[0]
+            assert status == 200, (name, status)
             assert server.ask("POST", CHAT, chat(model=f"x:1;touch {mark}"))[0] in (400, 404)
         assert not mark.exists()
         children = pathlib.Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
@@ -470,13 +511,13 @@ def test_cve_grammars_and_schemas_that_explode(hone):
         for schema in (deep, wide, {"type": "string", "pattern": "(((a{1,999}){1,999}){1,999}){1,999}"},
                        {"type": "string", "maxLength": 10 ** 15}, {"$ref": "#"},
                        {"enum": ["x" * 100] * 50_000}):
-            begin = time.monotonic()
+            begin = cpu_seconds(server)
             text = schema if isinstance(schema, str) else json.dumps(schema)
             body = json.dumps(chat(max_tokens=4, response_format={
                 "type": "json_schema", "json_schema": {"name": "x", "schema": "SCHEMA"}}))
             status, _, body = server.ask("POST", CHAT, body.replace('"SCHEMA"', text))
             assert status in (200, 400), (status, body[:200])
-            assert time.monotonic() - begin < 10
+            assert cpu_seconds(server) - begin < 10, (text[:60], cpu_seconds(server) - begin)
         assert server.ask("POST", CHAT, b'{"messages":' + b"[" * 200_000)[0] == 400
         assert resident(server) < 1 << 30
         still_works(server)
@@ -618,7 +659,7 @@ def test_secrets_are_in_no_log_and_no_metric(hone):
         server.ask("POST", CHAT, chat("my secret text 4711"), good)
         server.ask("GET", f"/v1/models?key={key}", headers=good)
         server.ask("GET", "/v1/models", headers={"Authorization": f"Bearer {key}-wrong"})
-        server.ask("GET", "/nothing", headers={**good, "X-Request-Id": key})
+        server.ask("GET", "/nothing", headers={**good, "X-Secret": key, "Cookie": key})
         shown = server.ask("GET", "/metrics", headers=good)[2].decode()
         time.sleep(0.2)
         shown += "".join(server.lines)

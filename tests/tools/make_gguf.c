@@ -3,8 +3,8 @@
  *     make_gguf synth SHAPE MIX OUT.gguf        random weights in the shape of a real model
  *     make_gguf requantise IN.gguf MIX OUT.gguf the same weights in other types
  *
- * `synth` writes random blocks directly, whose scales give the weights the spread 1 / sqrt(inputs),
- * and a vocabulary of the right size whose first tokens are the bytes. The same arguments give the
+ * `synth` writes random blocks directly, whose scales give the weights the deviation
+ * 1 / sqrt(inputs), and a vocabulary of the right size whose first tokens are the bytes. The same arguments give the
  * same file. What such a model says is babble; what it costs is what the real one costs.
  * `requantise` reads F32, F16, BF16 or blocks and writes any mix, F32 included. */
 #include <math.h>
@@ -100,13 +100,13 @@ static void store_half(uint8_t *at, float value) {
     memcpy(at, &half, sizeof half);
 }
 
-static void fill_blocks(dtype type, uint8_t *out, size_t bytes, float spread) {
+static void fill_blocks(dtype type, uint8_t *out, size_t bytes, float deviation) {
     const random_format *f = &random_formats[type];
     size_t block_bytes = dtype_get(type)->block_bytes;
     random_bytes(out, bytes);
     for (uint8_t *block = out; block < out + bytes; block += block_bytes) {
         uint32_t bits = (uint32_t)random_u64();
-        float d = spread / f->rms * (0.75f + (float)(bits >> 1) * 0x1p-32f);
+        float d = deviation / f->rms * (0.75f + (float)(bits >> 1) * 0x1p-32f);
         tie_sub_scales(type, f->sub_scales, block);
         if (f->min_at != f->d_at)
             store_half(block + f->min_at, d * f->centre);
@@ -117,14 +117,14 @@ static void fill_blocks(dtype type, uint8_t *out, size_t bytes, float spread) {
 }
 
 /* n values around `mean`, in any type. */
-static void fill_random(dtype type, void *out, size_t bytes, float mean, float spread) {
+static void fill_random(dtype type, void *out, size_t bytes, float mean, float deviation) {
     if (dtype_get(type)->block > 1) {
-        fill_blocks(type, out, bytes, spread);
+        fill_blocks(type, out, bytes, deviation);
         return;
     }
     size_t size = dtype_get(type)->block_bytes;
     for (uint8_t *at = out; at < (uint8_t *)out + bytes; at += size) {
-        float x = mean + spread * random_normal();
+        float x = mean + deviation * random_normal();
         uint16_t half = type == DTYPE_F16 ? f16_from_f32(x) : bf16_from_f32(x);
         memcpy(at, type == DTYPE_F32 ? (void *)&x : (void *)&half, size);
     }
@@ -283,7 +283,7 @@ static hone_status put_tokenizer(gguf_writer *w, size_t n) {
 typedef struct synthetic_tensor {
     char name[64];
     dtype type;
-    float mean, spread;
+    float mean, deviation;
 } synthetic_tensor;
 
 typedef struct synth {
@@ -296,7 +296,7 @@ typedef struct synth {
 
 /* [n_out, n_in]; a vector where n_out is 1. */
 static hone_status add_tensor(synth *m, const char *name, size_t n_in, size_t n_out, float mean,
-                              float spread) {
+                              float deviation) {
     if (m->n_tensors == m->n_allocated) return fail(HONE_ERR_ARGUMENT, "too many tensors");
     const shape *s = m->s;
     quant_mix_model model = {s->n_layers, s->n_heads, s->n_kv_heads, s->has_output, false};
@@ -305,7 +305,7 @@ static hone_status add_tensor(synth *m, const char *name, size_t n_in, size_t n_
     snprintf(t->name, sizeof t->name, "%s", name);
     t->type = quant_mix_type(m->mix, &model, name, &view);
     t->mean = mean;
-    t->spread = spread;
+    t->deviation = deviation;
     return gguf_put_tensor(m->w, t->name, t->type, view.ne, view.n_dims);
 }
 
@@ -381,7 +381,7 @@ static hone_status synthesise(void *user, size_t index, size_t offset, void *out
     if (strcmp(t->name, "rope_freqs.weight") == 0)
         fill_rope_factors(m->s, out);
     else
-        fill_random(t->type, out, bytes, t->mean, t->spread);
+        fill_random(t->type, out, bytes, t->mean, t->deviation);
     return HONE_OK;
 }
 

@@ -5,6 +5,7 @@
 #include "infer/engine.h"
 #include "test.h"
 #include "text/grammar_machine.h"
+#include "text/schema.h"
 
 static grammar *program;
 static grammar_machine *machine;
@@ -313,6 +314,110 @@ static void an_answer_matches_its_grammar(void) {
     hone_model_close(model);
 }
 
+/* --- schemas and triggers over a model's vocabulary --- */
+
+/* Masks are put together from parts that states share; here each is compared with the tokens' bytes,
+ * inside of strings, numbers and lists that are called from several places. */
+static void masks_of_schemas_hold_exactly_what_may_follow(void) {
+    hone_model *model = open_tiny();
+    if (!model) SKIP("no folder with reference data");
+    static const char schema[] = "{\"type\": \"object\", \"properties\": {\"a\": {\"type\": \"string\"}, \"b\": {\"type\": "
+        "\"array\", \"items\": {\"type\": [\"string\", \"number\"]}}, \"c\": {\"type\": \"string\", \"maxLength\": 30}}, "
+        "\"required\": [\"a\", \"b\", \"c\"]}";
+    static const char whole[] = "{\"a\": \"x, caf\xC3\xA9\", \"b\": [\"}\", -1.5e3, 12], \"c\": \"some text\"}";
+    hone_grammar *g;
+    grammar *program_of_schema;
+    if (!CHECK_OK(hone_grammar_open_schema(&g, model, schema, strlen(schema), NULL))) return;
+    CHECK_OK(schema_compile(&program_of_schema, schema, strlen(schema), NULL));
+    CHECK_OK(grammar_machine_open(&machine, program_of_schema, (size_t)64 << 20));
+    size_t n_vocab = hone_model_describe(model)->n_vocab, n_answer;
+    uint64_t *mask = calloc((n_vocab + 63) / 64, sizeof *mask);
+    int32_t *answer;
+    CHECK_OK(hone_tokenize(model, whole, strlen(whole), false, &answer, &n_answer));
+    hone_grammar_cursor cursor = {0};
+    char text[512];
+    size_t n_text = 0;
+    for (size_t at = 0; at <= n_answer; at++) {
+        int wrong = 0;
+        const char *piece;
+        size_t n;
+        CHECK_OK(hone_grammar_mask(g, &cursor, answer, at, mask));
+        for (int32_t id = 0; id < (int32_t)tokenizer_size(model->tokenizer); id++) {
+            CHECK_OK(tokenizer_piece(model->tokenizer, id, false, &piece, &n));
+            if (n_text + n > sizeof text) continue;
+            memcpy(text + n_text, piece, n);
+            int expected = n ? match(text, n_text + n) > 0
+                             : hone_is_stop_token(model, id) && match(text, n_text) == 2;
+            wrong += has(mask, id) != expected;
+        }
+        CHECK_MSG(wrong == 0, "%d tokens behind '%.*s'", wrong, (int)n_text, text);
+        if (at == n_answer) break;
+        CHECK_OK(tokenizer_piece(model->tokenizer, answer[at], false, &piece, &n));
+        memcpy(text + n_text, piece, n);
+        n_text += n;
+    }
+    CHECK(match(text, n_text) == 2);
+    free(mask);
+    hone_free(answer);
+    grammar_machine_close(machine);
+    grammar_close(program_of_schema);
+    hone_grammar_close(g);
+    hone_model_close(model);
+}
+
+/* Anything until the trigger, whose beginning may lie in any tokens; from there on the grammar. */
+static void a_lazy_grammar_waits_for_its_trigger(void) {
+    hone_model *model = open_tiny();
+    if (!model) SKIP("no folder with reference data");
+    static const char text[] = "root ::= \"<call>\" [0-9]+ \"</call>\"";
+    static const char *const triggers[] = {"<call>"}, *const strange[] = {"call"};
+    static const struct { const char *text; hone_grammar_match match; } cases[] = {
+        {"", HONE_GRAMMAR_WHOLE}, {"free < text <cal", HONE_GRAMMAR_WHOLE},
+        {"so: <call>", HONE_GRAMMAR_BEGINNING}, {"so: <call>12", HONE_GRAMMAR_BEGINNING},
+        {"<<call>12</call>", HONE_GRAMMAR_WHOLE}, {"<call>x", HONE_GRAMMAR_NO},
+        {"<call>1</call> and", HONE_GRAMMAR_NO}};
+    hone_grammar *g;
+    CHECK_OK(hone_grammar_open(&g, model, text, strlen(text)));
+    CHECK(hone_grammar_set_triggers(g, strange, 1) == HONE_ERR_ARGUMENT);
+    CHECK_OK(hone_grammar_set_triggers(g, triggers, 1));
+    size_t n_words = (hone_model_describe(model)->n_vocab + 63) / 64;
+    uint64_t *mask = calloc(n_words, sizeof *mask);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        hone_grammar_match found;
+        CHECK_OK(hone_grammar_test(g, cases[i].text, strlen(cases[i].text), &found));
+        CHECK_MSG(found == cases[i].match, "%s: %d", cases[i].text, found);
+        /* The masks along the text say the same: each token in them leads to no dead end. */
+        int32_t *ids;
+        size_t n_ids;
+        hone_grammar_cursor cursor = {0};
+        if (cases[i].match == HONE_GRAMMAR_NO || !*cases[i].text) continue;
+        CHECK_OK(hone_tokenize(model, cases[i].text, strlen(cases[i].text), false, &ids, &n_ids));
+        for (size_t at = 0; at <= n_ids; at++) {
+            int wrong = 0;
+            CHECK_OK(hone_grammar_mask(g, &cursor, ids, at, mask));
+            CHECK(at == n_ids || has(mask, ids[at]));
+            for (int32_t id = 0; id < (int32_t)tokenizer_size(model->tokenizer); id++) {
+                char whole[600];
+                const char *piece;
+                size_t n, n_whole = 0;
+                for (size_t k = 0; k <= at; k++) {
+                    CHECK_OK(tokenizer_piece(model->tokenizer, k < at ? ids[k] : id, true, &piece, &n));
+                    memcpy(whole + n_whole, piece, n);
+                    n_whole += n;
+                }
+                CHECK_OK(tokenizer_piece(model->tokenizer, id, false, &piece, &n));
+                CHECK_OK(hone_grammar_test(g, whole, n_whole, &found));
+                if (n) wrong += has(mask, id) != (found != HONE_GRAMMAR_NO);
+            }
+            CHECK_MSG(wrong == 0, "%d tokens behind %zu of '%s'", wrong, at, cases[i].text);
+        }
+        hone_free(ids);
+    }
+    free(mask);
+    hone_grammar_close(g);
+    hone_model_close(model);
+}
+
 int main(void) {
     RUN(the_reference_grammars);
     RUN(literals_and_escapes);
@@ -326,5 +431,7 @@ int main(void) {
     RUN(failing_allocations_leave_nothing);
     RUN(masks_hold_exactly_what_may_follow);
     RUN(an_answer_matches_its_grammar);
+    RUN(masks_of_schemas_hold_exactly_what_may_follow);
+    RUN(a_lazy_grammar_waits_for_its_trigger);
     return test_summary();
 }

@@ -282,10 +282,260 @@ static void the_suite(void) {
     close_remotes();
 }
 
+/* --- what is refused --- */
+
+static void what_is_not_promised_is_refused_by_name(void) {
+    static const struct { const char *schema; hone_status status; const char *words; } cases[] = {
+        {"{\"uniqueItems\": true}", HONE_ERR_UNSUPPORTED, "#: uniqueItems"},
+        {"{\"properties\": {\"a\": {\"type\": \"array\", \"uniqueItems\": true}}}", HONE_ERR_UNSUPPORTED,
+         "#/properties/a: uniqueItems"},
+        {"{\"properties\": {\"a/b\": {\"format\": \"idn-email\"}}}", HONE_ERR_UNSUPPORTED,
+         "#/properties/a~1b: format \"idn-email\""},
+        {"{\"contentMediaType\": \"application/json\"}", HONE_ERR_UNSUPPORTED, "contentMediaType"},
+        {"{\"nullable\": true, \"type\": \"string\"}", HONE_ERR_UNSUPPORTED, "nullable"},
+        {"{\"$dynamicRef\": \"#a\"}", HONE_ERR_UNSUPPORTED, "$dynamicRef"},
+        {"{\"unevaluatedItems\": false}", HONE_ERR_UNSUPPORTED, "unevaluatedItems"},
+        {"{\"$ref\": \"http://x.y/z\"}", HONE_ERR_UNSUPPORTED, "nothing is fetched"},
+        {"{\"$ref\": \"#/$defs/none\"}", HONE_ERR_FORMAT, "leads nowhere"},
+        {"{\"$ref\": \"#\"}", HONE_ERR_UNSUPPORTED, "refers to itself"},
+        {"{\"$schema\": \"http://json-schema.org/draft-03/schema#\"}", HONE_ERR_UNSUPPORTED, "draft 3"},
+        {"{\"pattern\": \"(a)\\\\1\"}", HONE_ERR_UNSUPPORTED, "a reference back"},
+        {"{\"pattern\": \"a(?=b)\"}", HONE_ERR_UNSUPPORTED, "looking ahead"},
+        {"{\"pattern\": \"\\\\bword\"}", HONE_ERR_UNSUPPORTED, "a word boundary"},
+        {"{\"pattern\": \"(a\"}", HONE_ERR_FORMAT, "#: pattern: the regular expression, byte 2"},
+        {"{\"type\": \"strnig\"}", HONE_ERR_FORMAT, "#: type"},
+        {"{\"properties\": 3}", HONE_ERR_FORMAT, "#: properties must be an object"},
+        {"{\"properties\": {\"a\": 3}}", HONE_ERR_FORMAT, "an object or a boolean, not integer"},
+        {"{\"minLength\": -1}", HONE_ERR_FORMAT, "#: minLength must be a whole number"},
+        {"{\"required\": \"a\"}", HONE_ERR_FORMAT, "#: required"},
+        {"{\"anyOf\": []}", HONE_ERR_FORMAT, "#: anyOf"},
+        {"{\"multipleOf\": 0}", HONE_ERR_FORMAT, "#: multipleOf"},
+        {"{\"type\": \"object\"", HONE_ERR_FORMAT, "the schema"},
+        {"3", HONE_ERR_FORMAT, "an object or a boolean"},
+        {"false", HONE_ERR_FORMAT, "nothing can satisfy the schema"},
+        {"{\"type\": \"integer\", \"minimum\": 5, \"maximum\": 4}", HONE_ERR_FORMAT, "nothing can satisfy"},
+        {"{\"type\": \"object\", \"required\": [\"a\"], \"properties\": {\"a\": false}}", HONE_ERR_FORMAT,
+         "nothing can satisfy"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        hone_status status = open_schema(cases[i].schema, NULL);
+        CHECK_MSG(status == cases[i].status, "%s: %s", cases[i].schema, hone_status_name(status));
+        if (status == HONE_OK) close_schema();
+        else CHECK_MSG(strstr(hone_error_message(), cases[i].words), "%s: %s", cases[i].schema,
+                       hone_error_message());
+    }
+}
+
+/* Impossible ways are never entered: no text can come to where it cannot go on. */
+static void dead_ends_are_never_entered(void) {
+    CHECK_OK(open_schema("{\"type\": \"object\", \"properties\": {\"a\": {\"type\": \"integer\", \"minimum\": 3, "
+                         "\"maximum\": 2}, \"b\": {\"type\": \"null\"}}}", NULL));
+    CHECK(matches("{\"b\": null}"));
+    CHECK(match_bytes(machine, grammar_machine_start(machine), "{\"a", 3) == GRAMMAR_DEAD);
+    close_schema();
+}
+
+/* --- as meant, and to the letter --- */
+
+static void schemas_are_read_as_meant_or_to_the_letter(void) {
+    const hone_schema_options exact = {.exact = true};
+    static const struct { const char *schema, *text; } open[] = {
+        {"{\"properties\": {\"a\": {\"type\": \"null\"}}}", "{\"a\":null,\"b\":1}"},
+        {"{\"properties\": {\"a\": {\"type\": \"null\"}}}", "3"},
+        {"{\"minLength\": 3}", "[]"},
+        {"{\"prefixItems\": [{\"type\": \"null\"}]}", "[null,1]"},
+        {"{\"prefixItems\": [{\"type\": \"null\"}]}", "[]"},
+        {"{}", "1"},
+        {"{\"anyOf\": [{\"required\": [\"a\"]}, {\"required\": [\"b\"]}]}", "\"x\""},
+    };
+    for (size_t i = 0; i < sizeof open / sizeof *open; i++) {
+        CHECK_OK(open_schema(open[i].schema, NULL));
+        CHECK_MSG(!matches(open[i].text), "%s: %s", open[i].schema, open[i].text);
+        close_schema();
+        CHECK_OK(open_schema(open[i].schema, &exact));
+        CHECK_MSG(matches(open[i].text), "%s: %s", open[i].schema, open[i].text);
+        close_schema();
+    }
+    /* What is said is said in both. */
+    CHECK_OK(open_schema("{\"properties\": {\"a\": {}}, \"additionalProperties\": {\"type\": \"null\"}}", NULL));
+    CHECK(matches("{\"b\": null}") && !matches("{\"b\": 1}"));
+    close_schema();
+}
+
+static void white_space_is_bounded(void) {
+    CHECK_OK(open_schema("{\"type\": \"array\", \"items\": {\"type\": \"null\"}}", NULL));
+    CHECK(matches("[null,null]") && matches("[ null, null ]") && matches("[\n    null,\n    null\n]"));
+    CHECK(!matches("[  null]") && !matches(" []") && !matches("[] ") && !matches("[null ,null]"));
+    close_schema();
+}
+
+static void references_lead_to_given_documents(void) {
+    static const char definitions[] = "{\"$defs\": {\"n\": {\"type\": \"null\"}}}";
+    const hone_schema_document document = {"http://x.y/defs.json", definitions, strlen(definitions)};
+    const hone_schema_options options = {.documents = &document, .n_documents = 1};
+    CHECK_OK(open_schema("{\"$ref\": \"http://x.y/defs.json#/$defs/n\"}", &options));
+    CHECK(matches("null") && !matches("1"));
+    close_schema();
+}
+
+/* --- printing --- */
+
+static void printed_grammars_mean_the_same_and_compose(void) {
+    static const char schema[] = "{\"type\": \"object\", \"properties\": {\"city\": {\"type\": \"string\", "
+        "\"pattern\": \"^[A-Z][a-z\\\\\\\\\\\"\\\\u00e9]+$\"}, \"n\": {\"type\": \"integer\", \"minimum\": -3}}, "
+        "\"required\": [\"city\"]}";
+    hone_schema_options options = {.root = "weather"};
+    buf text;
+    buf_init(&text, 1 << 20);
+    CHECK_OK(buf_add_text(&text, "root ::= \"{\\\"name\\\": \\\"w\\\", \\\"arguments\\\": \" weather \"}\"\n"));
+    CHECK_OK(schema_print(&text, schema, strlen(schema), &options));
+    grammar *composed;
+    grammar_machine *other;
+    CHECK_OK(grammar_compile(&composed, text.data, text.len));
+    CHECK_OK(grammar_machine_open(&other, composed, (size_t)64 << 20));
+    CHECK_OK(open_schema(schema, NULL));
+    uint64_t seed = 7;
+    for (int i = 0; i < 200; i++) {
+        char inner[500], whole[600];
+        int n = random_text(machine, &seed, false, inner, sizeof inner);
+        if (n < 0) continue;
+        int n_whole = snprintf(whole, sizeof whole, "{\"name\": \"w\", \"arguments\": %.*s}", n, inner);
+        uint32_t state = match_bytes(other, grammar_machine_start(other), whole, (size_t)n_whole);
+        CHECK_MSG(state != GRAMMAR_DEAD && grammar_machine_accepts(other, state), "%s", whole);
+    }
+    close_schema();
+    grammar_machine_close(other);
+    grammar_close(composed);
+    buf_release(&text);
+}
+
+/* --- bounds --- */
+
+typedef struct hostile {
+    const char *name, *before, *part, *after;
+    int times; /* of `part`; %d in it is the number */
+} hostile;
+
+static char *build_hostile(const hostile *h) {
+    char *text = malloc(strlen(h->before) + strlen(h->after) + (size_t)h->times * (strlen(h->part) + 24) + 1);
+    char *at = text + sprintf(text, "%s", h->before);
+    for (int i = 0; i < h->times; i++) {
+        if (i) *at++ = ',';
+        at += sprintf(at, h->part, i, i, i);
+    }
+    strcpy(at, h->after);
+    return text;
+}
+
+/* Each compiles or is refused, soon and within the memory that the header states. */
+static void hostile_schemas_end_soon(void) {
+    static const hostile cases[] = {
+        {"product of alternatives", "{\"allOf\": [",
+         "{\"anyOf\": [{\"required\": [\"a%d\"]}, {\"required\": [\"b%d\"]}]}", "]}", 30},
+        {"huge enum", "{\"enum\": [", "\"%d-a-rather-long-text-%d\"", "]}", 20000},
+        {"enum of objects", "{\"enum\": [", "{\"a\": %d}", "]}", 5000},
+        {"many alike", "{\"oneOf\": [", "{\"type\": \"object\", \"properties\": {\"a\": {\"const\": %d}}}", "]}", 200},
+        {"overlapping", "{\"oneOf\": [", "{\"properties\": {\"a\": {\"minimum\": %d}, \"b\": {\"minimum\": %d}}}",
+         "]}", 12},
+        {"many dependencies", "{\"type\": \"object\", \"dependentRequired\": {", "\"a%d\": [\"b%d\"]", "}}", 40},
+        {"many properties", "{\"type\": \"object\", \"additionalProperties\": true, \"properties\": {",
+         "\"property%d\": {\"type\": \"integer\"}", "}}", 2000},
+        {"many patterns", "{\"type\": \"object\", \"patternProperties\": {", "\"%d\": {\"minimum\": %d}", "}}", 30},
+        {"minItems", "{\"type\": \"array\", \"minItems\": 1000000000", "", "}", 0},
+        {"maxItems", "{\"type\": \"array\", \"maxItems\": 1000000000000000000", "", "}", 0},
+        {"maxLength", "{\"type\": \"string\", \"maxLength\": 1000000000", "", "}", 0},
+        {"minProperties", "{\"type\": \"object\", \"minProperties\": 1000000000", "", "}", 0},
+        {"contains", "{\"type\": \"array\", \"contains\": {\"const\": 1}, \"minItems\": 30000", "", "}", 0},
+        {"catastrophic pattern", "{\"pattern\": \"^(([a-z])+.)+[A-Z]([a-z])+$\"", "", "}", 0},
+        {"nested repetition", "{\"pattern\": \"((a{0,100}){0,100}){0,100}\"", "", "}", 0},
+        {"exponential pattern", "{\"pattern\": \"a.{24}$\"", "", "}", 0},
+        {"quadratic pattern", "{\"pattern\": \"(a?){2000}a{2000}\"", "", "}", 0},
+        {"looking ahead", "{\"pattern\": \"^(?=.*a)(?=.*b)(?=.*c)(?=.*d)(?=.*e)(?=.*f)(?=.*g)(?=.*h).{8,99}$\"",
+         "", "}", 0},
+        {"multiples", "{\"type\": \"integer\", \"multipleOf\": 9973", "", "}", 0},
+        {"greatest number", "{\"type\": \"number\", \"maximum\": 1e308, \"minimum\": -1e308", "", "}", 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *schema = build_hostile(&cases[i]);
+        clock_t start = clock();
+        hone_status status = open_schema(schema, NULL);
+        double seconds = (double)(clock() - start) / CLOCKS_PER_SEC;
+        CHECK_MSG(status == HONE_OK || status == HONE_ERR_UNSUPPORTED || status == HONE_ERR_FORMAT,
+                  "%s: %s", cases[i].name, hone_error_message());
+        /* 1 s on this machine; sanitizers and full machines take their time */
+        CHECK_MSG(seconds < 15, "%s: %.1f s", cases[i].name, seconds);
+        if (status == HONE_OK) {
+            char text[100];
+            uint64_t seed = 1;
+            random_text(machine, &seed, false, text, sizeof text);
+            close_schema();
+        }
+        free(schema);
+    }
+}
+
+/* {"not": {"not": … }} and {"anyOf": [{"anyOf": [ … ]}]} as deep as JSON may be. */
+static void deep_schemas_end(void) {
+    static const struct { const char *open, *close; } ways[] = {
+        {"{\"not\":", "}"}, {"{\"anyOf\":[", "]}"}, {"{\"properties\":{\"a\":", "}}"}, {"{\"items\":", "}"}};
+    for (size_t w = 0; w < 4; w++) {
+        char text[8000] = "";
+        for (int i = 0; i < 60; i++) strcat(text, ways[w].open);
+        strcat(text, "{\"type\":\"null\"}");
+        for (int i = 0; i < 60; i++) strcat(text, ways[w].close);
+        hone_status status = open_schema(text, NULL);
+        CHECK_MSG(status == HONE_OK, "%s: %s", ways[w].open, hone_error_message());
+        if (status == HONE_OK) close_schema();
+    }
+}
+
+/* Great counts are met exactly, though no rule is written out so often. */
+static void great_counts_are_exact(void) {
+    enum { N = 5000 };
+    static char text[2 * N + 10];
+    CHECK_OK(open_schema("{\"type\": \"string\", \"minLength\": 4997, \"maxLength\": 4999}", NULL));
+    for (int n = N - 5; n < N + 5; n++) {
+        memset(text, 'a', sizeof text);
+        text[0] = text[n + 1] = '"';
+        text[n + 2] = '\0';
+        CHECK_MSG(matches(text) == (n >= 4997 && n <= 4999), "%d", n);
+    }
+    close_schema();
+}
+
+static void failing_allocations_leave_nothing(void) {
+    static const char schema[] = "{\"type\": \"object\", \"properties\": {\"a\": {\"type\": \"string\", \"pattern\": "
+        "\"^[ab]+$\", \"maxLength\": 3}, \"b\": {\"oneOf\": [{\"type\": \"integer\", \"multipleOf\": 2}, {\"enum\": "
+        "[1, \"x\", [null]]}]}}, \"patternProperties\": {\"^x\": {\"type\": \"array\", \"contains\": {\"const\": 1}}}}";
+    for (long n = 1;; n++) {
+        mem_fail_from(n);
+        hone_status status = open_schema(schema, NULL);
+        bool ended = mem_count() < n;
+        mem_fail_from(0);
+        if (status == HONE_OK) {
+            close_schema();
+            if (ended) break;
+        } else {
+            CHECK_MSG(status == HONE_ERR_MEMORY, "allocation %ld: %s", n, hone_error_message());
+        }
+        if (n > 20000) { CHECK(!"it never succeeds"); return; }
+    }
+}
+
 int main(void) {
     json_use_mem();
     RUN(the_reference_strings);
     RUN(the_recorded_grammars);
     RUN(the_suite);
+    RUN(what_is_not_promised_is_refused_by_name);
+    RUN(dead_ends_are_never_entered);
+    RUN(schemas_are_read_as_meant_or_to_the_letter);
+    RUN(white_space_is_bounded);
+    RUN(references_lead_to_given_documents);
+    RUN(printed_grammars_mean_the_same_and_compose);
+    RUN(hostile_schemas_end_soon);
+    RUN(deep_schemas_end);
+    RUN(great_counts_are_exact);
+    RUN(failing_allocations_leave_nothing);
     return test_summary();
 }

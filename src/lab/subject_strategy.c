@@ -1,0 +1,57 @@
+/* Answers made by a strategy: its draws share the passes, so requests go one after the other. */
+#include <string.h>
+
+#include "base/mem.h"
+#include "lab/subject_int.h"
+
+/* The texts that the strategy could have returned: whole draws of the stages that answer. */
+static hone_status keep_draws(subject_answer *out, const hone_strategy_result *t) {
+    static const char *const stages[] = {"answer", "fallback", "repair", "code", "warm-up", "combine",
+                                         "draft", "helpful", "sneaky"};
+    out->draws = mem_calloc(t->n_draws, sizeof *out->draws);
+    if (!out->draws) return mem_fail("draws", t->n_draws * sizeof *out->draws);
+    for (size_t i = 0; i < t->n_draws; i++) {
+        const hone_draw *d = &t->draws[i];
+        bool answers = false;
+        for (size_t k = 0; k < sizeof stages / sizeof *stages; k++)
+            answers |= !strcmp(d->stage, stages[k]);
+        if (!answers || d->end != HONE_DRAW_STOP || !d->text) continue;
+        char *copy = mem_copy_string(d->text, strlen(d->text));
+        if (!copy) return mem_fail("draws", strlen(d->text));
+        out->draws[out->n_draws++] = copy;
+    }
+    return HONE_OK;
+}
+
+static hone_status answer(subject_local *s, hone_session *session, const subject_request *r,
+                          subject_answer *out) {
+    local_request request;
+    hone_strategy_result trace;
+    local_request_init(&request, r);
+    hone_status status = hone_strategy_run(s->strategy, session, &request.request, NULL, &trace);
+    if (status == HONE_ERR_MEMORY) return status;
+    if (status != HONE_OK) return subject_note_failure(out, status, hone_error_message());
+    out->end = trace.finish == HONE_FINISH_STOP ? SUBJECT_STOPPED : SUBJECT_CUT;
+    out->n_prompt_tokens = trace.n_prefill_tokens;
+    out->n_tokens = trace.n_decode_tokens;
+    out->text = trace.text;
+    trace.text = NULL;
+    status = keep_draws(out, &trace);
+    hone_strategy_result_release(&trace);
+    return status;
+}
+
+hone_status subject_local_strategy(subject *base, const subject_request *requests, size_t n,
+                                   subject_answer *answers, const subject_progress *progress) {
+    subject_local *s = (subject_local *)base;
+    hone_session *session;
+    TRY(subject_local_session(s, &session));
+    hone_status status = HONE_OK;
+    for (size_t i = 0; i < n && status == HONE_OK; i++) {
+        status = answer(s, session, &requests[i], &answers[i]);
+        if (status == HONE_OK && !subject_goes_on(progress, i + 1, n))
+            status = fail(HONE_ERR_CANCELLED, "stopped");
+    }
+    hone_session_close(session);
+    return status;
+}
