@@ -10,6 +10,7 @@
 #include "serve/openai_answer.h"
 #include "serve/openai_chat_request.h"
 #include "serve/reply.h"
+#include "serve/spoken.h"
 #include "serve/stream.h"
 #include "serve/token_json.h"
 
@@ -237,6 +238,7 @@ static hone_status open_choices(chat_answer *a) {
 }
 
 static hone_status submit(chat_answer *a) {
+    TRY(spoken_parts_hear(a->base.models, a->base.r.body));
     TRY(openai_chat_request_read(&a->q, &a->base.r));
     TRY(openai_answer_borrow(&a->base));
     TRY(openai_answer_converse(&a->base, &a->q.chat));
