@@ -9,6 +9,7 @@
 #include "serve/openai.h"
 #include "serve/openai_answer.h"
 #include "serve/openai_chat_request.h"
+#include "serve/openai_strategy.h"
 #include "serve/reply.h"
 #include "serve/spoken.h"
 #include "serve/stream.h"
@@ -255,6 +256,11 @@ void openai_chat(const call *c) {
     if (status != HONE_OK) {
         mem_free(a);
         reply_failure(c->x, status);
+        return;
+    }
+    if (openai_strategy_is_wanted(&a->base.r)) {
+        openai_strategy_answer(&a->base);
+        mem_free(a);
         return;
     }
     status = submit(a);
