@@ -70,12 +70,13 @@ $(X86)/avx512_bf16_dense.o: ISA := $(AVX512) -mavx512bf16
 $(ARM)/neon.o $(ARM)/neon_attention.o $(ARM)/neon_limits.o: ISA := $(SIMD_OPT)
 $(ARM)/neon_dotprod.o: ISA := $(SIMD_OPT) -march=armv8.2-a+dotprod
 
-# The parts of the API's description as string literals (serve/openapi.c).
-API_PARTS := $(patsubst src/serve/api/%.json,$(BUILD)/api/%.inc,$(wildcard src/serve/api/*.json))
-$(BUILD)/api/%.inc: src/serve/api/%.json
+# The parts of the API's description as string literals, a comma behind each (serve/openapi.c).
+API_PARTS := $(wildcard src/serve/api/*.json)
+$(BUILD)/api/parts.inc: $(API_PARTS)
 	@mkdir -p $(@D)
-	sed -e 's/\\/\\\\/g; s/"/\\"/g; s/^ */"/; s/$$/\\n"/' $< > $@
-$(BUILD)/src/serve/openapi.o: $(API_PARTS)
+	for part in $(API_PARTS); do \
+	    sed -e 's/\\/\\\\/g; s/"/\\"/g; s/^ */"/; s/$$/\\n"/' $$part && echo ,; done > $@
+$(BUILD)/src/serve/openapi.o: $(BUILD)/api/parts.inc
 $(BUILD)/src/serve/openapi.o: CPPFLAGS += -I$(BUILD)
 # Files that a report's page carries; Chart.js comes from a package (docs/dependencies.md).
 CHART_JS ?= $(firstword $(wildcard /usr/share/javascript/chart.js/chart.min.js \
@@ -167,7 +168,6 @@ bench: all $(BENCHES) ## speed of the default model on this machine
 install: all ## into PREFIX (/usr/local), below DESTDIR
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig \
 	    $(DESTDIR)$(PREFIX)/include/hone $(DESTDIR)$(PREFIX)/share/man/man1 \
-	    $(DESTDIR)$(PREFIX)/lib/systemd/system \
 	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
 	    $(DESTDIR)$(PREFIX)/share/zsh/site-functions \
 	    $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
@@ -178,9 +178,10 @@ install: all ## into PREFIX (/usr/local), below DESTDIR
 	install -m 644 include/hone/*.h $(DESTDIR)$(PREFIX)/include/hone/
 	sed -e 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|; s|@LIBS@|$(PKG_LIBS)|' scripts/hone.pc.in \
 	    > $(DESTDIR)$(PREFIX)/lib/pkgconfig/hone.pc
-	sed 's|@PREFIX@|$(PREFIX)|' scripts/hone.service.in \
-	    > $(DESTDIR)$(PREFIX)/lib/systemd/system/hone.service
 	install -m 644 man/hone.1 $(DESTDIR)$(PREFIX)/share/man/man1/hone.1
+	install -d $(DESTDIR)$(PREFIX)/share/hone
+	install -m 644 packaging/hone.service packaging/serve.conf packaging/grafana-hone.json \
+	    $(DESTDIR)$(PREFIX)/share/hone/
 	install -m 644 completions/hone.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/hone
 	install -m 644 completions/_hone $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_hone
 	install -m 644 completions/hone.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/hone.fish

@@ -2,18 +2,18 @@
  *
  *     build/bench/grammar_bench VOCABULARY.gguf [STEP_MS]
  *
- * Random texts of several schemas are cut into tokens and stepped through as an answer would be, each
- * schema's first answer on a fresh grammar. Prints the time of a step's mask; with STEP_MS, a decode
- * step of the model, as its share. A file with a vocabulary and no weights will do. */
+ * Random texts of several schemas are cut into tokens and stepped through as an answer would be,
+ * each schema's first answer on a fresh grammar. Prints the time of a step's mask; with STEP_MS, a
+ * decode step of the model, as its share. A file with a vocabulary and no weights will do. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "../tests/random_text.h"
 #include "base/mem.h"
 #include "format/gguf.h"
 #include "format/tokenizer_spec.h"
+#include "random_text.h"
 #include "text/grammar_mask.h"
 #include "text/schema.h"
 

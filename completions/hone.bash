@@ -34,6 +34,8 @@ _hone() {
     --speech-model | --model | -m) COMPREPLY=($(compgen -W "$(_hone_models)" -- "$word") $(compgen -f -- "$word")); return ;;
     --audio) COMPREPLY=($(compgen -f -- "$word")); return ;;
     --output-dir) COMPREPLY=($(compgen -d -- "$word")); return ;;
+    --log) COMPREPLY=($(compgen -W "json text" -- "$word")); return ;;
+    --config | --api-key-file | --tls-cert | --tls-key) COMPREPLY=($(compgen -f -- "$word")); return ;;
     --strategy) COMPREPLY=($(compgen -W "$(_hone_strategies)" -- "$word")); return ;;
     --api) COMPREPLY=($(compgen -W "openai ollama" -- "$word")); return ;;
     --kind) COMPREPLY=($(compgen -W "bench eval fidelity tune compare load" -- "$word")); return ;;
@@ -63,7 +65,7 @@ _hone() {
         [ -n "$prefix" ] || COMPREPLY+=($(compgen -f -- "$word"))
         ;;
     convert | quantize | transcribe) COMPREPLY=($(compgen -f -- "$word")) ;;
-    rm | cp | verify) COMPREPLY=($(compgen -W "$(_hone_models)" -- "$word")) ;;
+    serve | stop | rm | cp | verify) COMPREPLY=($(compgen -W "$(_hone_models)" -- "$word")) ;;
     pull) COMPREPLY=($(compgen -W "$(_hone_known)" -- "$word") $(compgen -f -- "$word")) ;;
     prune) COMPREPLY=($(compgen -d -- "$word")) ;;
     esac

@@ -24,7 +24,7 @@ complete -c hone -n 'not __fish_use_subcommand; and string match -q -- "-*" (com
     -a '(__hone_options)'
 complete -c hone -n '__fish_seen_subcommand_from run show plan merge bench' -F -a '(__hone_models)'
 complete -c hone -n '__fish_seen_subcommand_from convert quantize transcribe ask' -F
-complete -c hone -n '__fish_seen_subcommand_from rm cp verify' -a '(__hone_models)'
+complete -c hone -n '__fish_seen_subcommand_from serve stop rm cp verify' -a '(__hone_models)'
 complete -c hone -n '__fish_seen_subcommand_from pull' -F -a '(__hone_known)'
 complete -c hone -n '__fish_seen_subcommand_from prune' -F
 complete -c hone -n '__fish_seen_subcommand_from results' -a 'diff delete'

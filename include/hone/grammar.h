@@ -31,10 +31,10 @@ typedef struct hone_schema_document {
 /* Zero-initialise and set what you need. */
 typedef struct hone_schema_options {
     int draft; /* 4, 6, 7, 2019 or 2020, where the schema has no $schema; 0 = 2020 */
-    /* False: read the schema as its author most likely meant it. An object that lists properties and
-     * does not speak of additional ones has no others, a tuple has just its items, `properties`
-     * alone mean an object, `{}` at the root is any object. True: to the letter, so that every valid
-     * document can be written. Whatever is generated is valid in both. */
+    /* False: read the schema as its author most likely meant it. An object that lists properties
+     * and does not speak of additional ones has no others, a tuple has just its items, `properties`
+     * alone mean an object, `{}` at the root is any object. True: to the letter, so that every
+     * valid document can be written. Whatever is generated is valid in both. */
     bool exact;
     const char *root; /* name of the first rule, hone_schema_to_gbnf; NULL = "root" */
     const hone_schema_document *documents;
@@ -44,8 +44,8 @@ typedef struct hone_schema_options {
 /* Compiles a JSON schema: each answer is a JSON text that the schema allows (docs/schemas.md: which
  * keywords, the order of properties, how values are written). `options` may be NULL.
  * HONE_ERR_FORMAT: no JSON, no schema, or nothing can satisfy it. HONE_ERR_UNSUPPORTED, with the
- * keyword and its JSON pointer: what a grammar cannot promise (nothing is ignored), or a schema that
- * would take more than a bounded amount of work. The model must outlive the grammar. */
+ * keyword and its JSON pointer: what a grammar cannot promise (nothing is ignored), or a schema
+ * that would take more than a bounded amount of work. The model must outlive the grammar. */
 HONE_API hone_status hone_grammar_open_schema(hone_grammar **grammar, const hone_model *model,
                                               const char *schema, size_t n_bytes,
                                               const hone_schema_options *options);
@@ -58,14 +58,16 @@ HONE_API hone_status hone_grammar_open_schema(hone_grammar **grammar, const hone
 HONE_API hone_status hone_schema_to_gbnf(char **gbnf, size_t *n_gbnf, const char *schema,
                                          size_t n_bytes, const hone_schema_options *options);
 
-/* Makes the grammar lazy: the answer is free, and may end, until it holds one of the triggers;
- * from the trigger's first byte on it must match the grammar. Each rule for a trigger begins with its
- * text: root ::= "<tool_call>" call "</tool_call>". Copies the texts; call it once, before the first
- * mask. HONE_ERR_ARGUMENT when a trigger is empty, longer than 64 bytes, or not the beginning of
- * anything that the grammar matches. */
+/* Makes the grammar lazy: the answer is free, and may end, until it holds one of the triggers; from
+ * the trigger's first byte on it must match the grammar. Each rule for a trigger begins with its
+ * text: root ::= "<tool_call>" call "</tool_call>". Copies the texts; call it once, before the
+ * first mask. HONE_ERR_ARGUMENT when a trigger is empty, longer than 64 bytes, or not the beginning
+ * of anything that the grammar matches. */
 enum { HONE_MAX_TRIGGERS = 16 };
 HONE_API hone_status hone_grammar_set_triggers(hone_grammar *grammar, const char *const *triggers,
                                                size_t n_triggers);
+
+HONE_API bool hone_grammar_is_lazy(const hone_grammar *grammar); /* has triggers */
 
 HONE_API void hone_grammar_close(hone_grammar *grammar); /* NULL is allowed */
 HONE_API const hone_model *hone_grammar_model(const hone_grammar *grammar);

@@ -19,8 +19,8 @@ typedef enum hone_part_kind {
 } hone_part_kind;
 
 /* A piece of a message: UTF-8 text, or the bytes of an image or audio file; or a JSON object whose
- * members the template finds in the message beside role and content (tool_calls, tool_call_id, name,
- * reasoning_content). Borrowed. */
+ * members the template finds in the message beside role and content (tool_calls, tool_call_id,
+ * name, reasoning_content). Borrowed. */
 typedef struct hone_part {
     hone_part_kind kind;
     const void *data;
@@ -112,11 +112,12 @@ typedef struct hone_request {
     /* Fills mask[(n_vocab + 63) / 64]: bit t set = token t may come next; called before each draw
      * with the tokens generated so far. NULL = everything may. */
     hone_status (*token_mask)(void *user, const int32_t *generated, size_t n, uint64_t *mask);
-    hone_grammar *grammar;         /* what the answer (behind a thought that the prompt opens) must
-                                    * match; NULL = anything */
+    hone_grammar *grammar;         /* what the answer must match, behind a thought (below) that the
+                                    * prompt opens or that a lazy grammar leaves room for; NULL =
+                                    * anything */
 
-    /* Thoughts are what a model writes between <think> and </think>, or [THINK] and [/THINK], before
-     * its answer; the prompt may already hold the opening tag. With limit_thinking the closing tag
+    /* Thoughts are what a model writes between <think> and </think>, or [THINK] and [/THINK],
+     * before its answer; the prompt may already hold the opening tag. With limit_thinking the closing tag
      * is written for the model after thinking_budget tokens of them. */
     bool limit_thinking;
     size_t thinking_budget;

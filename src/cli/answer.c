@@ -29,6 +29,7 @@ void answer_settings_init(answer_settings *s) {
         .repeat_last_n = CLI_UNSET,
         .seed = CLI_UNSET,
         .max_tokens = CLI_UNSET,
+        .thinking_budget = CLI_UNSET,
         .logprobs = CLI_UNSET,
     };
 }
@@ -188,6 +189,9 @@ hone_status answer_generate(answer *a, const engine *e, const answer_settings *s
         .stop = settings->stop.n ? settings->stop.items : e->own.stops,
         .n_stop = settings->stop.n ? settings->stop.n : e->own.n_stops,
         .grammar = grammar,
+        .limit_thinking = settings->thinking_budget != CLI_UNSET,
+        .thinking_budget =
+            settings->thinking_budget == CLI_UNSET ? 0 : (size_t)settings->thinking_budget,
         .ignore_eos = settings->ignore_eos,
         .logprobs = settings->logprobs != CLI_UNSET,
         .n_top_logprobs = settings->logprobs == CLI_UNSET ? 0 : (size_t)settings->logprobs,

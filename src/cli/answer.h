@@ -15,7 +15,7 @@
 typedef struct answer_settings {
     double temperature, top_p, min_p, typical_p;
     double repeat_penalty, presence_penalty, frequency_penalty;
-    int64_t top_k, repeat_last_n, seed, max_tokens, logprobs;
+    int64_t top_k, repeat_last_n, seed, max_tokens, thinking_budget, logprobs;
     cli_texts stop;
     const char *grammar, *json_schema; /* files, or NULL */
     bool ignore_eos;
@@ -27,6 +27,8 @@ void answer_settings_init(answer_settings *s);
 #define ANSWER_OPTIONS(s)                                                                         \
     CLI_INTEGER("max-tokens", 'n', &(s).max_tokens, "N", 1, 1 << 30,                              \
                 "end the answer after N tokens (default: when the model ends it)"),               \
+    CLI_INTEGER("thinking-budget", 0, &(s).thinking_budget, "N", 0, 1 << 30,                      \
+                "close a thought after N tokens (default: when the model does)"),                 \
     CLI_TEXTS("stop", 0, &(s).stop, "TEXT", "end the answer before TEXT; repeatable"),            \
     CLI_TEXT("grammar", 0, &(s).grammar, "FILE", "hold the answer to the GBNF rules in FILE"),    \
     CLI_TEXT("json-schema", 0, &(s).json_schema, "FILE",                                          \

@@ -33,6 +33,7 @@ int cmd_ask(int argc, char **argv);
 int cmd_transcribe(int argc, char **argv);
 int cmd_serve(int argc, char **argv);
 int cmd_strategies(int argc, char **argv);
+int cmd_compare(int argc, char **argv);
 int cmd_ps(int argc, char **argv);
 int cmd_stop(int argc, char **argv);
 int cmd_pull(int argc, char **argv);

@@ -35,6 +35,7 @@ const cli_command cli_commands[] = {
     {"merge", "add adapters to a model's weights, as one GGUF file", cmd_merge},
     {"bench", "measure a model's speed on this machine", cmd_bench},
     {"eval", "how well a model does tasks, with intervals", cmd_eval},
+    {"compare", "models, quantisations or strategies beside each other", cmd_compare},
     {"tasks", "the tasks that eval knows", cmd_tasks},
     {"results", "what was measured: list, compare, delete", cmd_results},
     {"report", "results as tables, Markdown or a page with plots", cmd_report},

@@ -34,10 +34,11 @@ static hone_status ask(const server_address *a, const char *path, const char *po
 }
 
 /* The words for what went wrong; `name` is the model that was meant, or NULL. */
-static int complain(hone_status status, long http_status, const server_address *a, const char *name) {
+static int complain(hone_status status, long http_status, const server_address *a,
+                    const char *name) {
     if (http_status == 0 && status != HONE_ERR_CANCELLED && status != HONE_ERR_ARGUMENT)
-        cli_error("no server answers on %s port %d (is `hone serve` running?): %s", a->host, a->port,
-                  hone_error_message());
+        cli_error("no server answers on %s port %d (is `hone serve` running?): %s", a->host,
+                  a->port, hone_error_message());
     else if (http_status == 401)
         cli_error("the server wants a key: set HONE_API_KEY");
     else if (http_status == 404 && name)
@@ -95,7 +96,8 @@ static int print_models(const json_t *answer) {
         cli_table_add(&table, "%s", cli_format_bytes(&size, bytes > 0 ? (uint64_t)bytes : 0));
         cli_table_add(&table, "%lld",
                       (long long)json_integer_value(json_object_get(m, "context_length")));
-        cli_table_add(&table, "%lld", (long long)json_integer_value(json_object_get(m, "requests")));
+        cli_table_add(&table, "%lld",
+                      (long long)json_integer_value(json_object_get(m, "requests")));
         cli_table_add(&table, "%s", end.text);
         mem_free(name);
         mem_free(kind);

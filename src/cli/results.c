@@ -1,14 +1,12 @@
 /* `hone results`: what was measured: list, compare two, delete. */
 #include "lab/results.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cli/cli.h"
 #include "cli/options.h"
 #include "cli/output.h"
-#include "cli/record.h"
 #include "cli/results_diff.h"
 #include "cli/results_filter.h"
 #include "lab/report.h"

@@ -6,7 +6,6 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/output.h"
-#include "cli/record.h"
 #include "lab/report.h"
 
 /* --- JSON --- */

@@ -208,7 +208,8 @@ int cmd_serve(int argc, char **argv) {
         CLI_TEXT("config", 0, &s.config, "FILE",
                  "settings, as lines \"slots = 4\" (default: serve.conf in hone's folder for "
                  "settings, where there is one)"),
-        CLI_CHOICE("log", 0, &s.log, "json|text", "form of the line for each request (default json)"),
+        CLI_CHOICE("log", 0, &s.log, "json|text",
+                   "form of the line for each request (default json)"),
         CLI_FLAG("quiet", 'q', &s.quiet, "no line for each request"),
         CLI_HEADING("Models"),
         CLI_TEXT("memory", 'm', &s.memory, "SIZE",

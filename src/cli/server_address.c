@@ -20,7 +20,8 @@ bool server_address_parse(server_address *address, const char *text) {
     bool six = *at == '[', bare_six = !six && strchr(at, ':') && strchr(strchr(at, ':') + 1, ':');
     size_t n = six ? strcspn(++at, "]") : bare_six ? strlen(at) : strcspn(at, ":/");
     const char *behind = at + n + (six && at[n] == ']');
-    bool fine = n > 0 && n < sizeof address->host && (*behind != ':' || read_port(behind + 1, &address->port));
+    bool fine = n > 0 && n < sizeof address->host;
+    if (fine && *behind == ':') fine = read_port(behind + 1, &address->port);
     if (!fine) {
         cli_error("\"%s\" is no address such as 127.0.0.1, 127.0.0.1:%d or [::1]:%d", text,
                   SERVER_DEFAULT_PORT, SERVER_DEFAULT_PORT);

@@ -26,8 +26,8 @@ typedef struct settings_texts {
     buf environment;
 } settings_texts;
 
-/* Fills what the options point at, before cli_parse does. `path` NULL: no file. Returns CLI_PARSED, or
- * CLI_USAGE after a complaint that names file and line, or the variable. */
+/* Fills what the options point at, before cli_parse does. `path` NULL: no file. Returns CLI_PARSED,
+ * or CLI_USAGE after a complaint that names file and line, or the variable. */
 int settings_apply(settings_texts *s, const cli_option *options, const settings_alias *aliases,
                    size_t n_aliases, const char *path);
 void settings_release(settings_texts *s);

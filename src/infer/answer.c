@@ -36,7 +36,8 @@ static hone_status check_request(const hone_answer *a) {
     if (r->grammar && hone_grammar_model(r->grammar) != a->model)
         return fail(HONE_ERR_ARGUMENT, "the grammar belongs to another model");
     if (r->embedding && r->prompt_logprobs)
-        return fail(HONE_ERR_ARGUMENT, "an embedding and the prompt's log-probabilities are two requests");
+        return fail(HONE_ERR_ARGUMENT,
+                    "an embedding and the prompt's log-probabilities are two requests");
     for (size_t i = 0; i < r->n_forced; i++)
         if (r->forced[i] < 0 || (size_t)r->forced[i] >= tokenizer_size(a->model->tokenizer))
             return fail(HONE_ERR_ARGUMENT, "forced token %d is none of this model's", r->forced[i]);
@@ -70,7 +71,9 @@ static hone_status begin(hone_answer *a) {
     TRY(text_stream_open(&a->stream, r->stop, r->n_stop, whole_text));
     TRY(open_masks(a));
     TRY(thinking_init(&a->thinking, a->model, ids->ids, ids->n));
-    if (r->grammar && a->thinking.state == THINKING_NOT_YET) a->thinking.state = THINKING_OVER;
+    /* under a grammar that holds from the beginning the answer opens no thought */
+    if (r->grammar && a->thinking.state == THINKING_NOT_YET && !hone_grammar_is_lazy(r->grammar))
+        a->thinking.state = THINKING_OVER;
     return HONE_OK;
 }
 
@@ -140,7 +143,7 @@ static hone_status set_mask(hone_answer *a) {
     if (!r->token_mask && !r->grammar) return HONE_OK;
     memset(a->mask, 0xFF, a->mask_words * sizeof *a->mask);
     if (r->token_mask) TRY(r->token_mask(r->user, a->tokens, a->n_tokens, a->mask));
-    if (r->grammar && a->thinking.state == THINKING_OVER) {
+    if (r->grammar && a->thinking.state != THINKING_NOW) {
         TRY(hone_grammar_mask(r->grammar, &a->cursor, a->tokens + a->grammar_from,
                               a->n_tokens - a->grammar_from, a->grammar_mask));
         for (size_t i = 0; i < a->mask_words; i++) a->mask[i] &= a->grammar_mask[i];
@@ -208,9 +211,9 @@ static hone_status deliver(hone_answer *a, int32_t token, const float *logits) {
     const hone_request *r = a->request;
     if (a->n_tokens == 0) a->first_token_ms = clock_ms();
     TRY(keep_token(a, token));
-    bool thought = a->thinking.state != THINKING_OVER || a->thinking.forced;
+    bool over = a->thinking.state == THINKING_OVER && !a->thinking.forced;
     TRY(thinking_take(&a->thinking, a->model, token));
-    if (thought) a->grammar_from = a->n_tokens;
+    if (!over && a->thinking.tags) a->grammar_from = a->n_tokens;
     if (!r->ignore_eos && tokenizer_is_stop(a->model->tokenizer, token)) {
         answer_end(a, HONE_FINISH_STOP);
         return answer_emit(a, token, logits);

@@ -1,4 +1,4 @@
-/* An answer's way through its prompt, and what is wanted of the prompt itself (infer/answer_int.h). */
+/* An answer's way through its prompt, and what is wanted of the prompt (infer/answer_int.h). */
 #include <math.h>
 #include <string.h>
 

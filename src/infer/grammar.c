@@ -1,5 +1,5 @@
-/* Grammars over a model's vocabulary (include/hone/grammar.h): the machine's states, and the mask of
- * each. */
+/* Grammars over a model's vocabulary (include/hone/grammar.h): the machine's states, and the mask
+ * of each. */
 #include "hone/grammar.h"
 
 #include <pthread.h>
@@ -272,6 +272,8 @@ static hone_status check_triggers(hone_grammar *g) {
     }
     return HONE_OK;
 }
+
+bool hone_grammar_is_lazy(const hone_grammar *g) { return g->triggers.n > 0; }
 
 hone_status hone_grammar_set_triggers(hone_grammar *g, const char *const *triggers,
                                       size_t n_triggers) {

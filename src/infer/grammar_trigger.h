@@ -21,8 +21,8 @@ typedef struct trigger_tail {
 /* HONE_ERR_ARGUMENT: too many, an empty or a long one. */
 hone_status triggers_init(grammar_triggers *t, const char *const *texts, size_t n);
 
-/* The first trigger that is complete in tail + text[n]: *number, and how many bytes of `text` it ends
- * behind. False: none; the tail then takes the text up. */
+/* The first trigger that is complete in tail + text[n]: *number, and how many bytes of `text` it
+ * ends behind. False: none; the tail then takes the text up. */
 bool triggers_find(const grammar_triggers *t, trigger_tail *tail, const char *text, size_t n,
                    size_t *number, size_t *end);
 

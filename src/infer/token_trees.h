@@ -9,8 +9,8 @@ typedef struct token_trees token_trees;
 hone_status token_trees_open(token_trees **out);
 void token_trees_close(token_trees *t);
 
-/* The tree of all tokens, and those that end an answer: stops[(n_tokens + 63) / 64]. Both live as long
- * as `t`. Any thread may ask; one builds, the others wait. */
+/* The tree of all tokens, and those that end an answer: stops[(n_tokens + 63) / 64]. Both live as
+ * long as `t`. Any thread may ask; one builds, the others wait. */
 hone_status token_trees_find(token_trees *t, const tokenizer *words, size_t n_tokens,
                              const token_trie **trie, const uint64_t **stops);
 

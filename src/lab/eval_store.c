@@ -8,13 +8,13 @@
 
 static hone_status store_figure(const eval_result *r, const eval_figure *f, const char *condition,
                                 results *db, int64_t id) {
-    const result_metric metric = {
+    const result_metric m = {
         .name = f->name, .condition = condition, .value = f->e.value, .low = f->e.low,
         .high = f->e.high, .n = f->n, .better = f->metric->less_is_better ? -1 : 1,
         .unit = f->metric == &metric_chrf ? "chrF" : f->metric == &metric_word_error_rate
                                                          ? "errors/word" : "share",
         .items_hash = r->task->items_sha256.text};
-    return isnan(f->e.value) ? HONE_OK : results_add_metrics(db, id, &metric, 1);
+    return isnan(f->e.value) ? HONE_OK : results_add_metrics(db, id, &m, 1);
 }
 
 static hone_status store_groups(const eval_result *r, results *db, int64_t id) {

@@ -59,24 +59,28 @@ hone_status load_prompt(buf *out, size_t n_words, uint64_t salt, uint64_t seed, 
 
 /* --- one request --- */
 
+typedef struct flight flight;
+
 typedef struct runner {
     load *l;
     const load_settings *settings;
     load_server server;
     http_streams *streams;
+    flight *first; /* under way */
     uint64_t salt;
     double start_ms;
     size_t n_ended;
 } runner;
 
-typedef struct flight {
+struct flight {
     runner *r;
+    flight *next, **link; /* among those under way */
     load_request *request;
     load_stream stream;
     buf body, refusal;
     bool malformed;
     char words[160];
-} flight;
+};
 
 static double now_ms(const runner *r) { return clock_ms() - r->start_ms; }
 
@@ -140,6 +144,8 @@ static void judge_end(flight *f, const http_end *end) {
 }
 
 static void release_flight(flight *f) {
+    *f->link = f->next;
+    if (f->next) f->next->link = f->link;
     load_stream_release(&f->stream);
     buf_release(&f->body);
     buf_release(&f->refusal);
@@ -169,7 +175,9 @@ static hone_status start_flight(runner *r, load_request *q, size_t index, size_t
     double timeout_ms = r->settings->timeout_ms > 0 ? r->settings->timeout_ms : DEFAULT_TIMEOUT_MS;
     flight *f = mem_calloc(1, sizeof *f);
     if (!f) return mem_fail("a request", sizeof *f);
-    *f = (flight){.r = r, .request = q};
+    *f = (flight){.r = r, .request = q, .next = r->first, .link = &r->first};
+    if (r->first) r->first->link = &f->next;
+    r->first = f;
     load_stream_init(&f->stream, r->l->api);
     buf_init(&f->body, (size_t)LOAD_MAX_PROMPT * 16);
     buf_init(&f->refusal, REFUSAL_BYTES);
@@ -287,6 +295,7 @@ hone_status load_run(load *l, const load_settings *settings) {
     TRY(http_streams_open(&r.streams));
     hone_status status = prepare_and_run(&r);
     http_streams_close(r.streams);
+    while (r.first) release_flight(r.first); /* of a run that was cancelled, or failed */
     if (status == HONE_OK) load_summarise(l, settings);
     return status;
 }

@@ -16,20 +16,25 @@ const char *metric_interval_name(const metric *m) { return m->is_share ? "Wilson
 
 typedef struct items_of_metric {
     const metric *m;
-    const metric_counts *items;
+    const metric_counts *items, *others; /* `others`: of the system that is compared with, or NULL */
 } items_of_metric;
+
+static double value_of(const metric *m, const metric_counts *items, const uint32_t *drawn, size_t n) {
+    double sums[METRIC_MAX_COUNTS] = {0};
+    for (size_t i = 0; i < n; i++)
+        for (size_t c = 0; c < m->n_counts; c++) sums[c] += items[drawn[i]].of[c];
+    return m->value(sums);
+}
 
 static void value_of_drawn(void *user, const uint32_t *drawn, size_t n, double *values) {
     const items_of_metric *x = user;
-    double sums[METRIC_MAX_COUNTS] = {0};
-    for (size_t i = 0; i < n; i++)
-        for (size_t c = 0; c < x->m->n_counts; c++) sums[c] += x->items[drawn[i]].of[c];
-    values[0] = x->m->value(sums);
+    values[0] = value_of(x->m, x->items, drawn, n);
+    if (x->others) values[0] -= value_of(x->m, x->others, drawn, n);
 }
 
 hone_status metric_estimate(estimate *out, const metric *m, const metric_counts *items, size_t n,
                             uint64_t seed) {
-    items_of_metric x = {m, items};
+    items_of_metric x = {m, items, NULL};
     if (n == 0) {
         *out = (estimate){NAN, NAN, NAN};
         return HONE_OK;
@@ -39,4 +44,14 @@ hone_status metric_estimate(estimate *out, const metric *m, const metric_counts 
     for (size_t i = 0; i < n; i++) hits += items[i].of[0] > 0;
     *out = stats_wilson(hits, n);
     return HONE_OK;
+}
+
+hone_status metric_difference(estimate *out, const metric *m, const metric_counts *a,
+                              const metric_counts *b, size_t n, uint64_t seed) {
+    items_of_metric x = {m, a, b};
+    if (n == 0) {
+        *out = (estimate){NAN, NAN, NAN};
+        return HONE_OK;
+    }
+    return stats_bootstrap(out, 1, n, value_of_drawn, &x, seed);
 }

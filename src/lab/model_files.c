@@ -14,12 +14,12 @@ typedef struct walk {
     const char *name; /* of the part that was asked for, or NULL: everything */
 } walk;
 
-static const char part_ending[] = "-00001-of-00001.gguf";
+enum { PART_ENDING_BYTES = sizeof "-00001-of-00001.gguf" - 1 };
 
 /* Length of the name that all parts share; 0 where the name is none of a part's. */
 static size_t shared_part(const char *name) {
     unsigned part, n;
-    size_t length = strlen(name), ending = sizeof part_ending - 1;
+    size_t length = strlen(name), ending = PART_ENDING_BYTES;
     int used = 0;
     if (length <= ending) return 0;
     sscanf(name + length - ending, "-%5u-of-%5u.gguf%n", &part, &n, &used);

@@ -133,8 +133,6 @@ static hone_status close_task(result_diff *d, pairing *p) {
     t->n = p->n;
     TRY(stats_bootstrap_mean(&t->difference, p->differences, p->n, DIFF_SEED));
     t->p = p->all_verdicts ? stats_mcnemar(t->only_a, t->only_b) : NAN;
-    bool differs = p->all_verdicts ? t->p < LEVEL : t->difference.low > 0 || t->difference.high < 0;
-    t->verdict = !differs ? DIFF_SAME : t->difference.value > 0 ? DIFF_BETTER : DIFF_WORSE;
     tasks[d->n_tasks++] = *t;
     return HONE_OK;
 }
@@ -184,6 +182,24 @@ static hone_status compare_items(result_diff *d, results *r, const stored_result
     return status;
 }
 
+/* Tests of several tasks are corrected together; without a test the interval decides. */
+static hone_status judge_tasks(result_diff *d) {
+    double p[DIFF_MAX_TASKS];
+    size_t n = 0;
+    for (size_t i = 0; i < d->n_tasks; i++) {
+        if (!isnan(d->tasks[i].p)) p[n++] = d->tasks[i].p;
+    }
+    if (n > 0) TRY(stats_holm(p, p, n));
+    n = 0;
+    for (size_t i = 0; i < d->n_tasks; i++) {
+        diff_task *t = &d->tasks[i];
+        if (!isnan(t->p)) t->p = p[n++];
+        bool differs = isnan(t->p) ? t->difference.low > 0 || t->difference.high < 0 : t->p < LEVEL;
+        t->verdict = !differs ? DIFF_SAME : t->difference.value > 0 ? DIFF_BETTER : DIFF_WORSE;
+    }
+    return HONE_OK;
+}
+
 /* --- all of it --- */
 
 static void judge_both(result_diff *d, const stored_result *a, const stored_result *b) {
@@ -206,6 +222,7 @@ hone_status result_diff_make(result_diff *d, results *r, const stored_result *a,
     *d = (result_diff){.n_rows = 0};
     TRY(compare_metrics(d, a, b));
     TRY(compare_items(d, r, a, b));
+    TRY(judge_tasks(d));
     judge_both(d, a, b);
     return HONE_OK;
 }

@@ -30,7 +30,8 @@ typedef struct diff_task {
     size_t n;              /* items that both have a score for */
     size_t only_a, only_b; /* right in the one only */
     estimate difference;   /* mean score of b minus that of a; paired bootstrap */
-    double p;              /* McNemar's exact test where the items are right or wrong, else NAN */
+    double p;              /* McNemar's exact test where the items are right or wrong, corrected for
+                              the number of such tasks (Holm); else NAN */
     diff_verdict verdict;
 } diff_task;
 

@@ -1,4 +1,4 @@
-/* From settings to what the engine runs, and from its pieces to parts of the answer (serve/chat.h). */
+/* From settings to what the engine runs, from its pieces to parts of the answer (serve/chat.h). */
 #include "serve/chat.h"
 
 #include <string.h>
@@ -24,7 +24,7 @@ hone_status chat_effort_budget(const char *effort, uint64_t *n_tokens) {
                 "reasoning_effort %s is none of none, minimal, low, medium, high, xhigh", effort);
 }
 
-/* Texts among a template's variables would count as the template's own words, control tokens too. */
+/* Texts among a template's variables would count as its own words, control tokens too. */
 static hone_status check_variables(const json_t *variables) {
     const char *key;
     json_t *value;
@@ -32,8 +32,9 @@ static hone_status check_variables(const json_t *variables) {
         return fail(HONE_ERR_ARGUMENT, "chat_template_kwargs must be an object");
     json_object_foreach((json_t *)(uintptr_t)variables, key, value)
         if (!json_is_boolean(value) && !json_is_number(value))
-            return fail(HONE_ERR_UNSUPPORTED, "chat_template_kwargs: %s is %s; only true, false and "
-                        "numbers are taken", key, json_type_name(value));
+            return fail(HONE_ERR_UNSUPPORTED,
+                        "chat_template_kwargs: %s is %s; only true, false and numbers are taken",
+                        key, json_type_name(value));
     return HONE_OK;
 }
 
@@ -86,8 +87,8 @@ static hone_status make_variables(char **text, const chat_settings *s) {
     return *text ? HONE_OK : mem_fail("template variables", 1);
 }
 
-static hone_status render(const chat_settings *s, const hone_model *model, char **text, int32_t **ids,
-                          size_t *n_ids) {
+static hone_status render(const chat_settings *s, const hone_model *model, char **text,
+                          int32_t **ids, size_t *n_ids) {
     const json_t *tools = callable(s);
     bool described = tools && format_of(model) == CALLS_NONE;
     chat_messages messages = {0};
@@ -122,7 +123,7 @@ hone_status chat_prepare(chat_prompt *out, const chat_settings *s, const hone_mo
     bool must_call = s->choice == CHAT_TOOLS_REQUIRED || s->choice == CHAT_TOOLS_NAMED;
     if (p.tools) p.calls = format_of(model);
     if (p.tools && p.calls == CALLS_NONE) p.calls = CALLS_HERMES; /* as it was told to */
-    if (p.calls == CALLS_MISTRAL && must_call) p.calls = CALLS_JSON; /* whose mark no grammar writes */
+    if (p.calls == CALLS_MISTRAL && must_call) p.calls = CALLS_JSON; /* no grammar writes the mark */
     hone_status status = p.n_ids ? chat_grammar_make(&p.grammar, s, p.calls, model)
                                  : fail(HONE_ERR_ARGUMENT, "the prompt is empty");
     if (status == HONE_OK) *out = p;
@@ -154,8 +155,8 @@ static bool knows_tool(void *user, const char *name, size_t n) {
 }
 
 hone_status chat_open_parser(answer_parser **out, const chat_prompt *p,
-                             hone_status (*take)(void *user, answer_span_kind kind, const char *text,
-                                                 size_t n),
+                             hone_status (*take)(void *user, answer_span_kind kind,
+                                                 const char *text, size_t n),
                              void *user) {
     const answer_parser_options options = {
         .calls = p->calls, .thoughts = true, .opened = p->opened, .knows = knows_tool,

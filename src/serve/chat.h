@@ -1,5 +1,5 @@
-/* A conversation that a model is to go on with, by whatever API it came: messages, tools, thoughts and the
- * form of the answer go in; what the engine runs comes out, and a parser for what it writes.
+/* A conversation that a model is to go on with, by whatever API it came: messages, tools, thoughts and
+ * the form of the answer go in; what the engine runs comes out, and a parser for what it writes.
  *
  * Messages and tools are in the form of OpenAI's chat completions; other APIs translate theirs. */
 #ifndef SERVE_CHAT_H
@@ -26,7 +26,7 @@ typedef struct chat_settings {
     const json_t *variables;   /* {"enable_thinking": false, …} for the template: no texts */
 } chat_settings;
 
-/* The budget of thoughts of an effort, in tokens; UINT64_MAX: none. HONE_ERR_ARGUMENT: no effort. */
+/* An effort's budget of thoughts, in tokens; UINT64_MAX: none. HONE_ERR_ARGUMENT: no effort. */
 hone_status chat_effort_budget(const char *effort, uint64_t *n_tokens);
 
 /* Checks the shapes of messages, tools and variables before a model is at hand. */
@@ -56,8 +56,8 @@ hone_status chat_render_text(const chat_settings *s, const hone_model *model, ch
 
 /* A parser for one answer; chat_read feeds it, also with the marks that are control tokens. */
 hone_status chat_open_parser(answer_parser **out, const chat_prompt *p,
-                             hone_status (*take)(void *user, answer_span_kind kind, const char *text,
-                                                 size_t n),
+                             hone_status (*take)(void *user, answer_span_kind kind,
+                                                 const char *text, size_t n),
                              void *user);
 hone_status chat_read(answer_parser *parser, const chat_prompt *p, const hone_piece *piece);
 

@@ -12,7 +12,8 @@
 
 /* RFC 8259, with white space as models write it and nesting without bound. */
 static const char json_rules[] =
-    "json-value ::= json | json-array | json-string | json-number | \"true\" | \"false\" | \"null\"\n"
+    "json-value ::= json | json-array | json-string | json-number | "
+    "\"true\" | \"false\" | \"null\"\n"
     "json ::= \"{\" json-ws (json-pair (\",\" json-ws json-pair)*)? json-ws \"}\"\n"
     "json-pair ::= json-string json-ws \":\" json-ws json-value\n"
     "json-array ::= \"[\" json-ws (json-value (\",\" json-ws json-value)*)? json-ws \"]\"\n"
@@ -47,8 +48,9 @@ static hone_status add_function(buf *text, size_t i, const json_t *function, con
     char rule[32];
     snprintf(rule, sizeof rule, "arguments-%zu", i);
     bool any = !parameters || json_object_size(parameters) == 0;
-    TRY(buf_add_format(text, "function-%zu ::= \"{\\\"name\\\": \\\"%s\\\", \\\"%s\\\": \" %s \"}\"\n", i,
-                       name, key, any ? "json" : rule));
+    TRY(buf_add_format(text,
+                       "function-%zu ::= \"{\\\"name\\\": \\\"%s\\\", \\\"%s\\\": \" %s \"}\"\n",
+                       i, name, key, any ? "json" : rule));
     return any ? HONE_OK : add_schema(text, rule, parameters, name);
 }
 
@@ -79,29 +81,50 @@ static hone_status add_calls(buf *text, const chat_settings *s, call_format call
 
 /* --- the whole --- */
 
-static hone_status add_rules(buf *text, const chat_settings *s, call_format calls) {
-    bool must_call = s->choice == CHAT_TOOLS_REQUIRED || s->choice == CHAT_TOOLS_NAMED;
-    if (must_call) {
-        TRY(buf_add_text(text, "root ::= calls\n"));
-        TRY(add_calls(text, s, calls));
-    } else if (s->form == CHAT_FORM_JSON) {
-        TRY(buf_add_text(text, "root ::= json\n"));
-    } else {
-        TRY(buf_add_text(text, "root ::= answer\n"));
+/* What the grammar is about. */
+typedef enum grammar_kind {
+    ANY_ANSWER,
+    ONLY_CALLS,
+    ONLY_ANSWER,     /* of a form */
+    ANSWER_OR_CALLS,
+    CALLS_FROM_MARK  /* any text, but once a call begins it is one */
+} grammar_kind;
+
+static grammar_kind kind_of(const chat_settings *s, call_format calls) {
+    if (s->choice == CHAT_TOOLS_REQUIRED || s->choice == CHAT_TOOLS_NAMED) return ONLY_CALLS;
+    bool may_call = s->choice == CHAT_TOOLS_AUTO && json_array_size(s->tools) > 0;
+    if (s->form != CHAT_FORM_TEXT) return may_call ? ANSWER_OR_CALLS : ONLY_ANSWER;
+    return may_call && calls == CALLS_HERMES ? CALLS_FROM_MARK : ANY_ANSWER;
+}
+
+static hone_status add_rules(buf *text, const chat_settings *s, call_format calls,
+                             grammar_kind kind) {
+    bool has_answer = kind == ONLY_ANSWER || kind == ANSWER_OR_CALLS;
+    const char *answer = s->form == CHAT_FORM_JSON ? "json" : "answer";
+    if (kind == ANSWER_OR_CALLS) TRY(buf_add_format(text, "root ::= %s | calls\n", answer));
+    else TRY(buf_add_format(text, "root ::= %s\n", has_answer ? answer : "calls"));
+    if (kind != ONLY_ANSWER) TRY(add_calls(text, s, calls));
+    if (has_answer && s->form == CHAT_FORM_SCHEMA)
         TRY(add_schema(text, "answer", s->schema, "the schema"));
-    }
     return buf_add_text(text, json_rules);
 }
 
 hone_status chat_grammar_make(hone_grammar **out, const chat_settings *s, call_format calls,
                               const hone_model *model) {
+    static const char *const mark[] = {"<tool_call>"};
+    grammar_kind kind = kind_of(s, calls);
     *out = NULL;
-    if (s->form == CHAT_FORM_TEXT && s->choice != CHAT_TOOLS_REQUIRED && s->choice != CHAT_TOOLS_NAMED)
-        return HONE_OK;
+    if (kind == ANY_ANSWER) return HONE_OK;
     buf text;
     buf_init(&text, MAX_GRAMMAR_BYTES);
-    hone_status status = add_rules(&text, s, calls);
+    hone_status status = add_rules(&text, s, calls, kind);
     if (status == HONE_OK) status = hone_grammar_open(out, model, text.data, text.len);
+    if (status == HONE_OK && kind == CALLS_FROM_MARK)
+        status = hone_grammar_set_triggers(*out, mark, 1);
     buf_release(&text);
-    return status;
+    if (status == HONE_OK) return HONE_OK;
+    hone_grammar_close(*out);
+    *out = NULL;
+    /* who is free to call may do so with parameters that no grammar can promise */
+    return kind == CALLS_FROM_MARK && status != HONE_ERR_MEMORY ? HONE_OK : status;
 }

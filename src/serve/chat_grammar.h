@@ -1,5 +1,5 @@
-/* What an answer must look like: JSON, a schema, or calls of tools in the form that the model's parser
- * knows (serve/chat.h). */
+/* What an answer must look like: JSON, a schema, or calls of tools in the form that the model's
+ * parser knows (serve/chat.h). */
 #ifndef SERVE_CHAT_GRAMMAR_H
 #define SERVE_CHAT_GRAMMAR_H
 

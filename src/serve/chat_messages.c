@@ -58,8 +58,8 @@ static hone_status check_message(const json_t *message) {
     size_t i = 0, n = sizeof roles / sizeof *roles;
     while (i < n && strcmp(role, roles[i]) != 0) i++;
     if (i == n)
-        return fail(HONE_ERR_ARGUMENT, "role %s is none of system, developer, user, assistant, tool",
-                    role);
+        return fail(HONE_ERR_ARGUMENT,
+                    "role %s is none of system, developer, user, assistant, tool", role);
     const json_t *content = field_find(message, "content");
     const json_t *calls = field_find(message, "tool_calls");
     if (field_find(message, "function_call"))
@@ -129,11 +129,11 @@ const json_t *chat_find_tool(const json_t *tools, const char *name, size_t n) {
 /* --- tools for templates that know none --- */
 
 static const char tools_before[] =
-    "# Tools\n\nYou may call one or more functions to assist with the user query.\n\nYou are provided "
-    "with function signatures within <tools></tools> XML tags:\n<tools>";
+    "# Tools\n\nYou may call one or more functions to assist with the user query.\n\n"
+    "You are provided with function signatures within <tools></tools> XML tags:\n<tools>";
 static const char tools_behind[] =
-    "\n</tools>\n\nFor each function call, return a json object with function name and arguments within "
-    "<tool_call></tool_call> XML tags:\n<tool_call>\n{\"name\": <function-name>, \"arguments\": "
+    "\n</tools>\n\nFor each function call, return a json object with function name and arguments "
+    "within <tool_call></tool_call> XML tags:\n<tool_call>\n{\"name\": <function-name>, \"arguments\": "
     "<args-json-object>}\n</tool_call>";
 
 static hone_status describe_tools(buf *text, const json_t *tools) {
@@ -181,14 +181,15 @@ static hone_status add_calls(buf *text, const json_t *calls) {
 }
 
 static hone_status append_text(json_t *list, const char *role, const buf *text) {
-    json_t *message = json_pack("{s:s, s:s%}", "role", role, "content", text->data ? text->data : "",
-                                text->len);
+    json_t *message = json_pack("{s:s, s:s%}", "role", role, "content",
+                                text->data ? text->data : "", text->len);
     return message && json_array_append_new(list, message) == 0 ? HONE_OK : mem_fail("messages", 1);
 }
 
 static hone_status rewrite_message(json_t *list, const json_t *message) {
     const char *role = json_string_value(json_object_get(message, "role"));
-    const json_t *content = field_find(message, "content"), *calls = field_find(message, "tool_calls");
+    const json_t *content = field_find(message, "content");
+    const json_t *calls = field_find(message, "tool_calls");
     bool result = !strcmp(role, "tool");
     buf text;
     buf_init(&text, MAX_TOOLS_BYTES);
@@ -271,7 +272,8 @@ static hone_part text_part(const json_t *value) {
     return (hone_part){HONE_PART_TEXT, json_string_value(text), json_string_length(text)};
 }
 
-static hone_status make_message(chat_messages *m, size_t i, const json_t *message, hone_part *parts) {
+static hone_status make_message(chat_messages *m, size_t i, const json_t *message,
+                                hone_part *parts) {
     const json_t *content = field_find(message, "content");
     const char *role = json_string_value(json_object_get(message, "role"));
     size_t n = 0, k;

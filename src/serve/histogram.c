@@ -2,8 +2,8 @@
 
 #include <stddef.h>
 
-static const double bounds[HISTOGRAM_BUCKETS - 1] = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
-                                                     0.5,   1,      2.5,   5,    10,    30,   60,  300};
+static const double bounds[HISTOGRAM_BUCKETS - 1] = {
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300};
 
 void histogram_add(histogram *h, double seconds) {
     size_t i = 0;

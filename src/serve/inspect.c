@@ -1,5 +1,5 @@
-/* hone's own endpoints that look into a model: /tokenize, /detokenize, /apply-template (with the fields of
- * llama-server's). */
+/* hone's own endpoints that look into a model: /tokenize, /detokenize, /apply-template (with the
+ * fields of llama-server's). */
 #include "serve/route.h"
 
 #include <string.h>
@@ -13,8 +13,9 @@
 #include "serve/reply.h"
 
 /* Parses a body and borrows its model; runs `answer`, which makes the reply. */
-static void inspect(const call *c, hone_status (*answer)(const json_t *body, const hone_model *model,
-                                                         json_t **reply)) {
+static void inspect(const call *c,
+                    hone_status (*answer)(const json_t *body, const hone_model *model,
+                                          json_t **reply)) {
     size_t n;
     const char *text = exchange_body(c->x, &n), *name = NULL;
     json_t *body = NULL, *reply = NULL;
@@ -62,7 +63,7 @@ static hone_status tokenize(const json_t *body, const hone_model *model, json_t 
     hone_status status = list ? HONE_OK : mem_fail("tokens", n);
     for (size_t i = 0; i < n && status == HONE_OK; i++)
         if (pieces) status = add_piece(list, model, ids[i]);
-        else if (json_array_append_new(list, json_integer(ids[i])) != 0) status = mem_fail("tokens", n);
+        else if (json_array_append_new(list, json_integer(ids[i]))) status = mem_fail("tokens", n);
     hone_free(ids);
     if (status == HONE_OK) *reply = json_pack("{s:O}", "tokens", list);
     json_decref(list);
@@ -78,7 +79,8 @@ static hone_status detokenize(const json_t *body, const hone_model *model, json_
     char *text;
     size_t n;
     TRY(openai_check_fields(body, fields, sizeof fields / sizeof *fields));
-    if (!json_is_array(tokens)) return fail(HONE_ERR_ARGUMENT, "tokens must be a list of token ids");
+    if (!json_is_array(tokens))
+        return fail(HONE_ERR_ARGUMENT, "tokens must be a list of token ids");
     if (json_array_size(tokens) == 0) {
         *reply = json_pack("{s:s}", "content", "");
         return HONE_OK;
@@ -86,7 +88,8 @@ static hone_status detokenize(const json_t *body, const hone_model *model, json_
     if (!json_is_integer(json_array_get(tokens, 0)))
         return fail(HONE_ERR_ARGUMENT, "tokens must be a list of token ids");
     TRY(prompts_read(&list, tokens, "tokens", model));
-    hone_status status = hone_detokenize(model, list.items[0].ids, list.items[0].n, true, &text, &n);
+    hone_status status =
+        hone_detokenize(model, list.items[0].ids, list.items[0].n, true, &text, &n);
     prompts_release(&list);
     TRY(status);
     *reply = json_pack("{s:s%}", "content", text, n);
@@ -101,6 +104,7 @@ static hone_status render_chat(openai_answer *a, char **text) {
     openai_chat_request q;
     TRY(openai_chat_request_read(&q, &a->r));
     TRY(openai_answer_borrow(a));
+    TRY(openai_answer_converse(a, &q.chat));
     return chat_render_text(&q.chat, a->served.model, text);
 }
 

@@ -127,7 +127,8 @@ const char *exchange_body(const exchange *x, size_t *n) {
     return x->body.data ? x->body.data : "";
 }
 
-void exchange_divert(exchange *x, uint64_t max, bool (*take)(void *state, const char *data, size_t n),
+void exchange_divert(exchange *x, uint64_t max,
+                     bool (*take)(void *state, const char *data, size_t n),
                      void (*close)(void *state), void *state) {
     x->diversion.take = take;
     x->diversion.close = close;

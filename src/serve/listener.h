@@ -55,10 +55,11 @@ const char *exchange_request_id(const exchange *x);
 /* state_bytes of the user's own, zeroed when the exchange begins. */
 void *exchange_state(exchange *x);
 
-/* From `admit`: the body of this exchange goes to `take`, piece by piece, is not kept, and may have up
- * to `max` bytes; false from it ends the connection. `close` is called once with the state, when the
- * exchange ends. */
-void exchange_divert(exchange *x, uint64_t max, bool (*take)(void *state, const char *data, size_t n),
+/* From `admit`: the body of this exchange goes to `take`, piece by piece, is not kept, and may have
+ * up to `max` bytes; false from it ends the connection. `close` is called once with the state, when
+ * the exchange ends. */
+void exchange_divert(exchange *x, uint64_t max,
+                     bool (*take)(void *state, const char *data, size_t n),
                      void (*close)(void *state), void *state);
 void *exchange_diverted(const exchange *x); /* the state; NULL: none */
 

@@ -12,7 +12,8 @@ typedef struct metrics metrics;
 hone_status metrics_open(metrics **out);
 void metrics_close(metrics *m);
 
-/* From any thread: an answer of that model took so long. For scheduler_options, whose user is *m. */
+/* From any thread: an answer of that model took so long. For scheduler_options, whose user is *m.
+ * */
 void metrics_observe(void *m, const char *model, const answer_times *times);
 
 /* From any thread: one request was answered with that status. */

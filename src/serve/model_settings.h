@@ -23,8 +23,8 @@ typedef struct model_settings {
 
 /* From the files of an entry. HONE_ERR_FORMAT where one is malformed or too long. */
 hone_status model_settings_load(model_settings *settings, const store *s, const store_entry *entry);
-/* The template where hone can read it: Ollama's own models bring ones in Go's form, beside which the
- * model's file has its own. NULL: none. */
+/* The template where hone can read it: Ollama's own models bring ones in Go's form, beside which
+ * the model's file has its own. NULL: none. */
 const char *model_settings_jinja(const model_settings *settings);
 
 /* Whether a template is in the form of Go's text/template. */

@@ -19,7 +19,7 @@ static void route_root(const call *c) {
 }
 
 static void route_push(const call *c) {
-    reply_error(c->x, 501, NULL, NULL, "hone gives models to nobody: there is no push");
+    reply_error(c->x, 403, NULL, NULL, "hone gives models to nobody: there is no push");
 }
 
 static const route items[] = {

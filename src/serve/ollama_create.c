@@ -1,5 +1,6 @@
-/* /api/create: a name for parts that the store has: an existing model or uploaded blobs, with a system
- * prompt, parameters, a template, adapters beside them; quantised on the way where that is asked for. */
+/* /api/create: a name for parts that the store has: an existing model or uploaded blobs, with a
+ * system prompt, parameters, a template, adapters beside them; quantised on the way where that is
+ * asked for. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -29,12 +30,12 @@ typedef struct create_task {
     model_name name;
     const quant_mix *mix; /* NULL: as it is */
     manifest made;        /* room for MANIFEST_MAX_FILES */
-    fs_path scratch;      /* "" = none */
+    store_scratch scratch;
 } create_task;
 
 static void create_close(void *state) {
     create_task *t = state;
-    if (t->scratch.text[0]) fs_remove_tree(t->scratch.text);
+    store_scratch_close(&t->scratch);
     manifest_release(&t->made);
     json_decref(t->body);
     mem_free(t);
@@ -71,8 +72,8 @@ static hone_status check_files(const create_task *t, const char *key) {
             return fail(HONE_ERR_ARGUMENT, "%s: %s has no digest sha256:…", key, name);
         memcpy(sha256.text, digest + 7, sizeof sha256.text);
         if (!store_has_blob(t->store, &sha256, NULL))
-            return fail(HONE_ERR_NOT_FOUND, "%s: %s: the blob is not here; POST it to /api/blobs/ first",
-                        key, name);
+            return fail(HONE_ERR_NOT_FOUND,
+                        "%s: %s: the blob is not here; POST it to /api/blobs/ first", key, name);
     }
     return HONE_OK;
 }
@@ -132,8 +133,8 @@ static hone_status check_quantize(create_task *t) {
     if (!type || !*type) return HONE_OK;
     t->mix = quant_mix_by_name(type);
     return t->mix ? HONE_OK
-                  : fail(HONE_ERR_ARGUMENT, "quantize: there is no type %.40s; Q4_K_M and Q8_0 are usual",
-                         type);
+                  : fail(HONE_ERR_ARGUMENT,
+                         "quantize: there is no type %.40s; Q4_K_M and Q8_0 are usual", type);
 }
 
 static hone_status check(create_task *t, const char *name) {
@@ -143,7 +144,8 @@ static hone_status check(create_task *t, const char *name) {
     for (size_t i = 0; i < sizeof absent / sizeof *absent; i++)
         if (json_string_length(field_find(t->body, absent[i])))
             return fail(HONE_ERR_UNSUPPORTED, "%s is not taken; the fields from, files, adapters, "
-                        "template, system, parameters, messages, license and quantize are", absent[i]);
+                        "template, system, parameters, messages, license and quantize are",
+                        absent[i]);
     TRY(json_get_string(t->body, "system", &text));
     TRY(check_source(t->body));
     TRY(check_files(t, "files"));
@@ -216,7 +218,8 @@ static hone_status add_text(create_task *t, const char *role, const char *text) 
     manifest_file *f = add_file(t, role, role);
     if (!f) return fail_full();
     if (strlen(text) > MODEL_SETTINGS_MAX_BYTES)
-        return fail(HONE_ERR_ARGUMENT, "%s is longer than %d bytes", role, MODEL_SETTINGS_MAX_BYTES);
+        return fail(HONE_ERR_ARGUMENT, "%s is longer than %d bytes", role,
+                    MODEL_SETTINGS_MAX_BYTES);
     return store_add_text(t->store, text, strlen(text), f);
 }
 
@@ -261,7 +264,7 @@ static bool is_model_file(const manifest_file *f) { return !strcmp(f->role, "mod
 
 /* A folder of links to the model's files under their own names, to be opened or converted. */
 static hone_status link_files(create_task *t, fs_path *folder) {
-    TRY(fs_path_format(folder, "%s/model", t->scratch.text));
+    TRY(fs_path_format(folder, "%s/model", t->scratch.folder.text));
     TRY(fs_make_folders(folder->text));
     for (size_t i = 0; i < t->made.n_files; i++) {
         fs_path from, to;
@@ -300,9 +303,9 @@ static bool tell_quantising(void *context, uint64_t done, uint64_t total) {
     create_task *t = context;
     char words[80];
     snprintf(words, sizeof words, "quantizing model to %s", quant_mix_name(t->mix));
-    return work_tell(t->work, json_pack("{s:s, s:s, s:I, s:I}", "status", words, "digest", "0", "total",
-                                        (json_int_t)total, "completed", (json_int_t)done),
-                     done < total);
+    json_t *line = json_pack("{s:s, s:s, s:I, s:I}", "status", words, "digest", "0", "total",
+                             (json_int_t)total, "completed", (json_int_t)done);
+    return work_tell(t->work, line, done < total);
 }
 
 static hone_status quantise_model(create_task *t, const char *in) {
@@ -310,15 +313,15 @@ static hone_status quantise_model(create_task *t, const char *in) {
     quantise_result result = {.in_bytes = 0};
     gguf *file = NULL;
     const recode_options options = {.observe = tell_quantising, .context = t};
-    TRY(fs_path_format(&out, "%s/quantised.gguf", t->scratch.text));
+    TRY(fs_path_format(&out, "%s/quantised.gguf", t->scratch.folder.text));
     bool is_gguf = gguf_open(&file, in) == HONE_OK;
     gguf_close(file);
     TRY(is_gguf ? quantise_gguf(in, out.text, t->mix, &options, &result)
                 : convert_folder(in, out.text, t->mix, &options, NULL));
     if (result.lossy_type) {
         char words[200];
-        snprintf(words, sizeof words, "warning: the model was quantised already (%s); what that lost is "
-                 "lost on top", result.lossy_type);
+        snprintf(words, sizeof words, "warning: the model was quantised already (%s); what that "
+                 "lost is lost on top", result.lossy_type);
         TRY(tell(t, words));
     }
     size_t kept = 0;
@@ -336,7 +339,6 @@ static hone_status quantise_model(create_task *t, const char *in) {
 static hone_status check_model(create_task *t) {
     fs_path path;
     hone_model *model;
-    TRY(store_make_scratch(t->store, &t->scratch));
     TRY(model_path(t, &path));
     TRY(tell(t, "parsing the model"));
     TRY(hone_model_open(&model, path.text, &(hone_model_options){.describe_only = true}));
@@ -407,7 +409,8 @@ static hone_status make_model(create_task *t) {
 static hone_status run_create(work *w, void *state) {
     create_task *t = state;
     t->work = w;
-    hone_status status = make_model(t);
+    hone_status status = store_scratch_open(&t->scratch, t->store);
+    if (status == HONE_OK) status = make_model(t);
     return status == HONE_OK ? status : without_folder(t, status);
 }
 

@@ -65,7 +65,8 @@ static void format_size(char *out, size_t size, uint64_t n) {
 /* llama.cpp's numbers for kinds of files (LLAMA_FTYPE_…). */
 static const char *file_type_name(uint64_t type) {
     static const char *const names[] = {
-        [0] = "F32", [1] = "F16", [2] = "Q4_0", [3] = "Q4_1", [7] = "Q8_0", [8] = "Q5_0", [9] = "Q5_1",
+        [0] = "F32", [1] = "F16", [2] = "Q4_0", [3] = "Q4_1", [7] = "Q8_0", [8] = "Q5_0",
+        [9] = "Q5_1",
         [10] = "Q2_K", [11] = "Q3_K_S", [12] = "Q3_K_M", [13] = "Q3_K_L", [14] = "Q4_K_S",
         [15] = "Q4_K_M", [16] = "Q5_K_S", [17] = "Q5_K_M", [18] = "Q6_K", [25] = "IQ4_NL",
         [30] = "IQ4_XS", [32] = "BF16"};
@@ -99,7 +100,8 @@ static void read_gguf(details *d, const gguf *file) {
     gguf_get_string(file, "general.architecture", &family);
     if (gguf_get_u64(file, "general.file_type", &type)) quant = file_type_name(type);
     snprintf(d->format, sizeof d->format, "gguf");
-    snprintf(d->family, sizeof d->family, "%.*s", (int)(family.n < 63 ? family.n : 63), family.data);
+    int n_family = (int)(family.n < sizeof d->family ? family.n : sizeof d->family - 1);
+    snprintf(d->family, sizeof d->family, "%.*s", n_family, family.data);
     snprintf(d->quant, sizeof d->quant, "%s", quant ? quant : dominant_type(file));
     format_size(d->size, sizeof d->size, n_parameters(file));
 }
@@ -128,7 +130,8 @@ json_t *ollama_details(const char *path) {
     struct stat st;
     gguf *file;
     if (stat(path, &st) != 0) return to_json(&(details){.bytes = 0});
-    details d = {.path_hash = hash_of(path), .bytes = (uint64_t)st.st_size, .modified = st.st_mtime};
+    details d = {.path_hash = hash_of(path), .bytes = (uint64_t)st.st_size,
+                 .modified = st.st_mtime};
     if (recall(&d)) return to_json(&d);
     if (S_ISREG(st.st_mode) && gguf_open(&file, path) == HONE_OK) {
         read_gguf(&d, file);
@@ -161,7 +164,8 @@ static json_t *element_json(const gguf_kv *kv, size_t i) {
 static json_t *value_json(const gguf_kv *kv, bool verbose, size_t *budget) {
     size_t cursor = 0;
     gguf_string s;
-    if (kv->type == GGUF_STRING) return gguf_next_string(kv, &cursor, &s) ? text_json(s) : json_null();
+    if (kv->type == GGUF_STRING)
+        return gguf_next_string(kv, &cursor, &s) ? text_json(s) : json_null();
     if (kv->type != GGUF_ARRAY) return element_json(kv, 0);
     if (kv->element == GGUF_ARRAY || (kv->count > SHORT_ARRAY && !verbose) || kv->count > *budget)
         return json_null();

@@ -1,4 +1,5 @@
-/* /api/embed and its older form /api/embeddings: the mean over the final norm's outputs, of length 1. */
+/* /api/embed and its older form /api/embeddings: the mean over the final norm's outputs, of length
+ * 1. */
 #include <stdio.h>
 #include <string.h>
 
@@ -40,7 +41,8 @@ static const json_t *input_at(const embedding_call *e, size_t i) {
 
 static hone_status read_inputs(embedding_call *e, const char *key) {
     e->inputs = field_find(e->body, key);
-    e->n = json_is_array(e->inputs) ? json_array_size(e->inputs) : json_string_length(e->inputs) > 0;
+    e->n = json_is_array(e->inputs) ? json_array_size(e->inputs)
+                                    : json_string_length(e->inputs) > 0;
     if (e->n > MAX_INPUTS)
         return fail(HONE_ERR_ARGUMENT, "%s has %zu texts, at most %d", key, e->n, MAX_INPUTS);
     if (e->inputs && !json_is_array(e->inputs) && !json_is_string(e->inputs))
@@ -55,8 +57,8 @@ static hone_status tokenize(embedding_call *e, size_t i) {
     const json_t *text = input_at(e, i);
     int32_t *ids;
     size_t n;
-    TRY(hone_tokenize(e->served.model, json_string_value(text), json_string_length(text), true, &ids,
-                      &n));
+    TRY(hone_tokenize(e->served.model, json_string_value(text), json_string_length(text), true,
+                      &ids, &n));
     e->requests[i].prompt_ids = ids;
     e->requests[i].n_prompt_ids = n;
     e->requests[i].sampling = hone_sampling_greedy();

@@ -1,5 +1,5 @@
-/* Messages in Ollama's form: arguments of calls are objects, a result names its tool, thoughts stand
- * in "thinking". */
+/* Messages in Ollama's form: arguments of calls are objects, a result names its tool, thoughts
+ * stand in "thinking". */
 #include <stdio.h>
 #include <string.h>
 

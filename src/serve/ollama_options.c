@@ -152,14 +152,25 @@ static hone_status apply_one(ollama_options *o, const json_t *options, const cha
     return HONE_OK;
 }
 
-hone_status ollama_options_apply(ollama_options *o, const json_t *options) {
+hone_status ollama_options_apply_where(ollama_options *o, const json_t *options,
+                                       bool (*wanted)(const void *user, const char *name),
+                                       const void *user) {
     const char *name;
     json_t *value;
     if (!options) return HONE_OK;
     if (!json_is_object(options)) return fail(HONE_ERR_FORMAT, "options is no object");
     json_object_foreach((json_t *)(uintptr_t)options, name, value)
-        if (!json_is_null(value)) TRY(apply_one(o, options, name));
+        if (!json_is_null(value) && wanted(user, name)) TRY(apply_one(o, options, name));
     return HONE_OK;
+}
+
+static bool is_any(const void *user, const char *name) {
+    (void)user, (void)name;
+    return true;
+}
+
+hone_status ollama_options_apply(ollama_options *o, const json_t *options) {
+    return ollama_options_apply_where(o, options, is_any, NULL);
 }
 
 /* --- durations --- */
@@ -171,7 +182,8 @@ static int64_t to_keep_ms(double milliseconds) {
 /* Milliseconds of the unit at `text`, and its length; 0 = none. */
 static double unit_of(const char *text, size_t *n) {
     static const struct { const char *name; double ms; } units[] = {
-        {"ms", 1}, {"us", 1e-3}, {"µs", 1e-3}, {"ns", 1e-6}, {"h", 3600e3}, {"m", 60e3}, {"s", 1e3}};
+        {"ms", 1}, {"us", 1e-3}, {"µs", 1e-3}, {"ns", 1e-6}, {"h", 3600e3}, {"m", 60e3},
+        {"s", 1e3}};
     for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
         *n = strlen(units[i].name);
         if (!strncmp(text, units[i].name, *n)) return units[i].ms;
@@ -194,8 +206,8 @@ hone_status ollama_parse_duration(const char *text, const char *name, int64_t *m
             if (!bare) unit = unit_of(end, &n);
         }
         if (isnan(number) || !isfinite(number) || unit == 0)
-            return fail(HONE_ERR_ARGUMENT, "%s is \"%.40s\"; it takes seconds, or a duration as 5m or "
-                        "1h30m", name, text);
+            return fail(HONE_ERR_ARGUMENT, "%s is \"%.40s\"; it takes seconds, or a duration as 5m "
+                        "or 1h30m", name, text);
         sum += number * unit;
         at = end + n;
     }

@@ -22,10 +22,14 @@ void ollama_options_init(ollama_options *o, const hone_sampling *recommended);
  * HONE_ERR_FORMAT names an option out of range or of a wrong type, HONE_ERR_UNSUPPORTED one that
  * would change the text and that hone does not have. */
 hone_status ollama_options_apply(ollama_options *o, const json_t *options);
+/* Only those whose name is `wanted`. */
+hone_status ollama_options_apply_where(ollama_options *o, const json_t *options,
+                                       bool (*wanted)(const void *user, const char *name),
+                                       const void *user);
 void ollama_options_release(ollama_options *o);
 
-/* `keep_alive`: seconds as a number, or a duration in Go's form ("5m", "1h30m", "-1s"). Negative ones
- * are MODELS_KEEP_ALWAYS. */
+/* `keep_alive`: seconds as a number, or a duration in Go's form ("5m", "1h30m", "-1s"). Negative
+ * ones are MODELS_KEEP_ALWAYS. */
 hone_status ollama_read_duration(const json_t *value, const char *name, int64_t *milliseconds);
 hone_status ollama_parse_duration(const char *text, const char *name, int64_t *milliseconds);
 

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "serve/fields.h"
 #include "serve/ollama_suffix.h"
+#include "serve/own_words.h"
 #include "text/thoughts.h"
 
 #define MAX_PROMPT_BYTES ((size_t)256 << 20)
@@ -31,7 +32,8 @@ static hone_status check_think(const json_t *think) {
     if (!think || json_is_boolean(think)) return HONE_OK;
     for (size_t i = 0; word && i < sizeof levels / sizeof *levels; i++)
         if (!strcmp(word, levels[i])) return HONE_OK;
-    return fail(HONE_ERR_ARGUMENT, "think is true, false, \"low\", \"medium\", \"high\" or \"max\"");
+    return fail(HONE_ERR_ARGUMENT,
+                "think is true, false, \"low\", \"medium\", \"high\" or \"max\"");
 }
 
 static hone_status check_context(const json_t *context) {
@@ -73,8 +75,8 @@ static hone_status read_own(ollama_request *r) {
                    !is_empty(field_find(b, "system"))))
         return fail(HONE_ERR_ARGUMENT, "raw takes neither template, system nor context");
     if (!is_empty(field_find(b, "template")))
-        return fail(HONE_ERR_UNSUPPORTED, "template: requests use the model's own template; raw takes "
-                    "a prompt as it is");
+        return fail(HONE_ERR_UNSUPPORTED, "template: requests use the model's own template; raw "
+                    "takes a prompt as it is");
     return HONE_OK;
 }
 
@@ -147,27 +149,24 @@ static hone_status append(json_t *list, const char *role, const char *content) {
     return message && json_array_append_new(list, message) == 0 ? HONE_OK : mem_fail("message", 1);
 }
 
-static bool has_role(const json_t *list, const char *role) {
-    const char *own = json_string_value(json_object_get(json_array_get(list, 0), "role"));
-    return own && !strcmp(own, role);
-}
-
 /* The system prompt, the model's own beginning, and what the request says. */
 static hone_status make_messages(ollama_request *r, const model_settings *own) {
-    const json_t *asked = field_find(r->body, "messages");
-    const char *system = own->system, *prompt = "", *said = NULL;
+    const char *prompt = "", *said = NULL;
     bool continues = field_find(r->body, "context") != NULL;
-    r->messages = json_array();
-    if (!r->messages) return mem_fail("messages", 1);
+    json_t *asked = json_array();
     TRY(json_get_string(r->body, "system", &said));
     TRY(json_get_string(r->body, "prompt", &prompt));
-    if (said) system = *said ? said : NULL;
-    bool brings_system = has_role(own->messages, "system") || (r->chat && has_role(asked, "system"));
-    if (system && !brings_system && !continues) TRY(append(r->messages, "system", system));
-    if (own->messages && !continues)
-        TRY(ollama_translate_messages(r->messages, own->messages));
-    return r->chat ? ollama_translate_messages(r->messages, asked)
-                   : append(r->messages, "user", prompt);
+    hone_status status = asked ? HONE_OK : mem_fail("messages", 1);
+    if (status == HONE_OK && said && *said) status = append(asked, "system", said);
+    if (status == HONE_OK)
+        status = r->chat ? ollama_translate_messages(asked, field_find(r->body, "messages"))
+                         : append(asked, "user", prompt);
+    const model_settings none = {.n_adapters = 0};
+    /* An empty system prompt, or an answer that is continued, wants none. */
+    if (status == HONE_OK)
+        status = own_words_join(&r->messages, continues ? &none : own, asked, !said);
+    json_decref(asked);
+    return status;
 }
 
 static hone_status read_think(ollama_request *r, const served_model *served) {
@@ -221,8 +220,8 @@ static hone_status render(ollama_request *r, const served_model *served) {
     return HONE_OK;
 }
 
-/* What is left out is said in the answer's header; a half of what is there goes at a time while much
- * is too much, so that a long history costs few renderings. */
+/* What is left out is said in the answer's header; a half of what is there goes at a time while
+ * much is too much, so that a long history costs few renderings. */
 static hone_status render_to_fit(ollama_request *r, const served_model *served) {
     size_t room = n_context_of(r, served);
     TRY(render(r, served));
@@ -244,7 +243,8 @@ static hone_status open_grammar(ollama_request *r, const served_model *served) {
     if (r->settings.form == CHAT_FORM_TEXT) return HONE_OK;
     char *text = schema ? json_dumps(schema, JSON_COMPACT) : mem_copy_string("{}", 2);
     if (!text) return mem_fail("format", 1);
-    hone_status status = hone_grammar_open_schema(&r->grammar, served->model, text, strlen(text), NULL);
+    hone_status status = hone_grammar_open_schema(&r->grammar, served->model, text, strlen(text),
+                                                  NULL);
     mem_free(text);
     r->request.grammar = r->grammar;
     return status == HONE_OK ? HONE_OK : fail_context(status, "format");
@@ -265,7 +265,8 @@ static hone_status put_context_first(ollama_request *r, const served_model *serv
         uint64_t id;
         if (!json_to_u64(json_array_get(context, i), &id) || id >= n_vocab) {
             mem_free(joined);
-            return fail(HONE_ERR_ARGUMENT, "context holds something that is no token of this model");
+            return fail(HONE_ERR_ARGUMENT,
+                        "context holds something that is no token of this model");
         }
         joined[i] = (int32_t)id;
     }
@@ -331,8 +332,8 @@ hone_status ollama_request_prepare(ollama_request *r, const served_model *served
     size_t room = n_context_of(r, served), n = r->request.n_prompt_ids;
     if (n == 0) return fail(HONE_ERR_ARGUMENT, "the prompt is empty");
     if (n >= room)
-        return fail(HONE_ERR_CONTEXT_FULL, "the prompt has %zu tokens; with num_ctx, the server's limit "
-                    "and the model's there are %zu for prompt and answer", n, room);
+        return fail(HONE_ERR_CONTEXT_FULL, "the prompt has %zu tokens; with num_ctx, the server's "
+                    "limit and the model's there are %zu for prompt and answer", n, room);
     size_t *max = &r->request.max_tokens;
     if (r->options.n_context && (*max == 0 || *max > room - n)) *max = room - n;
     return HONE_OK;

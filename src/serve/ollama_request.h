@@ -36,7 +36,8 @@ hone_status ollama_request_read(ollama_request *r, bool chat, const char *body, 
 hone_status ollama_request_prepare(ollama_request *r, const served_model *served);
 void ollama_request_release(ollama_request *r);
 
-/* For fuzzing and for both of the above: messages in Ollama's form to OpenAI's, appended to `list`. */
+/* For fuzzing and for both of the above: messages in Ollama's form to OpenAI's, appended to `list`.
+ * */
 hone_status ollama_translate_messages(json_t *list, const json_t *messages);
 
 #endif

@@ -1,5 +1,5 @@
-/* /api/pull, /api/copy, /api/delete and /api/blobs: the store, by names and hashes alone. No text of a
- * request is ever used as a path. */
+/* /api/pull, /api/copy, /api/delete and /api/blobs: the store, by names and hashes alone. No text
+ * of a request is ever used as a path. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,8 +32,8 @@ static void pull_close(void *state) {
     mem_free(p);
 }
 
-/* What a client may ask for: names of the catalogue, of the hub, of Ollama's registry. Addresses, other
- * registries, packages and paths are for the command line. */
+/* What a client may ask for: names of the catalogue, of the hub, of Ollama's registry. Addresses,
+ * other registries, packages and paths are for the command line. */
 static hone_status find_source(pull_task *p, const char *typed) {
     origin source;
     TRY(model_name_parse(&p->own, typed));
@@ -52,12 +52,13 @@ static hone_status find_source(pull_task *p, const char *typed) {
         const char *slash = strchr(typed, '/');
         p->name = p->own.text;
         if (!slash || !strchr(slash + 1, '/')) {
-            snprintf(p->source, sizeof p->source, "ollama.com/%s%s", slash ? "" : "library/", typed);
+            snprintf(p->source, sizeof p->source, "ollama.com/%s%s", slash ? "" : "library/",
+                     typed);
             return HONE_OK;
         }
     }
-    return fail(HONE_ERR_UNSUPPORTED, "%s: requests can pull names of hone's catalogue, of the hub and of "
-                "Ollama's registry; anything else on the command line (hone pull)", typed);
+    return fail(HONE_ERR_UNSUPPORTED, "%s: requests can pull names of hone's catalogue, of the hub "
+                "and of Ollama's registry; anything else on the command line (hone pull)", typed);
 }
 
 static bool tell_pull(void *context, const pull_event *e) {
@@ -96,8 +97,8 @@ static hone_status run_pull(work *w, void *state) {
     TRY(store_pull(models_store(p->models), p->source, &options, &entry, &was_there));
     if (!was_there) models_unload(p->models, entry.manifest.name.text);
     manifest_release(&entry.manifest);
-    work_tell(w, json_pack("{s:s}", "status", was_there ? "it is there already" : "writing manifest"),
-              false);
+    const char *words = was_there ? "it is there already" : "writing manifest";
+    work_tell(w, json_pack("{s:s}", "status", words), false);
     return HONE_OK;
 }
 

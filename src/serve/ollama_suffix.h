@@ -1,5 +1,6 @@
-/* Filling in between a prompt and a suffix, in the forms that models were trained on (Bavarian et al.
- * 2022): the prefix, the suffix, and what belongs between them behind marks of the vocabulary. */
+/* Filling in between a prompt and a suffix, in the forms that models were trained on (Bavarian et
+ * al. 2022): the prefix, the suffix, and what belongs between them behind marks of the vocabulary.
+ * */
 #ifndef SERVE_OLLAMA_SUFFIX_H
 #define SERVE_OLLAMA_SUFFIX_H
 

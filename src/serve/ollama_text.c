@@ -88,8 +88,8 @@ static hone_status take_event(void *user, const job_event *e) {
 /* --- parts of answers --- */
 
 static json_t *head(const answer *a, bool done) {
-    return json_pack("{s:s, s:s, s:b}", "model", a->r.model, "created_at", ollama_now().text, "done",
-                     (int)done);
+    return json_pack("{s:s, s:s, s:b}", "model", a->r.model, "created_at", ollama_now().text,
+                     "done", (int)done);
 }
 
 /* What has been gathered, which is then gone. */

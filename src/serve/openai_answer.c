@@ -1,18 +1,23 @@
 /* What OpenAI's text endpoints share (serve/openai_answer.h). */
 #include "serve/openai_answer.h"
 
-#include <math.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "base/system.h"
+#include "serve/fields.h"
+#include "serve/ollama_options.h"
+#include "serve/own_words.h"
 #include "serve/reply.h"
+#include "serve/token_json.h"
 
 /* --- life --- */
 
 hone_status openai_answer_init(openai_answer *a, const call *c, const char *prefix) {
     size_t n;
     const char *body = exchange_body(c->x, &n);
-    *a = (openai_answer){.models = c->models, .x = c->x, .client = c->client, .created = time(NULL)};
+    *a = (openai_answer){.models = c->models, .x = c->x, .client = c->client,
+                         .created = time(NULL)};
     snprintf(a->id, sizeof a->id, "%s%s", prefix, exchange_id(c->x) + 4);
     return openai_request_read(&a->r, body, n);
 }
@@ -20,14 +25,56 @@ hone_status openai_answer_init(openai_answer *a, const call *c, const char *pref
 void openai_answer_release(openai_answer *a) {
     job_close(a->job);
     mem_free(a->requests);
+    json_decref(a->messages);
     openai_request_release(&a->r);
     if (a->served.name) models_return(a->models, &a->served);
 }
 
+/* --- what the model brings along --- */
+
+/* Names of OpenAI's fields for Ollama's parameters, where they differ. */
+static const char *const other_names[][2] = {{"repeat_penalty", "repetition_penalty"},
+                                             {"num_predict", "max_tokens"},
+                                             {"num_predict", "max_completion_tokens"},
+                                             {"num_predict", "max_output_tokens"}};
+
+/* What the request does not say itself. */
+static bool is_left_open(const void *body, const char *name) {
+    for (size_t i = 0; i < sizeof other_names / sizeof *other_names; i++)
+        if (!strcmp(other_names[i][0], name) && field_find(body, other_names[i][1])) return false;
+    return !field_find(body, name);
+}
+
+static hone_status apply_parameters(openai_answer *a) {
+    hone_request *q = &a->r.request;
+    ollama_options o = {.sampling = q->sampling};
+    hone_status status =
+        ollama_options_apply_where(&o, a->served.settings->parameters, is_left_open, a->r.body);
+    if (status == HONE_OK) q->sampling = o.sampling;
+    if (status == HONE_OK && !q->max_tokens) q->max_tokens = o.max_tokens;
+    if (status != HONE_OK || !o.n_stops || q->n_stop) {
+        ollama_options_release(&o);
+        return status;
+    }
+    mem_free((void *)(uintptr_t)a->r.stops); /* an empty list */
+    a->r.stops = q->stop = o.stops;
+    q->n_stop = o.n_stops;
+    return HONE_OK;
+}
+
 hone_status openai_answer_borrow(openai_answer *a) {
     TRY(models_borrow(a->models, a->r.model, &a->served));
-    if (a->served.scheduler) return HONE_OK;
-    return fail(HONE_ERR_UNSUPPORTED, "%s takes no text", a->served.name);
+    if (!a->served.scheduler)
+        return fail(HONE_ERR_UNSUPPORTED, "%s takes no text", a->served.name);
+    return apply_parameters(a);
+}
+
+hone_status openai_answer_converse(openai_answer *a, chat_settings *chat) {
+    const model_settings *own = a->served.settings;
+    if (!own_words_are_there(own)) return HONE_OK;
+    TRY(own_words_join(&a->messages, own, chat->messages, true));
+    chat->messages = a->messages;
+    return HONE_OK;
 }
 
 hone_status openai_answer_plan(openai_answer *a, size_t n) {
@@ -96,17 +143,4 @@ void openai_add_costs(const openai_answer *a, json_t *root) {
 
 const char *openai_finish_reason(const hone_result *r) {
     return r->finish == HONE_FINISH_LENGTH ? "length" : "stop";
-}
-
-json_t *openai_token(const openai_answer *a, int32_t id, double logprob) {
-    char *text = NULL;
-    size_t n = 0;
-    if (hone_detokenize(a->served.model, &id, 1, true, &text, &n) != HONE_OK) return NULL;
-    json_t *bytes = json_array();
-    for (size_t i = 0; i < n; i++)
-        json_array_append_new(bytes, json_integer((unsigned char)text[i]));
-    json_t *number = isfinite(logprob) ? json_real(logprob) : json_null();
-    json_t *token = json_pack("{s:s%, s:o, s:o}", "token", text, n, "logprob", number, "bytes", bytes);
-    hone_free(text);
-    return token;
 }

@@ -1,11 +1,12 @@
-/* An exchange with OpenAI's API under way, and what its answers have in common: the request, the model, the
- * job, and the parts of JSON that say what it cost. */
+/* An exchange with OpenAI's API under way, and what its answers have in common: the request, the
+ * model, the job, and the parts of JSON that say what it cost. */
 #ifndef SERVE_OPENAI_ANSWER_H
 #define SERVE_OPENAI_ANSWER_H
 
 #include <time.h>
 
 #include "base/buf.h"
+#include "serve/chat.h"
 #include "serve/job.h"
 #include "serve/openai_request.h"
 #include "serve/route.h"
@@ -19,6 +20,7 @@ typedef struct openai_answer {
     hone_request *requests; /* [n_requests]: prompts, and the choices of each */
     size_t n_requests;
     job *job;
+    json_t *messages; /* with what the model brings along; NULL: the request's own */
     char id[64];
     time_t created;
 } openai_answer;
@@ -27,8 +29,11 @@ typedef struct openai_answer {
 hone_status openai_answer_init(openai_answer *a, const call *c, const char *prefix);
 void openai_answer_release(openai_answer *a);
 
-/* Borrows the model; HONE_ERR_UNSUPPORTED where it takes no text. */
+/* Borrows the model; what the request leaves open is set from the model's own parameters.
+ * HONE_ERR_UNSUPPORTED where it takes no text. */
 hone_status openai_answer_borrow(openai_answer *a);
+/* Then: the model's own words before the conversation's. */
+hone_status openai_answer_converse(openai_answer *a, chat_settings *chat);
 
 /* n requests, each a copy of the request's own. */
 hone_status openai_answer_plan(openai_answer *a, size_t n);
@@ -49,8 +54,5 @@ void openai_add_costs(const openai_answer *a, json_t *root);
 
 /* "stop" or "length". */
 const char *openai_finish_reason(const hone_result *r);
-
-/* {token, logprob, bytes}; ids of half characters show as U+FFFD. */
-json_t *openai_token(const openai_answer *a, int32_t id, double logprob);
 
 #endif

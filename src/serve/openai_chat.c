@@ -11,6 +11,7 @@
 #include "serve/openai_chat_request.h"
 #include "serve/reply.h"
 #include "serve/stream.h"
+#include "serve/token_json.h"
 
 #define MAX_ANSWER_BYTES ((size_t)256 << 20)
 
@@ -63,11 +64,8 @@ static json_t *empty_logprobs(const chat_answer *a) {
 static void add_logprob(choice *c, const hone_piece *p) {
     const chat_answer *a = c->a;
     if (!a->q.logprobs || p->token < 0) return;
-    json_t *token = openai_token(&a->base, p->token, p->logprob), *top = json_array();
-    for (size_t i = 0; i < p->n_top; i++)
-        json_array_append_new(top, openai_token(&a->base, p->top_ids[i], p->top_logprobs[i]));
-    json_object_set_new(token, "top_logprobs", top);
-    json_array_append_new(json_object_get(c->logprobs, "content"), token);
+    json_array_append_new(json_object_get(c->logprobs, "content"),
+                          token_piece_json(a->base.served.model, p));
 }
 
 /* --- calls --- */
@@ -182,8 +180,9 @@ static hone_status stream_span(void *user, answer_span_kind kind, const char *te
 static hone_status begin_stream(chat_answer *a) {
     a->begun = true;
     for (size_t i = 0; i < a->base.r.n_choices; i++)
-        TRY(add_chunk(&a->choices[i], json_pack("{s:s, s:s, s:n}", "role", "assistant", "content", "",
-                                                "refusal"), NULL));
+        TRY(add_chunk(&a->choices[i],
+                      json_pack("{s:s, s:s, s:n}", "role", "assistant", "content", "", "refusal"),
+                      NULL));
     return HONE_OK;
 }
 
@@ -231,7 +230,8 @@ static hone_status open_choices(chat_answer *a) {
         buf_init(&c->thought, MAX_ANSWER_BYTES);
         buf_init(&c->arguments, MAX_ANSWER_BYTES);
         a->base.requests[i].sequence = (uint32_t)i;
-        TRY(chat_open_parser(&c->parser, &a->prompt, a->base.r.stream ? stream_span : keep_span, c));
+        TRY(chat_open_parser(&c->parser, &a->prompt,
+                             a->base.r.stream ? stream_span : keep_span, c));
     }
     return HONE_OK;
 }
@@ -239,6 +239,7 @@ static hone_status open_choices(chat_answer *a) {
 static hone_status submit(chat_answer *a) {
     TRY(openai_chat_request_read(&a->q, &a->base.r));
     TRY(openai_answer_borrow(&a->base));
+    TRY(openai_answer_converse(&a->base, &a->q.chat));
     TRY(chat_prepare(&a->prompt, &a->q.chat, a->base.served.model));
     chat_fill_request(&a->prompt, &a->q.chat, &a->base.r.request);
     TRY(openai_answer_plan(&a->base, a->base.r.n_choices));

@@ -5,9 +5,11 @@
 #include "serve/fields.h"
 #include "serve/openai.h"
 #include "serve/openai_answer.h"
+#include "serve/openai_completions_request.h"
 #include "serve/prompts.h"
 #include "serve/reply.h"
 #include "serve/stream.h"
+#include "serve/token_json.h"
 
 #define MAX_ANSWER_BYTES ((size_t)256 << 20)
 
@@ -22,8 +24,7 @@ typedef struct completion {
 typedef struct completions {
     openai_answer base;
     prompts prompts;
-    uint64_t n_tries, n_logprobs; /* for each prompt, of which the best n are told */
-    bool logprobs, echo;
+    openai_completions_request q;
     completion *all; /* [base.n_requests]: the tries of each prompt, one prompt after the other */
     bool begun;
 } completions;
@@ -40,63 +41,28 @@ static void completions_close(void *state) {
     mem_free(a);
 }
 
-/* --- fields --- */
-
-static const openai_field fields[] = {
-    {"prompt", FIELD_READ}, {"model", FIELD_READ}, {"n", FIELD_READ}, {"best_of", FIELD_READ},
-    {"stream", FIELD_READ}, {"stream_options", FIELD_READ}, {"max_tokens", FIELD_READ},
-    {"echo", FIELD_READ}, {"logprobs", FIELD_READ}, {"temperature", FIELD_READ},
-    {"top_p", FIELD_READ}, {"top_k", FIELD_READ}, {"min_p", FIELD_READ},
-    {"repetition_penalty", FIELD_READ}, {"presence_penalty", FIELD_READ},
-    {"frequency_penalty", FIELD_READ}, {"logit_bias", FIELD_READ}, {"seed", FIELD_READ},
-    {"stop", FIELD_READ}, {"ignore_eos", FIELD_READ}, {"user", FIELD_IDLE}, {"suffix", FIELD_REFUSED},
-};
-
-static hone_status read_fields(completions *a) {
-    openai_request *r = &a->base.r;
-    const json_t *b = r->body;
-    uint64_t max_tokens = 16;
-    TRY(openai_check_fields(b, fields, sizeof fields / sizeof *fields));
-    TRY(field_whole(b, "max_tokens", 0, 1 << 24, &max_tokens));
-    TRY(json_get_bool(b, "echo", &a->echo));
-    a->logprobs = field_find(b, "logprobs") != NULL;
-    TRY(field_whole(b, "logprobs", 0, 20, &a->n_logprobs));
-    a->n_tries = r->n_choices;
-    TRY(field_whole(b, "best_of", r->n_choices, OPENAI_MAX_CHOICES, &a->n_tries));
-    if (a->n_tries > r->n_choices && r->stream)
-        return fail(HONE_ERR_ARGUMENT, "best_of compares whole answers: they cannot be streamed");
-    if (prompts_count(field_find(b, "prompt")) * a->n_tries > PROMPTS_MAX)
-        return fail(HONE_ERR_ARGUMENT, "more than %d completions in one request", PROMPTS_MAX);
-    r->request.max_tokens = (size_t)max_tokens;
-    r->request.prompt_only = max_tokens == 0;
-    r->request.logprobs = a->logprobs || a->n_tries > r->n_choices;
-    r->request.n_top_logprobs = (size_t)a->n_logprobs;
-    r->request.prompt_logprobs = a->logprobs && a->echo;
-    return HONE_OK;
-}
-
 /* --- log-probabilities: lists side by side --- */
 
 static json_t *empty_logprobs(const completions *a) {
-    if (!a->logprobs) return json_null();
+    if (!a->q.logprobs) return json_null();
     return json_pack("{s:[], s:[], s:[], s:[]}", "tokens", "token_logprobs", "top_logprobs",
                      "text_offset");
 }
 
-/* The most probable tokens and the one that came, by their texts; null for the first of a prompt. */
+/* The most probable tokens and the one that came, by their texts; null for a prompt's first. */
 static json_t *top_of(const completions *a, const hone_piece *p, const json_t *token) {
     const json_t *own = json_object_get(token, "logprob");
     if (json_is_null(own)) return json_null();
     json_t *top = json_object();
     for (size_t i = 0; i < p->n_top; i++) {
-        json_t *other = openai_token(&a->base, p->top_ids[i], p->top_logprobs[i]);
+        json_t *other = token_json(a->base.served.model, p->top_ids[i], p->top_logprobs[i]);
         const char *text = json_string_value(json_object_get(other, "token"));
         if (text && !json_object_get(top, text))
             json_object_set(top, text, json_object_get(other, "logprob"));
         json_decref(other);
     }
     const char *text = json_string_value(json_object_get(token, "token"));
-    if (text && a->n_logprobs && !json_object_get(top, text))
+    if (text && a->q.n_logprobs && !json_object_get(top, text))
         json_object_set(top, text, json_object_get(token, "logprob"));
     return top;
 }
@@ -112,8 +78,8 @@ static void add_logprob(const completions *a, completion *c, const hone_piece *p
     *token = NULL;
     if (p->token < 0) return;
     if (!p->in_prompt) c->sum += p->logprob;
-    if (!a->logprobs) return;
-    *token = openai_token(&a->base, p->token, p->logprob);
+    if (!a->q.logprobs) return;
+    *token = token_json(a->base.served.model, p->token, p->logprob);
     const json_t *text = json_object_get(*token, "token");
     json_array_append(json_object_get(c->logprobs, "tokens"), json_object_get(*token, "token"));
     json_array_append(json_object_get(c->logprobs, "token_logprobs"),
@@ -144,7 +110,7 @@ static double mean_logprob(const completions *a, size_t i) {
 
 /* Sorts the tries of one prompt, the most probable first; insertion, of at most 16. */
 static void rank(const completions *a, size_t first, size_t *order) {
-    for (size_t i = 0; i < a->n_tries; i++) {
+    for (size_t i = 0; i < a->q.n_tries; i++) {
         size_t at = i;
         for (; at > 0 && mean_logprob(a, order[at - 1]) < mean_logprob(a, first + i); at--)
             order[at] = order[at - 1];
@@ -163,13 +129,13 @@ static void reply_whole(const completions *a) {
     json_t *choices = json_array();
     size_t n = a->base.r.n_choices, order[OPENAI_MAX_CHOICES];
     for (size_t p = 0; p < a->prompts.n; p++) {
-        for (size_t k = 0; k < a->n_tries; k++) order[k] = p * a->n_tries + k;
-        if (a->n_tries > n) rank(a, p * a->n_tries, order);
+        for (size_t k = 0; k < a->q.n_tries; k++) order[k] = p * a->q.n_tries + k;
+        if (a->q.n_tries > n) rank(a, p * a->q.n_tries, order);
         for (size_t k = 0; k < n; k++)
             json_array_append_new(choices, choice_json(a, p * n + k, order[k]));
     }
     json_t *root = openai_envelope(&a->base, "text_completion", choices);
-    json_object_set_new(root, "usage", openai_usage(&a->base, a->n_tries));
+    json_object_set_new(root, "usage", openai_usage(&a->base, a->q.n_tries));
     openai_add_costs(&a->base, root);
     reply_json(a->base.x, 200, root);
 }
@@ -191,7 +157,7 @@ static hone_status add_chunk(completions *a, buf *out, size_t i, const char *tex
 /* The echoed prompts, where they do not come token by token. */
 static hone_status begin_stream(completions *a, buf *out) {
     a->begun = true;
-    for (size_t i = 0; a->echo && !a->logprobs && i < a->base.n_requests; i++)
+    for (size_t i = 0; a->q.echo && !a->q.logprobs && i < a->base.n_requests; i++)
         TRY(add_chunk(a, out, i, a->all[i].text.data, a->all[i].text.len, NULL));
     return HONE_OK;
 }
@@ -206,7 +172,8 @@ static hone_status stream_event(completions *a, buf *out, const job_event *e) {
     const json_t *text = json_object_get(token, "token");
     hone_status status = HONE_OK;
     if (p->in_prompt)
-        status = add_chunk(a, out, e->index, json_string_value(text), json_string_length(text), NULL);
+        status = add_chunk(a, out, e->index, json_string_value(text), json_string_length(text),
+                           NULL);
     else if (p->n_bytes || token)
         status = add_chunk(a, out, e->index, p->text, p->n_bytes, NULL);
     json_decref(token);
@@ -216,7 +183,7 @@ static hone_status stream_event(completions *a, buf *out, const job_event *e) {
 static hone_status end_stream(completions *a, buf *out) {
     if (a->base.r.include_usage) {
         json_t *root = openai_envelope(&a->base, "text_completion", json_array());
-        json_object_set_new(root, "usage", openai_usage(&a->base, a->n_tries));
+        json_object_set_new(root, "usage", openai_usage(&a->base, a->q.n_tries));
         openai_add_costs(&a->base, root);
         TRY(stream_add_sse(out, NULL, root));
     }
@@ -251,24 +218,24 @@ static hone_status add_echo(const completions *a, completion *c, size_t prompt) 
 }
 
 static hone_status open_completions(completions *a) {
-    size_t n = a->prompts.n * (size_t)a->n_tries;
+    size_t n = a->prompts.n * a->q.n_tries;
     TRY(openai_answer_plan(&a->base, n));
     a->all = mem_calloc(n, sizeof *a->all);
     if (!a->all) return mem_fail("completions", n * sizeof *a->all);
     for (size_t i = 0; i < n; i++) {
-        size_t prompt = i / a->n_tries;
+        size_t prompt = i / a->q.n_tries;
         a->base.requests[i].prompt_ids = a->prompts.items[prompt].ids;
         a->base.requests[i].n_prompt_ids = a->prompts.items[prompt].n;
-        a->base.requests[i].sequence = (uint32_t)(i % a->n_tries);
+        a->base.requests[i].sequence = (uint32_t)(i % a->q.n_tries);
         a->all[i].logprobs = empty_logprobs(a);
         buf_init(&a->all[i].text, MAX_ANSWER_BYTES);
-        if (a->echo) TRY(add_echo(a, &a->all[i], prompt));
+        if (a->q.echo) TRY(add_echo(a, &a->all[i], prompt));
     }
     return HONE_OK;
 }
 
 static hone_status submit(completions *a) {
-    TRY(read_fields(a));
+    TRY(openai_completions_request_read(&a->q, &a->base.r));
     TRY(openai_answer_borrow(&a->base));
     TRY(prompts_read(&a->prompts, field_find(a->base.r.body, "prompt"), "prompt",
                      a->base.served.model));

@@ -52,7 +52,8 @@ static hone_status take_event(void *user, const job_event *event) {
 }
 
 static json_t *embedding_json(const embedding_answer *a, size_t i, float *cut) {
-    size_t n = (size_t)a->n_dimensions, n_all = hone_model_describe(a->base.served.model)->n_embedding;
+    size_t n = (size_t)a->n_dimensions;
+    size_t n_all = hone_model_describe(a->base.served.model)->n_embedding;
     embeddings_shorten(cut, n, job_result(a->base.job, i)->embedding, n_all);
     json_t *value = !strcmp(a->format, "base64") ? embeddings_base64(cut, n)
                                                  : embeddings_numbers(cut, n);

@@ -33,7 +33,7 @@ static hone_status read_streaming(openai_request *r) {
     if (!json_is_object(options) || !r->stream)
         return fail(HONE_ERR_ARGUMENT, "stream_options needs stream to be true");
     bool padding = false;
-    TRY(json_get_bool(options, "include_obfuscation", &padding)); /* nothing to obfuscate on loopback */
+    TRY(json_get_bool(options, "include_obfuscation", &padding)); /* taken; TLS has its own */
     return json_get_bool(options, "include_usage", &r->include_usage);
 }
 

@@ -26,7 +26,7 @@ void openai_request_release(openai_request *r);
 typedef enum openai_field_kind {
     FIELD_READ,
     FIELD_IDLE,   /* steers OpenAI's service alone: taken, changes nothing */
-    FIELD_REFUSED /* where it asks for something: not null, false, 0, "", nor an empty list or object */
+    FIELD_REFUSED /* where it asks for something: not null, false, 0, "", an empty list or object */
 } openai_field_kind;
 
 typedef struct openai_field {

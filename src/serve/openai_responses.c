@@ -1,5 +1,5 @@
-/* /v1/responses, without a memory: items in; reasoning, messages and calls out as items, whole or as
- * OpenAI's stream of typed events. */
+/* /v1/responses, without a memory: items in; reasoning, messages and calls out as items, whole or
+ * as OpenAI's stream of typed events. */
 #include <string.h>
 
 #include "base/mem.h"
@@ -10,6 +10,7 @@
 #include "serve/openai_responses_request.h"
 #include "serve/reply.h"
 #include "serve/stream.h"
+#include "serve/token_json.h"
 
 #define MAX_ANSWER_BYTES ((size_t)256 << 20)
 
@@ -62,8 +63,8 @@ static json_t *usage(const response *a) {
     json_int_t in = (json_int_t)r->n_prompt_tokens, made = (json_int_t)r->n_tokens;
     return json_pack("{s:I, s:{s:I, s:I}, s:I, s:{s:I}, s:I}", "input_tokens", in,
                      "input_tokens_details", "cached_tokens", (json_int_t)r->n_cached_tokens,
-                     "cache_write_tokens", in - (json_int_t)r->n_cached_tokens, "output_tokens", made,
-                     "output_tokens_details", "reasoning_tokens", (json_int_t)r->n_thought_tokens,
+                     "cache_write_tokens", in - (json_int_t)r->n_cached_tokens, "output_tokens",
+                     made, "output_tokens_details", "reasoning_tokens", (json_int_t)r->n_thought_tokens,
                      "total_tokens", in + made);
 }
 
@@ -148,7 +149,8 @@ static json_t *content_part(const response *a) {
 
 static json_t *item_json(const response *a, bool done) {
     const char *status = done ? "completed" : "in_progress";
-    json_t *content = done && a->kind != ITEM_CALL ? json_pack("[o]", content_part(a)) : json_array();
+    bool filled = done && a->kind != ITEM_CALL;
+    json_t *content = filled ? json_pack("[o]", content_part(a)) : json_array();
     switch (a->kind) {
     case ITEM_REASONING:
         return json_pack("{s:s, s:s, s:[], s:o, s:s}", "id", a->item_id, "type", "reasoning",
@@ -159,7 +161,8 @@ static json_t *item_json(const response *a, bool done) {
     default: json_decref(content);
     }
     return json_pack("{s:s, s:s, s:O, s:O, s:o, s:s}", "id", a->item_id, "type", "function_call",
-                     "call_id", a->call_id, "name", a->name, "arguments", text_of(a), "status", status);
+                     "call_id", a->call_id, "name", a->name, "arguments", text_of(a), "status",
+                     status);
 }
 
 static hone_status begin_item(response *a, item_kind kind) {
@@ -169,7 +172,8 @@ static hone_status begin_item(response *a, item_kind kind) {
     snprintf(a->item_id, sizeof a->item_id, "%s_%016llx", prefixes[kind],
              (unsigned long long)system_random());
     TRY(tell(a, "response.output_item.added",
-             json_pack("{s:I, s:o}", "output_index", output_index(a), "item", item_json(a, false))));
+             json_pack("{s:I, s:o}", "output_index", output_index(a), "item",
+                       item_json(a, false))));
     if (kind == ITEM_CALL) return HONE_OK;
     return tell_at(a, "response.content_part.added", true, "part", content_part(a));
 }
@@ -243,10 +247,7 @@ static hone_status take_span(void *user, answer_span_kind kind, const char *text
 
 static void add_logprob(response *a, const hone_piece *p) {
     if (!a->q.logprobs || p->token < 0) return;
-    json_t *token = openai_token(&a->base, p->token, p->logprob), *top = json_array();
-    for (size_t i = 0; i < p->n_top; i++)
-        json_array_append_new(top, openai_token(&a->base, p->top_ids[i], p->top_logprobs[i]));
-    json_object_set_new(token, "top_logprobs", top);
+    json_t *token = token_piece_json(a->base.served.model, p);
     json_array_append(a->logprobs, token);
     json_array_append_new(a->new_logprobs, token);
 }
@@ -296,6 +297,7 @@ static hone_status make_events(void *state, buf *out, bool *ended) {
 static hone_status submit(response *a) {
     TRY(openai_responses_request_read(&a->q, &a->base.r));
     TRY(openai_answer_borrow(&a->base));
+    TRY(openai_answer_converse(&a->base, &a->q.chat));
     TRY(chat_prepare(&a->prompt, &a->q.chat, a->base.served.model));
     chat_fill_request(&a->prompt, &a->q.chat, &a->base.r.request);
     TRY(openai_answer_plan(&a->base, 1));

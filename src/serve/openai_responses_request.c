@@ -31,7 +31,8 @@ static hone_status append(json_t *list, json_t *value) {
 /* The parts of a content as a chat knows them. */
 static hone_status read_part(json_t *parts, const json_t *part) {
     const char *type = NULL, *text = NULL;
-    if (!json_is_object(part)) return fail(HONE_ERR_ARGUMENT, "input: a part of content is no object");
+    if (!json_is_object(part))
+        return fail(HONE_ERR_ARGUMENT, "input: a part of content is no object");
     TRY(json_get_string(part, "type", &type));
     if (!type) return fail(HONE_ERR_ARGUMENT, "input: a part of content has no type");
     if (!strcmp(type, "input_image"))
@@ -76,7 +77,8 @@ static hone_status read_call(json_t *messages, const json_t *item) {
     TRY(json_get_string(item, "call_id", &id));
     TRY(json_get_string(item, "name", &name));
     TRY(json_get_string(item, "arguments", &arguments));
-    if (!id || !name) return fail(HONE_ERR_ARGUMENT, "input: a function_call needs call_id and name");
+    if (!id || !name)
+        return fail(HONE_ERR_ARGUMENT, "input: a function_call needs call_id and name");
     json_t *call = json_pack("{s:s, s:s, s:{s:s, s:s}}", "id", id, "type", "function", "function",
                              "name", name, "arguments", arguments);
     json_t *last = json_array_get(messages, json_array_size(messages) - 1);
@@ -86,8 +88,8 @@ static hone_status read_call(json_t *messages, const json_t *item) {
                                           "tool_calls", call));
     json_t *calls = json_object_get(last, "tool_calls");
     if (calls) return append(calls, call);
-    return json_object_set_new(last, "tool_calls", json_pack("[o]", call)) == 0 ? HONE_OK
-                                                                              : mem_fail("input", 1);
+    bool set = json_object_set_new(last, "tool_calls", json_pack("[o]", call)) == 0;
+    return set ? HONE_OK : mem_fail("input", 1);
 }
 
 static hone_status read_call_output(json_t *messages, const json_t *item) {
@@ -96,8 +98,8 @@ static hone_status read_call_output(json_t *messages, const json_t *item) {
     TRY(json_get_string(item, "call_id", &id));
     if (!id) return fail(HONE_ERR_ARGUMENT, "input: a function_call_output needs call_id");
     TRY(read_content(&content, json_object_get(item, "output")));
-    return append(messages, json_pack("{s:s, s:s, s:o}", "role", "tool", "tool_call_id", id, "content",
-                                      content));
+    return append(messages, json_pack("{s:s, s:s, s:o}", "role", "tool", "tool_call_id", id,
+                                      "content", content));
 }
 
 /* Earlier thoughts are left out, as the models' templates do. */
@@ -122,7 +124,8 @@ static hone_status read_input(openai_responses_request *q, const json_t *body) {
     if (!q->messages) return mem_fail("input", 1);
     TRY(json_get_string(body, "instructions", &instructions));
     if (instructions)
-        TRY(append(q->messages, json_pack("{s:s, s:s}", "role", "system", "content", instructions)));
+        TRY(append(q->messages,
+                   json_pack("{s:s, s:s}", "role", "system", "content", instructions)));
     if (json_is_string(input))
         TRY(append(q->messages, json_pack("{s:s, s:O}", "role", "user", "content", input)));
     else if (json_is_array(input) && json_array_size(input) > 0)
@@ -139,7 +142,8 @@ static hone_status read_tool(json_t *tools, const json_t *tool) {
     if (!json_is_object(tool)) return fail(HONE_ERR_ARGUMENT, "tools: a tool is no object");
     TRY(json_get_string(tool, "type", &type));
     if (!type || strcmp(type, "function") != 0)
-        return fail(HONE_ERR_UNSUPPORTED, "tools of type %s are not supported", type ? type : "(none)");
+        return fail(HONE_ERR_UNSUPPORTED, "tools of type %s are not supported",
+                    type ? type : "(none)");
     json_t *function = json_copy((json_t *)(uintptr_t)tool);
     json_object_del(function, "type");
     return append(tools, json_pack("{s:s, s:o}", "type", "function", "function", function));
@@ -155,7 +159,7 @@ static hone_status read_choice(chat_settings *s, const json_t *choice) {
             return HONE_OK;
         }
     if (!json_is_object(choice))
-        return fail(HONE_ERR_ARGUMENT, "tool_choice is none of none, auto, required, {\"type\": …}");
+        return fail(HONE_ERR_ARGUMENT, "tool_choice is neither none, auto, required nor an object");
     TRY(json_get_string(choice, "type", &type));
     TRY(json_get_string(choice, "name", &s->tool_name));
     if (!type || strcmp(type, "function") != 0 || !s->tool_name)
@@ -188,7 +192,8 @@ static hone_status read_text(chat_settings *s, const json_t *body) {
     TRY(json_get_string(text, "verbosity", &verbosity));
     if (strcmp(verbosity, "medium") != 0)
         return fail(HONE_ERR_UNSUPPORTED, "text.verbosity: only \"medium\" is supported");
-    if (format && !json_is_object(format)) return fail(HONE_ERR_ARGUMENT, "text.format is no object");
+    if (format && !json_is_object(format))
+        return fail(HONE_ERR_ARGUMENT, "text.format is no object");
     TRY(json_get_string(format, "type", &type));
     if (!strcmp(type, "text")) return HONE_OK;
     s->form = !strcmp(type, "json_object") ? CHAT_FORM_JSON : CHAT_FORM_SCHEMA;
@@ -217,11 +222,13 @@ static hone_status read_include(openai_responses_request *q, openai_request *r) 
     const json_t *include = field_find(r->body, "include"), *one;
     uint64_t top = 0;
     size_t i;
-    if (include && !json_is_array(include)) return fail(HONE_ERR_ARGUMENT, "include must be a list");
+    if (include && !json_is_array(include))
+        return fail(HONE_ERR_ARGUMENT, "include must be a list");
     json_array_foreach(include, i, one) {
         const char *name = json_string_value(one);
         if (!name || strcmp(name, "message.output_text.logprobs") != 0)
-            return fail(HONE_ERR_UNSUPPORTED, "include: %s is not supported", name ? name : "(no text)");
+            return fail(HONE_ERR_UNSUPPORTED, "include: %s is not supported",
+                        name ? name : "(no text)");
         q->logprobs = true;
     }
     TRY(field_whole(r->body, "top_logprobs", 0, 20, &top));

@@ -7,9 +7,7 @@
 #include "serve/route.h"
 
 static const char *const parts[] = {
-#include "api/hone.inc"
-    ,
-#include "api/openai.inc"
+#include "api/parts.inc"
 };
 
 /* Adds the members of part[key], or of part.components[key], to root's. */
@@ -38,7 +36,7 @@ static void route_openapi(const call *c) {
     json_t *root = json_pack(
         "{s:s, s:{s:s, s:s, s:s}, s:[{s:s}], s:[{s:[]}, {}], s:[], s:{}, s:{s:{}, s:{}, s:{s:{s:s, s:s}}}}",
         "openapi", "3.1.0", "info", "title", "hone", "version", HONE_VERSION, "description",
-        "Models on a person's own machine, by OpenAI's and hone's own API", "servers", "url", "/",
+        "Models on a person's own machine, by OpenAI's, Ollama's and hone's own API", "servers", "url", "/",
         "security", "key", "tags", "paths", "components", "schemas", "responses", "securitySchemes",
         "key", "type", "http", "scheme", "bearer");
     hone_status status = root ? HONE_OK : fail(HONE_ERR_MEMORY, "openapi: memory is short");

@@ -21,7 +21,7 @@ static hone_status read_ids(prompt_ids *out, const json_t *list, const char *nam
     for (size_t i = 0; i < n; i++) {
         uint64_t id;
         if (!json_to_u64(json_array_get(list, i), &id) || id >= n_vocab)
-            return fail(HONE_ERR_ARGUMENT, "%s holds something that is no token of this model", name);
+            return fail(HONE_ERR_ARGUMENT, "%s holds what is no token of this model", name);
         out->ids[i] = (int32_t)id;
     }
     return HONE_OK;
@@ -30,8 +30,8 @@ static hone_status read_ids(prompt_ids *out, const json_t *list, const char *nam
 static hone_status read_one(prompt_ids *out, const json_t *value, const char *name,
                             const hone_model *model) {
     if (json_is_string(value))
-        TRY(hone_tokenize(model, json_string_value(value), json_string_length(value), true, &out->ids,
-                          &out->n));
+        TRY(hone_tokenize(model, json_string_value(value), json_string_length(value), true,
+                          &out->ids, &out->n));
     else if (json_is_integer(json_array_get(value, 0)))
         TRY(read_ids(out, value, name, hone_model_describe(model)->n_vocab));
     return out->n ? HONE_OK : fail(HONE_ERR_ARGUMENT, "%s is empty", name);
@@ -41,13 +41,15 @@ hone_status prompts_read(prompts *out, const json_t *value, const char *name,
                          const hone_model *model) {
     prompts p = {.n = prompts_count(value)};
     if (p.n == 0)
-        return fail(HONE_ERR_ARGUMENT, "%s must be a text, token ids, or a list of 1 to %d of these",
-                    name, PROMPTS_MAX);
+        return fail(HONE_ERR_ARGUMENT,
+                    "%s must be a text, token ids, or a list of 1 to %d of these", name,
+                    PROMPTS_MAX);
     p.items = mem_calloc(p.n, sizeof *p.items);
     if (!p.items) return mem_fail(name, p.n * sizeof *p.items);
     hone_status status = HONE_OK;
     for (size_t i = 0; i < p.n && status == HONE_OK; i++)
-        status = read_one(&p.items[i], is_one(value) ? value : json_array_get(value, i), name, model);
+        status = read_one(&p.items[i], is_one(value) ? value : json_array_get(value, i), name,
+                          model);
     if (status == HONE_OK) *out = p;
     else prompts_release(&p);
     return status;

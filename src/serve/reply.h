@@ -8,8 +8,8 @@
 /* Takes the value over; NULL stands for memory that was short. */
 void reply_json(exchange *x, unsigned status, json_t *value);
 
-/* {"error": {message, type, param, code}}, or {"error": message} below /api/; `code` and `param` may
- * be NULL. */
+/* {"error": {message, type, param, code}}, or {"error": message} below /api/; `code` and `param`
+ * may be NULL. */
 void reply_error(exchange *x, unsigned status, const char *code, const char *param,
                  const char *message);
 

@@ -28,8 +28,9 @@ typedef struct route_list {
 
 extern const route_list openai_routes, inspect_routes, openapi_routes, ollama_routes;
 
-/* Routes whose body goes elsewhere: called when the head of a welcome request has come, they divert it
- * (exchange_divert); where they do not, it is not wanted, and the route of the same path says why. */
+/* Routes whose body goes elsewhere: called when the head of a welcome request has come, they divert
+ * it (exchange_divert); where they do not, it is not wanted, and the route of the same path says
+ * why. */
 extern const route_list upload_routes;
 
 #endif

@@ -55,7 +55,8 @@ static const route_list *const route_lists[] = {&server_routes, &openai_routes, 
 
 static bool fits(const route *r, const char *path) {
     size_t n = strlen(r->path);
-    return n > 1 && r->path[n - 1] == '/' ? !strncmp(path, r->path, n) && path[n] : !strcmp(path, r->path);
+    bool takes_rest = n > 1 && r->path[n - 1] == '/';
+    return takes_rest ? !strncmp(path, r->path, n) && path[n] : !strcmp(path, r->path);
 }
 
 /* The route of that path and method; *path_known is set where there is one of that path. */

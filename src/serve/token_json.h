@@ -5,7 +5,8 @@
 #include "base/json.h"
 #include "hone/request.h"
 
-/* {"token", "logprob", "bytes"}: half characters show as U+FFFD in "token". NULL: memory is short. */
+/* {"token", "logprob", "bytes"}: half characters show as U+FFFD in "token", a logprob that is no
+ * number (of a prompt's first token) as null. NULL: memory is short. */
 json_t *token_json(const hone_model *model, int32_t id, double logprob);
 
 /* The piece's token and its alternatives as "top_logprobs". */

@@ -1,5 +1,5 @@
-/* Long work that reports as it goes: lines of JSON from a thread of its own, or inline where only the
- * end is asked for. It ends when the client hangs up or the server goes down. */
+/* Long work that reports as it goes: lines of JSON from a thread of its own, or inline where only
+ * the end is asked for. It ends when the client hangs up or the server goes down. */
 #ifndef SERVE_WORK_H
 #define SERVE_WORK_H
 
@@ -14,8 +14,8 @@ typedef struct work_task {
     void *state;
 } work_task;
 
-/* Answers the exchange: {"status": "success"} when `run` is HONE_OK, before it what it tells, or the
- * last failure's words. */
+/* Answers the exchange: {"status": "success"} when `run` is HONE_OK, before it what it tells, or
+ * the last failure's words. */
 void work_reply(const call *c, bool stream, const work_task *task);
 
 /* From `run`: one line more, taken over. One that follows faster than ten a second, in place of

@@ -240,7 +240,8 @@ static bool read_head(const answer_parser *p, call_head *h) {
 }
 
 static bool is_known(const answer_parser *p, const char *name, size_t n) {
-    return n > 0 && (p->o.calls != CALLS_JSON || !p->o.knows || p->o.knows(p->o.knows_user, name, n));
+    bool ask = p->o.calls == CALLS_JSON && p->o.knows;
+    return n > 0 && (!ask || p->o.knows(p->o.knows_user, name, n));
 }
 
 /* What looked like a call is text, and so is the mark before it. */
@@ -300,7 +301,8 @@ static hone_status read_whole_call(answer_parser *p, size_t n) {
     hone_status status = json_parse(&call, p->held.data, n, "a call");
     if (status == HONE_ERR_MEMORY) return status;
     if (status != HONE_OK) return give_up(p);
-    const json_t *name = json_object_get(call, "name"), *arguments = json_object_get(call, "arguments");
+    const json_t *name = json_object_get(call, "name");
+    const json_t *arguments = json_object_get(call, "arguments");
     if (!arguments) arguments = json_object_get(call, "parameters");
     if (json_is_string(name) && is_known(p, json_string_value(name), json_string_length(name))) {
         status = begin_call(p, json_string_value(name), json_string_length(name));
@@ -349,11 +351,13 @@ static hone_status read_behind_call(answer_parser *p, bool *more) {
     if (p->held.len == 0) return HONE_OK;
     *more = true;
     char next = p->held.data[0];
+    bool another = p->in_list ? next == ','
+                              : p->o.calls == CALLS_JSON && (next == ';' || next == ',');
     if (close && begins_with(p->held.data, p->held.len, close, &maybe)) {
         drop(p, strlen(close));
     } else if (maybe) {
         *more = false;
-    } else if (p->in_list ? next == ',' : p->o.calls == CALLS_JSON && (next == ';' || next == ',')) {
+    } else if (another) {
         drop(p, 1);
         p->state = AT_CALL;
     } else if (p->in_list && next == ']') {

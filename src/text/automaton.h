@@ -35,7 +35,9 @@ typedef struct automaton_word {
     size_t n;
 } automaton_word;
 
-typedef enum automaton_operation { AUTOMATON_AND, AUTOMATON_OR, AUTOMATON_MINUS } automaton_operation;
+typedef enum automaton_operation {
+    AUTOMATON_AND, AUTOMATON_OR, AUTOMATON_MINUS
+} automaton_operation;
 
 /* HONE_ERR_UNSUPPORTED when the result would have more states or arcs than the limits, from here on
  * down; HONE_ERR_MEMORY. */
@@ -72,8 +74,8 @@ typedef struct automaton_builder {
 hone_status automaton_add_state(automaton_builder *b, bool accepts);
 /* Joined with the last arc of the last state where it continues it. */
 hone_status automaton_add_arc(automaton_builder *b, uint32_t low, uint32_t high, uint32_t to);
-/* Moves what was built, without its dead ends, into the arena, unless `status` is a failure, which is
- * passed on; releases the builder in any case. */
+/* Moves what was built, without its dead ends, into the arena, unless `status` is a failure, which
+ * is passed on; releases the builder in any case. */
 hone_status automaton_finish(const automaton **out, mem_arena *arena, automaton_builder *b,
                              hone_status status);
 

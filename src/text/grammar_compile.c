@@ -270,9 +270,9 @@ static hone_status refuse_left_recursion(const compiler *c) {
 
 /* --- dead ends --- */
 
-/* Instructions from which the return cannot be reached are never entered, so that an answer is never
- * led to where it could not go on. live[i] = a text can be completed from i. Instructions lie mostly
- * behind what follows them, hence a few rounds are enough. */
+/* Instructions from which the return cannot be reached are never entered, so that an answer is
+ * never led to where it could not go on. live[i] = a text can be completed from i. Instructions lie
+ * mostly behind what follows them, hence a few rounds are enough. */
 static void find_live(const grammar *g, bool *live) {
     for (bool changed = true; changed;) {
         changed = false;

@@ -1,9 +1,9 @@
 /* Runs a grammar's program byte by byte: a pushdown automaton, made deterministic as it is used.
  *
- * A configuration is a place in the program and the stack of returns above it; a state is the set of
- * all that are possible after the bytes so far. Equal stacks and equal states are stored once, and
- * every transition is remembered: a state that was met before costs one look-up for each byte. Not
- * thread-safe. */
+ * A configuration is a place in the program and the stack of returns above it; a state is the set
+ * of all that are possible after the bytes so far. Equal stacks and equal states are stored once,
+ * and every transition is remembered: a state that was met before costs one look-up for each byte.
+ * Not thread-safe. */
 #ifndef TEXT_GRAMMAR_MACHINE_H
 #define TEXT_GRAMMAR_MACHINE_H
 
@@ -42,8 +42,8 @@ typedef struct grammar_part {
 hone_status grammar_machine_parts(grammar_machine *m, uint32_t state, grammar_part *parts,
                                   size_t *n_parts);
 
-/* Places for blocks of memory with each state, freed with the machine and counted in max_bytes; NULL
- * until they are set. */
+/* Places for blocks of memory with each state, freed with the machine and counted in max_bytes;
+ * NULL until they are set. */
 typedef enum grammar_note { GRAMMAR_NOTE_MASK, GRAMMAR_NOTE_LOCAL, GRAMMAR_NOTES } grammar_note;
 void *grammar_machine_note(const grammar_machine *m, uint32_t state, grammar_note kind);
 hone_status grammar_machine_set_note(grammar_machine *m, uint32_t state, grammar_note kind,

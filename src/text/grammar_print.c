@@ -5,7 +5,8 @@
 #include "base/utf8.h"
 #include "text/grammar_tree.h"
 
-/* What a rule's text needs around it: a choice in a sequence, anything longer under a repetition. */
+/* What a rule's text needs around it: a choice in a sequence, anything longer under a
+ * repetition. */
 typedef enum place { IN_CHOICE, IN_SEQUENCE, REPEATED } place;
 
 static hone_status print_code(buf *out, uint32_t code, const char *special) {

@@ -1,6 +1,6 @@
 /* The syntax tree between a grammar's text and its program: grammar_parse.c makes it of GBNF,
- * schema.c of a JSON schema; grammar_compile.c takes it, grammar_print.c writes it as GBNF. Nodes are
- * numbers into one array; 0 is none. */
+ * schema.c of a JSON schema; grammar_compile.c takes it, grammar_print.c writes it as GBNF. Nodes
+ * are numbers into one array; 0 is none. */
 #ifndef TEXT_GRAMMAR_TREE_H
 #define TEXT_GRAMMAR_TREE_H
 
@@ -47,8 +47,8 @@ typedef struct grammar_tree {
 hone_status grammar_tree_init(grammar_tree *t);
 void grammar_tree_release(grammar_tree *t);
 
-/* Adding; *number is the new node's (or the rule's, which is made where the name is new). Names must
- * outlive the tree; HONE_ERR_FORMAT beyond GRAMMAR_MAX_RULES. */
+/* Adding; *number is the new node's (or the rule's, which is made where the name is new). Names
+ * must outlive the tree; HONE_ERR_FORMAT beyond GRAMMAR_MAX_RULES. */
 hone_status grammar_tree_add(grammar_tree *t, uint32_t *number, grammar_node node);
 hone_status grammar_tree_add_bytes(grammar_tree *t, uint32_t *number, const char *bytes, size_t n);
 hone_status grammar_tree_add_class(grammar_tree *t, uint32_t *number, const code_range *ranges,

@@ -218,7 +218,8 @@ static hone_status build_state(construction *c, automaton_builder *b, automaton_
 }
 
 /* The start is state 0 even where its set comes again: only there does ^ hold, and acceptance at
- * the end of an empty text may depend on it. A set of its own marks it: a number that is no place. */
+ * the end of an empty text may depend on it. A set of its own marks it: a number that is no
+ * place. */
 static hone_status build_states(construction *c, automaton_builder *b, automaton_names *names,
                                 uint32_t entry, uint32_t *set, cuts *cut) {
     uint32_t number, mark = UINT32_MAX;

@@ -1,17 +1,18 @@
-/* JSON schemas to grammars: each text that the grammar matches is a JSON text that the schema allows.
+/* JSON schemas to grammars: each text that the grammar matches is a JSON text that the schema
+ * allows.
  *
- * A schema is read as a formula over its keywords. For each set of subschemas that must hold (or must
- * not) at one place, the formula is brought into alternatives, each a list of facets by type: a set of
- * strings, a set of numbers, what the items of an array are, what the members of an object are
- * (schema_branch.c). An alternative becomes rules; the sets at the places inside it are met again
- * under the same number, so that recursion in the schema becomes recursion in the grammar. Whatever
- * cannot be said exactly is refused by name and JSON pointer.
+ * A schema is read as a formula over its keywords. For each set of subschemas that must hold (or
+ * must not) at one place, the formula is brought into alternatives, each a list of facets by type:
+ * a set of strings, a set of numbers, what the items of an array are, what the members of an object
+ * are (schema_branch.c). An alternative becomes rules; the sets at the places inside it are met
+ * again under the same number, so that recursion in the schema becomes recursion in the grammar.
+ * Whatever cannot be said exactly is refused by name and JSON pointer.
  *
- * Files: schema_index (documents, $id, $ref), schema_branch (alternatives, allOf … if), schema_scalar
- * (type, enum, numbers and strings), schema_members (keywords of arrays and objects), schema_number
- * (sets of numbers), schema_format, schema_rules (values to rules), schema_text (automata to rules),
- * schema_array, schema_object; automaton.h and pattern.h beneath them. Drafts 4 to 2020-12:
- * docs/schemas.md. */
+ * Files: schema_index (documents, $id, $ref), schema_branch (alternatives, allOf … if),
+ * schema_scalar (type, enum, numbers and strings), schema_members (keywords of arrays and objects),
+ * schema_number (sets of numbers), schema_format, schema_rules (values to rules), schema_text
+ * (automata to rules), schema_array, schema_object; automaton.h and pattern.h beneath them. Drafts
+ * 4 to 2020-12: docs/schemas.md. */
 #ifndef TEXT_SCHEMA_H
 #define TEXT_SCHEMA_H
 
@@ -28,7 +29,8 @@ enum {
 };
 
 /* `options` may be NULL. HONE_ERR_FORMAT: no JSON or no schema, with JSON pointer; or nothing can
- * satisfy it. HONE_ERR_UNSUPPORTED: a keyword that cannot be promised, or work beyond the limits. */
+ * satisfy it. HONE_ERR_UNSUPPORTED: a keyword that cannot be promised, or work beyond the
+ * limits. */
 hone_status schema_compile(grammar **out, const char *schema, size_t n,
                            const hone_schema_options *options);
 

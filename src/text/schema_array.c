@@ -79,8 +79,8 @@ static hone_status append_plain(schema_compiler *c, uint32_t list, const branch 
 
 /* --- with contains --- */
 
-/* States are the number of items so far and, for each facet, of those that count; numbers stop where
- * more makes no difference. */
+/* States are the number of items so far and, for each facet, of those that count; numbers stop
+ * where more makes no difference. */
 typedef struct counting {
     schema_compiler *c;
     const branch *b;

@@ -30,6 +30,12 @@ hone_status branch_copy(schema_compiler *c, const branch *b, branch **copy) {
     return HONE_OK;
 }
 
+hone_status branch_copy_type(schema_compiler *c, const branch *b, unsigned types, branch **copy) {
+    TRY(branch_copy(c, b, copy));
+    (*copy)->types &= types;
+    return HONE_OK;
+}
+
 /* `what` again behind itself, with nothing between: the schema would mean itself. */
 static bool is_circle(const origin *from, literal what) {
     for (; from; from = from->above)
@@ -71,7 +77,8 @@ static hone_status exclude(schema_compiler *c, unsigned types, const literal *al
                            bool *empty);
 static unsigned implied_types(const json_t *schema);
 
-static hone_status subschema(schema_compiler *c, const keyword *k, const json_t *json, literal *out) {
+static hone_status subschema(schema_compiler *c, const keyword *k, const json_t *json,
+                             literal *out) {
     return schema_literal(c, json, k->node, out);
 }
 

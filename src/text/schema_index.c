@@ -60,7 +60,7 @@ hone_status schema_find_node(schema_compiler *c, const json_t *json, uint32_t *n
 
 /* Where the authority and the path begin. */
 typedef struct uri_parts {
-    size_t scheme, authority, path; /* ends of the scheme with ':' and of the authority; text's end */
+    size_t scheme, authority, path; /* ends of the scheme with ':', the authority, the path */
 } uri_parts;
 
 static uri_parts split_uri(const char *uri) {

@@ -188,13 +188,15 @@ hone_status branch_add(schema_compiler *c, branch *b, literal what, const origin
 hone_status branch_fork(schema_compiler *c, branch *b, const keyword *k,
                         hone_status (*split)(schema_compiler *c, const branch *b, const keyword *k));
 hone_status branch_copy(schema_compiler *c, const branch *b, branch **copy);
+/* The same, of these types alone. */
+hone_status branch_copy_type(schema_compiler *c, const branch *b, unsigned types, branch **copy);
 hone_status branch_is_string(schema_compiler *c, const branch *b, const automaton **set);
 
 /* `apply` makes the keyword hold in *b. `deny` adds the alternatives in which it does not hold.
  * NULL: does nothing by itself. */
 typedef struct keyword_rule {
     const char *name;
-    unsigned types; /* a schema with this keyword alone means these, when it is not read to the letter */
+    unsigned types; /* that a schema means by this keyword, when it is not read to the letter */
     hone_status (*apply)(schema_compiler *c, branch *b, const keyword *k);
     hone_status (*deny)(schema_compiler *c, const branch *b, const keyword *k);
 } keyword_rule;
@@ -257,7 +259,8 @@ hone_status append_any_string(schema_compiler *c, uint32_t list);
 hone_status append_string(schema_compiler *c, uint32_t list, const branch *b);
 hone_status append_number(schema_compiler *c, uint32_t list, const branch *b);
 /* One text of the set; in a string with its quotes, and escaped. */
-hone_status append_automaton(schema_compiler *c, uint32_t list, const automaton *set, bool in_string);
+hone_status append_automaton(schema_compiler *c, uint32_t list, const automaton *set,
+                             bool in_string);
 hone_status append_quoted(schema_compiler *c, uint32_t list, const char *text, size_t n);
 
 /* --- schema_array.c, schema_object.c --- */

@@ -69,12 +69,6 @@ static hone_status add_names(schema_compiler *c, const names_facet **list, const
     return HONE_OK;
 }
 
-static hone_status copy_of_type(schema_compiler *c, const branch *b, unsigned types, branch **copy) {
-    TRY(branch_copy(c, b, copy));
-    (*copy)->types &= types;
-    return HONE_OK;
-}
-
 /* --- counts --- */
 
 static hone_status apply_count(schema_compiler *c, branch *b, const keyword *k) {
@@ -91,7 +85,7 @@ static hone_status deny_count(schema_compiler *c, const branch *b, const keyword
     TRY(keyword_count(c, k, &n));
     bool minimum = k->name[1] == 'i', items = strstr(k->name, "Items") != NULL;
     if (minimum && n == 0) return HONE_OK;
-    TRY(copy_of_type(c, b, items ? TYPE_ARRAY : TYPE_OBJECT, &copy));
+    TRY(branch_copy_type(c, b, items ? TYPE_ARRAY : TYPE_OBJECT, &copy));
     (items ? keep_items : keep_properties)(copy, minimum ? 0 : n + 1, minimum ? n - 1 : UINT64_MAX);
     return HONE_OK;
 }
@@ -160,12 +154,12 @@ static hone_status deny_items(schema_compiler *c, const branch *b, const keyword
         if (r.items[i] == LITERAL_TRUE) continue;
         TRY(schema_alloc(c, &items, i + 1, sizeof *items));
         items[i] = r.items[i] ^ LITERAL_NEGATED;
-        TRY(copy_of_type(c, b, TYPE_ARRAY, &copy));
+        TRY(branch_copy_type(c, b, TYPE_ARRAY, &copy));
         keep_items(copy, i + 1, UINT64_MAX);
         TRY(add_array(c, copy, items, i + 1, LITERAL_TRUE));
     }
     if (r.rest == LITERAL_TRUE) return HONE_OK;
-    TRY(copy_of_type(c, b, TYPE_ARRAY, &copy));
+    TRY(branch_copy_type(c, b, TYPE_ARRAY, &copy));
     if (r.rest == LITERAL_FALSE) return keep_items(copy, r.n_items + 1, UINT64_MAX), HONE_OK;
     return add_contains(c, copy, (contains_facet){.what = r.rest ^ LITERAL_NEGATED, .min = 1,
                                                   .from = r.n_items, .max = UINT64_MAX});
@@ -199,13 +193,13 @@ static hone_status deny_contains(schema_compiler *c, const branch *b, const keyw
     TRY(read_contains(c, k, &f));
     other = f;
     if (f.min) {
-        TRY(copy_of_type(c, b, TYPE_ARRAY, &copy));
+        TRY(branch_copy_type(c, b, TYPE_ARRAY, &copy));
         other.min = 0;
         other.max = f.min - 1;
         TRY(add_contains(c, copy, other));
     }
     if (f.max == UINT64_MAX) return HONE_OK;
-    TRY(copy_of_type(c, b, TYPE_ARRAY, &copy));
+    TRY(branch_copy_type(c, b, TYPE_ARRAY, &copy));
     other.min = f.max + 1;
     other.max = UINT64_MAX;
     return add_contains(c, copy, other);
@@ -253,7 +247,7 @@ static hone_status deny_properties(schema_compiler *c, const branch *b, const ke
         TRY(schema_literal(c, value, k->node, &f.value));
         if (f.value == LITERAL_TRUE) continue;
         f.value ^= LITERAL_NEGATED;
-        TRY(copy_of_type(c, b, TYPE_OBJECT, &copy));
+        TRY(branch_copy_type(c, b, TYPE_OBJECT, &copy));
         TRY(add_name(c, copy, f));
     }
     return HONE_OK;
@@ -281,7 +275,7 @@ static hone_status forbid_one(schema_compiler *c, const branch *b, const keyword
     branch checked = *b, *copy;
     TRY(require(c, &checked, k, list));
     json_array_foreach(list, i, name) {
-        TRY(copy_of_type(c, b, TYPE_OBJECT, &copy));
+        TRY(branch_copy_type(c, b, TYPE_OBJECT, &copy));
         TRY(add_name(c, copy, (name_facet){.name = json_string_value(name), .value = LITERAL_FALSE,
                                            .n = json_string_length(name)}));
     }
@@ -341,7 +335,7 @@ static hone_status deny_additional(schema_compiler *c, const branch *b, const ke
     TRY(schema_literal(c, k->value, k->node, &value));
     if (value == LITERAL_TRUE) return HONE_OK;
     TRY(other_names(c, k, &names));
-    TRY(copy_of_type(c, b, TYPE_OBJECT, &copy));
+    TRY(branch_copy_type(c, b, TYPE_OBJECT, &copy));
     copy->others_said = true;
     return add_names(c, &copy->exists, names, value ^ LITERAL_NEGATED);
 }
@@ -372,7 +366,7 @@ static hone_status deny_patterns(schema_compiler *c, const branch *b, const keyw
         TRY(schema_literal(c, json, k->node, &value));
         if (value == LITERAL_TRUE) continue;
         TRY(pattern_names(c, k, pattern, &names));
-        TRY(copy_of_type(c, b, TYPE_OBJECT, &copy));
+        TRY(branch_copy_type(c, b, TYPE_OBJECT, &copy));
         copy->others_said = true;
         TRY(add_names(c, &copy->exists, names, value ^ LITERAL_NEGATED));
     }
@@ -408,7 +402,7 @@ static hone_status deny_name_schema(schema_compiler *c, const branch *b, const k
     names_facet *f;
     branch *copy;
     TRY(forbidden_names(c, k, &names));
-    TRY(copy_of_type(c, b, TYPE_OBJECT, &copy));
+    TRY(branch_copy_type(c, b, TYPE_OBJECT, &copy));
     copy->others_said = true;
     TRY(schema_alloc(c, &f, 1, sizeof *f));
     *f = (names_facet){copy->exists, names, LITERAL_TRUE};
@@ -524,7 +518,8 @@ hone_status branch_apply_members(schema_compiler *c, branch *b, const json_t *va
     n = json_object_size(value);
     TRY(schema_alloc(c, &words, n + 1, sizeof *words));
     i = 0;
-    json_object_foreach((json_t *)value, name, member) words[i++] = (automaton_word){name, strlen(name)};
+    json_object_foreach((json_t *)value, name, member)
+        words[i++] = (automaton_word){name, strlen(name)};
     TRY(other_names(c, &self, &others));
     TRY(automaton_words(&set, &c->arena, words, n));
     TRY(schema_combine(c, &others, others, set, AUTOMATON_MINUS));
@@ -536,17 +531,17 @@ hone_status branch_apply_members(schema_compiler *c, branch *b, const json_t *va
 static hone_status deny_array(schema_compiler *c, const branch *b, const json_t *value) {
     size_t n = json_array_size(value);
     branch *copy;
-    TRY(copy_of_type(c, b, TYPE_ARRAY, &copy));
+    TRY(branch_copy_type(c, b, TYPE_ARRAY, &copy));
     keep_items(copy, n + 1, UINT64_MAX);
     if (n == 0) return HONE_OK;
-    TRY(copy_of_type(c, b, TYPE_ARRAY, &copy));
+    TRY(branch_copy_type(c, b, TYPE_ARRAY, &copy));
     keep_items(copy, 0, n - 1);
     for (size_t i = 0; i < n; i++) {
         literal *items;
         TRY(schema_alloc(c, &items, i + 1, sizeof *items));
         TRY(schema_constant(c, json_array_get(value, i), &items[i]));
         items[i] ^= LITERAL_NEGATED;
-        TRY(copy_of_type(c, b, TYPE_ARRAY, &copy));
+        TRY(branch_copy_type(c, b, TYPE_ARRAY, &copy));
         keep_items(copy, i + 1, UINT64_MAX);
         TRY(add_array(c, copy, items, i + 1, LITERAL_TRUE));
     }
@@ -558,16 +553,16 @@ hone_status branch_deny_members(schema_compiler *c, const branch *b, const json_
     json_t *member;
     branch *copy;
     if (json_is_array(value)) return deny_array(c, b, value);
-    TRY(copy_of_type(c, b, TYPE_OBJECT, &copy));
+    TRY(branch_copy_type(c, b, TYPE_OBJECT, &copy));
     keep_properties(copy, json_object_size(value) + 1, UINT64_MAX);
     json_object_foreach((json_t *)value, name, member) {
         name_facet f = {.name = name, .n = strlen(name), .value = LITERAL_FALSE};
-        TRY(copy_of_type(c, b, TYPE_OBJECT, &copy));
+        TRY(branch_copy_type(c, b, TYPE_OBJECT, &copy));
         TRY(add_name(c, copy, f));
         TRY(schema_constant(c, member, &f.value));
         f.value ^= LITERAL_NEGATED;
         f.required = true;
-        TRY(copy_of_type(c, b, TYPE_OBJECT, &copy));
+        TRY(branch_copy_type(c, b, TYPE_OBJECT, &copy));
         TRY(add_name(c, copy, f));
     }
     return HONE_OK;

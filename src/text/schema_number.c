@@ -243,8 +243,8 @@ hone_status number_multiples(schema_compiler *c, const automaton **out, const js
 
 /* --- how numbers are written --- */
 
-/* n: digits of this part; side: 1 behind a minus, until another digit than 0; rest: in shortest form,
- * whether the last digit of the fraction is another than 0. */
+/* n: digits of this part; side: 1 behind a minus, until another digit than 0; rest: in shortest
+ * form, whether the last digit of the fraction is another than 0. */
 static bool step_syntax(const description *d, place *p, char symbol) {
     if (!step_phase(p, symbol)) return false;
     if (symbol == '-') return p->side = 1, true;

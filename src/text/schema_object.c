@@ -141,8 +141,8 @@ static hone_status complete_named(object *o) {
     return HONE_OK;
 }
 
-/* Not read to the letter: who lists properties and says nothing of others wants no others. What only
- * a negation brought in is no property either. */
+/* Not read to the letter: who lists properties and says nothing of others wants no others. What
+ * only a negation brought in is no property either. */
 static void close_object(object *o) {
     size_t kept = 0;
     for (size_t i = 0; i < o->n_named; i++) {
@@ -155,7 +155,8 @@ static void close_object(object *o) {
     o->n_others = 0;
 }
 
-/* unevaluatedProperties false: only what `properties` or a pattern of this alternative speaks of. */
+/* unevaluatedProperties false: only what `properties` or a pattern of this alternative speaks
+ * of. */
 static hone_status close_unevaluated(object *o) {
     const automaton *unseen;
     TRY(automaton_all(&unseen, &o->c->arena));

@@ -26,7 +26,8 @@ static hone_status choose_name(schema_compiler *c, const char *hint, const char 
     at += n;
     name[at] = '\0';
     c->n_names++;
-    for (uint32_t k = c->n_names; strmap_find(&c->tree.rule_numbers, name, strlen(name), &number); k++)
+    const strmap *taken = &c->tree.rule_numbers;
+    for (uint32_t k = c->n_names; strmap_find(taken, name, strlen(name), &number); k++)
         sprintf(name + at, "-%u", k);
     *out = name;
     return HONE_OK;
@@ -95,7 +96,8 @@ hone_status append_list(schema_compiler *c, uint32_t list, node_kind kind, uint3
 
 /* --- white space --- */
 
-/* Nothing, a blank, or a line end or two and some indentation: as models write JSON, and an end to it. */
+/* Nothing, a blank, or a line end or two and some indentation: as models write JSON, and an end to
+ * it. */
 static hone_status make_space(schema_compiler *c) {
     static const code_range blanks[] = {{'\t', '\t'}, {' ', ' '}};
     uint32_t choice, sequence, line, lines, blank, indent;

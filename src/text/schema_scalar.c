@@ -48,13 +48,6 @@ static void keep_lengths(branch *b, uint64_t min, uint64_t max) {
     if (b->min_length > b->max_length) b->types &= ~(unsigned)TYPE_STRING;
 }
 
-/* An alternative that is of one type. */
-static hone_status copy_of_type(schema_compiler *c, const branch *b, unsigned types, branch **copy) {
-    TRY(branch_copy(c, b, copy));
-    (*copy)->types &= types;
-    return HONE_OK;
-}
-
 /* --- type --- */
 
 static hone_status read_types(schema_compiler *c, const keyword *k, const json_t *name,
@@ -98,9 +91,9 @@ static hone_status deny_type(schema_compiler *c, const branch *b, const keyword 
     bool integer;
     branch *copy;
     TRY(all_types(c, k, &types, &integer));
-    TRY(copy_of_type(c, b, ~types & (integer ? ~(unsigned)TYPE_NUMBER : TYPE_ALL), &copy));
+    TRY(branch_copy_type(c, b, ~types & (integer ? ~(unsigned)TYPE_NUMBER : TYPE_ALL), &copy));
     if (!integer) return HONE_OK;
-    TRY(copy_of_type(c, b, TYPE_NUMBER, &copy));
+    TRY(branch_copy_type(c, b, TYPE_NUMBER, &copy));
     return keep_numbers(c, copy, c->integers, AUTOMATON_MINUS);
 }
 
@@ -222,7 +215,7 @@ static hone_status split_enum(schema_compiler *c, const branch *b, const keyword
         TRY(branch_copy(c, &one, &copy));
     }
     TRY(read_enum(c, k, &all));
-    TRY(copy_of_type(c, b, all.types & PLAIN, &copy));
+    TRY(branch_copy_type(c, b, all.types & PLAIN, &copy));
     return keep_constants(c, copy, &all, AUTOMATON_AND);
 }
 
@@ -298,7 +291,7 @@ static hone_status deny_bound(schema_compiler *c, const branch *b, const keyword
     branch *copy;
     TRY(bound_set(c, k, &set));
     if (!set) return HONE_OK;
-    TRY(copy_of_type(c, b, TYPE_NUMBER, &copy));
+    TRY(branch_copy_type(c, b, TYPE_NUMBER, &copy));
     return keep_numbers(c, copy, set, AUTOMATON_MINUS);
 }
 
@@ -319,7 +312,7 @@ static hone_status deny_multiple(schema_compiler *c, const branch *b, const keyw
     const automaton *set;
     branch *copy;
     TRY(multiple_set(c, k, &set));
-    TRY(copy_of_type(c, b, TYPE_NUMBER, &copy));
+    TRY(branch_copy_type(c, b, TYPE_NUMBER, &copy));
     return keep_numbers(c, copy, set, AUTOMATON_MINUS);
 }
 
@@ -345,7 +338,7 @@ static hone_status deny_length(schema_compiler *c, const branch *b, const keywor
     bool minimum = !strcmp(k->name, "minLength");
     TRY(keyword_count(c, k, &n));
     if (minimum && n == 0) return HONE_OK;
-    TRY(copy_of_type(c, b, TYPE_STRING, &copy));
+    TRY(branch_copy_type(c, b, TYPE_STRING, &copy));
     if (minimum) keep_lengths(copy, 0, n - 1);
     else keep_lengths(copy, n + 1, UINT64_MAX);
     return HONE_OK;
@@ -357,7 +350,8 @@ static hone_status pattern_set(schema_compiler *c, const keyword *k, const char 
     return status == HONE_OK ? status : keyword_fail(c, k, status, NULL);
 }
 
-/* Formats of numbers, which OpenAPI writes beside a type: ranges, or nothing that JSON could tell. */
+/* Formats of numbers, which OpenAPI writes beside a type: ranges, or nothing that JSON could
+ * tell. */
 static hone_status number_format(schema_compiler *c, const char *name, const automaton **set,
                                  bool *known) {
     static const struct { const char *name; json_int_t low, high; } integers[] = {
@@ -415,7 +409,7 @@ static hone_status deny_pattern(schema_compiler *c, const branch *b, const keywo
     branch *copy;
     TRY(keyword_sets(c, k, &strings, &numbers));
     if (!strings && !numbers) return HONE_OK;
-    TRY(copy_of_type(c, b, strings ? TYPE_STRING : TYPE_NUMBER, &copy));
+    TRY(branch_copy_type(c, b, strings ? TYPE_STRING : TYPE_NUMBER, &copy));
     if (strings) return branch_keep_strings(c, copy, strings, AUTOMATON_MINUS);
     return keep_numbers(c, copy, numbers, AUTOMATON_MINUS);
 }

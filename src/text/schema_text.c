@@ -70,7 +70,8 @@ static hone_status character_rule(schema_compiler *c) {
     return rule_set(c, c->character_rule, body);
 }
 
-/* The characters are written out, not called: a state inside a string then depends on nothing else. */
+/* The characters are written out, not called: a state inside a string then depends on nothing
+ * else. */
 static hone_status characters_rule(schema_compiler *c) {
     uint32_t body, repeat;
     if (c->characters_rule) return HONE_OK;

@@ -122,9 +122,14 @@ void store_blob_close(store_blob *blob); /* NULL is allowed */
 /* A small text becomes a blob: fills the file's hash and size. */
 hone_status store_add_text(const store *s, const char *text, size_t n, manifest_file *file);
 
-/* A new folder of the store's own for files and links on their way; remove it in the end
- * (fs_remove_tree). What a killed process leaves there is removed by store_prune. */
-hone_status store_make_scratch(const store *s, fs_path *folder);
+/* A new folder of the store's own for files and links on their way. Closing removes it; what a
+ * killed process leaves there is removed by store_prune. */
+typedef struct store_scratch {
+    fs_path folder; /* "" = none is open */
+    fs_lock lock;   /* while it is held, nothing is pruned that it could need */
+} store_scratch;
+hone_status store_scratch_open(store_scratch *scratch, const store *s);
+void store_scratch_close(store_scratch *scratch);
 
 /* A file in such a folder becomes a blob: fills the file's hash and size. */
 hone_status store_add_file(const store *s, const char *path, manifest_file *file);

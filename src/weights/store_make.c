@@ -105,10 +105,25 @@ hone_status store_add_text(const store *s, const char *text, size_t n, manifest_
     return status;
 }
 
-hone_status store_make_scratch(const store *s, fs_path *folder) {
-    TRY(fs_path_format(folder, "%s/partial/%016llx", s->folder.text,
+hone_status store_scratch_open(store_scratch *scratch, const store *s) {
+    fs_path folder, lock;
+    scratch->folder.text[0] = '\0';
+    TRY(make_folder(s, "partial"));
+    TRY(fs_path_format(&folder, "%s/partial/%016llx", s->folder.text,
                        (unsigned long long)system_random()));
-    return fs_make_folders(folder->text);
+    TRY(fs_path_format(&lock, "%s.lock", folder.text));
+    TRY(fs_lock_take(&scratch->lock, lock.text, NULL, NULL));
+    scratch->folder = folder;
+    hone_status status = fs_make_folders(folder.text);
+    if (status != HONE_OK) store_scratch_close(scratch);
+    return status;
+}
+
+void store_scratch_close(store_scratch *scratch) {
+    if (!scratch->folder.text[0]) return;
+    fs_remove_tree(scratch->folder.text);
+    fs_lock_release(&scratch->lock, true);
+    scratch->folder.text[0] = '\0';
 }
 
 hone_status store_add_file(const store *s, const char *path, manifest_file *file) {

@@ -135,6 +135,7 @@ static hone_status prune_under_lock(pruning *p) {
     TRY(go_through(p, "partial", prune_partial));
     TRY(go_through(p, "models", prune_part));
     TRY(go_through(p, "folders", prune_links));
+    TRY(go_through(p, "blobs", prune_part));
     return p->pull_is_under_way ? HONE_OK : go_through(p, "blobs", prune_blob);
 }
 

@@ -281,6 +281,92 @@ static void chats_match(lm *l) {
 
 /* --- all of it --- */
 
+/* --- what a request can want of its prompt --- */
+
+/* The last of the reference's hidden states is the final norm's output. */
+static void states_match(lm *l) {
+    const lm_case *c = &l->cases[0];
+    const hone_model_info *info = hone_model_describe(l->model);
+    const float *all = golden_floats(l->g, "hidden", 0);
+    size_t n = c->n_ids * info->n_embedding;
+    hone_session *s = exact_session(l->model, 4); /* of several passes */
+    if (all && CHECK_OK(hone_step(&(hone_step_item){s, c->ids, c->n_ids, HONE_LOGITS_STATES}, 1))) {
+        double difference =
+            largest_difference(hone_session_states(s, 0), all + (info->n_layers + 1) * n, n);
+        CHECK_MSG(difference <= l->atol, "%g, allowed %g", difference, l->atol);
+        CHECK(!hone_session_logits(s, 0) && !hone_session_states(s, c->n_ids));
+    }
+    hone_session_close(s);
+}
+
+static void embeddings_are_means(lm *l, size_t i) {
+    const lm_case *c = &l->cases[i];
+    size_t n = hone_model_describe(l->model)->n_embedding;
+    double *mean = calloc(n, sizeof *mean), length = 0;
+    hone_session *s = exact_session(l->model, 0);
+    CHECK_OK(hone_step(&(hone_step_item){s, c->ids, c->n_ids, HONE_LOGITS_STATES}, 1));
+    for (size_t t = 0; t < c->n_ids; t++)
+        for (size_t k = 0; k < n; k++) mean[k] += (double)hone_session_states(s, t)[k];
+    for (size_t k = 0; k < n; k++) length += mean[k] * mean[k];
+    hone_request r = {.prompt_ids = c->ids, .n_prompt_ids = c->n_ids, .embedding = true,
+                      .sampling = hone_sampling_greedy()};
+    hone_result result = {0};
+    if (CHECK_OK(hone_generate(s, &r, &result))) { /* on a session that holds the prompt already */
+        CHECK(result.n_tokens == 0 && result.n_cached_tokens == 0 && result.embedding);
+        for (size_t k = 0; k < n && result.embedding; k++)
+            CHECK_NEAR(result.embedding[k], mean[k] / sqrt(length), 1e-6);
+    }
+    hone_result_release(&result);
+    hone_session_close(s);
+    free(mean);
+}
+
+typedef struct told {
+    const lm *l;
+    const lm_case *c;
+    size_t n, n_generated;
+} told;
+
+static int check_told(void *user, const hone_piece *piece) {
+    told *t = user;
+    if (!piece->in_prompt) {
+        t->n_generated++;
+        return 0;
+    }
+    const lm_case *c = t->c;
+    if (!CHECK_OK(t->n < c->n_ids ? HONE_OK : HONE_ERR_ARGUMENT)) return 1;
+    CHECK(piece->token == c->ids[t->n] && piece->n_bytes == 0);
+    if (t->n == 0) {
+        CHECK(isnan(piece->logprob) && piece->n_top == 0);
+    } else {
+        const float *row = c->logits + (t->n - 1) * t->l->n_vocab;
+        double total = 0;
+        for (size_t k = 0; k < t->l->n_vocab; k++) total += exp((double)row[k]);
+        CHECK_NEAR(piece->logprob, (double)row[piece->token] - log(total), 1e-4);
+        CHECK(piece->n_top == 2 && piece->top_ids[0] == greedy_of(row, t->l->n_vocab));
+    }
+    t->n++;
+    return 0;
+}
+
+static void prompts_are_scored(lm *l, size_t i) {
+    const lm_case *c = &l->cases[i];
+    for (size_t max = 0; max < 2; max++) {
+        told t = {l, c, 0, 0};
+        hone_session *s = exact_session(l->model, 0);
+        hone_request r = {.prompt_ids = c->ids, .n_prompt_ids = c->n_ids, .prompt_logprobs = true,
+                          .logprobs = true, .n_top_logprobs = 2, .max_tokens = max,
+                          .prompt_only = max == 0, .sampling = hone_sampling_greedy(),
+                          .on_piece = check_told, .user = &t};
+        hone_result result = {0};
+        CHECK_OK(hone_generate(s, &r, &result));
+        CHECK(t.n == c->n_ids && t.n_generated == max && result.n_tokens == max);
+        CHECK(result.finish == HONE_FINISH_LENGTH);
+        hone_result_release(&result);
+        hone_session_close(s);
+    }
+}
+
 static void load_cases(lm *l) {
     const json_t *cases = json_object_get(l->g->json, "cases");
     l->n_cases = json_array_size(cases);
@@ -315,6 +401,9 @@ void check_language_model(const golden *g) {
     EACH_CASE("forked in the middle, bit for bit", forked_in_the_middle(&l, i));
     EACH_CASE("prefix reused, bit for bit", prefix_reused(&l, i));
     EACH_CASE("scores are the logits' log-softmax", scores_agree(&l, i));
+    EACH_CASE("the prompt's tokens scored", prompts_are_scored(&l, i));
+    RUN_NAMED("hidden states", states_match(&l));
+    EACH_CASE("embeddings are the states' mean", embeddings_are_means(&l, i));
     RUN_NAMED("batched as alone, bit for bit", batched_as_alone(&l));
     RUN_NAMED("one thread, bit for bit", threads_agree(&l, 1));
     RUN_NAMED("three threads, bit for bit", threads_agree(&l, 3));

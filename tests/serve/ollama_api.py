@@ -17,10 +17,9 @@ import threading
 import time
 
 import run
-from run import CACHE, MODEL, SHARED, Server, run_test
+from run import MODEL, SHARED, Server, run_test
 
-PACKAGES = ["ollama==0.6.3"]
-NODE_PACKAGE = "ollama@0.6.4"
+PACKAGES = ["ollama==0.6.3", "openai==3.54.0"]
 STORIES = SHARED / "models" / "stories260K.gguf"
 THINKING = """{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>' }}
 {% endfor %}{{ '<|im_start|>assistant\n' }}{% if enable_thinking is not defined or enable_thinking %}<think>
@@ -233,6 +232,25 @@ def test_create_from_a_model(server):
     client.delete("luigi")
 
 
+def test_openais_api_honours_what_was_created(server):
+    import openai
+    client_of(server).create("short", from_="small", system="Be very brief, whatever you are asked",
+                             parameters={"num_predict": 3, "temperature": 0}, stream=False)
+    client = openai.OpenAI(base_url=f"http://127.0.0.1:{server.port}/v1", api_key="ollama")
+
+    def ask(model, **more):
+        return client.chat.completions.create(model=model, messages=[{"role": "user", "content": "Hi"}],
+                                              **{"temperature": 0, **more})
+    plain, short = ask("small", max_tokens=8), ask("short")
+    assert short.usage.completion_tokens <= 3
+    assert short.usage.prompt_tokens > plain.usage.prompt_tokens + 5
+    assert ask("short", max_tokens=6).usage.completion_tokens == 6
+    text = server.ask("POST", "/apply-template", {"model": "short", "messages": [
+        {"role": "user", "content": "Hi"}]})[2].decode()
+    assert "very brief" in text, text
+    client_of(server).delete("short")
+
+
 def test_create_from_uploaded_files(server):
     client = client_of(server)
     digest = client.create_blob(str(STORIES))
@@ -383,7 +401,7 @@ def test_tools(server):
 
 
 def test_push_and_images_are_refused_in_words(server):
-    server.refuses("push", {"model": "small"}, "push", status=501)
+    server.refuses("push", {"model": "small"}, "push", status=403)
     image = "iVBORw0KGgo="
     server.refuses("generate", {"model": "small", "prompt": "x", "images": [image]}, "images")
     server.refuses("chat", {"model": "small", "messages": [
@@ -437,26 +455,8 @@ def test_openai_client_on_the_same_models(server):
 # --- npm's client ---
 
 
-def node_folder():
-    """The folder with the package, or None where it cannot be had."""
-    folder = CACHE / ("node-" + NODE_PACKAGE.replace("@", "-"))
-    if not (folder / "ready").exists():
-        made = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--silent", "--prefix",
-                               folder, NODE_PACKAGE], stdout=sys.stderr, stderr=sys.stderr)
-        if made.returncode != 0:
-            return None
-        (folder / "ready").touch()
-    return folder
-
-
 def test_node_client(server):
-    folder = node_folder()
-    if not folder:
-        raise ImportError(f"npm's {NODE_PACKAGE} cannot be had")
-    script = pathlib.Path(__file__).with_name("ollama_client.mjs")
-    done = subprocess.run(
-        ["node", script, f"http://127.0.0.1:{server.port}", str(STORIES)], capture_output=True,
-        text=True, timeout=120, env={**os.environ, "PACKAGES": str(folder / "node_modules")})
+    done = run.run_node("ollama.mjs", f"http://127.0.0.1:{server.port}", STORIES)
     assert done.returncode == 0, done.stdout + done.stderr
     checks = done.stdout.split()
     assert checks[-1] == "done" and len(checks) >= 15, checks
@@ -626,7 +626,91 @@ def test_many_models_at_once(server):
             assert text == alone[name], (name, text)
 
 
+# --- operating it ---
+
+
+def metrics_of(server):
+    """{name: value of its last row} and the text."""
+    text = server.ask("GET", "/metrics")[2].decode()
+    rows = re.findall(r"^([a-z_]+)(?:\{([^}]*)\})? (\S+)$", text, re.M)
+    return {name: float(value) for name, _, value in rows}, text
+
+
+def test_histograms_count_every_answer(server):
+    def counts():
+        text = metrics_of(server)[1]
+        return {name: float(re.search(
+            rf'^{name}_count{{model="small:latest"}} (\S+)$', text, re.M)[1]) for name in (
+                "hone_request_seconds", "hone_time_to_first_token_seconds",
+                "hone_time_per_token_seconds", "hone_queue_seconds")}
+    server.api("generate", {"model": "small", "prompt": "Once", "options": FEW})
+    before = counts()
+    for _ in range(3):
+        server.api("generate", {"model": "small", "prompt": "Once", "options": FEW})
+    assert {n: v - before[n] for n, v in counts().items()} == dict.fromkeys(before, 3)
+    text = metrics_of(server)[1]
+    buckets = [float(v) for v in re.findall(
+        r'^hone_request_seconds_bucket\{model="small:latest",le="[^"]+"\} (\S+)$', text, re.M)]
+    assert len(buckets) == 17 and buckets == sorted(buckets)
+    assert buckets[-1] == counts()["hone_request_seconds"]
+    total = float(re.search(r'^hone_request_seconds_sum\{model="small:latest"\} (\S+)$', text, re.M)[1])
+    assert total > 0
+
+
+def test_every_metric_of_the_dashboard_and_the_manual_is_there(server):
+    server.api("generate", {"model": "small", "prompt": "Once", "options": FEW})
+    there = metrics_of(server)[1]
+    dashboard = (run.ROOT / "packaging" / "grafana-hone.json").read_text()
+    json.loads(dashboard)
+    manual = (run.ROOT / "docs" / "serving.md").read_text()
+    wanted = set(re.findall(r"hone_[a-z_]+", dashboard)) | set(
+        re.findall(r"`(hone_[a-z_]+)`", manual.split("## Metrics")[1].split("With `--adapt`:")[0]))
+    assert len(wanted) > 20
+    for name in wanted:
+        assert re.search(rf"^{name}(_bucket)?[{{ ]", there, re.M), name
+    documented = set(re.findall(r"hone_[a-z_]+", manual))
+    for name in re.findall(r"^(hone_[a-z_]+?)(?:_bucket|_sum|_count)?[{ ]", there, re.M):
+        assert name in documented, f"{name} is not in the manual"
+
+
+def test_request_ids_go_in_and_out(server):
+    own = server.ask("GET", "/health")[1]["X-Request-Id"]
+    assert own.startswith("req-")
+    given = server.ask("GET", "/api/version", headers={"X-Request-Id": "trace-42:a.b"})[1]
+    assert given["X-Request-Id"] == "trace-42:a.b"
+    for bad in ("x" * 65, "a b", "a\tb", "<script>", ""):
+        assert server.ask("GET", "/health", headers={"X-Request-Id": bad})[1][
+            "X-Request-Id"].startswith("req-"), bad
+    wait_until(lambda: any('"trace-42:a.b"' in line for line in server.lines))
+    line = json.loads(next(line for line in server.lines if "trace-42" in line))
+    assert line["path"] == "/api/version" and line["status"] == 200 and line["ms"] >= 0
+    assert {"time", "id", "client", "method", "path", "status", "ms"} == set(line)
+
+
 # --- servers of their own ---
+
+
+def test_logs_hold_no_secrets(hone):
+    """Neither keys, nor what was asked, nor queries, in either form of the log."""
+    for form in ("json", "text"):
+        server = OllamaServer(hone, "--log", form, env={"HONE_API_KEY": "hush-hush"})
+        try:
+            key = {"Authorization": "Bearer hush-hush"}
+            body = {"model": "small", "prompt": "a private matter", "stream": False, "options": FEW}
+            assert server.api("generate", body, headers=key)[0] == 200
+            assert server.api("generate", body, headers={"Authorization": "Bearer hush"})[0] == 401
+            server.ask("GET", "/health?token=hush-hush")
+            server.ask("GET", "/nothing%0d%0ahere%1b[31m", headers=key)
+            wait_until(lambda: len(server.lines) >= 8)
+            log = "".join(server.lines)
+            assert "hush" not in log and "private" not in log and "\x1b" not in log, log
+            if form == "text":
+                assert re.search(r"^\S+Z 127\.0\.0\.1 \(key\) POST /api/generate 200 [\d.]+ ms req-\S+$", log,
+                                 re.M), log
+            status, _, text = server.ask("GET", "/metrics", headers=key)
+            assert status == 200 and b"hush" not in text and b"private" not in text
+        finally:
+            server.stop()
 
 
 def test_a_memory_limit_holds_one_model(hone):
@@ -696,10 +780,48 @@ def test_settings_by_flag_environment_and_file(hone):
         assert wrong.returncode == 2 and "OLLAMA_NUM_PARALLEL" in wrong.stderr, wrong
 
 
-def pull_without_end(server):
+def test_killed_in_mid_upload_and_mid_create_the_store_is_sound(hone):
+    """kill -9 at moments of an upload and of a quantisation: what has a name is whole, and what was left
+    over can be pruned."""
+    import http.client
+    blob = os.urandom(1 << 20)
+    digest = hashlib.sha256(blob * 8).hexdigest()
+    server = OllamaServer(hone)
+    try:
+        for moment in (0.02, 0.1, 0.3):
+            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+            connection.putrequest("POST", "/api/blobs/sha256:" + digest)
+            connection.putheader("Content-Length", str(len(blob) * 8))
+            connection.endheaders()
+            connection.send(blob * 3)
+            making = threading.Thread(target=ask_without_end, args=(server, "/api/create", {
+                "model": "half", "from": "small", "quantize": "Q8_0"}))
+            making.start()
+            time.sleep(moment)
+            server.process.kill()
+            server.process.wait()
+            making.join()
+            connection.close()
+            again = Server(hone, env=server.env, models=())
+            server.process, server.port = again.process, again.port
+            assert server.ask("HEAD", "/api/blobs/sha256:" + digest)[0] == 404
+            names = {m["name"] for m in server.api("tags", method="GET")[1]["models"]}
+            assert names - {"half:latest"} == {"small:latest", "stories:latest"}, names
+            for name in names:
+                assert server.api("generate", {"model": name, "prompt": "Once", "stream": False,
+                                               "options": FEW})[0] == 200, name
+            server.command("verify")
+        server.command("prune")
+        left = list(pathlib.Path(server.store.name, "partial").glob("*"))
+        assert not left and not list(pathlib.Path(server.store.name, "blobs").glob("*.part")), left
+    finally:
+        server.stop()
+
+
+def ask_without_end(server, path, body):
     import http.client
     try:
-        server.ask("POST", "/api/pull", {"model": "slow:1b"})
+        server.ask("POST", path, body)
     except (http.client.HTTPException, ConnectionError):
         pass  # the connection ends with the server
 
@@ -716,7 +838,8 @@ def test_going_down_ends_a_pull(hone):
         server.process.wait(timeout=20)
         conf.write_text(f"[slow:1b]\nsource = http://127.0.0.1:{silent.getsockname()[1]}/x.gguf\n")
         again = Server(hone, env=server.env, models=())
-        asking = threading.Thread(target=pull_without_end, args=(again,))
+        asking = threading.Thread(target=ask_without_end, args=(again, "/api/pull", {
+            "model": "slow:1b"}))
         asking.start()
         time.sleep(0.5)
         begin = time.time()
@@ -731,9 +854,7 @@ def main():
         print(f"skipped ollama: {MODEL} is not there\n0 passed, 0 failed, 1 skipped")
         return 0
     wanted = sys.argv[2:]
-    run.use_clients()
-    run.PACKAGES = PACKAGES
-    if not run.use_clients():
+    if not run.use_clients(PACKAGES):
         print(f"{', '.join(PACKAGES)} cannot be had: their tests are skipped")
     tests = [(n, f) for n, f in globals().items() if n.startswith("test_")
              and (not wanted or n in wanted)]

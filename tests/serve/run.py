@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -289,7 +290,7 @@ def test_malformed_bodies(server):
 
 
 def test_paths_and_methods(server):
-    assert server.ask("GET", "/")[0] == 404
+    assert server.ask("GET", "/nowhere")[0] == 404
     assert server.ask("GET", "/v1/chat/completions")[0] == 405
     assert server.ask("DELETE", "/health")[0] == 405
     assert server.ask("GET", "/health")[0] == 200
@@ -442,6 +443,24 @@ def use_clients(wanted=PACKAGES):
     if folder:
         sys.path.insert(0, str(folder))
     return bool(folder)
+
+
+def run_node(script, *arguments):
+    """Runs a script of tests/serve/node with the packages of its package.json; ImportError without npm."""
+    if not shutil.which("npm"):
+        raise ImportError("no npm on this machine")
+    here = ROOT / "tests" / "serve" / "node"
+    wanted = json.loads((here / "package.json").read_text())["dependencies"]
+    folder = packages.CACHE / ("node-" + "-".join(f"{name}-{v}" for name, v in wanted.items()))
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("package.json", "package-lock.json", script):
+        shutil.copy(here / name, folder / name)
+    if not (folder / "ready").exists():
+        if subprocess.run(["npm", "ci", "--silent"], cwd=folder, stdout=sys.stderr).returncode:
+            raise ImportError("npm could not install the packages")
+        (folder / "ready").touch()
+    return subprocess.run(["node", script, *map(str, arguments)], cwd=folder, capture_output=True,
+                          text=True, timeout=300)
 
 
 def run_test(name, function, argument):

@@ -11,6 +11,8 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "hone/model.h"
+#include "lab/report.h"
+#include "lab/result_diff.h"
 #include "lab/results_int.h"
 #include "test.h"
 
@@ -336,11 +338,29 @@ static void a_file_is_hashed_again_only_when_it_has_changed(void) {
 
 /* --- memory --- */
 
+/* Every form of a report, and a comparison. */
+static hone_status report_all(results *r, const results_list *list) {
+    hone_status (*const forms[])(buf *, const stored_result *, size_t) = {report_csv, report_markdown,
+                                                                          report_html};
+    hone_status status = HONE_OK;
+    for (size_t i = 0; i < 3 && status == HONE_OK; i++) {
+        buf out;
+        buf_init(&out, REPORT_MAX_BYTES);
+        status = forms[i](&out, list->results, list->n);
+        buf_release(&out);
+    }
+    result_diff d = {.n_rows = 0};
+    if (status == HONE_OK) status = result_diff_make(&d, r, &list->results[0], &list->results[0]);
+    if (status == HONE_OK) CHECK(d.n_rows == 1 && d.n_tasks == 1 && d.tasks[0].n == 1);
+    result_diff_release(&d);
+    return status;
+}
+
 static hone_status all_of_it(void) {
     results *r;
     TRY(results_open(&r, path));
     const char *argv[] = {"hone", NULL};
-    const result_start start = {.kind = RESULT_BENCH, .subjects = &tale, .n_subjects = 1,
+    const result_start start = {.kind = RESULT_EVAL, .subjects = &tale, .n_subjects = 1,
                                 .argv = argv};
     const double samples[] = {1, 2};
     const result_metric metric = {.name = "m", .unit = "u", .samples = samples, .n_samples = 2};
@@ -354,6 +374,7 @@ static hone_status all_of_it(void) {
     if (status == HONE_OK) {
         status = results_find(r, &(results_filter){.wanted = RESULTS_ALL, .n_most = 1}, &list);
     }
+    if (status == HONE_OK) status = report_all(r, &list);
     results_list_release(&list);
     results_close(r);
     return status;

@@ -1,12 +1,10 @@
-// Every method of npm's `ollama`. usage: ollama_client.mjs ADDRESS FILE.gguf (PACKAGES: node_modules)
+// Every method of npm's `ollama`. usage: ollama.mjs ADDRESS FILE.gguf
 // Prints a word for each check that held, then `done`.
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
+import { Ollama } from 'ollama'
 
-const require = createRequire(process.env.PACKAGES + '/')
-const { Ollama } = require('ollama')
 const [host, file] = process.argv.slice(2)
 const client = new Ollama({ host })
 const few = { num_predict: 6, temperature: 0 }

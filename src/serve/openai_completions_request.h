@@ -1,0 +1,17 @@
+/* Fields of /v1/completions. */
+#ifndef SERVE_OPENAI_COMPLETIONS_REQUEST_H
+#define SERVE_OPENAI_COMPLETIONS_REQUEST_H
+
+#include "serve/openai_request.h"
+
+typedef struct openai_completions_request {
+    size_t n_tries;    /* for each prompt, of which the best n are told */
+    size_t n_logprobs; /* alternatives for each token */
+    bool logprobs, echo;
+} openai_completions_request;
+
+/* Reads what openai_request_read left, and completes r->request but for its prompt. Unknown fields
+ * and those that hone cannot honour are refused by name. */
+hone_status openai_completions_request_read(openai_completions_request *q, openai_request *r);
+
+#endif
