@@ -1,5 +1,5 @@
-/* The parts of `hone bench`: how the numbers are told (bench_report.c), and the machine's limits alone
- * (bench_limits.c). What is measured is in lab/bench.h. */
+/* The parts of `hone bench`: how the numbers are told (bench_report.c), and the machine's limits
+ * alone (bench_limits.c). What is measured is in lab/bench.h. */
 #ifndef CLI_BENCH_H
 #define CLI_BENCH_H
 
