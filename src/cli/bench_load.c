@@ -14,8 +14,6 @@
 
 enum { DEFAULT_REQUESTS = 50, MAX_KEY_BYTES = 1 << 16 };
 
-static const char *const api_names[] = {"openai", "ollama"};
-
 static bool on_progress(void *context, size_t n_done, size_t n) {
     (void)context;
     cli_progress("%zu of %zu requests", n_done, n);
@@ -55,7 +53,7 @@ static json_t *to_json(const load *l, const load_settings *s) {
     json_t *root = json_pack(
         "{s:o, s:o, s:s, s:I, s:I, s:o, s:f, s:o, s:o, s:o, s:f, s:f, s:f, s:{s:f, s:f, s:f, s:f},"
         " s:I}",
-        "url", cli_json_text(s->url), "model", cli_json_text(l->model), "api", api_names[l->api],
+        "url", cli_json_text(s->server.url), "model", cli_json_text(l->server.model), "api", endpoint_api_name(l->server.api),
         "requests", (json_int_t)l->n_requests, "done", (json_int_t)l->n_done, "errors",
         failures_to_json(l), "seconds", l->seconds, "ttft_ms", times_to_json(&l->ttft), "tpot_ms",
         times_to_json(&l->tpot), "e2e_ms", times_to_json(&l->e2e), "requests_per_s",
@@ -93,8 +91,8 @@ static int print_page(const load *l, const load_settings *s) {
     static const char *const headers[] = {"", "mean", "median", "90 %", "95 %", "99 %",
                                           "interval of the median"};
     const load_request *failure = first_failure(l);
-    char *model = cli_printable(l->model), *words = cli_printable(failure ? failure->words : "");
-    printf("%s at %s (%s), ", model ? model : "", s->url, api_names[l->api]);
+    char *model = cli_printable(l->server.model), *words = cli_printable(failure ? failure->words : "");
+    printf("%s at %s (%s), ", model ? model : "", s->server.url, endpoint_api_name(l->server.api));
     if (s->rate > 0) printf("%.3g arrivals in a second", s->rate);
     else printf("%zu at once", s->concurrency);
     printf(", prompts of about %zu tokens, answers of %zu\n\n", s->n_prompt, s->n_decode);
@@ -126,12 +124,12 @@ static int print_page(const load *l, const load_settings *s) {
 /* --- the run --- */
 
 static json_t *describe_settings(const load_settings *s) {
-    json_t *o = json_pack("{s:o, s:I, s:I, s:I, s:I, s:I}", "url", cli_json_text(s->url),
+    json_t *o = json_pack("{s:o, s:I, s:I, s:I, s:I, s:I}", "url", cli_json_text(s->server.url),
                           "requests", (json_int_t)s->n_requests, "concurrency",
                           (json_int_t)s->concurrency, "prompt", (json_int_t)s->n_prompt, "decode",
                           (json_int_t)s->n_decode, "seed", (json_int_t)s->seed);
     if (s->rate > 0) json_object_set_new(o, "rate", json_real(s->rate));
-    if (s->model) json_object_set_new(o, "model", cli_json_text(s->model));
+    if (s->server.model) json_object_set_new(o, "model", cli_json_text(s->server.model));
     return o;
 }
 
@@ -148,7 +146,7 @@ static double or_zero(double value) { return isnan(value) ? 0 : value; }
 
 static int run(load *l, load_settings *s, bool as_json) {
     record kept = {.id = 0};
-    record_add_server(&kept, s->model ? s->model : "", s->url);
+    record_add_server(&kept, s->server.model ? s->server.model : "", s->server.url);
     record_begin(&kept, RESULT_LOAD, describe_settings(s));
     interrupt_arm(NULL);
     hone_status status = load_run(l, s);
@@ -159,6 +157,7 @@ static int run(load *l, load_settings *s, bool as_json) {
         return cli_fail(status);
     }
     json_t *json = to_json(l, s);
+    RECORD(&kept, results_name_subject(kept.db, kept.id, 0, l->server.model));
     RECORD(&kept, load_store(l, kept.db, kept.id));
     record_finish(&kept, &l->validity, json);
     record_release(&kept);
@@ -177,10 +176,10 @@ int bench_load(const bench_load_choice *c, load_settings *s, bool json) {
         buf_release(&key);
         return cli_fail(status);
     }
-    s->url = c->url;
-    s->api_key = c->key_file ? key.data : given && *given ? given : NULL;
-    s->api_is_known = c->api >= 0;
-    s->api = c->api > 0 ? LOAD_OLLAMA : LOAD_OPENAI;
+    s->server.url = c->url;
+    s->server.api_key = c->key_file ? key.data : given && *given ? given : NULL;
+    s->server.api_is_known = c->api >= 0;
+    s->server.api = c->api > 0 ? ENDPOINT_OLLAMA : ENDPOINT_OPENAI;
     s->n_requests = c->requests == CLI_UNSET ? DEFAULT_REQUESTS : (size_t)c->requests;
     s->rate = or_zero(c->rate);
     s->concurrency = c->concurrency != CLI_UNSET ? (size_t)c->concurrency : s->rate > 0 ? 0 : 1;

@@ -16,7 +16,7 @@ typedef struct bench_load_choice {
 } bench_load_choice;
 
 #define BENCH_LOAD_UNSET {NULL, NULL, -1, CLI_UNSET, CLI_UNSET, NAN, NAN, NAN, NAN, NAN}
-#define BENCH_LOAD_APIS "openai|ollama" /* in the order of load_api */
+#define BENCH_LOAD_APIS "openai|ollama" /* in the order of endpoint_api */
 
 /* Rows of an option table for bench_load_choice `c`. */
 #define BENCH_LOAD_OPTIONS(c)                                                                      \

@@ -64,7 +64,7 @@ typedef struct flight flight;
 typedef struct runner {
     load *l;
     const load_settings *settings;
-    load_server server;
+    fs_path chat; /* where chats go */
     http_streams *streams;
     flight *first; /* under way */
     uint64_t salt;
@@ -104,7 +104,7 @@ static bool on_bytes(void *context, long http_status, const char *bytes, size_t 
 /* The server's own words in a refusal, or the beginning of it. */
 static void quote_refusal(const flight *f, long http_status, char *words, size_t n) {
     load_stream event;
-    load_stream_init(&event, LOAD_OLLAMA); /* both APIs: an object with "error" */
+    load_stream_init(&event, ENDPOINT_OLLAMA); /* both APIs: an object with "error" */
     const char *text = f->refusal.len ? f->refusal.data : "no words";
     if (f->refusal.len && load_stream_add(&event, f->refusal.data, f->refusal.len) == HONE_OK)
         load_stream_end(&event);
@@ -178,7 +178,7 @@ static hone_status start_flight(runner *r, load_request *q, size_t index, size_t
     *f = (flight){.r = r, .request = q, .next = r->first, .link = &r->first};
     if (r->first) r->first->link = &f->next;
     r->first = f;
-    load_stream_init(&f->stream, r->l->api);
+    load_stream_init(&f->stream, r->l->server.api);
     buf_init(&f->body, (size_t)LOAD_MAX_PROMPT * 16);
     buf_init(&f->refusal, REFUSAL_BYTES);
     buf_init(&prompt, (size_t)LOAD_MAX_PROMPT * 8);
@@ -189,7 +189,7 @@ static hone_status start_flight(runner *r, load_request *q, size_t index, size_t
     buf_release(&prompt);
     q->n_prompt_words = n_words;
     if (status == HONE_OK) {
-        const http_post post = {.url = r->server.chat.text, .bearer_token = r->server.api_key,
+        const http_post post = {.url = r->chat.text, .bearer_token = r->l->server.api_key,
                                 .body = f->body.data, .timeout_ms = (long)timeout_ms,
                                 .on_bytes = on_bytes, .on_end = on_end, .context = f};
         q->sent_ms = now_ms(r);
@@ -222,7 +222,7 @@ static hone_status learn(runner *r) {
     enum { FEW = 8, MORE = 24 };
     load_calibration *c = &r->l->calibration;
     load_request few, more;
-    c->ignores_end = r->l->api == LOAD_OPENAI;
+    c->ignores_end = r->l->server.api == ENDPOINT_OPENAI;
     TRY(ask_once(r, &few, FEW));
     if (few.outcome == LOAD_REFUSED && (few.http_status == 400 || few.http_status == 422)) {
         c->ignores_end = false; /* a field that it does not know, perhaps */
@@ -231,7 +231,7 @@ static hone_status learn(runner *r) {
     if (few.outcome == LOAD_DONE) TRY(ask_once(r, &more, MORE));
     const load_request *failed = few.outcome != LOAD_DONE    ? &few
                                  : more.outcome != LOAD_DONE ? &more : NULL;
-    if (failed) return fail(HONE_ERR_IO, "%s: %s", r->server.chat.text, failed->words);
+    if (failed) return fail(HONE_ERR_IO, "%s: %s", r->chat.text, failed->words);
     c->tokens_per_word = more.prompt_tokens > few.prompt_tokens
                              ? (double)(more.prompt_tokens - few.prompt_tokens) / (MORE - FEW) : 1.3;
     c->fixed_tokens = few.prompt_tokens ? (double)few.prompt_tokens - FEW * c->tokens_per_word : 0;
@@ -282,7 +282,9 @@ static hone_status prepare_and_run(runner *r) {
         return fail(HONE_ERR_ARGUMENT, "1 to %d requests, at most %d at once, prompts of at most %d tokens",
                     LOAD_MAX_REQUESTS, LOAD_MAX_CONCURRENCY, LOAD_MAX_PROMPT);
     }
-    TRY(load_find_server(l, &r->server, s));
+    TRY(endpoint_find(&l->server, &s->server));
+    TRY(fs_path_format(&r->chat, "%s%s", l->server.base.text,
+                       l->server.api == ENDPOINT_OPENAI ? "/v1/chat/completions" : "/api/chat"));
     TRY(learn(r));
     l->requests = mem_calloc(s->n_requests, sizeof *l->requests);
     if (!l->requests) return mem_fail("requests", s->n_requests * sizeof *l->requests);

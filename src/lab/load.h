@@ -14,6 +14,7 @@
 #define LAB_LOAD_H
 
 #include "base/stats.h"
+#include "lab/endpoint.h"
 #include "lab/load_stream.h"
 #include "lab/results.h"
 #include "lab/validity.h"
@@ -22,11 +23,7 @@ enum { LOAD_MAX_REQUESTS = 100000, LOAD_MAX_CONCURRENCY = 1024, LOAD_MAX_PROMPT 
 
 /* Zero-initialise and set what you need. Borrowed. */
 typedef struct load_settings {
-    const char *url;     /* "http://127.0.0.1:11435", with or without "/v1" or "/api" */
-    const char *api_key; /* NULL = none */
-    const char *model;   /* as the server calls it; NULL = its first */
-    bool api_is_known;   /* else it is found out; where a server has both, OpenAI's is taken */
-    load_api api;
+    endpoint_wish server;
     size_t n_requests;
     double rate;         /* arrivals in a second; 0 = `concurrency` */
     size_t concurrency;  /* requests always under way; with a rate the most there may be, 0 = all */
@@ -78,8 +75,7 @@ typedef struct load_calibration {
 } load_calibration;
 
 typedef struct load {
-    char model[256]; /* as the server calls it */
-    load_api api;
+    endpoint server;
     load_calibration calibration;
     load_request *requests;
     size_t n_requests, n_done, n_failed[LOAD_N_OUTCOMES];
@@ -105,7 +101,7 @@ hone_status load_store(const load *l, results *r, int64_t id);
 
 /* --- parts, tried by themselves --- */
 
-/* Fills all but requests, model, api and calibration from the requests, and judges them. */
+/* Fills all but server, requests and calibration from the requests, and judges them. */
 void load_summarise(load *l, const load_settings *settings);
 
 /* What a server may not do (lab/validity.h): leave out a part of the prompt, take it from a cache, end

@@ -9,7 +9,7 @@
 
 enum { MAX_LINE_BYTES = 1 << 20 };
 
-void load_stream_init(load_stream *s, load_api api) {
+void load_stream_init(load_stream *s, endpoint_api api) {
     *s = (load_stream){.api = api};
     buf_init(&s->line, MAX_LINE_BYTES);
 }
@@ -86,7 +86,7 @@ static hone_status take_event(load_stream *s, const char *text, size_t n) {
     hone_status status = HONE_OK;
     if (json_is_object(event)) {
         take_error(s, json_object_get(event, "error"));
-        if (s->api == LOAD_OPENAI) take_openai(s, event);
+        if (s->api == ENDPOINT_OPENAI) take_openai(s, event);
         else take_ollama(s, event);
     } else {
         status = fail(HONE_ERR_FORMAT, "an event of the stream is no object");
@@ -98,7 +98,7 @@ static hone_status take_event(load_stream *s, const char *text, size_t n) {
 static hone_status take_line(load_stream *s, const char *line, size_t n) {
     while (n > 0 && is_space(line[n - 1])) n--;
     if (n == 0) return HONE_OK;
-    if (s->api == LOAD_OLLAMA) return take_event(s, line, n);
+    if (s->api == ENDPOINT_OLLAMA) return take_event(s, line, n);
     if (n < 5 || memcmp(line, "data:", 5) != 0) return HONE_OK; /* a comment, or another field */
     line += 5, n -= 5;
     while (n > 0 && is_space(*line)) line++, n--;

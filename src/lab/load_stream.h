@@ -9,13 +9,12 @@
 #include <stdint.h>
 
 #include "base/buf.h"
-
-typedef enum load_api { LOAD_OPENAI, LOAD_OLLAMA } load_api;
+#include "lab/endpoint.h"
 
 typedef enum load_finish { LOAD_FINISH_NONE, LOAD_FINISH_STOP, LOAD_FINISH_LENGTH, LOAD_FINISH_OTHER } load_finish;
 
 typedef struct load_stream {
-    load_api api;
+    endpoint_api api;
     buf line;         /* that is not complete */
     size_t n_chunks;  /* events that brought text */
     size_t n_bytes;   /* of text */
@@ -28,7 +27,7 @@ typedef struct load_stream {
     char error[160];  /* that came as an event; "" = none */
 } load_stream;
 
-void load_stream_init(load_stream *s, load_api api);
+void load_stream_init(load_stream *s, endpoint_api api);
 void load_stream_release(load_stream *s);
 
 /* HONE_ERR_FORMAT for what is no such stream: a line that is no JSON, no object, too long. */

@@ -132,8 +132,7 @@ static double timeval_ms(struct timeval t) {
 
 void machine_look(machine_state *state) {
     *state = (machine_state){.clock_ms = clock_ms()};
-    double load, busy_ms = 0;
-    if (getloadavg(&load, 1) == 1) state->load = load;
+    double busy_ms = 0;
     state->n_throttled = count_throttled();
     state->swapped_bytes = 1024 * number_behind("/proc/self/status", "VmSwap:");
     struct rusage usage;

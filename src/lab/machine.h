@@ -30,7 +30,6 @@ hone_status machine_describe(machine_description *m);
 /* A look at the counters; differences between two looks tell what happened in between. */
 typedef struct machine_state {
     double clock_ms;          /* when (base/system.h) */
-    double load;              /* processes that want to run, average over the last minute */
     uint64_t n_throttled;     /* times the container's quota stopped it */
     uint64_t swapped_bytes;   /* of this process */
     uint64_t n_major_faults;  /* pages read from disk for this process */

@@ -237,6 +237,12 @@ hone_status results_finish(results *r, int64_t id, const validity *v, json_t *de
     return results_unlock(r, finish(r, id, v, detail));
 }
 
+hone_status results_name_subject(results *r, int64_t id, size_t place, const char *name) {
+    TRY(results_execute(r, "UPDATE subject SET name = ?3 WHERE result = ?1 AND place = ?2", "iit", id,
+                        (int64_t)place, name));
+    return check_id(r, id);
+}
+
 hone_status results_set_repeats(results *r, int64_t id, int64_t repeats) {
     TRY(results_execute(r, "UPDATE result SET repeats = ?2 WHERE id = ?1", "ii", id, repeats));
     return check_id(r, id);

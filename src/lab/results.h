@@ -98,6 +98,9 @@ hone_status results_add_items(results *r, int64_t id, const result_item *items, 
  * borrowed. `v` may be NULL: no doubts. */
 hone_status results_finish(results *r, int64_t id, const validity *v, json_t *detail);
 
+/* The name of the subject at `place`, where it is known only now (a server's own model). */
+hone_status results_name_subject(results *r, int64_t id, size_t place, const char *name);
+
 /* Says of a finished result that it repeats another one. */
 hone_status results_set_repeats(results *r, int64_t id, int64_t repeats);
 

@@ -5,7 +5,7 @@
 #include "base/http_streams.h"
 #include "base/json.h"
 #include "base/mem.h"
-#include "lab/load_int.h"
+#include "lab/endpoint.h"
 #include "lab/subject_int.h"
 
 enum {
@@ -16,8 +16,7 @@ enum {
 
 typedef struct subject_url {
     subject base;
-    load found; /* the server's API and model */
-    load_server server;
+    endpoint server;
     char *api_key;
 } subject_url;
 
@@ -170,7 +169,7 @@ static json_t *messages_of(const subject_request *r) {
 }
 
 static json_t *openai_body(const subject_url *s, const subject_request *r) {
-    json_t *body = json_pack("{s:s, s:I, s:f, s:f, s:I}", "model", s->found.model, "max_tokens",
+    json_t *body = json_pack("{s:s, s:I, s:f, s:f, s:I}", "model", s->server.model, "max_tokens",
                              (json_int_t)r->max_tokens, "temperature", (double)r->sampling.temperature,
                              "top_p", (double)r->sampling.top_p, "seed",
                              (json_int_t)(r->sampling.seed & 0x7fffffff));
@@ -182,7 +181,7 @@ static json_t *openai_body(const subject_url *s, const subject_request *r) {
 
 static json_t *ollama_body(const subject_url *s, const subject_request *r) {
     json_t *body = json_pack(
-        "{s:s, s:b, s:{s:I, s:f, s:f, s:I, s:o}}", "model", s->found.model, "stream", 0, "options",
+        "{s:s, s:b, s:{s:I, s:f, s:f, s:I, s:o}}", "model", s->server.model, "stream", 0, "options",
         "num_predict", (json_int_t)r->max_tokens, "temperature", (double)r->sampling.temperature,
         "top_p", (double)r->sampling.top_p, "seed", (json_int_t)(r->sampling.seed & 0x7fffffff),
         "stop", stops_of(r, r->n_stop));
@@ -198,7 +197,7 @@ static json_t *ollama_body(const subject_url *s, const subject_request *r) {
 static hone_status make_request(void *context, size_t index, buf *out) {
     const asking *a = context;
     const subject_request *r = &a->requests[index];
-    return add_body(out, a->s->found.api == LOAD_OPENAI ? openai_body(a->s, r)
+    return add_body(out, a->s->server.api == ENDPOINT_OPENAI ? openai_body(a->s, r)
                                                         : ollama_body(a->s, r));
 }
 
@@ -221,7 +220,7 @@ static hone_status take_text(void *context, size_t index, const json_t *json, co
     const asking *a = context;
     const subject_request *r = &a->requests[index];
     subject_answer *out = &a->answers[index];
-    bool openai = a->s->found.api == LOAD_OPENAI;
+    bool openai = a->s->server.api == ENDPOINT_OPENAI;
     const json_t *choice = openai ? json_array_get(json_object_get(json, "choices"), 0) : json;
     const json_t *usage = openai ? json_object_get(json, "usage") : json;
     const char *text = json_string_value(
@@ -243,7 +242,7 @@ static hone_status take_text(void *context, size_t index, const json_t *json, co
 static hone_status generate(subject *base, const subject_request *requests, size_t n,
                             subject_answer *answers, const subject_progress *progress) {
     const subject_url *s = (const subject_url *)base;
-    bool openai = s->found.api == LOAD_OPENAI, chat = requests[0].chat;
+    bool openai = s->server.api == ENDPOINT_OPENAI, chat = requests[0].chat;
     asking a = {s, requests, answers};
     exchange x = {.s = s, .n = n, .make = make_request, .take = take_text, .context = &a};
     x.path = openai ? chat ? "/v1/chat/completions" : "/v1/completions"
@@ -276,7 +275,7 @@ static hone_status make_echo(void *context, size_t index, buf *out) {
     if (status == HONE_OK && one->continuation < scoring->n)
         status = buf_add_text(&text, scoring->continuations[one->continuation]);
     if (status == HONE_OK)
-        status = add_body(out, json_pack("{s:s, s:s, s:i, s:i, s:b, s:i}", "model", e->s->found.model,
+        status = add_body(out, json_pack("{s:s, s:s, s:i, s:i, s:b, s:i}", "model", e->s->server.model,
                                          "prompt", text.data ? text.data : "", "max_tokens", 1,
                                          "logprobs", 1, "echo", 1, "temperature", 0));
     buf_release(&text);
@@ -357,9 +356,9 @@ static hone_status find_server(subject_url *s, const subject_settings *settings)
         s->api_key = mem_copy_string(settings->api_key, strlen(settings->api_key));
         if (!s->api_key) return mem_fail("key", strlen(settings->api_key));
     }
-    const load_settings wanted = {.url = settings->url, .api_key = s->api_key,
+    const endpoint_wish wanted = {.url = settings->url, .api_key = s->api_key,
                                   .model = settings->model};
-    return load_find_server(&s->found, &s->server, &wanted);
+    return endpoint_find(&s->server, &wanted);
 }
 
 hone_status subject_url_open(subject **out, const subject_settings *settings) {
@@ -375,10 +374,10 @@ hone_status subject_url_open(subject **out, const subject_settings *settings) {
         close_url(&s->base);
         return status;
     }
-    bool openai = s->found.api == LOAD_OPENAI;
+    bool openai = s->server.api == ENDPOINT_OPENAI;
     s->base.ops = openai ? &openai_ops : &ollama_ops;
     s->base.info = (subject_info){
-        .name = s->found.model, .kind = openai ? "openai" : "ollama", .has_chat = true,
+        .name = s->server.model, .kind = openai ? "openai" : "ollama", .has_chat = true,
         .n_parallel = settings->n_parallel ? settings->n_parallel : DEFAULT_PARALLEL};
     *out = &s->base;
     return HONE_OK;

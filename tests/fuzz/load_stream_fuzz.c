@@ -9,7 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size < 2) return 0;
     load_stream s;
     size_t step = (size_t)data[1] + 1;
-    load_stream_init(&s, data[0] & 1 ? LOAD_OLLAMA : LOAD_OPENAI);
+    load_stream_init(&s, data[0] & 1 ? ENDPOINT_OLLAMA : ENDPOINT_OPENAI);
     hone_status status = HONE_OK;
     for (size_t at = 2; at < size && status == HONE_OK; at += step) {
         status = load_stream_add(&s, (const char *)data + at, size - at < step ? size - at : step);

@@ -175,6 +175,8 @@ def test_it_is_kept():
     kept = db.execute("SELECT id, state FROM result WHERE kind = 'load' ORDER BY id LIMIT 1").fetchone()
     assert kept[1] == "finished"
     assert db.execute("SELECT count(*) FROM item WHERE result = ?", kept[:1]).fetchone()[0] == 12
+    assert db.execute("SELECT name, file LIKE 'http://127.0.0.1:%' FROM subject WHERE result = ?",
+                      kept[:1]).fetchone() == ("stand-in", 1)  # the server's own name for its model
     metrics = {row[0] for row in db.execute("SELECT name FROM metric WHERE result = ?", kept[:1])}
     assert {"ttft", "tpot", "e2e", "goodput", "output_tokens"} <= metrics, metrics
 

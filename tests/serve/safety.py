@@ -311,12 +311,14 @@ def test_cve_paths_out_of_the_store(hone):
                 answer = raw(server, head(method, "/api/blobs/" + digest, "Content-Length: 0",
                                           "Connection: close"))
                 assert status_of(answer) in (400, 404, 405), (digest, answer[:100])
-        assert snapshot(server) == before, "something was written"
+        assert snapshot(server) == before, set(snapshot(server)) - set(before)
         still_works(server)
 
 
 def snapshot(server):
-    return sorted(str(p) for p in pathlib.Path(server.home.name).rglob("*"))
+    """The files of the store, but for its own lock."""
+    files = (p for p in pathlib.Path(server.home.name).rglob("*") if not p.is_dir())
+    return sorted(str(p) for p in files if p.name != "lock")
 
 
 def test_cve_answers_tell_nothing_of_files_and_names(hone):
