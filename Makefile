@@ -168,6 +168,7 @@ bench: all $(BENCHES) ## speed of the default model on this machine
 install: all ## into PREFIX (/usr/local), below DESTDIR
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig \
 	    $(DESTDIR)$(PREFIX)/include/hone $(DESTDIR)$(PREFIX)/share/man/man1 \
+	    $(DESTDIR)$(PREFIX)/share/hone/tasks \
 	    $(DESTDIR)$(PREFIX)/lib/systemd/system \
 	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
 	    $(DESTDIR)$(PREFIX)/share/zsh/site-functions \
@@ -181,6 +182,7 @@ install: all ## into PREFIX (/usr/local), below DESTDIR
 	    > $(DESTDIR)$(PREFIX)/lib/pkgconfig/hone.pc
 	sed 's|@PREFIX@|$(PREFIX)|' scripts/hone.service.in \
 	    > $(DESTDIR)$(PREFIX)/lib/systemd/system/hone.service
+	install -m 644 tasks/*.json tasks/*.jsonl $(DESTDIR)$(PREFIX)/share/hone/tasks/
 	install -m 644 man/hone.1 $(DESTDIR)$(PREFIX)/share/man/man1/hone.1
 	install -d $(DESTDIR)$(PREFIX)/share/hone
 	install -m 644 packaging/hone.service packaging/serve.conf packaging/grafana-hone.json \

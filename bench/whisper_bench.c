@@ -43,7 +43,7 @@ static double encode_ms(void) {
     whisper_run run = speech_run(model, false);
     float *mel = malloc(MEL_BANDS * MEL_WINDOW_FRAMES * sizeof *mel);
     hone_audio *audio = open_audio(audio_path);
-    stop(speech_input_open(&in, model, audio, HONE_MEL_HF));
+    stop(speech_input_open(&in, model, audio, HONE_MEL_HF, false));
     stop(speech_input_window(&in, 0, mel, &n_content));
     double begin = clock_ms();
     stop(whisper_encode(&run, mel, &cross, NULL));

@@ -21,6 +21,10 @@ _hone_types() {
     hone quantize --help 2>/dev/null | tr ', ' '\n\n' | grep -xE '(B?F(16|32)|I?Q[0-9]_[A-Z0-9_]+)'
 }
 
+_hone_tasks() {
+    hone tasks --json 2>/dev/null | sed -n 's/^ *"task": "\(.*\)",*$/\1/p'
+}
+
 _hone() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]}
     local colon=${COMP_WORDBREAKS//[^:]/}
@@ -41,7 +45,8 @@ _hone() {
     --kind) COMPREPLY=($(compgen -W "bench eval fidelity tune compare load" -- "$word")); return ;;
     --kv) COMPREPLY=($(compgen -W "f16 f32 q8_0" -- "$word")); return ;;
     --type) COMPREPLY=($(compgen -W "$(_hone_types)" -- "$word")); return ;;
-    --file | -f | --html | --api-key-file | --adapter | --output | -o | --text | --imatrix | --fidelity) COMPREPLY=($(compgen -f -- "$word")); return ;;
+    --tasks | --fetch) COMPREPLY=($(compgen -W "$(_hone_tasks)" -- "$word") $(compgen -f -- "$word")); return ;;
+    --items | --samples | --file | -f | --html | --api-key-file | --adapter | --output | -o | --text | --imatrix | --fidelity) COMPREPLY=($(compgen -f -- "$word")); return ;;
     --draft) COMPREPLY=($(compgen -W "ngram $(_hone_models)" -- "$word")); return ;;
     esac
     case $word in
@@ -55,7 +60,7 @@ _hone() {
     case $command in
     results) [ "$COMP_CWORD" -eq 2 ] && COMPREPLY=($(compgen -W "diff delete" -- "$word")) ;;
     help) COMPREPLY=($(compgen -W "$(_hone_commands)" -- "$word")) ;;
-    run | show | plan | merge | bench | calibrate | fidelity)
+    run | show | plan | merge | bench | eval | calibrate | fidelity)
         # bash takes a name apart at its colon; complete what stands behind it.
         local typed=$word prefix=
         if [ -n "$colon" ] && [ "$before" = : ]; then prefix=${COMP_WORDS[COMP_CWORD-2]}:; fi

@@ -68,7 +68,7 @@ typedef struct hone_transcribe_options {
     size_t n_batch;            /* windows at once; 0 = 8 */
     bool exact;                /* float arithmetic throughout */
     /* The model's threads, and the one that calls, give way to everything else on the machine, from
-     * now on (Linux: niceness 10). */
+     * now on (Linux: niceness 5). */
     bool background;
     uint64_t seed;
     /* Called for each segment when it is settled; another value than 0 ends the work. */

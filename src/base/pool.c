@@ -83,7 +83,7 @@ static void wait_for_tasks(pool *p) {
 
 static void lower_own_priority(void) {
 #if defined(__linux__) /* where each thread has a niceness of its own */
-    enum { NICENESS = 10 };
+    enum { NICENESS = 5 }; /* a third of the weight of others */
     setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICENESS);
 #endif
 }

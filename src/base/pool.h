@@ -24,7 +24,7 @@ typedef void (*pool_task)(void *user, size_t index, int thread);
 void pool_run(pool *p, size_t n_tasks, pool_task task, void *user);
 
 /* From its next piece of work on the pool gives way to whatever else wants the processor: its
- * workers, for good, and the thread that calls this (niceness 10; Linux only). */
+ * workers, for good, and the thread that calls this (niceness 5; Linux only). */
 void pool_give_way(pool *p);
 
 #endif

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "base/system.h"
 #include "cli/bench_load.h"
 #include "cli/cli.h"
 #include "cli/interrupt.h"
@@ -18,6 +19,7 @@ typedef struct choice {
     engine_settings engine;
     cli_integers prompt, depth, parallel, batch;
     int64_t decode, repeat, seed;
+    const char *audio, *language;
     bench_load_choice load;
     bool limits, json;
 } choice;
@@ -152,11 +154,33 @@ static int measure(bench *b, const engine *e, const choice *c, const cli_usage *
     return code;
 }
 
+static int bench_speech_model(const choice *c, hone_model *model, const char *name,
+                              double load_ms) {
+    const bench_speech_settings settings = {
+        .audio = c->audio, .language = c->language, .repeat = (size_t)c->repeat,
+        .seed = (uint64_t)c->seed, .exact = c->engine.exact, .observe = on_progress};
+    interrupt_arm_model(model);
+    int code = bench_speech_page(model, name, &settings, load_ms, c->json);
+    interrupt_disarm();
+    return code;
+}
+
 static int bench_model(const choice *c, const cli_usage *usage, const char *name) {
     engine e;
     bench b;
+    hone_model *model;
     bench_init(&b);
-    int code = measure_load(&b.load, c, name);
+    double start_ms = clock_ms();
+    int code = engine_open_model(&model, name, c->engine.threads);
+    if (code != CLI_OK) return code;
+    if (hone_model_describe(model)->takes_audio) {
+        code = bench_speech_model(c, model, name, clock_ms() - start_ms);
+        hone_model_close(model);
+        return code;
+    }
+    hone_model_close(model); /* its load time is taken with nobody holding it */
+    if (c->audio) return cli_wrong_use(usage, "%s takes no audio", name);
+    code = measure_load(&b.load, c, name);
     if (code == CLI_OK) code = engine_open(&e, name, &c->engine);
     if (code != CLI_OK) return code;
     code = measure(&b, &e, c, usage, name);
@@ -194,6 +218,9 @@ int cmd_bench(int argc, char **argv) {
         CLI_INTEGER("repeat", 'r', &s.repeat, "N", 1, BENCH_MAX_REPEAT,
                     "measured runs after one for warm-up (default 5)"),
         CLI_INTEGER("seed", 's', &s.seed, "N", 0, 9e18, "of the synthetic prompt (default 1)"),
+        CLI_TEXT("audio", 0, &s.audio, "FILE",
+                 "a recording for a model that hears (default: 30 s of noise, 100 tokens)"),
+        CLI_TEXT("language", 0, &s.language, "NAME", "what is spoken in it (default: found out)"),
         CLI_FLAG("limits", 0, &s.limits,
                  "measure what the machine can do at most; needs no model"),
         CLI_FLAG("json", 0, &s.json, "print one JSON object"),
@@ -208,8 +235,9 @@ int cmd_bench(int argc, char **argv) {
         .operands = "[MODEL]",
         .about = "Measures reading a prompt (prefill) and writing an answer (decode) apart, on "
                  "synthetic tokens, and tells the median of several runs with its spread, and "
-                 "as a share of what memory and arithmetic allow. Says why numbers should not "
-                 "be relied on, where they should not.",
+                 "as a share of what memory and arithmetic allow; of a model that hears the "
+                 "real-time factor, encoder and decoder. Says why numbers should not be relied on, "
+                 "where they should not.",
         .examples = "hone bench smollm2:135m\n"
                     "hone bench smollm2:135m --prompt 128,512,2048 --decode 64 --json\n"
                     "hone bench smollm2:135m --parallel 8 --depth 1024\n"

@@ -1,10 +1,12 @@
 /* The parts of `hone bench`: how the numbers are told (bench_report.c), and the machine's limits
- * alone (bench_limits.c). What is measured is in lab/bench.h. */
+ * alone (bench_limits.c). Models for speech have a page of their own (bench_speech.c). What is
+ * measured is in lab/bench.h and lab/bench_speech.h. */
 #ifndef CLI_BENCH_H
 #define CLI_BENCH_H
 
 #include "cli/engine.h"
 #include "lab/bench.h"
+#include "lab/bench_speech.h"
 
 /* What is told with the numbers. */
 typedef struct bench_page {
@@ -21,6 +23,10 @@ int bench_print_page(const bench_page *p); /* returns an exit code */
 
 /* The limits for 1, 2, 4, … n_threads threads. */
 int bench_print_limits(int n_threads, bool json);
+
+/* Measures an open model for speech and tells. Returns an exit code. */
+int bench_speech_page(hone_model *model, const char *name, const bench_speech_settings *settings,
+                      double load_ms, bool json);
 
 /* --- shared by the parts --- */
 

@@ -36,27 +36,51 @@ static void set_id(json_t *item, size_t index) {
     json_object_set_new(item, "id", json_string(text));
 }
 
-static hone_status add_item(json_t *items, const char *line, size_t n, const char *path) {
-    json_t *item;
-    char name[4400];
+/* Takes the item over. */
+static hone_status keep_item(json_t *items, json_t *item, const char *path) {
     size_t index = json_array_size(items);
-    snprintf(name, sizeof name, "%s: item %zu", path, index + 1);
-    if (index == TASK_MAX_ITEMS) return fail(HONE_ERR_FORMAT, "%s: too many", name);
-    TRY(json_parse(&item, line, n, name));
-    bool fits = json_is_object(item);
+    bool fits = json_is_object(item) && index < TASK_MAX_ITEMS;
     if (fits) set_id(item, index);
     json_array_append_new(items, item);
-    return fits ? HONE_OK : fail(HONE_ERR_FORMAT, "%s is no object", name);
+    if (fits) return HONE_OK;
+    return index < TASK_MAX_ITEMS
+               ? fail(HONE_ERR_FORMAT, "%s: item %zu is no object", path, index + 1)
+               : fail(HONE_ERR_FORMAT, "%s: more than %d items", path, TASK_MAX_ITEMS);
 }
 
 static hone_status parse_lines(json_t *items, const char *text, size_t n, const char *path) {
-    json_build_begin();
     for (size_t at = 0; at < n;) {
         const char *end = memchr(text + at, '\n', n - at);
         size_t length = end ? (size_t)(end - text) - at : n - at;
-        if (strspn(text + at, " \t\r") < length) TRY(add_item(items, text + at, length, path));
+        if (strspn(text + at, " \t\r") < length) {
+            json_t *item;
+            char name[4400];
+            snprintf(name, sizeof name, "%s: item %zu", path, json_array_size(items) + 1);
+            TRY(json_parse(&item, text + at, length, name));
+            TRY(keep_item(items, item, path));
+        }
         at += length + 1;
     }
+    return HONE_OK;
+}
+
+static hone_status parse_array(json_t *items, const char *text, size_t n, const char *path) {
+    json_t *array, *item;
+    size_t i;
+    hone_status status = HONE_OK;
+    TRY(json_parse(&array, text, n, path));
+    json_array_foreach(array, i, item) {
+        if (status == HONE_OK) status = keep_item(items, json_incref(item), path);
+    }
+    json_decref(array);
+    return status;
+}
+
+/* A line each, or all in one array. */
+static hone_status parse_items(json_t *items, const char *text, size_t n, const char *path) {
+    bool is_array = text[strspn(text, " \t\r\n")] == '[';
+    json_build_begin();
+    TRY(is_array ? parse_array(items, text, n, path) : parse_lines(items, text, n, path));
     return json_build_end("items");
 }
 
@@ -67,7 +91,7 @@ static hone_status read_items(json_t **out, const char *path, sha256_hex *sha256
     json_t *items = json_array();
     hone_status status = items ? fs_read_file(&text, path) : mem_fail("items", 0);
     if (status == HONE_OK) status = sha256_of_file(sha256, path, NULL, NULL);
-    if (status == HONE_OK) status = parse_lines(items, text.data ? text.data : "", text.len, path);
+    if (status == HONE_OK) status = parse_items(items, text.data ? text.data : "", text.len, path);
     if (status == HONE_OK && json_array_size(items) == 0)
         status = fail(HONE_ERR_FORMAT, "%s holds no items", path);
     buf_release(&text);

@@ -110,5 +110,9 @@ hone_status job_wait(job *j, hone_status (*take)(void *user, const job_event *ev
     return HONE_OK;
 }
 
+void job_cancel(job *j, size_t index) {
+    if (index < j->n_submitted && !j->results[index]) ticket_cancel(j->tickets[index]);
+}
+
 bool job_is_done(const job *j) { return j->n_done == j->n; }
 const hone_result *job_result(const job *j, size_t index) { return j->results[index]; }

@@ -29,6 +29,9 @@ hone_status job_next(job *j, job_event *event);
 /* Waits for the whole of it: calls `take` for each event. */
 hone_status job_wait(job *j, hone_status (*take)(void *user, const job_event *event), void *user);
 
+/* That request ends as cancelled within one step; its DONE follows. */
+void job_cancel(job *j, size_t index);
+
 bool job_is_done(const job *j);
 const hone_result *job_result(const job *j, size_t index); /* NULL: not done */
 

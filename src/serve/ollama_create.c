@@ -118,12 +118,16 @@ static hone_status check_license(const json_t *license) {
     return fine ? HONE_OK : fail(HONE_ERR_FORMAT, "license is neither a text nor a list of texts");
 }
 
-static hone_status check_source(const json_t *body) {
+static hone_status check_source(const create_task *t) {
     const char *from = NULL;
-    const json_t *files = field_find(body, "files");
-    TRY(json_get_string(body, "from", &from));
+    const json_t *files = field_find(t->body, "files");
+    store_entry base;
+    TRY(json_get_string(t->body, "from", &from));
     if ((from && *from) == (json_object_size(files) > 0))
         return fail(HONE_ERR_ARGUMENT, "a model is made of \"from\" or of \"files\", one of them");
+    if (!from || !*from) return HONE_OK;
+    TRY(store_find(t->store, from, &base));
+    manifest_release(&base.manifest);
     return HONE_OK;
 }
 
@@ -147,7 +151,7 @@ static hone_status check(create_task *t, const char *name) {
                         "template, system, parameters, messages, license and quantize are",
                         absent[i]);
     TRY(json_get_string(t->body, "system", &text));
-    TRY(check_source(t->body));
+    TRY(check_source(t));
     TRY(check_files(t, "files"));
     TRY(check_files(t, "adapters"));
     TRY(check_template(t->body));
@@ -397,6 +401,7 @@ static hone_status without_folder(const create_task *t, hone_status status) {
 
 static hone_status make_model(create_task *t) {
     const char *from = json_string_value(field_find(t->body, "from"));
+    TRY(store_scratch_open(&t->scratch, t->store)); /* from now on nothing of it is pruned */
     TRY(begin_manifest(t));
     TRY(from && *from ? make_from(t, from) : make_of_files(t));
     TRY(check_model(t));
@@ -409,8 +414,7 @@ static hone_status make_model(create_task *t) {
 static hone_status run_create(work *w, void *state) {
     create_task *t = state;
     t->work = w;
-    hone_status status = store_scratch_open(&t->scratch, t->store);
-    if (status == HONE_OK) status = make_model(t);
+    hone_status status = make_model(t);
     return status == HONE_OK ? status : without_folder(t, status);
 }
 

@@ -191,6 +191,19 @@ static double unit_of(const char *text, size_t *n) {
     return 0;
 }
 
+/* Digits and a point, nothing else that strtod would take; NAN when there are none. */
+static double number_at(const char *text, const char **end) {
+    char digits[32];
+    size_t n = strspn(text, "0123456789.");
+    *end = text + n;
+    if (n == 0 || n >= sizeof digits) return NAN;
+    memcpy(digits, text, n);
+    digits[n] = '\0';
+    char *rest;
+    double number = strtod(digits, &rest);
+    return rest == digits || *rest ? NAN : number;
+}
+
 hone_status ollama_parse_duration(const char *text, const char *name, int64_t *milliseconds) {
     const char *at = text;
     double sum = 0;
@@ -198,14 +211,14 @@ hone_status ollama_parse_duration(const char *text, const char *name, int64_t *m
     if (*at == '-' || *at == '+') at++;
     if (!*at) at = "?";
     while (*at) {
-        char *end;
+        const char *end;
         size_t n = 0;
-        double number = *at >= '0' && *at <= '9' ? strtod(at, &end) : NAN, unit = 1e3;
+        double number = number_at(at, &end), unit = 1e3;
         if (!isnan(number)) {
             bare = !*end && at == text + (text[0] == '-' || text[0] == '+'); /* "300": seconds */
             if (!bare) unit = unit_of(end, &n);
         }
-        if (isnan(number) || !isfinite(number) || unit == 0)
+        if (isnan(number) || unit == 0)
             return fail(HONE_ERR_ARGUMENT, "%s is \"%.40s\"; it takes seconds, or a duration as 5m "
                         "or 1h30m", name, text);
         sum += number * unit;

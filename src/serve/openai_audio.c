@@ -101,6 +101,7 @@ static hone_status make_settings(audio_settings *s, const audio_request *r, bool
     s->options.language = r->language && r->language[0] ? r->language : NULL;
     s->options.prompt = r->prompt && r->prompt[0] ? r->prompt : NULL;
     s->options.words = r->words;
+    s->options.background = true; /* text answers keep their pace */
     if ((r->words || r->segments) && s->format != HONE_FORMAT_VERBOSE_JSON)
         return fail(HONE_ERR_ARGUMENT,
                     "timestamp_granularities needs response_format to be verbose_json");

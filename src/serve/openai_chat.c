@@ -9,7 +9,9 @@
 #include "serve/openai.h"
 #include "serve/openai_answer.h"
 #include "serve/openai_chat_request.h"
+#include "serve/openai_strategy.h"
 #include "serve/reply.h"
+#include "serve/spoken.h"
 #include "serve/stream.h"
 #include "serve/token_json.h"
 
@@ -237,6 +239,7 @@ static hone_status open_choices(chat_answer *a) {
 }
 
 static hone_status submit(chat_answer *a) {
+    TRY(spoken_parts_hear(a->base.models, a->base.r.body));
     TRY(openai_chat_request_read(&a->q, &a->base.r));
     TRY(openai_answer_borrow(&a->base));
     TRY(openai_answer_converse(&a->base, &a->q.chat));
@@ -253,6 +256,11 @@ void openai_chat(const call *c) {
     if (status != HONE_OK) {
         mem_free(a);
         reply_failure(c->x, status);
+        return;
+    }
+    if (openai_strategy_is_wanted(&a->base.r)) {
+        openai_strategy_answer(&a->base);
+        mem_free(a);
         return;
     }
     status = submit(a);

@@ -3,7 +3,7 @@
 #ifndef STRATEGY_DRAWS_H
 #define STRATEGY_DRAWS_H
 
-#include "hone/request.h"
+#include "hone/strategy.h"
 
 /* Takes over what the result holds; `status` is that of this request alone. */
 typedef void draws_done(void *user, size_t i, hone_status status, hone_result *result);
@@ -22,6 +22,15 @@ typedef struct draw_service {
     /* What a token says; freed with hone_free. */
     hone_status (*token_text)(void *self, size_t model, int32_t id, char **text);
 } draw_service;
+
+/* hone_strategy_run with draws from anywhere. */
+hone_status strategy_run_on(const hone_strategy *s, const draw_service *service,
+                            const hone_request *request, const hone_strategy_options *options,
+                            hone_strategy_result *result);
+
+/* The request by token ids: *by_ids borrows from `r` and from *ids, which is freed with hone_free. */
+hone_status draw_by_ids(const hone_model *m, const hone_request *r, hone_request *by_ids,
+                        int32_t **ids);
 
 /* Draws on sessions[n_models], borrowed. What the prompts of a call have in common is computed once
  * and stays in the session; the draws are forks. */

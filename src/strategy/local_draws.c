@@ -9,7 +9,6 @@
 typedef struct fork_draw {
     hone_request request; /* by token ids */
     int32_t *ids;
-    size_t n_ids;
     hone_session *fork; /* NULL: the session itself */
     hone_answer *answer;
 } fork_draw;
@@ -25,17 +24,20 @@ typedef struct batch {
     void *user;
 } batch;
 
-static hone_status render(const hone_model *m, const hone_request *r, fork_draw *d) {
-    d->request = *r;
+hone_status draw_by_ids(const hone_model *m, const hone_request *r, hone_request *by_ids,
+                        int32_t **ids) {
+    size_t n;
+    *by_ids = *r;
     if (r->n_messages)
-        TRY(hone_render_chat(m, r->messages, r->n_messages, r->tools_json, r->variables_json, NULL, &d->ids, &d->n_ids));
+        TRY(hone_render_chat(m, r->messages, r->n_messages, r->tools_json, r->variables_json, NULL,
+                             ids, &n));
     else
-        TRY(hone_tokenize(m, r->prompt, r->prompt_bytes, true, &d->ids, &d->n_ids));
-    d->request.messages = NULL;
-    d->request.n_messages = 0;
-    d->request.prompt = NULL;
-    d->request.prompt_ids = d->ids;
-    d->request.n_prompt_ids = d->n_ids;
+        TRY(hone_tokenize(m, r->prompt, r->prompt_bytes, true, ids, &n));
+    by_ids->messages = NULL;
+    by_ids->n_messages = 0;
+    by_ids->prompt = NULL;
+    by_ids->prompt_ids = *ids;
+    by_ids->n_prompt_ids = n;
     return HONE_OK;
 }
 
@@ -68,11 +70,11 @@ static void reap(batch *b) {
 }
 
 static size_t common_tokens(const batch *b) {
-    size_t common = b->draws[0].n_ids;
+    size_t common = b->draws[0].request.n_prompt_ids;
     for (size_t i = 1; i < b->n; i++) {
         const fork_draw *d = &b->draws[i];
         size_t n = 0;
-        while (n < common && n < d->n_ids && d->ids[n] == b->draws[0].ids[n]) n++;
+        while (n < common && n < d->request.n_prompt_ids && d->ids[n] == b->draws[0].ids[n]) n++;
         common = n;
     }
     return common;
@@ -90,7 +92,7 @@ static hone_status open_draw(batch *b, size_t i) {
 /* Prompts to ids, their common beginning into the session, a fork for each. */
 static hone_status open_draws(batch *b, const hone_request *requests) {
     const hone_model *m = hone_session_model(b->session);
-    for (size_t i = 0; i < b->n; i++) TRY(render(m, &requests[i], &b->draws[i]));
+    for (size_t i = 0; i < b->n; i++) TRY(draw_by_ids(m, &requests[i], &b->draws[i].request, &b->draws[i].ids));
     size_t common = common_tokens(b);
     if (b->n > 1 && common) {
         size_t n_reused;

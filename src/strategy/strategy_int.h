@@ -38,11 +38,6 @@ struct hone_strategy {
     char *text;
 };
 
-/* hone_strategy_run with draws from anywhere. */
-hone_status strategy_run_on(const hone_strategy *s, const draw_service *service,
-                            const hone_request *request, const hone_strategy_options *options,
-                            hone_strategy_result *result);
-
 /* --- samplers (sampling.c) --- */
 
 /* The request's sampling where it is random enough for draws to differ, else temperature 0.7,

@@ -282,13 +282,14 @@ static hone_status read_call_begin(answer_parser *p, bool *more) {
     return HONE_OK;
 }
 
+/* A text is the arguments' own text; without any there are none. */
 static hone_status give_arguments(answer_parser *p, const json_t *arguments) {
-    if (json_is_string(arguments))
+    if (json_is_string(arguments) && json_string_length(arguments) > 0)
         return p->o.take(p->o.user, ANSWER_ARGUMENTS, json_string_value(arguments),
                          json_string_length(arguments));
-    char *text = arguments && !json_is_null(arguments)
-                     ? json_dumps(arguments, JSON_COMPACT | JSON_ENCODE_ANY)
-                     : mem_copy_string("{}", 2);
+    bool none = !arguments || json_is_null(arguments) || json_is_string(arguments);
+    char *text = none ? mem_copy_string("{}", 2)
+                      : json_dumps(arguments, JSON_COMPACT | JSON_ENCODE_ANY);
     if (!text) return mem_fail("arguments", 2);
     hone_status status = p->o.take(p->o.user, ANSWER_ARGUMENTS, text, strlen(text));
     mem_free(text);

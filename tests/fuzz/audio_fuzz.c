@@ -1,10 +1,13 @@
-/* Bytes of a file → samples → log-mel: every sample and every value is finite. */
+/* Bytes of a file → samples → log-mel → speech and windows: every sample and every value is finite,
+ * spans are in order, and a second reading gives as many samples. */
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "base/mem.h"
 #include "hone/audio.h"
 #include "media/mel.h"
+#include "media/vad.h"
 
 static const uint8_t *pipe_at;
 static size_t pipe_left;
@@ -28,6 +31,33 @@ static hone_status open_in_some_way(hone_audio **audio, const uint8_t *data, siz
     }
 }
 
+static void check_spans(const vad_spans *spans, size_t longest, size_t n_frames) {
+    for (size_t i = 0; i < spans->n; i++) {
+        const vad_span *s = &spans->items[i];
+        if (s->begin >= s->end || s->end > n_frames || s->end - s->begin > longest) abort();
+        if (i > 0 && s->begin < spans->items[i - 1].end) abort();
+    }
+}
+
+static void find_windows(const mel_stream *mel) {
+    enum { LONGEST = 200 };
+    vad_spans speech, windows;
+    size_t n = mel_stream_frames(mel);
+    if (vad_find(mel, n, &speech) != HONE_OK) abort();
+    check_spans(&speech, n, n);
+    if (vad_windows(mel, &speech, LONGEST, &windows) != HONE_OK) abort();
+    check_spans(&windows, LONGEST, n);
+    mem_free(speech.items);
+    mem_free(windows.items);
+}
+
+static size_t count_samples(hone_audio *audio, size_t most) {
+    static float samples[8000];
+    size_t n, total = 0;
+    while (total < most && hone_audio_read(audio, samples, 8000, &n) == HONE_OK && n) total += n;
+    return total;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -49,7 +79,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     for (size_t band = 0; band < MEL_BANDS; band++)
         for (size_t i = 0; i < frames; i++)
             if (!isfinite(window[band * 100 + i])) abort();
+    find_windows(mel);
+    mel_stream_drop(mel, mel_stream_frames(mel));
     mel_stream_close(mel);
+    if (hone_audio_rewind(audio) == HONE_OK && count_samples(audio, total) != total) abort();
     hone_audio_close(audio);
     return 0;
 }

@@ -118,6 +118,39 @@ def test_chat_choices_and_usage(server):
     assert again.usage.prompt_tokens_details.cached_tokens == again.model_extra["timings"]["cache_n"] > 0
 
 
+def test_chat_by_a_strategy(server):
+    c = client(server)
+    settings = chat_settings(temperature=1, seed=3, extra_body={"strategy": "sample4 & first"})
+    answer = c.chat.completions.create(**settings)
+    trace = answer.model_extra["hone"]["trace"]
+    assert answer.model_extra["hone"]["strategy"] == "sample4 & first" and len(trace["draws"]) == 4
+    assert answer.choices[0].message.content == trace["draws"][trace["chosen"]]["text"]
+    assert answer.usage.completion_tokens == sum(d["completion_tokens"] for d in trace["draws"])
+    assert len({d["text"] for d in trace["draws"]}) > 1
+    assert c.chat.completions.create(**settings).choices[0].message.content == \
+        answer.choices[0].message.content
+    plain = {k: v for k, v in settings.items() if k not in ("extra_body", "model")}
+    slug = c.chat.completions.create(model="sample4&first-" + settings["model"], **plain)
+    assert slug.model_extra["hone"]["strategy"] == "sample4 & first"
+    chunks = list(c.chat.completions.create(**settings, stream=True))
+    draws = [x.model_extra["hone"]["draw"] for x in chunks if "draw" in x.model_extra.get("hone", {})]
+    assert [d["n"] for d in draws] == [4] * 4
+    text = "".join(x.choices[0].delta.content or "" for x in chunks)
+    assert text == answer.choices[0].message.content
+
+
+def test_chat_strategies_are_bounded_and_refused_by_name(server):
+    c = client(server)
+    answer = c.chat.completions.create(**chat_settings(extra_body={
+        "optillm_approach": "sample8 & first", "strategy_budget": {"draws": 2}}))
+    trace = answer.model_extra["hone"]["trace"]
+    assert len(trace["draws"]) == 2 and trace["stop_reason"] == "budget of draws"
+    for body, words in (({"strategy": "bonn"}, '"bon"'), ({"strategy": "sc4", "n": 2}, "n must be 1"),
+                        ({"strategy": "sc4", "strategy_budget": 3}, "strategy_budget")):
+        status, _, text = server.ask("POST", "/v1/chat/completions", {**chat_settings(), **body})
+        assert status == 400 and words in json.loads(text)["error"]["message"], text
+
+
 def test_chat_logprobs_stream_as_whole(server):
     settings = chat_settings(logprobs=True, top_logprobs=3)
     c = client(server)

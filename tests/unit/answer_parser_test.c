@@ -84,6 +84,7 @@ static void unusual_calls_are_calls(void) {
     expect(CALLS_HERMES, false, "<tool_call>{\"name\": \"f\", \"arguments\": \"{\\\"b\\\": 1}\"}</tool_call>",
            "C:f|A:{\"b\": 1}");
     expect(CALLS_HERMES, false, "<tool_call>{\"name\": \"f\"}</tool_call>", "C:f|A:{}");
+    expect(CALLS_HERMES, false, "<tool_call>{\"name\": \"f\", \"arguments\": \"\"}", "C:f|A:{}");
     expect(CALLS_HERMES, false, "<tool_call>{\"na\\u006de\": \"f\", \"parameters\": {}}</tool_call>",
            "C:f|A:{}");
     expect(CALLS_HERMES, false, "<tool_call>{\"name\": \"f\", \"arguments\": {\"a\": 1}, \"id\": 3}</tool_call>x",

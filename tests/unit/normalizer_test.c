@@ -85,21 +85,14 @@ static void strange_texts_do_no_harm(void) {
 
 static void word_errors_are_counted(void) {
     word_errors e[2] = {{0}};
-    double rate, low, high;
     CHECK_OK(word_errors_count(&e[0], "the cat sat on the mat", "the cat sit on mat"));
     CHECK(e[0].n_errors == 2 && e[0].n_words == 6);
     CHECK_OK(word_errors_count(&e[1], "hello world", "hello big world"));
     CHECK(e[1].n_errors == 1 && e[1].n_words == 2);
-    CHECK_OK(word_error_rate(e, 2, 1, &rate, &low, &high));
-    CHECK_NEAR(rate, 0.375, 1e-12);
-    CHECK_NEAR(low, 1.0 / 3, 1e-12); /* two clips: both draws the same, or one of each */
-    CHECK_NEAR(high, 0.5, 1e-12);
     CHECK_OK(word_errors_count(&e[0], "", "  noise  "));
     CHECK(e[0].n_errors == 1 && e[0].n_words == 0);
     CHECK_OK(word_errors_count(&e[0], " a b ", ""));
     CHECK(e[0].n_errors == 2 && e[0].n_words == 2);
-    CHECK_OK(word_error_rate(NULL, 0, 1, &rate, &low, &high));
-    CHECK(rate == 0 && low == 0 && high == 0);
 }
 
 int main(void) {

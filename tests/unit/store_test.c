@@ -530,6 +530,78 @@ static void removing_a_tree_follows_no_links(void) {
     CHECK_OK(fs_remove_tree(world_path("tree")));
 }
 
+/* --- made from parts --- */
+
+static void a_blob_appears_when_its_hash_is_right(void) {
+    world_new_home();
+    store *s = open_store();
+    store_blob *b = NULL;
+    sha256_hex sha;
+    uint64_t bytes = 0;
+    CHECK_OK(sha256_of_text(&sha, "right"));
+    CHECK_OK(store_blob_open(&b, s, &sha));
+    CHECK_OK(store_blob_write(b, "wrong", 5));
+    CHECK(store_blob_commit(b) == HONE_ERR_FORMAT);
+    store_blob_close(b);
+    CHECK(!store_has_blob(s, &sha, NULL));
+    for (int twice = 0; twice < 2; twice++) {
+        CHECK_OK(store_blob_open(&b, s, &sha));
+        CHECK_OK(store_blob_write(b, "ri", 2));
+        CHECK(twice || !store_has_blob(s, &sha, NULL));
+        CHECK_OK(store_blob_write(b, "ght", 3));
+        CHECK_OK(store_blob_commit(b));
+        store_blob_close(b);
+        CHECK(store_has_blob(s, &sha, &bytes) && bytes == 5);
+    }
+    CHECK(store_blob_open(&b, s, &(sha256_hex){"../x"}) == HONE_ERR_ARGUMENT);
+    CHECK(!store_has_blob(s, &(sha256_hex){"../x"}, NULL));
+    store_close(s);
+}
+
+static void a_defined_name_replaces_another(void) {
+    world_new_home();
+    plant("mine", "latest", SHA_A);
+    store *s = open_store();
+    manifest_file file = {.role = "model", .name = "y.gguf"};
+    manifest m = {.files = &file, .n_files = 1};
+    store_entry entry;
+    CHECK_OK(model_name_parse(&m.name, "mine"));
+    CHECK_OK(store_add_text(s, "GGUF", 4, &file));
+    CHECK(file.bytes == 4);
+    CHECK_OK(store_define(s, &m));
+    CHECK_OK(store_find(s, "mine", &entry));
+    CHECK(!strcmp(entry.manifest.files[0].sha256.text, file.sha256.text) && entry.bytes == 4);
+    manifest_release(&entry.manifest);
+    strcpy(file.sha256.text, SHA_B); /* a blob that is not there */
+    CHECK(store_define(s, &m) == HONE_ERR_IO);
+    CHECK_OK(store_find(s, "mine", &entry));
+    manifest_release(&entry.manifest);
+    store_close(s);
+}
+
+static void a_scratch_folder_is_left_alone_while_it_is_open(void) {
+    world_new_home();
+    store *s = open_store();
+    store_scratch scratch;
+    sha256_hex sha;
+    manifest_file file = {.role = "model"};
+    CHECK_OK(store_scratch_open(&scratch, s));
+    CHECK_OK(store_add_text(s, "a part of it", 12, &file));
+    CHECK_OK(store_prune(s, false, NULL, NULL));
+    CHECK(access(scratch.folder.text, F_OK) == 0 && store_has_blob(s, &file.sha256, NULL));
+    CHECK_OK(sha256_of_text(&sha, "GGUF"));
+    fs_path path;
+    CHECK_OK(fs_path_format(&path, "%s/new.gguf", scratch.folder.text));
+    CHECK_OK(fs_write_file(path.text, "GGUF", 4));
+    CHECK_OK(store_add_file(s, path.text, &file));
+    CHECK(!strcmp(file.sha256.text, sha.text) && file.bytes == 4);
+    store_scratch_close(&scratch);
+    CHECK(!world_exists("partial/new.gguf") && store_has_blob(s, &sha, NULL));
+    CHECK_OK(store_prune(s, false, NULL, NULL));
+    CHECK(!store_has_blob(s, &sha, NULL));
+    store_close(s);
+}
+
 int main(void) {
     world_new_home();
     RUN(names_get_a_tag);
@@ -556,6 +628,9 @@ int main(void) {
     RUN(a_lock_is_held_by_one);
     RUN(a_lock_ends_with_its_process);
     RUN(removing_a_tree_follows_no_links);
+    RUN(a_blob_appears_when_its_hash_is_right);
+    RUN(a_defined_name_replaces_another);
+    RUN(a_scratch_folder_is_left_alone_while_it_is_open);
     world_end();
     return test_summary();
 }

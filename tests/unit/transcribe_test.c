@@ -265,6 +265,22 @@ static void digital_silence_gives_no_text(void) {
     free(x);
 }
 
+/* Nothing rises above its own noise: no window is given to the model, which would say "you". */
+static void steady_noise_gives_no_text(void) {
+    NEEDS_MODEL;
+    for (float loudness = 1e-4f; loudness <= 1; loudness *= 10) {
+        float *x = noise(40 * SECOND, loudness);
+        hone_transcript t;
+        if (CHECK_OK(transcribe(x, 40 * SECOND, NULL, &t))) {
+            CHECK_MSG(t.n_windows == 0 && !t.text[0], "%g: %zu windows, \"%s\"", (double)loudness,
+                      t.n_windows, t.text);
+            CHECK_NEAR(t.seconds, 40, 1e-9);
+            hone_transcript_release(&t);
+        }
+        free(x);
+    }
+}
+
 static void segments_are_in_order_and_inside_the_audio(void) {
     NEEDS_MODEL;
     size_t n = 40 * SECOND;
@@ -487,6 +503,7 @@ int main(void) {
     RUN(audio_that_is_read_twice_has_the_windows_of_one_that_is_kept);
     RUN(no_audio_gives_no_text);
     RUN(digital_silence_gives_no_text);
+    RUN(steady_noise_gives_no_text);
     RUN(segments_are_in_order_and_inside_the_audio);
     RUN(several_windows_at_once_give_what_each_gives_alone);
     RUN(calls_at_the_same_time_share_passes_and_keep_their_text);

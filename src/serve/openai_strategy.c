@@ -1,0 +1,256 @@
+#include "serve/openai_strategy.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/status.h"
+#include "serve/chat_messages.h"
+#include "serve/fields.h"
+#include "serve/openai.h"
+#include "serve/openai_chat_request.h"
+#include "serve/reply.h"
+#include "serve/scheduler_draws.h"
+#include "serve/stream.h"
+
+enum { MAX_SLUG = 64 };
+
+/* The stream's thread waits; another one runs the strategy and leaves events in `pending`. */
+typedef struct strategy_answer {
+    openai_answer base;
+    openai_chat_request q;
+    chat_prompt prompt;     /* for its grammar */
+    chat_messages messages;
+    hone_strategy *strategy;
+    hone_strategy_options options;
+    hone_strategy_result result;
+    hone_status status;
+    char words[512]; /* of a failure */
+
+    pthread_t thread;
+    bool running; /* there is a thread to be joined */
+    pthread_mutex_t lock;
+    pthread_cond_t news;
+    buf pending;
+    bool ended;
+} strategy_answer;
+
+/* --- the name --- */
+
+/* "sc8" of "sc8-smollm2:135m"; false where what stands before the dash is no strategy. */
+static bool read_slug(const char *model, char slug[MAX_SLUG]) {
+    const char *dash = model ? strchr(model, '-') : NULL;
+    hone_strategy *s;
+    if (!dash || dash == model || dash - model >= MAX_SLUG) return false;
+    memcpy(slug, model, (size_t)(dash - model));
+    slug[dash - model] = 0;
+    if (hone_strategy_parse(&s, slug) != HONE_OK) return false;
+    hone_strategy_close(s);
+    return true;
+}
+
+bool openai_strategy_is_wanted(const openai_request *r) {
+    char slug[MAX_SLUG];
+    return field_find(r->body, "strategy") || field_find(r->body, "optillm_approach") ||
+           read_slug(r->model, slug);
+}
+
+static hone_status read_strategy(strategy_answer *a) {
+    openai_request *r = &a->base.r;
+    const char *name = NULL;
+    char slug[MAX_SLUG];
+    TRY(json_get_string(r->body, "strategy", &name));
+    if (!name) TRY(json_get_string(r->body, "optillm_approach", &name));
+    if (read_slug(r->model, slug)) {
+        r->model = strchr(r->model, '-') + 1;
+        if (!name) name = slug;
+    }
+    return hone_strategy_parse(&a->strategy, name ? name : "none");
+}
+
+static hone_status read_budget(hone_strategy_options *o, const json_t *body) {
+    const json_t *budget = field_find(body, "strategy_budget");
+    uint64_t draws = 0, tokens = 0;
+    if (!budget) return HONE_OK;
+    if (!json_is_object(budget)) return fail(HONE_ERR_ARGUMENT, "strategy_budget is no object");
+    TRY(field_whole(budget, "draws", 0, 1 << 20, &draws));
+    TRY(field_whole(budget, "tokens", 0, 1 << 30, &tokens));
+    TRY(field_number(budget, "seconds", 0, 86400, &o->max_seconds));
+    o->max_draws = (size_t)draws;
+    o->max_tokens = (size_t)tokens;
+    return HONE_OK;
+}
+
+/* --- running --- */
+
+static hone_status prepare(strategy_answer *a) {
+    openai_answer *base = &a->base;
+    TRY(openai_chat_request_read(&a->q, &base->r));
+    TRY(read_strategy(a));
+    TRY(read_budget(&a->options, base->r.body));
+    if (base->r.n_choices > 1)
+        return fail(HONE_ERR_ARGUMENT, "a strategy gives one answer: n must be 1");
+    if (json_array_size(a->q.chat.tools))
+        return fail(HONE_ERR_UNSUPPORTED, "strategies do not call tools");
+    TRY(openai_answer_borrow(base));
+    TRY(openai_answer_converse(base, &a->q.chat));
+    TRY(chat_prepare(&a->prompt, &a->q.chat, base->served.model));
+    TRY(chat_messages_make(&a->messages, a->q.chat.messages, NULL));
+    hone_request *request = &base->r.request;
+    chat_fill_request(&a->prompt, &a->q.chat, request);
+    request->prompt_ids = NULL;
+    request->n_prompt_ids = 0;
+    request->messages = a->messages.messages;
+    request->n_messages = a->messages.n;
+    return HONE_OK;
+}
+
+static void run(strategy_answer *a) {
+    scheduler_draws draws = {&a->base.served, a->base.x, a->base.client};
+    draw_service service = scheduler_draws_service(&draws);
+    a->status = strategy_run_on(a->strategy, &service, &a->base.r.request, &a->options, &a->result);
+    if (a->status != HONE_OK) snprintf(a->words, sizeof a->words, "%s", hone_error_message());
+}
+
+static void answer_close(void *state) {
+    strategy_answer *a = state;
+    if (a->running) pthread_join(a->thread, NULL); /* it notices that the client left */
+    hone_strategy_result_release(&a->result);
+    hone_strategy_close(a->strategy);
+    chat_messages_release(&a->messages);
+    openai_answer_release(&a->base);
+    chat_prompt_release(&a->prompt);
+    buf_release(&a->pending);
+    pthread_cond_destroy(&a->news);
+    pthread_mutex_destroy(&a->lock);
+    mem_free(a);
+}
+
+/* --- what is told --- */
+
+static json_t *usage_of(const hone_strategy_result *t) {
+    json_int_t prompt = 0, cached = 0, made = (json_int_t)t->n_decode_tokens;
+    for (size_t i = 0; i < t->n_draws; i++) {
+        prompt += (json_int_t)t->draws[i].n_prompt_tokens;
+        cached += (json_int_t)t->draws[i].n_cached_tokens;
+    }
+    return json_pack("{s:I, s:I, s:I, s:{s:I}}", "prompt_tokens", prompt, "completion_tokens", made,
+                     "total_tokens", prompt + made, "prompt_tokens_details", "cached_tokens", cached);
+}
+
+static const char *finish_of(const hone_strategy_result *t) {
+    return t->finish == HONE_FINISH_STOP ? "stop" : "length";
+}
+
+/* {"strategy": …, "trace": …} */
+static json_t *told(const strategy_answer *a) {
+    char *text;
+    if (hone_strategy_trace(&a->result, &text) != HONE_OK) return NULL;
+    json_t *trace = json_loads(text, 0, NULL);
+    hone_free(text);
+    return json_pack("{s:s, s:o}", "strategy", hone_strategy_text(a->strategy), "trace", trace);
+}
+
+static void reply_whole(strategy_answer *a) {
+    const hone_strategy_result *t = &a->result;
+    json_t *choice = json_pack("{s:i, s:{s:s, s:s, s:n}, s:n, s:s}", "index", 0, "message", "role",
+                               "assistant", "content", t->text, "refusal", "logprobs",
+                               "finish_reason", finish_of(t));
+    json_t *root = openai_envelope(&a->base, "chat.completion", json_pack("[o]", choice));
+    json_object_set_new(root, "usage", usage_of(t));
+    json_object_set_new(root, "hone", told(a));
+    reply_json(a->base.x, 200, root);
+}
+
+/* --- streams --- */
+
+static hone_status add_chunk(strategy_answer *a, json_t *delta, const char *finish, json_t *hone) {
+    json_t *one = json_pack("{s:i, s:o, s:n, s:s?}", "index", 0, "delta", delta, "logprobs",
+                            "finish_reason", finish);
+    json_t *root = openai_envelope(&a->base, "chat.completion.chunk", json_pack("[o]", one));
+    if (hone) json_object_set_new(root, "hone", hone);
+    if (a->base.r.include_usage)
+        json_object_set_new(root, "usage", finish ? usage_of(&a->result) : json_null());
+    return stream_add_sse(&a->pending, NULL, root);
+}
+
+static void on_draw(void *user, const hone_draw *d, size_t n_draws) {
+    strategy_answer *a = user;
+    pthread_mutex_lock(&a->lock);
+    json_t *draw = json_pack("{s:{s:I, s:s, s:I, s:s, s:s?, s:f}}", "draw", "n", (json_int_t)n_draws,
+                             "stage", d->stage, "tokens", (json_int_t)d->n_tokens, "finish",
+                             hone_draw_end_name(d->end), "answer", d->answer, "ms", d->ms);
+    /* one that is lost for want of memory stands in the trace all the same */
+    if (add_chunk(a, json_object(), NULL, draw) == HONE_OK) pthread_cond_signal(&a->news);
+    pthread_mutex_unlock(&a->lock);
+}
+
+static hone_status add_answer(strategy_answer *a) {
+    TRY(add_chunk(a, json_pack("{s:s, s:s}", "role", "assistant", "content", a->result.text), NULL,
+                  NULL));
+    TRY(add_chunk(a, json_object(), finish_of(&a->result), told(a)));
+    return buf_add_text(&a->pending, "data: [DONE]\n\n");
+}
+
+static void *run_apart(void *user) {
+    strategy_answer *a = user;
+    run(a);
+    pthread_mutex_lock(&a->lock);
+    if (a->status == HONE_OK) {
+        a->status = add_answer(a);
+        if (a->status != HONE_OK) snprintf(a->words, sizeof a->words, "%s", hone_error_message());
+    }
+    a->ended = true;
+    pthread_cond_signal(&a->news);
+    pthread_mutex_unlock(&a->lock);
+    return NULL;
+}
+
+static hone_status make_events(void *state, buf *out, bool *ended) {
+    strategy_answer *a = state;
+    pthread_mutex_lock(&a->lock);
+    while (!a->pending.len && !a->ended) pthread_cond_wait(&a->news, &a->lock);
+    hone_status status = a->pending.len ? buf_add(out, a->pending.data, a->pending.len) : HONE_OK;
+    a->pending.len = 0;
+    *ended = a->ended;
+    if (status == HONE_OK && a->ended && a->status != HONE_OK) status = fail(a->status, "%s", a->words);
+    pthread_mutex_unlock(&a->lock);
+    return status;
+}
+
+static void stream(strategy_answer *a) {
+    static const stream_maker maker = {make_events, openai_tell_failure, answer_close};
+    a->options.on_draw = on_draw;
+    a->options.user = a;
+    a->running = pthread_create(&a->thread, NULL, run_apart, a) == 0;
+    if (a->running) {
+        reply_stream(a->base.x, "text/event-stream", &maker, a);
+        return;
+    }
+    openai_answer_refuse(&a->base, fail(HONE_ERR_BUSY, "the server has no thread to spare"));
+    answer_close(a);
+}
+
+void openai_strategy_answer(const openai_answer *base) {
+    strategy_answer *a = mem_calloc(1, sizeof *a);
+    if (!a) {
+        openai_answer rest = *base;
+        openai_answer_refuse(base, mem_fail("request", sizeof *a));
+        openai_answer_release(&rest);
+        return;
+    }
+    a->base = *base;
+    pthread_mutex_init(&a->lock, NULL);
+    pthread_cond_init(&a->news, NULL);
+    buf_init(&a->pending, SIZE_MAX / 2);
+    a->status = prepare(a);
+    if (a->status == HONE_OK && a->base.r.stream) {
+        stream(a);
+        return;
+    }
+    if (a->status == HONE_OK) run(a);
+    if (a->status == HONE_OK) reply_whole(a);
+    else openai_answer_refuse(&a->base, a->status);
+    answer_close(a);
+}
