@@ -8,7 +8,7 @@ set -u
 build_packages="build-essential pkg-config libjansson-dev libutf8proc-dev libcurl4-openssl-dev
     libedit-dev libzip-dev libssl-dev libmicrohttpd-dev libsqlite3-dev libjs-chart.js zlib1g-dev libavformat-dev libavcodec-dev
     libavutil-dev libswresample-dev libasound2-dev python3 python3-pip ca-certificates"
-test_packages="clang valgrind python3-venv"
+test_packages="clang valgrind python3-venv chromium nodejs npm"
 fedora_packages="gcc make pkgconf-pkg-config jansson-devel utf8proc-devel libcurl-devel
     libedit-devel libzip-devel openssl-devel libmicrohttpd-devel sqlite-devel zlib-devel ffmpeg-free-devel
     alsa-lib-devel python3 python3-pip"
@@ -27,7 +27,10 @@ has_build_packages() {
         python3 -m pip --version >/dev/null 2>&1
 }
 has_test_packages() {
-    command -v clang >/dev/null && command -v valgrind >/dev/null && python3 -c "import ensurepip" 2>/dev/null
+    for program in clang valgrind chromium node npm; do
+        command -v "$program" >/dev/null || return 1
+    done
+    python3 -c "import ensurepip" 2>/dev/null
 }
 has_arm_packages() {
     command -v aarch64-linux-gnu-gcc >/dev/null &&
