@@ -41,8 +41,8 @@ typedef struct tune_config {
 
 /* What can be turned, in the order in which it is. */
 typedef enum tune_knob {
-    TUNE_MODEL, TUNE_SLOTS, TUNE_THREADS, TUNE_CHUNK, TUNE_DRAFT, TUNE_KV, TUNE_CONTEXT, TUNE_EXACT,
-    TUNE_TEMPERATURE, TUNE_TOP_P, TUNE_TOP_K, TUNE_MIN_P, TUNE_REPEAT_PENALTY, TUNE_N_KNOBS
+    TUNE_MODEL, TUNE_SLOTS, TUNE_THREADS, TUNE_CHUNK, TUNE_DRAFT, TUNE_KV, TUNE_CONTEXT,
+    TUNE_TEMPERATURE, TUNE_TOP_P, TUNE_TOP_K, TUNE_MIN_P, TUNE_REPEAT_PENALTY, TUNE_EXACT, TUNE_N_KNOBS
 } tune_knob;
 
 const char *tune_knob_name(tune_knob knob); /* "threads", "prefill chunk", … */
@@ -82,9 +82,9 @@ void tune_space_fill(tune_space *s, const tune_config *baseline, int n_processor
 
 /* --- measuring --- */
 
-/* Where a run stands: the n-th race (a knob's place in the space; TUNE_FINAL: the last one, of the best
- * beside the baseline), and its round. */
-enum { TUNE_FINAL = TUNE_N_KNOBS };
+/* Where a run stands: the n-th race (a knob's place in the space, and beyond TUNE_AGAIN its second race;
+ * TUNE_FINAL: the last one, of the best beside the baseline), and its round. */
+enum { TUNE_FINAL = TUNE_N_KNOBS, TUNE_AGAIN = TUNE_FINAL + 1 };
 typedef struct tune_place {
     size_t race, round;
 } tune_place;
@@ -135,14 +135,15 @@ struct tune {
     tune_config baseline, best;
     tune_step steps[TUNE_N_KNOBS];
     size_t n_steps;
-    /* Of `best` beside `baseline`, in fresh runs; NAN and UNSETTLED where they are the same, or where
-     * time was short. */
+    /* Of what all steps together made beside `baseline`, in fresh runs; NAN and UNSETTLED where no step
+     * was taken, or where time was short. Where it is no better, the steps are withdrawn: the machine
+     * was not the same during their races. */
     estimate gain;
     size_t n_pairs;
     tune_verdict verdict;
     tune_samples *samples;
     size_t n_samples, n_runs;
-    bool cancelled;
+    bool cancelled, withdrawn; /* withdrawn: `best` is the baseline again */
     double spent_ms;
     /* Hears of each run before it begins; false ends the work, and there is what there is. May be NULL. */
     bool (*observe)(void *context, const tune *t, const char *doing, double left_ms);

@@ -321,7 +321,7 @@ hone_status tune_speed_choose_work(tune_speed *s, const tune_config *baseline, d
     size_t most = reads ? s->n_prompt : MOST_TOKENS;
     tune_speed_set_work(s, within((double)first * each / took[1], reads ? LEAST_PROMPT : LEAST_TOKENS,
                                   most < room ? most : room));
-    s->guess_ms = took[1] * (double)s->work / (double)first;
+    s->guess_ms = took[1] * fmax(1, (double)s->work / (double)first); /* prompts take their part */
     return HONE_OK;
 }
 
