@@ -316,7 +316,7 @@ hone_status tune_speed_choose_work(tune_speed *s, const tune_config *baseline, d
         TRY(measure(s, baseline, (tune_place){TUNE_FINAL, 0}, &value));
         took[i] = clock_ms() - start;
     }
-    double each = 0.7 * budget_ms / (double)n_runs; /* others are slower, some races longer */
+    double each = 0.8 * budget_ms / (double)n_runs; /* others are slower, some races longer */
     size_t room = baseline->n_context - (reads ? 1 : s->n_prompt + 1);
     size_t most = reads ? s->n_prompt : MOST_TOKENS;
     tune_speed_set_work(s, within((double)first * each / took[1], reads ? LEAST_PROMPT : LEAST_TOKENS,
