@@ -32,9 +32,8 @@ typedef struct plan {
 } plan;
 
 /* Better first: what fits with all that was wished for, then what gives up least (cache type,
- * slots, context), then the better score of the task where all have one, else the larger file, which
- * keeps more of the weights. What does not fit comes
- * last, the smallest need first. */
+ * slots, context), then the better score of the task where all have one, else the larger file,
+ * which keeps more of the weights. What does not fit comes last, the smallest need first. */
 static int by_merit(const void *a, const void *b) {
     const candidate *x = a, *y = b;
     if (x->fit.fits != y->fit.fits) return x->fit.fits ? -1 : 1;
@@ -210,7 +209,8 @@ static int tell_that_nothing_fits(const plan *p) {
 /* Whether scores can order what fits; whether a speed has to be estimated. */
 static void note_scores(plan *p) {
     bool all = p->task != NULL;
-    for (size_t i = 0; i < p->n; i++) all &= !p->items[i].fit.fits || p->items[i].known.score.result;
+    for (size_t i = 0; i < p->n; i++)
+        all &= !p->items[i].fit.fits || p->items[i].known.score.result;
     for (size_t i = 0; i < p->n; i++) p->items[i].by_score = all;
 }
 
@@ -291,9 +291,10 @@ int cmd_plan(int argc, char **argv) {
         .operands = "[MODEL…]",
         .about = "Says which of the models fits into the memory, with what context, slots and "
                  "cache, and what had to be given up for it. The best comes first: the largest "
-                 "file that needs to give up the least, or with --task the one that did best. Without "
-                 "a MODEL all of the store are looked at. Speeds and scores are those that were measured "
-                 "(hone bench, hone eval); a speed that was not is bounded by how fast memory is read. Where nothing fits it names the smallest "
+                 "file that needs to give up the least, or with --task the one that did best. "
+                 "Without a MODEL all of the store are looked at. Speeds and scores are those that "
+                 "were measured (hone bench, hone eval); a speed that was not is bounded by how "
+                 "fast memory is read. Where nothing fits it names the smallest "
                  "need and ends with code 3.",
         .examples = "hone plan smollm2:135m --memory 1G\n"
                     "hone plan --memory 16G --task knowledge\n"

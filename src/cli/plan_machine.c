@@ -11,9 +11,11 @@ enum { MAX_FILE_BYTES = 1 << 16 };
 
 static hone_status take_memory(plan_machine *m, const json_t *o, const char *path) {
     const json_t *memory = json_object_get(o, "memory");
-    if (json_is_string(memory) && cli_parse_bytes(json_string_value(memory), &m->memory)) return HONE_OK;
+    if (json_is_string(memory) && cli_parse_bytes(json_string_value(memory), &m->memory))
+        return HONE_OK;
     if (json_to_u64(memory, &m->memory) && m->memory > 0) return HONE_OK;
-    return fail(HONE_ERR_FORMAT, "%s: \"memory\" is a size such as \"16G\", or a number of bytes", path);
+    return fail(HONE_ERR_FORMAT, "%s: \"memory\" is a size such as \"16G\", or a number of bytes",
+                path);
 }
 
 static hone_status take_description(plan_machine *m, const json_t *o, const char *path) {

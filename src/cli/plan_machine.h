@@ -1,4 +1,5 @@
-/* The machine that `hone plan` plans for: this one, or one that a file describes (docs/memory.md). */
+/* The machine that `hone plan` plans for: this one, or one that a file describes
+ * (docs/memory.md). */
 #ifndef CLI_PLAN_MACHINE_H
 #define CLI_PLAN_MACHINE_H
 
@@ -19,8 +20,8 @@ typedef struct plan_machine {
 int plan_machine_open(plan_machine *m, const char *path);
 void plan_machine_release(plan_machine *m);
 
-/* How fast memory is read: as the file says, as a benchmark saw it, or as it is seen now, which takes
- * about a second. */
+/* How fast memory is read: as the file says, as a benchmark saw it, or as it is seen now, which
+ * takes about a second. */
 hone_status plan_machine_look_at_limits(plan_machine *m, int n_threads);
 
 #endif

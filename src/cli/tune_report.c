@@ -95,7 +95,8 @@ static int print_path(const tune *t) {
     if (t->withdrawn || !tune_same(&t->baseline, &t->best)) {
         cli_table_add(&table, "all together");
         add_gain(&table, t, &t->gain);
-        cli_table_add(&table, "%s%s", tune_verdict_name(t->verdict), t->withdrawn ? ": withdrawn" : "");
+        cli_table_add(&table, "%s%s", tune_verdict_name(t->verdict),
+                      t->withdrawn ? ": withdrawn" : "");
     }
     return cli_table_print(&table);
 }
@@ -123,7 +124,8 @@ int tune_print_page(const tune_page *p) {
         printf("best      the baseline: nothing tried is measurably better\n");
     else print_figure(t, "best", &t->best);
     if (p->profile)
-        printf("profile   %s\n          (hone run and hone serve take it; --no-profile leaves it)\n", p->profile);
+        printf("profile   %s\n          (hone run and hone serve take it; --no-profile leaves it)\n",
+               p->profile);
     record_print_doubts(p->validity);
     return CLI_OK;
 }

@@ -15,7 +15,8 @@ static void take(measured_figure *figure, const result_metric *m, int64_t id) {
     *figure = (measured_figure){{m->value, m->low, m->high}, id};
 }
 
-/* The newest comes last and takes the others' place; in a result the first metric that fits counts. */
+/* The newest comes last and takes the others' place; in a result the first metric that fits
+ * counts. */
 static void take_all(measured *out, const stored_result *r, const char *condition) {
     bool decode = false, score = false;
     for (size_t i = 0; i < r->n_metrics; i++) {

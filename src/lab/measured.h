@@ -15,8 +15,8 @@ typedef struct measured {
     measured_figure score;  /* of the task */
 } measured;
 
-/* Of the model whose file or folder is `path`, as it is now; `task` NULL = no score is wanted. A file that
- * no result speaks of is not read. Errors: those of lab/results.h. */
+/* Of the model whose file or folder is `path`, as it is now; `task` NULL = no score is wanted. A
+ * file that no result speaks of is not read. Errors: those of lab/results.h. */
 hone_status measured_find(measured *out, results *db, const char *fingerprint, const char *path,
                           const char *task);
 

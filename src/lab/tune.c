@@ -169,7 +169,8 @@ static hone_status turn(tune *t, size_t place, bool again, double deadline) {
 }
 
 static hone_status confirm(tune *t) {
-    heat h = {.t = t, .race = TUNE_FINAL, .contestants = {t->baseline, t->best}, .doing = "all together"};
+    heat h = {.t = t, .race = TUNE_FINAL, .contestants = {t->baseline, t->best},
+              .doing = "all together"};
     race_result result;
     if (tune_same(&t->baseline, &t->best)) return HONE_OK;
     TRY(run_heat(&h, 2, t->deadline, &result));
@@ -212,9 +213,11 @@ static bool is_unsettled(const tune *t, tune_knob knob) {
 
 /* Where others took less time than their share, those that had too little begin once more. */
 static hone_status turn_all(tune *t) {
-    for (size_t i = 0; i < t->space->n_choices; i++) TRY(turn(t, i, false, deadline_of(t, i, false)));
-    for (size_t i = 0; i < t->space->n_choices; i++)
-        if (is_unsettled(t, t->space->choices[i].knob)) TRY(turn(t, i, true, deadline_of(t, i, true)));
+    const size_t n = t->space->n_choices;
+    for (size_t i = 0; i < n; i++) TRY(turn(t, i, false, deadline_of(t, i, false)));
+    for (size_t i = 0; i < n; i++)
+        if (is_unsettled(t, t->space->choices[i].knob))
+            TRY(turn(t, i, true, deadline_of(t, i, true)));
     return confirm(t);
 }
 

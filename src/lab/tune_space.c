@@ -98,8 +98,10 @@ json_t *tune_config_to_json(const tune_config *c, tune_goal goal, const char *co
     json_t *o = json_pack("{s:s, s:i, s:I, s:I, s:s, s:b}", "model", models[c->model], "threads",
                           c->n_threads, "context", (json_int_t)c->n_context, "prefill_chunk",
                           (json_int_t)c->prefill_chunk, "kv", kv_name(c->kv), "exact", c->exact);
-    if (goal == TUNE_DECODE) json_object_set_new(o, "draft_tokens", json_integer((json_int_t)c->n_draft));
-    if (goal == TUNE_THROUGHPUT) json_object_set_new(o, "slots", json_integer((json_int_t)c->n_slots));
+    if (goal == TUNE_DECODE)
+        json_object_set_new(o, "draft_tokens", json_integer((json_int_t)c->n_draft));
+    if (goal == TUNE_THROUGHPUT)
+        json_object_set_new(o, "slots", json_integer((json_int_t)c->n_slots));
     if (goal != TUNE_QUALITY) return o;
     json_object_set_new(o, "sampling",
                         json_pack("{s:f, s:f, s:i, s:f, s:f}", "temperature",
