@@ -126,7 +126,7 @@ test: ## everything that must hold; ends with `N passed, N failed`
 
 tests: $(UNIT) $(TOOLS) $(BUILD)/tests/golden $(BUILD)/example
 
-demo: ## install what is missing, build, fetch the default model, ask it a question
+demo: ## install what is missing, build, fetch the default model, ask it, tune it, compare it
 	@sh scripts/demo.sh
 
 golden: $(BUILD)/hone $(BUILD)/tests/golden ## compare with reference outputs: make golden GOLDEN=folder

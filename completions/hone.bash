@@ -41,12 +41,13 @@ _hone() {
     --log) COMPREPLY=($(compgen -W "json text" -- "$word")); return ;;
     --config | --api-key-file | --tls-cert | --tls-key) COMPREPLY=($(compgen -f -- "$word")); return ;;
     --strategy) COMPREPLY=($(compgen -W "$(_hone_strategies)" -- "$word")); return ;;
+    --goal) COMPREPLY=($(compgen -W "decode ttft throughput quality" -- "$word")); return ;;
     --api) COMPREPLY=($(compgen -W "openai ollama" -- "$word")); return ;;
     --kind) COMPREPLY=($(compgen -W "bench eval fidelity tune compare load" -- "$word")); return ;;
     --kv) COMPREPLY=($(compgen -W "f16 f32 q8_0" -- "$word")); return ;;
     --type) COMPREPLY=($(compgen -W "$(_hone_types)" -- "$word")); return ;;
-    --tasks | --fetch) COMPREPLY=($(compgen -W "$(_hone_tasks)" -- "$word") $(compgen -f -- "$word")); return ;;
-    --items | --samples | --file | -f | --html | --api-key-file | --adapter | --output | -o | --text | --imatrix | --fidelity) COMPREPLY=($(compgen -f -- "$word")); return ;;
+    --task | --tasks | --fetch) COMPREPLY=($(compgen -W "$(_hone_tasks)" -- "$word") $(compgen -f -- "$word")); return ;;
+    --items | --samples | --machine | --file | -f | --html | --api-key-file | --adapter | --output | -o | --text | --imatrix | --fidelity) COMPREPLY=($(compgen -f -- "$word")); return ;;
     --draft) COMPREPLY=($(compgen -W "ngram $(_hone_models)" -- "$word")); return ;;
     esac
     case $word in
@@ -60,7 +61,7 @@ _hone() {
     case $command in
     results) [ "$COMP_CWORD" -eq 2 ] && COMPREPLY=($(compgen -W "diff delete" -- "$word")) ;;
     help) COMPREPLY=($(compgen -W "$(_hone_commands)" -- "$word")) ;;
-    run | show | plan | merge | bench | eval | calibrate | fidelity)
+    run | show | plan | merge | bench | eval | tune | calibrate | fidelity)
         # bash takes a name apart at its colon; complete what stands behind it.
         local typed=$word prefix=
         if [ -n "$colon" ] && [ "$before" = : ]; then prefix=${COMP_WORDS[COMP_CWORD-2]}:; fi

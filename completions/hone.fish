@@ -22,7 +22,7 @@ complete -c hone -f
 complete -c hone -n __fish_use_subcommand -a '(__hone_commands)'
 complete -c hone -n 'not __fish_use_subcommand; and string match -q -- "-*" (commandline -ct)' \
     -a '(__hone_options)'
-complete -c hone -n '__fish_seen_subcommand_from run show plan merge bench eval' -F -a '(__hone_models)'
+complete -c hone -n '__fish_seen_subcommand_from run show plan merge bench eval tune' -F -a '(__hone_models)'
 complete -c hone -n '__fish_seen_subcommand_from convert quantize transcribe ask' -F
 complete -c hone -n '__fish_seen_subcommand_from serve stop rm cp verify' -a '(__hone_models)'
 complete -c hone -n '__fish_seen_subcommand_from pull' -F -a '(__hone_known)'

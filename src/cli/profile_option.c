@@ -18,7 +18,8 @@ typedef struct words {
 
 static void add(words *w, const char *name, const char *value) {
     if (w->n < MAX_WORDS)
-        w->n += (size_t)snprintf(w->text + w->n, MAX_WORDS - w->n, "%s%s %s", w->n ? ", " : "", name, value);
+        w->n += (size_t)snprintf(w->text + w->n, MAX_WORDS - w->n, "%s%s %s", w->n ? ", " : "",
+                                 name, value);
 }
 
 static void add_number(words *w, const char *name, double value) {
@@ -42,17 +43,15 @@ static void describe(words *w, const profile *p) {
     add_number(w, "repeat penalty", p->repeat_penalty);
 }
 
-/* False where there is nothing to take. */
-static bool load(profile *p, const char *model) {
-    switch (profile_load(p, model)) {
-    case PROFILE_NONE: return false;
-    case PROFILE_STALE:
-        fprintf(stderr, "hone: the profile of %s is not used: %s (hone tune makes a new one)\n", model,
-                hone_error_message());
-        return false;
-    case PROFILE_FRESH: break;
-    }
-    return !profile_is_empty(p);
+/* False where there is nothing to take. `path` (may be NULL) is where else the model may be
+ * known. */
+static bool load(profile *p, const char *model, const char *path) {
+    profile_state state = profile_load(p, model);
+    if (state == PROFILE_NONE && path) state = profile_load(p, path);
+    if (state == PROFILE_STALE)
+        fprintf(stderr, "hone: the profile of %s is not used: %s (hone tune makes a new one)\n",
+                model, hone_error_message());
+    return state == PROFILE_FRESH && !profile_is_empty(p);
 }
 
 static void tell(const char *model, const profile *p) {
@@ -75,7 +74,7 @@ static void take_real(double *setting, double value) {
 
 void profile_option_run(engine_settings *to, answer_settings *sampling, const char *model) {
     profile p;
-    if (!load(&p, model)) return;
+    if (!load(&p, model, NULL)) return;
     p.n_slots = -1; /* one answer at a time */
     if (profile_is_empty(&p)) return;
     if (p.n_threads > 0 && threads_are_free(to->threads)) to->threads = p.n_threads;
@@ -114,10 +113,11 @@ static json_t *make_parameters(const profile *p) {
 void profile_option_serve(void *user, const char *name, const char *path, model_opening *opening) {
     const profile_option_free *is_free = user;
     profile p;
-    if (!load(&p, name) && !load(&p, path)) return;
+    if (!load(&p, name, path)) return;
     p.n_draft = -1; /* drafts are of no use to answers that share their steps */
     if (profile_is_empty(&p)) return;
-    if (p.n_threads > 0 && is_free->threads && threads_are_free(CLI_UNSET)) opening->n_threads = p.n_threads;
+    if (p.n_threads > 0 && is_free->threads && threads_are_free(CLI_UNSET))
+        opening->n_threads = p.n_threads;
     if (p.n_slots > 0 && is_free->slots) opening->n_slots = (size_t)p.n_slots;
     if (p.n_context > 0 && is_free->context) opening->session.n_context = (size_t)p.n_context;
     if (p.kv >= 0 && is_free->kv) opening->session.kv = (hone_kv_type)p.kv;

@@ -128,7 +128,8 @@ static hone_status open_meter(tuning *x) {
     return HONE_OK;
 }
 
-/* The first model that meets what is demanded holds the place; HONE_OK without one leaves `unmet`. */
+/* The first model that meets what is demanded holds the place; HONE_OK without one leaves
+ * `unmet`. */
 static hone_status choose_first_model(tuning *x) {
     char why[96] = "";
     for (size_t i = 0; i < x->space.n_models; i++) {
@@ -180,7 +181,8 @@ static hone_status begin_keeping(tuning *x) {
 /* Runs of a length that lets all of them fit; the same as before where it goes on. */
 static hone_status choose_work(tuning *x) {
     if (!x->speed) return HONE_OK;
-    double known = tune_journal_number(x->journal, "work"), guess = tune_journal_number(x->journal, "ms");
+    double known = tune_journal_number(x->journal, "work");
+    double guess = tune_journal_number(x->journal, "ms");
     if (!isnan(known) && !isnan(guess)) {
         tune_speed_set_work(x->speed, (size_t)known);
     } else {
@@ -209,8 +211,7 @@ static hone_status run(tuning *x, double start_ms) {
     tune_init(&x->t, &x->space, &x->baseline, &x->meter);
     x->t.observe = on_run;
     machine_look(&x->before);
-    hone_status status = tune_run(&x->t, (double)x->c->budget_ms - (clock_ms() - start_ms));
-    return status;
+    return tune_run(&x->t, (double)x->c->budget_ms - (clock_ms() - start_ms));
 }
 
 /* --- telling --- */
@@ -220,8 +221,10 @@ static void judge(tuning *x) {
     estimate best;
     const choice *c = x->c;
     machine_look(&after);
-    validity_judge_machine(&x->validity, &x->before, &after, x->t.baseline.n_threads, cpu_usable_count());
-    if (x->t.cancelled) validity_doubt(&x->validity, VALIDITY_UNFINISHED, "ended before it was done");
+    validity_judge_machine(&x->validity, &x->before, &after, x->t.baseline.n_threads,
+                           cpu_usable_count());
+    if (x->t.cancelled)
+        validity_doubt(&x->validity, VALIDITY_UNFINISHED, "ended before it was done");
     if (x->space.goal == TUNE_QUALITY || isnan(c->min_speed)) return;
     if (tune_figure(&x->t, &x->t.best, &best) == HONE_OK && best.value < c->min_speed)
         snprintf(x->unmet, sizeof x->unmet, "%.1f tokens/s are demanded, and the best writes %.1f",
@@ -231,47 +234,47 @@ static void judge(tuning *x) {
 static int tell(tuning *x) {
     fs_path file;
     const char *name = x->space.models[x->t.best.model];
-    const tune_page page = {.t = &x->t, .budget_ms = (double)x->c->budget_ms,
-                            .n_tokens = x->speed ? tune_speed_work(x->speed) : 0,
-                            .task = x->task ? x->task->name : NULL, .validity = &x->validity,
-                            .unmet = x->unmet[0] ? x->unmet : NULL, .resumed = x->resumed};
-    tune_page told = page;
+    tune_page page = {.t = &x->t, .budget_ms = (double)x->c->budget_ms,
+                      .n_tokens = x->speed ? tune_speed_work(x->speed) : 0,
+                      .task = x->task ? x->task->name : NULL, .validity = &x->validity,
+                      .unmet = x->unmet[0] ? x->unmet : NULL, .resumed = x->resumed};
     if (!page.unmet && x->t.n_steps) {
-        hone_status status = profile_save(name, x->space.goal, &x->defaults, &x->t.best, x->kept.id, &file);
-        if (status == HONE_OK) told.profile = file.text;
+        hone_status status = profile_save(name, x->space.goal, &x->defaults, &x->t.best,
+                                          x->kept.id, &file);
+        if (status == HONE_OK) page.profile = file.text;
         else cli_error("the profile is not kept: %s", hone_error_message());
     }
-    json_t *json = tune_to_json(&told);
+    json_t *json = tune_to_json(&page);
     if (!x->t.cancelled) {
         RECORD(&x->kept, tune_store(&x->t, x->kept.db, x->kept.id));
         record_finish(&x->kept, &x->validity, json);
     } else {
         fprintf(stderr, "the same command goes on from here\n");
     }
-    int code = x->c->json ? cli_print_json(json_incref(json), false) : tune_print_page(&told);
+    int code = x->c->json ? cli_print_json(json_incref(json), false) : tune_print_page(&page);
     json_decref(json);
     if (page.unmet) cli_error("%s", page.unmet);
-    return code != CLI_OK ? code : page.unmet ? CLI_NOT_MET : x->t.cancelled ? CLI_INTERRUPTED : CLI_OK;
+    if (code != CLI_OK) return code;
+    return page.unmet ? CLI_NOT_MET : x->t.cancelled ? CLI_INTERRUPTED : CLI_OK;
 }
 
 /* --- the command --- */
 
 static int measure(tuning *x) {
-    double start_ms = clock_ms();
     interrupt_arm(NULL);
     hone_status status = open_meter(x);
     if (status == HONE_OK) status = choose_first_model(x);
     if (status == HONE_OK && x->unmet[0]) {
-        cli_progress_clear();
+        interrupt_disarm();
         cli_error("%s", x->unmet);
         return CLI_NOT_MET;
     }
     if (status == HONE_OK) {
-        size_t users = x->c->users == CLI_UNSET ? DEFAULT_USERS : (size_t)x->c->users;
-        tune_space_fill(&x->space, &x->baseline, cpu_choose_threads().n_allowed, users);
+        tune_space_fill(&x->space, &x->baseline, cpu_choose_threads().n_allowed,
+                        (size_t)x->c->users);
         status = begin_keeping(x);
     }
-    start_ms = clock_ms();
+    double start_ms = clock_ms();
     if (status == HONE_OK) status = choose_work(x);
     if (status == HONE_OK) status = run(x, start_ms);
     interrupt_disarm();
@@ -304,7 +307,8 @@ static int tune_models(const choice *c, const cli_operands *operands) {
 
 static int check(choice *c, const cli_usage *usage) {
     if (c->memory && !cli_parse_bytes(c->memory, &c->memory_bytes))
-        return cli_wrong_use(usage, "--memory takes a size such as 16G or 900M, not \"%s\"", c->memory);
+        return cli_wrong_use(usage, "--memory takes a size such as 16G or 900M, not \"%s\"",
+                             c->memory);
     if (ollama_parse_duration(c->budget, "--budget", &c->budget_ms) != HONE_OK)
         return cli_wrong_use(usage, "%s", hone_error_message());
     if (c->budget_ms < LEAST_BUDGET_MS) return cli_wrong_use(usage, "--budget is a second at least");
@@ -320,7 +324,7 @@ static int check(choice *c, const cli_usage *usage) {
 }
 
 int cmd_tune(int argc, char **argv) {
-    choice c = {.goal = TUNE_DECODE, .budget = "5m", .users = CLI_UNSET, .prompt = CLI_UNSET,
+    choice c = {.goal = TUNE_DECODE, .budget = "5m", .users = DEFAULT_USERS, .prompt = CLI_UNSET,
                 .threads = CLI_UNSET, .context = CLI_UNSET, .seed = 1, .max_tokens = CLI_UNSET,
                 .min_speed = NAN, .max_loss = NAN};
     const cli_option options[] = {
@@ -353,12 +357,13 @@ int cmd_tune(int argc, char **argv) {
         .command = "tune",
         .operands = "MODEL…",
         .about = "Looks for the settings that are best here: threads, prefill chunk, cache type, "
-                 "context, slots and drafts from n-grams, or for --goal quality how tokens are chosen. Of several "
-                 "models (sizes or quantisations of one) the first is where it starts. Each setting's values race beside the present one in "
-                 "short runs that take turns; one that is better beyond doubt is taken. Ends with the "
-                 "path from the defaults to the best, and keeps it as the model's profile, which `hone "
-                 "run` and `hone serve` take by themselves. Interrupted, it tells what there is, and the same "
-                 "command goes on.",
+                 "context, slots and drafts from n-grams, or for --goal quality how tokens are "
+                 "chosen. Of several models (sizes or quantisations of one) the first is where it "
+                 "starts. Each setting's values race beside the present one in short runs that take "
+                 "turns; one that is better beyond doubt is taken. Ends with the path from the "
+                 "defaults to the best, and keeps it as the model's profile, which `hone run` and "
+                 "`hone serve` take by themselves. Interrupted, it tells what there is, and the "
+                 "same command goes on.",
         .examples = "hone tune smollm2:135m --budget 60s\n"
                     "hone tune smollm2:135m --goal throughput --users 16 --memory 2G\n"
                     "hone tune q8.gguf q6.gguf q4.gguf --max-loss 2 --min-speed 20\n"

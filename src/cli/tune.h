@@ -1,5 +1,5 @@
-/* The parts of `hone tune`: how what came out is told (tune_report.c). What is measured, and how, is in
- * lab/tune.h. */
+/* The parts of `hone tune`: how what came out is told (tune_report.c). What is measured, and
+ * how, is in lab/tune.h. */
 #ifndef CLI_TUNE_H
 #define CLI_TUNE_H
 

@@ -51,8 +51,8 @@ json_t *tune_to_json(const tune_page *p) {
         json_array_append_new(reasons, json_string(p->validity->reasons[i].words));
     json_t *all = json_pack("{s:o, s:o, s:o, s:s, s:I}", "gain", number(t->gain.value), "low",
                             number(t->gain.low), "high", number(t->gain.high), "verdict",
-                            tune_same(&t->baseline, &t->best) ? tune_verdict_name(TUNE_NO_EFFECT)
-                                                              : tune_verdict_name(t->verdict),
+                            !t->withdrawn && tune_same(&t->baseline, &t->best)
+                                ? tune_verdict_name(TUNE_NO_EFFECT) : tune_verdict_name(t->verdict),
                             "pairs", (json_int_t)t->n_pairs);
     return json_pack(
         "{s:s, s:s?, s:o, s:o, s:o, s:o, s:o, s:f, s:f, s:I, s:I, s:b, s:b, s:o, s:b, s:o}", "goal",
@@ -92,10 +92,11 @@ static int print_path(const tune *t) {
         else if (s->why[0] && s->verdict == TUNE_NOT_ALLOWED) cli_table_add(&table, "%s", s->why);
         else cli_table_add(&table, "%s", tune_verdict_name(s->verdict));
     }
-    if (!tune_same(&t->baseline, &t->best)) {
+    if (t->withdrawn || !tune_same(&t->baseline, &t->best)) {
         cli_table_add(&table, "all together");
         add_gain(&table, t, &t->gain);
-        cli_table_add(&table, "%s", tune_verdict_name(t->verdict));
+        cli_table_add(&table, "%s%s", tune_verdict_name(t->verdict),
+                      t->withdrawn ? ": withdrawn" : "");
     }
     return cli_table_print(&table);
 }
@@ -118,10 +119,13 @@ int tune_print_page(const tune_page *p) {
     if (code != CLI_OK) return code;
     printf("\n");
     print_figure(t, "baseline", &t->baseline);
-    if (tune_same(&t->baseline, &t->best)) printf("best      the baseline: nothing tried is measurably better\n");
+    if (t->withdrawn) printf("best      the baseline: together the changes are no better\n");
+    else if (tune_same(&t->baseline, &t->best))
+        printf("best      the baseline: nothing tried is measurably better\n");
     else print_figure(t, "best", &t->best);
     if (p->profile)
-        printf("profile   %s\n          (hone run and hone serve take it; --no-profile leaves it)\n", p->profile);
+        printf("profile   %s\n          (hone run and hone serve take it; --no-profile leaves it)\n",
+               p->profile);
     record_print_doubts(p->validity);
     return CLI_OK;
 }

@@ -102,7 +102,8 @@ static hone_status check(const json_t *o, const char *model) {
     if (!is_text(o, "machine", now.machine.fingerprint))
         return fail(HONE_ERR_FORMAT, "the machine is another one");
     if (!is_text(o, "build", now.build)) return fail(HONE_ERR_FORMAT, "hone is another build");
-    if (!is_text(o, "hash", now.hash)) return fail(HONE_ERR_FORMAT, "the model's files have changed");
+    if (!is_text(o, "hash", now.hash))
+        return fail(HONE_ERR_FORMAT, "the model's files have changed");
     return HONE_OK;
 }
 
@@ -126,7 +127,8 @@ static double real(const json_t *o, const char *key, double low, double high) {
 static void take(profile *p, const json_t *o) {
     const json_t *e = json_object_get(o, "engine"), *s = json_object_get(o, "sampling");
     *p = (profile){
-        .n_threads = whole(e, "threads", 1, 1024), .prefill_chunk = whole(e, "prefill_chunk", 1, 1 << 16),
+        .n_threads = whole(e, "threads", 1, 1024),
+        .prefill_chunk = whole(e, "prefill_chunk", 1, 1 << 16),
         .n_context = whole(e, "context", 1, 1 << 30), .n_slots = whole(e, "slots", 1, 256),
         .n_draft = whole(e, "draft_tokens", 0, HONE_MAX_DRAFT), .kv = -1,
         .temperature = real(s, "temperature", 0, 100), .top_p = real(s, "top_p", 0, 1),

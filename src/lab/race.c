@@ -36,7 +36,8 @@ static size_t halve(size_t n) { return (n + 1) / 2; }
 
 size_t race_runs(size_t n) {
     size_t runs = n;
-    for (size_t alive = n - 1; alive > 1; alive = halve(alive)) runs += RACE_STAGE_ROUNDS * (alive + 1);
+    for (size_t alive = n - 1; alive > 1; alive = halve(alive))
+        runs += RACE_STAGE_ROUNDS * (alive + 1);
     return runs + 2 * RACE_PLANNED_PAIRS;
 }
 
@@ -130,7 +131,8 @@ static bool has_room_for_stage(const course *c) {
         round += ms;
         if (ms > dearest) dearest = ms;
     }
-    return RACE_STAGE_ROUNDS * round + RACE_LEAST_PAIRS * (expected_ms(c, 0) + dearest) <= left_ms(c);
+    double decision = RACE_LEAST_PAIRS * (expected_ms(c, 0) + dearest);
+    return RACE_STAGE_ROUNDS * round + decision <= left_ms(c);
 }
 
 static hone_status halve_until_one_is_left(course *c) {

@@ -1,13 +1,15 @@
 /* Which of several contestants is better than the one that holds the place, within a time.
  *
- * First all alternatives run beside the incumbent, a few rounds at a time, and the slower half leaves
- * after each stage (successive halving: Jamieson and Talwalkar, 2016). The one that is left then meets the
- * incumbent in fresh rounds, whose number is fixed before the first one: what chose it does not count for
- * it, and nobody looks whether it is enough. Every round runs each contestant once, side by side on the
- * same work, so that differences are paired and a slow minute of the machine meets all; who comes first
- * takes turns. The first run of each is for warm-up and is not counted.
+ * First all alternatives run beside the incumbent, a few rounds at a time, and the slower half
+ * leaves after each stage (successive halving: Jamieson and Talwalkar, 2016). The one that is
+ * left then meets the incumbent in fresh rounds, whose number is fixed before the first one:
+ * what chose it does not count for it, and nobody looks whether it is enough. Every round runs
+ * each contestant once, side by side on the same work, so that differences are paired and a slow
+ * minute of the machine meets all; who comes first takes turns. The first run of each is for
+ * warm-up and is not counted.
  *
- * Knows nothing of what is measured, and has no clock of its own, so that it can be tried with numbers. */
+ * Knows nothing of what is measured, and has no clock of its own, so that it can be tried with
+ * numbers. */
 #ifndef LAB_RACE_H
 #define LAB_RACE_H
 
@@ -26,8 +28,8 @@ enum {
 
 typedef struct race {
     size_t n; /* contestants, 2 … RACE_MAX_CONTESTANTS; 0 is the incumbent */
-    /* One run: values[n_values], more is better; value i of a round is of the same work for all. Rounds
-     * count from 0, which is the warm-up. HONE_ERR_CANCELLED ends the race. */
+    /* One run: values[n_values], more is better; value i of a round is of the same work for all.
+     * Rounds count from 0, which is the warm-up. HONE_ERR_CANCELLED ends the race. */
     hone_status (*measure)(void *context, size_t contestant, size_t round, double *values);
     size_t n_values;     /* 1 … RACE_MAX_VALUES */
     size_t most_rounds;  /* for which there is work, warm-up included; 0 = no end */

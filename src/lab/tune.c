@@ -136,9 +136,17 @@ static bool is_idle(const tune *t, tune_knob knob) {
            (knob == TUNE_TOP_P || knob == TUNE_TOP_K || knob == TUNE_MIN_P);
 }
 
-static hone_status turn(tune *t, size_t place, double deadline) {
+/* What a knob's race says takes the place of what an earlier one of it said. */
+static void note_step(tune *t, const tune_step *step) {
+    size_t i = 0;
+    while (i < t->n_steps && t->steps[i].knob != step->knob) i++;
+    t->steps[i] = *step;
+    if (i == t->n_steps) t->n_steps++;
+}
+
+static hone_status turn(tune *t, size_t place, bool again, double deadline) {
     const tune_choice *choice = &t->space->choices[place];
-    heat h = {.t = t, .race = place};
+    heat h = {.t = t, .race = place + (again ? TUNE_AGAIN : 0)};
     tune_step step = {.knob = choice->knob, .from = tune_get(&t->best, choice->knob),
                       .to = choice->values[0], .gain = {NAN, NAN, NAN}, .verdict = TUNE_NOT_ALLOWED};
     race_result result;
@@ -156,18 +164,21 @@ static hone_status turn(tune *t, size_t place, double deadline) {
     } else if (!step.why[0]) {
         return HONE_OK; /* nothing else to try */
     }
-    t->steps[t->n_steps++] = step;
+    note_step(t, &step);
     return HONE_OK;
 }
 
 static hone_status confirm(tune *t) {
-    heat h = {.t = t, .race = TUNE_FINAL, .contestants = {t->baseline, t->best}, .doing = "all together"};
+    heat h = {.t = t, .race = TUNE_FINAL, .contestants = {t->baseline, t->best},
+              .doing = "all together"};
     race_result result;
     if (tune_same(&t->baseline, &t->best)) return HONE_OK;
     TRY(run_heat(&h, 2, t->deadline, &result));
     t->gain = as_gain(t, &result.gain);
     t->n_pairs = result.n_pairs;
     t->verdict = (tune_verdict)result.verdict;
+    t->withdrawn = t->verdict == TUNE_WORSE || t->verdict == TUNE_NO_EFFECT;
+    if (t->withdrawn) t->best = t->baseline;
     return HONE_OK;
 }
 
@@ -182,19 +193,31 @@ static size_t runs_from(const tune_space *space, size_t place) {
 size_t tune_planned_runs(const tune_space *space) { return runs_from(space, 0); }
 
 /* Its share of the time that is left; what a verdict needs at least, if that is more: where time is
- * short, the first knobs get verdicts and the last ones none. The last race keeps its part. */
-static double deadline_of(const tune *t, size_t place) {
+ * short, the first knobs get verdicts and the last ones none. What was taken keeps the time for the
+ * last race. */
+static double deadline_of(const tune *t, size_t place, bool again) {
     const tune_meter *m = t->meter;
     const double now = m->clock(m->context), left = t->deadline - now;
     const size_t runs = race_runs(t->space->choices[place].n + 1);
-    double share = left * (double)runs / (double)runs_from(t->space, place);
+    double share = again ? left : left * (double)runs / (double)runs_from(t->space, place);
     double least = m->guess_ms * (double)(runs + 2 - 2 * (RACE_PLANNED_PAIRS - RACE_LEAST_PAIRS));
-    double most = left - m->guess_ms * (2 * RACE_LEAST_PAIRS + 2);
-    return now + fmin(fmax(share, 1.5 * least), fmax(most, 0));
+    double kept = tune_same(&t->baseline, &t->best) ? 0 : m->guess_ms * (2 * RACE_LEAST_PAIRS + 2);
+    return now + fmin(fmax(share, 1.5 * least), fmax(left - kept, 0));
 }
 
+static bool is_unsettled(const tune *t, tune_knob knob) {
+    for (size_t i = 0; i < t->n_steps; i++)
+        if (t->steps[i].knob == knob) return t->steps[i].verdict == TUNE_UNSETTLED;
+    return false;
+}
+
+/* Where others took less time than their share, those that had too little begin once more. */
 static hone_status turn_all(tune *t) {
-    for (size_t i = 0; i < t->space->n_choices; i++) TRY(turn(t, i, deadline_of(t, i)));
+    const size_t n = t->space->n_choices;
+    for (size_t i = 0; i < n; i++) TRY(turn(t, i, false, deadline_of(t, i, false)));
+    for (size_t i = 0; i < n; i++)
+        if (is_unsettled(t, t->space->choices[i].knob))
+            TRY(turn(t, i, true, deadline_of(t, i, true)));
     return confirm(t);
 }
 

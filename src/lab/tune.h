@@ -6,12 +6,13 @@
  *     ... t.steps[0 … t.n_steps), t.best ...
  *     tune_release(&t);
  *
- * For each knob the values that it could have instead race beside the present one (lab/race.h). One
- * that is better, with an interval that excludes zero, is taken, and the next knob starts from there.
- * In the end the best meets the baseline once more in fresh runs: the gain of all steps together.
+ * For each knob the values that it could have instead race beside the present one (lab/race.h).
+ * One that is better, with an interval that excludes zero, is taken, and the next knob starts
+ * from there. In the end the best meets the baseline once more in fresh runs: the gain of all
+ * steps together.
  *
- * Nothing is measured here. A meter does that: real ones are in tune_speed.h and tune_quality.h, one
- * that remembers across interruptions in tune_journal.h, tests bring their own. */
+ * Nothing is measured here. A meter does that: real ones are in tune_speed.h and tune_quality.h,
+ * one that remembers across interruptions in tune_journal.h, tests bring their own. */
 #ifndef LAB_TUNE_H
 #define LAB_TUNE_H
 
@@ -41,8 +42,8 @@ typedef struct tune_config {
 
 /* What can be turned, in the order in which it is. */
 typedef enum tune_knob {
-    TUNE_MODEL, TUNE_SLOTS, TUNE_THREADS, TUNE_CHUNK, TUNE_DRAFT, TUNE_KV, TUNE_CONTEXT, TUNE_EXACT,
-    TUNE_TEMPERATURE, TUNE_TOP_P, TUNE_TOP_K, TUNE_MIN_P, TUNE_REPEAT_PENALTY, TUNE_N_KNOBS
+    TUNE_MODEL, TUNE_SLOTS, TUNE_THREADS, TUNE_CHUNK, TUNE_DRAFT, TUNE_KV, TUNE_CONTEXT,
+    TUNE_TEMPERATURE, TUNE_TOP_P, TUNE_TOP_K, TUNE_MIN_P, TUNE_REPEAT_PENALTY, TUNE_EXACT, TUNE_N_KNOBS
 } tune_knob;
 
 const char *tune_knob_name(tune_knob knob); /* "threads", "prefill chunk", … */
@@ -52,8 +53,8 @@ void tune_set(tune_config *c, tune_knob knob, double value);
 /* A knob's value as people read it ("2", "q8_0", "off"); `models` are the names given. */
 void tune_value_text(char *text, size_t n, tune_knob knob, double value, const char *const *models);
 
-/* All of it: {"model": …, "threads": …, …}, without what the goal does not touch; NULL when memory is
- * short. And as one line, the same for the same settings. */
+/* All of it: {"model": …, "threads": …, …}, without what the goal does not touch; NULL when
+ * memory is short. And as one line, the same for the same settings. */
 json_t *tune_config_to_json(const tune_config *c, tune_goal goal, const char *const *models);
 enum { TUNE_MAX_LINE = 320 };
 void tune_config_line(char line[TUNE_MAX_LINE], const tune_config *c);
@@ -76,15 +77,15 @@ typedef struct tune_space {
     size_t n_choices;
 } tune_space;
 
-/* What is worth trying for that goal from these settings on; n_processors = that may be used, hardware
- * threads included; n_users = who ask at once. Set goal, models and n_models before. */
+/* What is worth trying for that goal from these settings on; n_processors = that may be used,
+ * hardware threads included; n_users = who ask at once. Set goal, models and n_models before. */
 void tune_space_fill(tune_space *s, const tune_config *baseline, int n_processors, size_t n_users);
 
 /* --- measuring --- */
 
-/* Where a run stands: the n-th race (a knob's place in the space; TUNE_FINAL: the last one, of the best
- * beside the baseline), and its round. */
-enum { TUNE_FINAL = TUNE_N_KNOBS };
+/* Where a run stands: the n-th race (a knob's place in the space, and beyond TUNE_AGAIN its
+ * second race; TUNE_FINAL: the last one, of the best beside the baseline), and its round. */
+enum { TUNE_FINAL = TUNE_N_KNOBS, TUNE_AGAIN = TUNE_FINAL + 1 };
 typedef struct tune_place {
     size_t race, round;
 } tune_place;
@@ -135,16 +136,18 @@ struct tune {
     tune_config baseline, best;
     tune_step steps[TUNE_N_KNOBS];
     size_t n_steps;
-    /* Of `best` beside `baseline`, in fresh runs; NAN and UNSETTLED where they are the same, or where
-     * time was short. */
+    /* Of what all steps together made beside `baseline`, in fresh runs; NAN and UNSETTLED where
+     * no step was taken, or where time was short. Where it is no better, the steps are
+     * withdrawn: the machine was not the same during their races. */
     estimate gain;
     size_t n_pairs;
     tune_verdict verdict;
     tune_samples *samples;
     size_t n_samples, n_runs;
-    bool cancelled;
+    bool cancelled, withdrawn; /* withdrawn: `best` is the baseline again */
     double spent_ms;
-    /* Hears of each run before it begins; false ends the work, and there is what there is. May be NULL. */
+    /* Hears of each run before it begins; false ends the work, and there is what there is. May
+     * be NULL. */
     bool (*observe)(void *context, const tune *t, const char *doing, double left_ms);
     void *context;
     double deadline; /* on the meter's clock, while it runs */
@@ -156,8 +159,8 @@ void tune_release(tune *t);
 /* HONE_OK also when it was cancelled. Errors: those of the meter, HONE_ERR_MEMORY. */
 hone_status tune_run(tune *t, double budget_ms);
 
-/* The figure of a configuration that ran, in the goal's unit: the median with its interval (scores: the
- * mean). NAN where it did not run. HONE_ERR_MEMORY. */
+/* The figure of a configuration that ran, in the goal's unit: the median with its interval
+ * (scores: the mean). NAN where it did not run. HONE_ERR_MEMORY. */
 hone_status tune_figure(const tune *t, const tune_config *c, estimate *out);
 
 bool tune_same(const tune_config *a, const tune_config *b);

@@ -47,7 +47,8 @@ static bool is_worked_on(const results *db, int64_t id) {
 static bool same_subjects(const stored_result *r, const result_subject *subjects, size_t n) {
     if (r->n_subjects != n) return false;
     for (size_t i = 0; i < n; i++)
-        if (!subjects[i].hash || !r->subjects[i].hash || strcmp(r->subjects[i].hash, subjects[i].hash))
+        if (!subjects[i].hash || !r->subjects[i].hash ||
+            strcmp(r->subjects[i].hash, subjects[i].hash) != 0)
             return false;
     return true;
 }
@@ -121,7 +122,8 @@ hone_status tune_journal_open(tune_journal **out, const tune_meter *inner, resul
     if (status == HONE_OK) status = strmap_init(&j->index, j->n_entries);
     j->has_index = status == HONE_OK;
     for (size_t i = 0; i < j->n_entries && status == HONE_OK; i++)
-        status = strmap_insert(&j->index, j->entries[i].key, strlen(j->entries[i].key), (uint32_t)i, NULL);
+        status = strmap_insert(&j->index, j->entries[i].key, strlen(j->entries[i].key),
+                               (uint32_t)i, NULL);
     if (status != HONE_OK) {
         tune_journal_close(j);
         return status;

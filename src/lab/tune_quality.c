@@ -62,13 +62,15 @@ static hone_status measure(void *context, const tune_config *c, tune_place place
     tune_quality *q = context;
     answerer *a;
     eval_result r;
-    size_t first = place.race == TUNE_FINAL ? q->n_rounds - 1 : 0, round = place.round ? place.round - 1 : 0;
+    size_t first = place.race == TUNE_FINAL ? q->n_rounds - 1 : 0;
+    size_t round = place.round ? place.round - 1 : 0;
     hone_sampling sampling = c->sampling;
     sampling.seed = q->settings.seed + place.round;
     const eval_settings settings = {
         .limit = place.round ? q->block : 1, .skip = (first + round) * q->block,
         .seed = q->settings.seed, .by_answer = q->settings.task->kind == TASK_CHOICE,
-        .max_tokens = q->settings.max_tokens, .sampling = &sampling, .observe = on_progress, .context = q};
+        .max_tokens = q->settings.max_tokens, .sampling = &sampling, .observe = on_progress,
+        .context = q};
     TRY(find_answerer(q, c, &a));
     hone_status status = eval_run(&r, a->subject, q->settings.task, &settings);
     if (status == HONE_OK && r.n_done < r.n_items) status = fail(HONE_ERR_CANCELLED, "stopped");

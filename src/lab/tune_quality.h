@@ -1,8 +1,9 @@
 /* The meter for quality: a task's items, answered with the sampling that is tried.
  *
- * A round asks a few items that no other round of the race asks; all contestants get the same ones.
- * Two fifths of the items are kept back for the last race, so that what was chosen by the others does
- * not count for the best. Choices are asked for, not scored: sampling has no part in scores. */
+ * A round asks a few items that no other round of the race asks; all contestants get the same
+ * ones. Two fifths of the items are kept back for the last race, so that what was chosen by the
+ * others does not count for the best. Choices are asked for, not scored: sampling has no part in
+ * scores. */
 #ifndef LAB_TUNE_QUALITY_H
 #define LAB_TUNE_QUALITY_H
 

@@ -18,7 +18,7 @@ const char *tune_goal_unit(tune_goal goal) {
 const char *tune_knob_name(tune_knob knob) {
     static const char *const names[TUNE_N_KNOBS] = {
         "model", "slots", "threads", "prefill chunk", "n-gram drafts", "cache type", "context",
-        "exact", "temperature", "top-p", "top-k", "min-p", "repeat penalty"};
+        "temperature", "top-p", "top-k", "min-p", "repeat penalty", "exact"};
     return names[knob];
 }
 
@@ -98,8 +98,10 @@ json_t *tune_config_to_json(const tune_config *c, tune_goal goal, const char *co
     json_t *o = json_pack("{s:s, s:i, s:I, s:I, s:s, s:b}", "model", models[c->model], "threads",
                           c->n_threads, "context", (json_int_t)c->n_context, "prefill_chunk",
                           (json_int_t)c->prefill_chunk, "kv", kv_name(c->kv), "exact", c->exact);
-    if (goal == TUNE_DECODE) json_object_set_new(o, "draft_tokens", json_integer((json_int_t)c->n_draft));
-    if (goal == TUNE_THROUGHPUT) json_object_set_new(o, "slots", json_integer((json_int_t)c->n_slots));
+    if (goal == TUNE_DECODE)
+        json_object_set_new(o, "draft_tokens", json_integer((json_int_t)c->n_draft));
+    if (goal == TUNE_THROUGHPUT)
+        json_object_set_new(o, "slots", json_integer((json_int_t)c->n_slots));
     if (goal != TUNE_QUALITY) return o;
     json_object_set_new(o, "sampling",
                         json_pack("{s:f, s:f, s:i, s:f, s:f}", "temperature",
@@ -165,12 +167,12 @@ void tune_space_fill(tune_space *s, const tune_config *baseline, int n_processor
     s->n_choices = 0;
     offer_models(s, baseline);
     if (s->goal == TUNE_QUALITY) {
-        OFFER(s, TUNE_EXACT, baseline, 1);
         OFFER(s, TUNE_TEMPERATURE, baseline, 0, 0.3, 0.7, 1);
         OFFER(s, TUNE_TOP_P, baseline, 1, 0.9, 0.7);
         OFFER(s, TUNE_TOP_K, baseline, 0, 40, 10);
         OFFER(s, TUNE_MIN_P, baseline, 0, 0.05, 0.1);
         OFFER(s, TUNE_REPEAT_PENALTY, baseline, 1, 1.1);
+        OFFER(s, TUNE_EXACT, baseline, 1);
         return;
     }
     if (s->goal == TUNE_THROUGHPUT) offer_slots(s, baseline, n_users);

@@ -192,7 +192,8 @@ static hone_status run_throughput(tune_speed *s, const station *at, size_t round
         take_text(at->on, own, 1 + 31 * (round * at->n + i), s->n_prompt);
         requests[i] = make_request(s, at, own, round, i);
         status = hone_session_rewind(at->sessions[i], 0);
-        if (status == HONE_OK) status = hone_answer_open(&answers[i], at->sessions[i], &requests[i]);
+        if (status == HONE_OK)
+            status = hone_answer_open(&answers[i], at->sessions[i], &requests[i]);
     }
     if (status == HONE_OK) status = step_all(s, answers, at->n);
     double ms = clock_ms() - start;
@@ -316,12 +317,13 @@ hone_status tune_speed_choose_work(tune_speed *s, const tune_config *baseline, d
         TRY(measure(s, baseline, (tune_place){TUNE_FINAL, 0}, &value));
         took[i] = clock_ms() - start;
     }
-    double each = 0.7 * budget_ms / (double)n_runs; /* others are slower, some races longer */
+    double each = 0.8 * budget_ms / (double)n_runs; /* others are slower, some races longer */
     size_t room = baseline->n_context - (reads ? 1 : s->n_prompt + 1);
     size_t most = reads ? s->n_prompt : MOST_TOKENS;
-    tune_speed_set_work(s, within((double)first * each / took[1], reads ? LEAST_PROMPT : LEAST_TOKENS,
+    size_t least = reads ? LEAST_PROMPT : LEAST_TOKENS;
+    tune_speed_set_work(s, within((double)first * each / took[1], least,
                                   most < room ? most : room));
-    s->guess_ms = took[1] * (double)s->work / (double)first;
+    s->guess_ms = took[1] * fmax(1, (double)s->work / (double)first); /* prompts take their part */
     return HONE_OK;
 }
 

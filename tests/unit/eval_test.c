@@ -312,6 +312,26 @@ static void draws_of_items_follow_the_seed(void) {
     world_release(&w);
 }
 
+/* Blocks of one draw share no item, and together they are all of them. */
+static void blocks_of_a_draw_are_apart(void) {
+    world w;
+    char items[8000];
+    int seen[40] = {0};
+    write_numbers(items, 40);
+    if (world_make(&w, 256) && open_task_of(&w, number_manifest, items)) {
+        for (size_t skip = 0; skip < 40; skip += 16) {
+            eval_result r = {.task = NULL};
+            const eval_settings settings = {.seed = 4, .skip = skip, .limit = 16, .max_tokens = 1};
+            CHECK_OK(eval_run(&r, w.subject, w.task, &settings));
+            CHECK(r.n_items == (skip == 32 ? 8 : 16));
+            for (size_t i = 0; i < r.n_items; i++) seen[r.items[i].index]++;
+            eval_result_release(&r);
+        }
+        for (size_t i = 0; i < 40; i++) CHECK(seen[i] == 1);
+    }
+    world_release(&w);
+}
+
 static void choices_can_be_asked_for_by_letter(void) {
     world w;
     eval_result r = {.task = NULL};
@@ -451,6 +471,7 @@ int main(void) {
     RUN(a_run_that_was_stopped_holds_what_there_is);
     RUN(empty_answers_make_a_run_invalid);
     RUN(draws_of_items_follow_the_seed);
+    RUN(blocks_of_a_draw_are_apart);
     RUN(choices_can_be_asked_for_by_letter);
     RUN(examples_stand_before_the_item);
     RUN(references_of_own_programs_pass);

@@ -133,6 +133,7 @@ typedef struct world {
     uint32_t n_runs, stop_after;
     uint64_t seed;
     bool forbid_q8;
+    double turns_at; /* from then on two threads are slow; 0 = never */
 } world;
 
 static double true_speed(const tune_config *c) {
@@ -145,7 +146,8 @@ static hone_status run_world(void *context, const tune_config *c, tune_place pla
     (void)place;
     if (w->stop_after && w->n_runs >= w->stop_after) return fail(HONE_ERR_CANCELLED, "stopped");
     uint32_t random = philox4x32((philox_block){{w->n_runs++, 9, 0, 0}}, w->seed).word[0];
-    double speed = true_speed(c) * exp(w->noise * (2.0 * random / 4294967296.0 - 1));
+    double truth = w->turns_at > 0 && w->now > w->turns_at && c->n_threads == 2 ? 12 : true_speed(c);
+    double speed = truth * exp(w->noise * (2.0 * random / 4294967296.0 - 1));
     w->now += 3000 / speed;
     values[0] = log(speed);
     return HONE_OK;
@@ -229,6 +231,18 @@ static void what_is_not_allowed_is_not_tried(void) {
     const tune_step *kv = find_step(&t, TUNE_KV);
     CHECK(kv && kv->verdict == TUNE_NOT_ALLOWED && !strcmp(kv->why, "needs more than there is"));
     for (size_t i = 0; i < t.n_samples; i++) CHECK(t.samples[i].config.kv == HONE_KV_F16);
+    tune_release(&t);
+}
+
+static void what_does_not_last_is_withdrawn(void) {
+    world w = {.noise = 0.03, .turns_at = 13000};
+    tune_space space = make_space(TUNE_DECODE);
+    tune_meter meter = make_meter(&w);
+    tune t;
+    tune_init(&t, &space, &usual, &meter);
+    CHECK_OK(tune_run(&t, 60000));
+    CHECK(find_step(&t, TUNE_THREADS)->verdict == TUNE_BETTER);
+    CHECK(t.verdict == TUNE_WORSE && t.withdrawn && tune_same(&t.best, &usual));
     tune_release(&t);
 }
 
@@ -402,6 +416,7 @@ int main(void) {
     RUN(the_path_leads_to_the_best);
     RUN(a_budget_is_kept_however_short);
     RUN(what_is_not_allowed_is_not_tried);
+    RUN(what_does_not_last_is_withdrawn);
     RUN(what_was_found_before_the_end_stays);
     RUN(filters_are_not_turned_where_nothing_is_drawn);
     RUN(an_interrupted_tuning_goes_on_with_the_same_runs);
