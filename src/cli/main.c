@@ -37,6 +37,7 @@ const cli_command cli_commands[] = {
     {"eval", "how well a model does tasks, with intervals", cmd_eval},
     {"compare", "models, quantisations or strategies beside each other", cmd_compare},
     {"tasks", "the tasks that eval knows", cmd_tasks},
+    {"route", "which model should answer a prompt, and why", cmd_route},
     {"results", "what was measured: list, compare, delete", cmd_results},
     {"report", "results as tables, Markdown or a page with plots", cmd_report},
     {"version", "version; with --verbose, processor features and libraries", cmd_version},

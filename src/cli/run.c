@@ -2,6 +2,7 @@
 #include "cli/run.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -12,6 +13,7 @@
 #include "cli/hear.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
+#include "cli/route.h"
 #include "cli/trace.h"
 
 enum { MAX_PROMPT_BYTES = 64 << 20 };
@@ -186,11 +188,42 @@ int run_prompt(const cli_usage *usage, run_settings *s, const buf *prompt, bool 
     return code == CLI_OK ? run_model(s, prompt, json) : code;
 }
 
+/* --- a model chosen for the prompt --- */
+
+/* What was chosen, where the command line does not say otherwise. */
+static hone_status take_choice(run_settings *s, const route_choice *c, hone_strategy **strategy) {
+    s->model = c->model;
+    if (!s->system) s->system = c->system;
+    if (isnan(s->answer.temperature)) s->answer.temperature = c->settings.temperature;
+    if (isnan(s->answer.top_p)) s->answer.top_p = c->settings.top_p;
+    if (s->answer.max_tokens == CLI_UNSET && c->settings.max_tokens)
+        s->answer.max_tokens = (int64_t)c->settings.max_tokens;
+    if (!*strategy && c->strategy) TRY(hone_strategy_parse(strategy, c->strategy));
+    s->answer.strategy = *strategy;
+    fprintf(stderr, "(auto: %s for %s; hone route --explain says why)\n", c->model,
+            kind_name(c->guess.kind));
+    return HONE_OK;
+}
+
+/* The prompt answered by the model that `hone route` would name. */
+static int run_auto(const cli_usage *usage, run_settings *s, const route_options *options,
+                    hone_strategy **strategy, const buf *prompt, bool json) {
+    route_choice c;
+    int code = check_texts(usage, s, prompt);
+    if (code == CLI_OK) code = route_prompt(&c, prompt->data, prompt->len, options, usage);
+    if (code != CLI_OK) return code;
+    hone_status status = take_choice(s, &c, strategy);
+    code = status == HONE_OK ? run_model(s, prompt, json) : cli_fail(status);
+    route_choice_release(&c);
+    return code;
+}
+
 int cmd_run(int argc, char **argv) {
     run_settings s = {.engine = ENGINE_SETTINGS_UNSET};
     hear_settings spoken = HEAR_SETTINGS_UNSET;
     const char *file = NULL, *strategy = NULL;
     bool json = false;
+    route_options choice = {.priority = ROUTE_BALANCED, .text_only = true};
     answer_settings_init(&s.answer);
     const cli_option options[] = {
         CLI_TEXT("system", 0, &s.system, "TEXT", "what the model is told before the conversation"),
@@ -204,6 +237,8 @@ int cmd_run(int argc, char **argv) {
         CLI_FLAG("trace", 0, &s.trace, "tell every draw of the strategy and how it chose (on stderr)"),
         CLI_FLAG("stats", 0, &s.stats, "close with a table of speed and memory (on stderr)"),
         ANSWER_OPTIONS(s.answer),
+        CLI_HEADING("Choosing the model (MODEL is \"auto\")"),
+        ROUTE_OPTIONS(choice),
         CLI_HEADING("Engine"),
         ENGINE_OPTIONS(s.engine),
         CLI_OPTIONS_END,
@@ -215,7 +250,8 @@ int cmd_run(int argc, char **argv) {
                  "--file, or standard input: where that is not a terminal, or as \"-\". Without any "
                  "of them a chat begins (/help lists its commands). With --audio what is said in a "
                  "file is put behind the prompt.\n\n"
-                 "MODEL is a name in the store (hone list), a GGUF file or a Hugging Face folder.",
+                 "MODEL is a name in the store (hone list), a GGUF file or a Hugging Face folder; "
+                 "\"auto\" takes the one that hone route names for the prompt.",
         .examples = "hone run smollm2:135m \"Why is the sky blue?\"\n"
                     "hone run smollm2:135m --temperature 0 --json < question.txt\n"
                     "hone run smollm2:135m \"Summarise this:\" --file report.txt\n"
@@ -234,6 +270,8 @@ int cmd_run(int argc, char **argv) {
     const char *argument = operands.n > 1 ? operands.items[1] : NULL;
     if (argument && !file && !strcmp(argument, "-")) file = argument, argument = NULL;
     bool silent = !spoken.audio, chat = silent && !argument && !file && cli_is_terminal(stdin);
+    bool choose = !strcmp(s.model, "auto");
+    if (chat && choose) return cli_wrong_use(&usage, "auto chooses a model for a prompt: give one");
     if (chat && (json || !cli_is_terminal(stdout))) {
         return cli_wrong_use(&usage, "a prompt is missing: give it as an argument, with --file or "
                                      "on standard input");
@@ -247,7 +285,8 @@ int cmd_run(int argc, char **argv) {
     code = CLI_OK;
     if (!chat && (silent || argument || file)) code = gather_prompt(&prompt, argument, file);
     if (code == CLI_OK && !silent) code = hear(&prompt, &spoken, s.engine.threads);
-    if (code == CLI_OK) code = run_prompt(&usage, &s, chat ? NULL : &prompt, json);
+    if (code == CLI_OK && choose) code = run_auto(&usage, &s, &choice, &parsed, &prompt, json);
+    else if (code == CLI_OK) code = run_prompt(&usage, &s, chat ? NULL : &prompt, json);
     buf_release(&prompt);
     hone_strategy_close(parsed);
     return code;
