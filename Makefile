@@ -169,7 +169,6 @@ install: all ## into PREFIX (/usr/local), below DESTDIR
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig \
 	    $(DESTDIR)$(PREFIX)/include/hone $(DESTDIR)$(PREFIX)/share/man/man1 \
 	    $(DESTDIR)$(PREFIX)/share/hone/tasks \
-	    $(DESTDIR)$(PREFIX)/lib/systemd/system \
 	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
 	    $(DESTDIR)$(PREFIX)/share/zsh/site-functions \
 	    $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
@@ -180,8 +179,6 @@ install: all ## into PREFIX (/usr/local), below DESTDIR
 	install -m 644 include/hone/*.h $(DESTDIR)$(PREFIX)/include/hone/
 	sed -e 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|; s|@LIBS@|$(PKG_LIBS)|' scripts/hone.pc.in \
 	    > $(DESTDIR)$(PREFIX)/lib/pkgconfig/hone.pc
-	sed 's|@PREFIX@|$(PREFIX)|' scripts/hone.service.in \
-	    > $(DESTDIR)$(PREFIX)/lib/systemd/system/hone.service
 	install -m 644 tasks/*.json tasks/*.jsonl $(DESTDIR)$(PREFIX)/share/hone/tasks/
 	install -m 644 man/hone.1 $(DESTDIR)$(PREFIX)/share/man/man1/hone.1
 	install -d $(DESTDIR)$(PREFIX)/share/hone

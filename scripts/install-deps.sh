@@ -8,7 +8,7 @@ set -u
 build_packages="build-essential pkg-config libjansson-dev libutf8proc-dev libcurl4-openssl-dev
     libedit-dev libzip-dev libssl-dev libmicrohttpd-dev libsqlite3-dev libjs-chart.js zlib1g-dev libavformat-dev libavcodec-dev
     libavutil-dev libswresample-dev libasound2-dev python3 python3-pip ca-certificates"
-test_packages="clang valgrind python3-venv"
+test_packages="clang valgrind python3-venv chromium nodejs npm"
 fedora_packages="gcc make pkgconf-pkg-config jansson-devel utf8proc-devel libcurl-devel
     libedit-devel libzip-devel openssl-devel libmicrohttpd-devel sqlite-devel zlib-devel ffmpeg-free-devel
     alsa-lib-devel python3 python3-pip"
@@ -27,7 +27,10 @@ has_build_packages() {
         python3 -m pip --version >/dev/null 2>&1
 }
 has_test_packages() {
-    command -v clang >/dev/null && command -v valgrind >/dev/null && python3 -c "import ensurepip" 2>/dev/null
+    for program in clang valgrind chromium node npm; do
+        command -v "$program" >/dev/null || return 1
+    done
+    python3 -c "import ensurepip" 2>/dev/null
 }
 has_arm_packages() {
     command -v aarch64-linux-gnu-gcc >/dev/null &&
@@ -66,7 +69,13 @@ install() { # packages…
     return 1
 }
 
-$with_tests || ! has_build_packages || exit 0
+# For the plots of reports; asked for only where that takes no password.
+wants_charts() {
+    command -v apt-get >/dev/null && [ ! -e /usr/share/javascript/chart.js/chart.min.js ] &&
+        { [ "$(id -u)" -eq 0 ] || sudo -n true 2>/dev/null; }
+}
+
+$with_tests || ! has_build_packages || wants_charts || exit 0
 can_install() {
     command -v apt-get >/dev/null && { [ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null; }
 }
@@ -84,6 +93,9 @@ if ! has_build_packages; then
         print_lines
         exit 1
     fi
+fi
+if wants_charts; then
+    install libjs-chart.js || echo "reports will have no plots" >&2
 fi
 $with_tests || exit 0
 

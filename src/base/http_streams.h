@@ -5,8 +5,8 @@
  *     while (http_streams_running(s) > 0) TRY(http_streams_wait(s, 100));
  *     http_streams_close(s);
  *
- * Connections are kept and used again. Redirects are not followed: what is measured is what answers.
- * Certificates and proxies as in base/http.h. A handle is used by one thread. */
+ * Connections are kept and used again. Redirects are not followed: what is measured is what
+ * answers. Certificates and proxies as in base/http.h. A handle is used by one thread. */
 #ifndef BASE_HTTP_STREAMS_H
 #define BASE_HTTP_STREAMS_H
 

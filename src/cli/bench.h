@@ -1,6 +1,6 @@
-/* The parts of `hone bench`: how the numbers are told (bench_report.c), and the machine's limits alone
- * (bench_limits.c). Models for speech have a page of their own (bench_speech.c). What is measured is in
- * lab/bench.h and lab/bench_speech.h. */
+/* The parts of `hone bench`: how the numbers are told (bench_report.c), and the machine's limits
+ * alone (bench_limits.c). Models for speech have a page of their own (bench_speech.c). What is
+ * measured is in lab/bench.h and lab/bench_speech.h. */
 #ifndef CLI_BENCH_H
 #define CLI_BENCH_H
 

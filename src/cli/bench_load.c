@@ -53,7 +53,8 @@ static json_t *to_json(const load *l, const load_settings *s) {
     json_t *root = json_pack(
         "{s:o, s:o, s:s, s:I, s:I, s:o, s:f, s:o, s:o, s:o, s:f, s:f, s:f, s:{s:f, s:f, s:f, s:f},"
         " s:I}",
-        "url", cli_json_text(s->server.url), "model", cli_json_text(l->server.model), "api", endpoint_api_name(l->server.api),
+        "url", cli_json_text(s->server.url), "model", cli_json_text(l->server.model), "api",
+        endpoint_api_name(l->server.api),
         "requests", (json_int_t)l->n_requests, "done", (json_int_t)l->n_done, "errors",
         failures_to_json(l), "seconds", l->seconds, "ttft_ms", times_to_json(&l->ttft), "tpot_ms",
         times_to_json(&l->tpot), "e2e_ms", times_to_json(&l->e2e), "requests_per_s",

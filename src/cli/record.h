@@ -19,15 +19,15 @@ typedef struct record {
     bool failed; /* said once */
 } record;
 
-/* Adds a model by the name that the user gave it; `model` is open, or NULL where it is of no interest
- * what it holds. Its files are hashed, once in their life. */
+/* Adds a model by the name that the user gave it; `model` is open, or NULL where it is of no
+ * interest what it holds. Its files are hashed, once in their life. */
 void record_add_model(record *r, const char *role, const char *name, const hone_model *model);
 
 /* Adds a server by its URL, under the model's name there ("" = its first). */
 void record_add_server(record *r, const char *name, const char *url);
 
-/* Begins the result of this command line. `settings`: an object that is taken over; NULL when memory
- * was short. */
+/* Begins the result of this command line. `settings`: an object that is taken over; NULL when
+ * memory was short. */
 void record_begin(record *r, result_kind kind, json_t *settings);
 
 /* Stores what the call says; a failure is told once and ends the keeping. */
@@ -37,7 +37,8 @@ void record_note(record *r, hone_status status);
         if ((r)->id) record_note((r), (call));     \
     } while (0)
 
-/* Ends it: `detail` is borrowed. Where a person watches, stderr says under which number it is kept. */
+/* Ends it: `detail` is borrowed. Where a person watches, stderr says under which number it is
+ * kept. */
 void record_finish(record *r, const validity *v, json_t *detail);
 
 /* In any case. */

@@ -14,8 +14,8 @@
 #include "cli/results_diff.h"
 #include "lab/report.h"
 
-/* Between fork and exec; ends in the new program or with 127. What it prints is not wanted: its result
- * is in the database. */
+/* Between fork and exec; ends in the new program or with 127. What it prints is not wanted: its
+ * result is in the database. */
 static void become(const stored_result *r) {
     static const char *const names[] = {"HONE_CPU", "HONE_THREADS"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -89,11 +89,11 @@ static int tell(const result_diff *d, const stored_result *a, const stored_resul
     } else {
         code = results_print_diff_tables(d, a, b);
         bool doubted = d->doubts.n > 0;
-        printf("\n%s\n", holds && doubted ? "No number differs by more than chance, as far as these runs can be "
-                                            "relied on."
-                         : holds        ? "It holds: no number differs by more than chance."
-                         : comparable   ? "It does not hold: see the numbers that differ."
-                                        : "It cannot be said whether it holds.");
+        printf("\n%s\n", holds && !doubted ? "It holds: no number differs by more than chance."
+                         : holds           ? "No number differs by more than chance, as far as these "
+                                             "runs can be relied on."
+                         : comparable      ? "It does not hold: see the numbers that differ."
+                                           : "It cannot be said whether it holds.");
     }
     return code != CLI_OK ? code : holds ? CLI_OK : CLI_NOT_MET;
 }

@@ -46,7 +46,8 @@ int results_read_id(int64_t *id, const char *text, const cli_usage *usage) {
     char *end;
     long long number = strtoll(text, &end, 10);
     if (end == text || *end || number < 1) {
-        return cli_wrong_use(usage, "\"%s\" is no number of a result (\"hone results\" lists them)", text);
+        return cli_wrong_use(usage, "\"%s\" is no number of a result (\"hone results\" lists them)",
+                             text);
     }
     *id = number;
     return CLI_OK;

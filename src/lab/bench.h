@@ -6,9 +6,9 @@
  *     ... b.rows[0 … b.n_rows), b.validity ...
  *     bench_release(&b);
  *
- * Each measurement is warmed up once, repeated, and kept as median and spread, beside the least time
- * that memory and arithmetic allow. The work is fixed: no answer ends before its time. What makes
- * the numbers doubtful is kept as reasons (lab/validity.h). */
+ * Each measurement is warmed up once, repeated, and kept as median and spread, beside the least
+ * time that memory and arithmetic allow. The work is fixed: no answer ends before its time. What
+ * makes the numbers doubtful is kept as reasons (lab/validity.h). */
 #ifndef LAB_BENCH_H
 #define LAB_BENCH_H
 
@@ -43,8 +43,8 @@ typedef struct bench_row {
      * is the nearer one. 0 = unknown. */
     double share_of_limit;
     bool bound_by_memory;
-    /* The work's place under the roofline (Williams et al. 2009): operations done in a second, and for
-     * each byte that must come from memory. 0 = unknown. */
+    /* The work's place under the roofline (Williams et al. 2009): operations done in a second, and
+     * for each byte that must come from memory. 0 = unknown. */
     double ops_per_s, ops_per_byte;
 } bench_row;
 
@@ -93,7 +93,8 @@ typedef struct bench_settings {
     size_t n_decode; /* tokens that each answer writes */
     size_t repeat;   /* 1 … BENCH_MAX_REPEAT */
     uint64_t seed;
-    /* Hears what runs (run 0 is the warm-up); false ends the work with HONE_ERR_CANCELLED. May be NULL. */
+    /* Hears what runs (run 0 is the warm-up); false ends the work with HONE_ERR_CANCELLED. May be
+     * NULL. */
     bool (*observe)(void *context, const char *what, size_t n_tokens, size_t run, size_t n_runs);
     void *context;
 } bench_settings;
@@ -103,8 +104,8 @@ hone_status bench_text(bench *b, const bench_subject *subject, const bench_setti
 
 /* --- parts for other kinds of models --- */
 
-/* Adds a row with the spread and a copy of values[n] (sorted in place); NULL when memory is short, with
- * words. The row may be filled further until the next call. */
+/* Adds a row with the spread and a copy of values[n] (sorted in place); NULL when memory is short,
+ * with words. The row may be filled further until the next call. */
 bench_row *bench_add(bench *b, bench_kind kind, double *values, size_t n);
 
 /* The rows as metrics of a result (lab/results.h), with load time, memory and limits. */

@@ -35,8 +35,8 @@ static double kv_bytes_per_token(const work *w) {
     return f16;
 }
 
-/* What a prompt, or a step of all answers, has to do: products of weights, the floats of attention, and
- * bytes that are read. */
+/* What a prompt, or a step of all answers, has to do: products of weights, the floats of attention,
+ * and bytes that are read. */
 typedef struct load {
     double products, attention, bytes;
 } load;

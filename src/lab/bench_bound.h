@@ -4,8 +4,8 @@
 
 #include "lab/bench.h"
 
-/* Sets the row's share of the limit, what bounds it and its place under the roofline; leaves them at 0 where the model does not
- * say what work a token is. */
+/* Sets the row's share of the limit, what bounds it and its place under the roofline; leaves them
+ * at 0 where the model does not say what work a token is. */
 void bench_bound_row(bench_row *row, const bench_subject *subject, const hone_limits *limits);
 
 #endif

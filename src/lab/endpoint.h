@@ -26,9 +26,9 @@ typedef struct endpoint_wish {
     endpoint_api api;
 } endpoint_wish;
 
-/* Asks the server for its models. HONE_ERR_ARGUMENT for what is no URL, HONE_ERR_IO where nobody answers
- * or a key is wanted, HONE_ERR_UNSUPPORTED where neither API is spoken, HONE_ERR_NOT_FOUND where there is
- * no model. */
+/* Asks the server for its models. HONE_ERR_ARGUMENT for what is no URL, HONE_ERR_IO where nobody
+ * answers or a key is wanted, HONE_ERR_UNSUPPORTED where neither API is spoken, HONE_ERR_NOT_FOUND
+ * where there is no model. */
 hone_status endpoint_find(endpoint *e, const endpoint_wish *wish);
 
 #endif

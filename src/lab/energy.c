@@ -33,14 +33,16 @@ static void add_zone(energy_look *look, double joules, double wraps_at) {
     look->wraps_at[look->n_zones++] = wraps_at;
 }
 
-/* "intel-rapl:0" is a package (AMD's, too); "intel-rapl:0:1" is a part of one, "psys" more than all. */
+/* "intel-rapl:0" is a package (AMD's, too); "intel-rapl:0:1" is a part of one, "psys" more than
+ * all. */
 static hone_status add_package(void *context, const char *path, const char *name) {
     energy_look *look = context;
     const char *colon = strchr(name, ':');
     char word[40];
     double joules, range = 0;
     if (strncmp(name, "intel-rapl:", 11) != 0 || !colon || strchr(colon + 1, ':')) return HONE_OK;
-    if (!read_word(path, "name", word, sizeof word) || strncmp(word, "package", 7) != 0) return HONE_OK;
+    if (!read_word(path, "name", word, sizeof word) || strncmp(word, "package", 7) != 0)
+        return HONE_OK;
     if (!read_millionths(path, "energy_uj", &joules)) return HONE_OK;
     read_millionths(path, "max_energy_range_uj", &range);
     add_zone(look, joules, range);
@@ -54,7 +56,8 @@ static hone_status add_battery(void *context, const char *path, const char *name
     double energy, charge, volts;
     (void)name;
     if (!read_word(path, "type", type, sizeof type) || strcmp(type, "Battery") != 0) return HONE_OK;
-    if (!read_word(path, "status", state, sizeof state) || strcmp(state, "Discharging") != 0) return HONE_OK;
+    if (!read_word(path, "status", state, sizeof state) || strcmp(state, "Discharging") != 0)
+        return HONE_OK;
     if (read_millionths(path, "energy_now", &energy)) {
         add_zone(look, 3600 * energy, 0);
     } else if (read_millionths(path, "charge_now", &charge) &&

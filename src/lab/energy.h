@@ -22,8 +22,8 @@ void energy_look_at(energy_look *look, const char *root);
 /* Joules between two looks; 0 where neither tells, or where the counter did not move. */
 double energy_between(const energy_look *before, const energy_look *after);
 
-/* For people: "processor packages (RAPL)", "battery", or why there is nothing: "no RAPL counter and no
- * battery is shown here", "RAPL is there, but only the administrator may read it". */
+/* For people: "processor packages (RAPL)", "battery", or why there is nothing: "unknown: this
+ * machine shows neither …", "unknown: RAPL is there, but only the administrator may read it". */
 const char *energy_source_words(const energy_look *look, const char *root);
 
 #endif

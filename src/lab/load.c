@@ -279,7 +279,8 @@ static hone_status prepare_and_run(runner *r) {
     const load_settings *s = r->settings;
     if (s->n_requests == 0 || s->n_requests > LOAD_MAX_REQUESTS ||
         s->concurrency > LOAD_MAX_CONCURRENCY || s->n_prompt > LOAD_MAX_PROMPT) {
-        return fail(HONE_ERR_ARGUMENT, "1 to %d requests, at most %d at once, prompts of at most %d tokens",
+        return fail(HONE_ERR_ARGUMENT,
+                    "1 to %d requests, at most %d at once, prompts of at most %d tokens",
                     LOAD_MAX_REQUESTS, LOAD_MAX_CONCURRENCY, LOAD_MAX_PROMPT);
     }
     TRY(endpoint_find(&l->server, &s->server));

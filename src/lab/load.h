@@ -1,10 +1,12 @@
-/* A server under load, as its users see it: hone's own or any other that speaks OpenAI's or Ollama's API.
+/* A server under load, as its users see it: hone's own or any other that speaks OpenAI's or
+ * Ollama's API.
  *
- * Requests are chats whose answers stream. They arrive at random at a rate (a Poisson process: users do
- * not wait for each other; delays count from the arrival that was planned, so that a server which falls
- * behind cannot hide it) or a fixed number of them is always under way. Each prompt begins with words that
- * were never sent before, so that no cache can hold it. Tokens are those of the server's `usage`; events
- * of the stream are never taken for tokens. Errors are counted apart and have no part in any time.
+ * Requests are chats whose answers stream. They arrive at random at a rate (a Poisson process:
+ * users do not wait for each other; delays count from the arrival that was planned, so that a
+ * server which falls behind cannot hide it) or a fixed number of them is always under way. Each
+ * prompt begins with words that were never sent before, so that no cache can hold it. Tokens are
+ * those of the server's `usage`; events of the stream are never taken for tokens. Errors are
+ * counted apart and have no part in any time.
  *
  *   TTFT    from the request to the first event with text (events without text do not count)
  *   TPOT    (end − first text) / (tokens − 1)
@@ -67,7 +69,8 @@ typedef struct load_times {
     double mean, p50, p90, p95, p99;
 } load_times;
 
-/* What a prompt of so many words becomes at this server: learned from two requests before the run. */
+/* What a prompt of so many words becomes at this server: learned from two requests before the
+ * run. */
 typedef struct load_calibration {
     double fixed_tokens;    /* of the template */
     double tokens_per_word;
@@ -91,8 +94,8 @@ typedef struct load {
 void load_init(load *l);
 void load_release(load *l);
 
-/* Finds out whom it speaks to, learns the length of words, runs, summarises and judges. Errors: a server
- * that is not there, or speaks neither API, or refuses the first request (with its words);
+/* Finds out whom it speaks to, learns the length of words, runs, summarises and judges. Errors: a
+ * server that is not there, or speaks neither API, or refuses the first request (with its words);
  * HONE_ERR_CANCELLED. That later requests fail is a finding, no error. */
 hone_status load_run(load *l, const load_settings *settings);
 
@@ -104,8 +107,8 @@ hone_status load_store(const load *l, results *r, int64_t id);
 /* Fills all but server, requests and calibration from the requests, and judges them. */
 void load_summarise(load *l, const load_settings *settings);
 
-/* What a server may not do (lab/validity.h): leave out a part of the prompt, take it from a cache, end
- * early, say nothing, count events of the stream instead of tokens, fail often. */
+/* What a server may not do (lab/validity.h): leave out a part of the prompt, take it from a cache,
+ * end early, say nothing, count events of the stream instead of tokens, fail often. */
 void load_judge(validity *v, const load_request *requests, size_t n, size_t n_decode,
                 const load_calibration *calibration);
 

@@ -1,6 +1,6 @@
-/* A streamed answer, as OpenAI's API (server-sent events) or Ollama's (a JSON object a line) gives it:
- * bytes in, what was said out. Bytes are a stranger's: lines end at a megabyte, all else is counted and
- * not kept. */
+/* A streamed answer, as OpenAI's API (server-sent events) or Ollama's (a JSON object a line) gives
+ * it: bytes in, what was said out. Bytes are a stranger's: lines end at a megabyte, all else is
+ * counted and not kept. */
 #ifndef LAB_LOAD_STREAM_H
 #define LAB_LOAD_STREAM_H
 
@@ -11,7 +11,9 @@
 #include "base/buf.h"
 #include "lab/endpoint.h"
 
-typedef enum load_finish { LOAD_FINISH_NONE, LOAD_FINISH_STOP, LOAD_FINISH_LENGTH, LOAD_FINISH_OTHER } load_finish;
+typedef enum load_finish {
+    LOAD_FINISH_NONE, LOAD_FINISH_STOP, LOAD_FINISH_LENGTH, LOAD_FINISH_OTHER
+} load_finish;
 
 typedef struct load_stream {
     endpoint_api api;

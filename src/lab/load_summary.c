@@ -19,7 +19,8 @@ static double ttft_of(const load_request *q) {
 
 static double e2e_of(const load_request *q) { return q->end_ms - q->due_ms; }
 
-static load_times summarise_times(const load *l, double *values, double (*time_of)(const load_request *)) {
+static load_times summarise_times(const load *l, double *values,
+                                  double (*time_of)(const load_request *)) {
     load_times t = {.mean = 0};
     size_t n = 0;
     for (size_t i = 0; i < l->n_requests; i++) {
@@ -88,7 +89,8 @@ enum { LEAST_ANSWERS = 10 };
 #define FAILED_TOLERATED 0.05
 #define LATE_TOLERATED_MS 100
 
-/* Text of a language with blanks has at least one token in a word; some slack for the odd tokenizer. */
+/* Text of a language with blanks has at least one token in a word; some slack for the odd
+ * tokenizer. */
 static bool more_words_than_tokens(const load_request *q) {
     return (double)q->n_words > 1.1 * (double)q->tokens + 2;
 }

@@ -71,8 +71,8 @@ static uint64_t number_behind(const char *path, const char *key) {
 
 /* --- the control group --- */
 
-/* This process's group in the hierarchy of `controller` ("" is version 2's only one): the path behind
- * "N:controllers:" in /proc/self/cgroup. */
+/* This process's group in the hierarchy of `controller` ("" is version 2's only one): the path
+ * behind "N:controllers:" in /proc/self/cgroup. */
 static bool find_group(const char *controller, char *path, size_t n) {
     FILE *in = fopen("/proc/self/cgroup", "r");
     char line[512];
@@ -88,8 +88,8 @@ static bool find_group(const char *controller, char *path, size_t n) {
     return found;
 }
 
-/* The number behind `key` in a file of the group: below its path, or where a container sees its own group at the
- * root. */
+/* The number behind `key` in a file of the group: below its path, or where a container sees its own
+ * group at the root. */
 static uint64_t group_number(const char *hierarchy, const char *group, const char *name,
                              const char *key) {
     char path[1024];
@@ -98,8 +98,8 @@ static uint64_t group_number(const char *hierarchy, const char *group, const cha
     return number_behind(path, key);
 }
 
-/* Times that the quota stopped the group: a container's own, so that the names of version 1 and 2 are
- * both looked for. */
+/* Times that the quota stopped the group: a container's own, so that the names of version 1 and 2
+ * are both looked for. */
 static uint64_t count_throttled(void) {
     char group[512];
     if (find_group("cpu", group, sizeof group) || find_group("cpu,cpuacct", group, sizeof group)) {
@@ -111,8 +111,8 @@ static uint64_t count_throttled(void) {
 
 /* --- counters --- */
 
-/* Time that all processors spent working since the start of the machine (user, nice, system, irq and
- * softirq of /proc/stat), and that they were kept waiting by the host (steal). */
+/* Time that all processors spent working since the start of the machine (user, nice, system, irq
+ * and softirq of /proc/stat), and that they were kept waiting by the host (steal). */
 static void look_at_processors(double *busy_ms, double *stolen_ms) {
     unsigned long long t[8] = {0};
     FILE *in = fopen("/proc/stat", "r");

@@ -1,5 +1,5 @@
-/* The machine under a measurement: what it is, what could have disturbed it, what memory the program
- * takes, what energy was used. Linux tells all of it; elsewhere the numbers are 0. */
+/* The machine under a measurement: what it is, what could have disturbed it, what memory the
+ * program takes, what energy was used. Linux tells all of it; elsewhere the numbers are 0. */
 #ifndef LAB_MACHINE_H
 #define LAB_MACHINE_H
 
@@ -20,8 +20,8 @@ typedef struct machine_description {
     int n_processors;   /* of the machine, as the system counts them */
     uint64_t memory_bytes, cache_bytes; /* what this process may have; the largest cache */
     char kernel[128];   /* "Linux 6.1.0-18-amd64" */
-    /* 16 hexadecimal digits of what decides about speed: processor, features, cores, and the memory in
-     * whole GiB. The kernel is not in it. */
+    /* 16 hexadecimal digits of what decides about speed: processor, features, cores, and the memory
+     * in whole GiB. The kernel is not in it. */
     char fingerprint[17];
 } machine_description;
 

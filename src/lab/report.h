@@ -1,8 +1,8 @@
 /* Results as something to read and to pass on: JSON, CSV, Markdown, a page of HTML.
  *
- * A summary holds valid results only, unless the caller hands over others: those are marked, with their
- * reasons, and stay out of the charts' joining lines. Every report names machine, build, files' hashes
- * and command lines, so that `hone report --repeat` can do it again. */
+ * A summary holds valid results only, unless the caller hands over others: those are marked, with
+ * their reasons, and stay out of the charts' joining lines. Every report names machine, build,
+ * files' hashes and command lines, so that `hone report --repeat` can do it again. */
 #ifndef LAB_REPORT_H
 #define LAB_REPORT_H
 
@@ -11,17 +11,17 @@
 
 enum { REPORT_MAX_BYTES = 64 << 20 };
 
-/* {"results": […], "charts": {"speed_quality": […], "memory": […], "depth": […], "roofline": […]}}; NULL
- * when memory is short. */
+/* {"results": […], "charts": {"speed_quality": […], "memory": […], "depth": […], "roofline": […]}};
+ * NULL when memory is short. */
 json_t *report_to_json(const stored_result *list, size_t n);
 
 /* One line a metric, with a line of names (RFC 4180). */
 hone_status report_csv(buf *out, const stored_result *list, size_t n);
 hone_status report_markdown(buf *out, const stored_result *list, size_t n);
 
-/* One file, without a word from the network: the chart library (Chart.js, where it was there when hone
- * was built) is in it, and so are the tables that say the same. Whatever names and outputs spell is
- * text. */
+/* One file, without a word from the network: the chart library (Chart.js, where it was there when
+ * hone was built) is in it, and so are the tables that say the same. Whatever names and outputs
+ * spell is text. */
 hone_status report_html(buf *out, const stored_result *list, size_t n);
 
 /* --- words that the forms share --- */

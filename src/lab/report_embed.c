@@ -1,5 +1,5 @@
-/* Files as constants. The Makefile names them: the page's own style and script, and the chart library
- * where a package has it (docs/dependencies.md). */
+/* Files as constants. The Makefile names them: the page's own style and script, and the chart
+ * library where a package has it (docs/dependencies.md). */
 #include "lab/report_int.h"
 
 #ifdef __APPLE__

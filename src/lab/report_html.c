@@ -57,7 +57,10 @@ static hone_status add_headline(buf *out, const stored_result *r) {
     const result_metric *m = report_headline(r);
     report_text value;
     char words[160] = "";
-    if (m) snprintf(words, sizeof words, "%.60s %s", m->name, report_format_value(&value, m->value, m->unit));
+    if (m) {
+        snprintf(words, sizeof words, "%.60s %s", m->name,
+                 report_format_value(&value, m->value, m->unit));
+    }
     return add_cell(out, words, false);
 }
 
@@ -141,7 +144,8 @@ static hone_status add_result(buf *out, const stored_result *r) {
     TRY(buf_add_format(out, "</h2>\n<p class=dim>%s UTC, %.1f s</p>\n",
                        report_format_time(&time, r->started_ms), r->seconds));
     if (r->validity.n)
-        TRY(buf_add_text(out, "<p class=invalid>Invalid: do not rely on these numbers.</p>\n<ul class=invalid>"));
+        TRY(buf_add_text(out, "<p class=invalid>Invalid: do not rely on these numbers.</p>\n"
+                              "<ul class=invalid>"));
     for (size_t i = 0; i < r->validity.n; i++) {
         TRY(buf_add_text(out, "<li>"));
         TRY(add_escaped(out, r->validity.reasons[i].words));
@@ -156,8 +160,8 @@ static hone_status add_result(buf *out, const stored_result *r) {
 static hone_status add_charts(buf *out, const stored_result *list, size_t n) {
     TRY(buf_add_text(out, "<h2>Charts</h2>\n<div id=charts>"));
     if (!*report_chart_library) {
-        TRY(buf_add_text(out, "<p>This hone was built without the chart library (Chart.js): the charts are "
-                              "left out. The tables below hold every number.</p>"));
+        TRY(buf_add_text(out, "<p>This hone was built without the chart library (Chart.js): the "
+                              "charts are left out. The tables below hold every number.</p>"));
     } else {
         TRY(buf_add_text(out, "<noscript>The charts are drawn by a script; the tables below hold every "
                               "number.</noscript>"));

@@ -100,7 +100,9 @@ hone_status report_add_command(buf *out, const stored_result *r) {
             continue;
         }
         TRY(buf_add_text(out, "'"));
-        for (const char *c = *word; *c; c++) TRY(*c == '\'' ? buf_add_text(out, "'\\''") : buf_add(out, c, 1));
+        for (const char *c = *word; *c; c++) {
+            TRY(*c == '\'' ? buf_add_text(out, "'\\''") : buf_add(out, c, 1));
+        }
         TRY(buf_add_text(out, "'"));
     }
     return HONE_OK;
@@ -111,7 +113,9 @@ hone_status report_add_command(buf *out, const stored_result *r) {
 static hone_status add_field(buf *out, const char *text, bool last) {
     bool quoted = text[strcspn(text, ",\"\r\n")] != '\0';
     if (quoted) TRY(buf_add_text(out, "\""));
-    for (const char *c = text; *c; c++) TRY(*c == '"' ? buf_add_text(out, "\"\"") : buf_add(out, c, 1));
+    for (const char *c = text; *c; c++) {
+        TRY(*c == '"' ? buf_add_text(out, "\"\"") : buf_add(out, c, 1));
+    }
     if (quoted) TRY(buf_add_text(out, "\""));
     return buf_add_text(out, last ? "\r\n" : ",");
 }
@@ -152,7 +156,8 @@ hone_status report_csv(buf *out, const stored_result *list, size_t n) {
 
 /* --- Markdown --- */
 
-/* Text that stays text in a cell: signs of Markdown and HTML are escaped, line ends become blanks. */
+/* Text that stays text in a cell: signs of Markdown and HTML are escaped, line ends become
+ * blanks. */
 static hone_status add_cell(buf *out, const char *text) {
     for (const char *c = text; *c; c++) {
         if (strchr("\\`*_{}[]()#+!|<>&~", *c)) TRY(buf_add_text(out, "\\"));
@@ -217,7 +222,8 @@ static hone_status add_result(buf *out, const stored_result *r) {
     report_text subject, time;
     TRY(buf_add_format(out, "\n## %lld: %s of ", (long long)r->id, result_kind_name(r->kind)));
     TRY(add_cell(out, report_format_subject(&subject, r)));
-    TRY(buf_add_format(out, "\n\n%s UTC, %.1f s\n", report_format_time(&time, r->started_ms), r->seconds));
+    TRY(buf_add_format(out, "\n\n%s UTC, %.1f s\n", report_format_time(&time, r->started_ms),
+                       r->seconds));
     if (r->validity.n) TRY(buf_add_text(out, "\n**Invalid.** Do not rely on these numbers:\n\n"));
     for (size_t i = 0; i < r->validity.n; i++) {
         TRY(buf_add_text(out, "* "));

@@ -1,5 +1,5 @@
-/* Two results beside each other: what changed, whether that is more than chance, and what speaks against
- * comparing them at all. */
+/* Two results beside each other: what changed, whether that is more than chance, and what speaks
+ * against comparing them at all. */
 #ifndef LAB_RESULT_DIFF_H
 #define LAB_RESULT_DIFF_H
 
@@ -50,8 +50,8 @@ hone_status result_diff_make(result_diff *d, results *r, const stored_result *a,
                              const stored_result *b);
 void result_diff_release(result_diff *d);
 
-/* Whether a result holds when it was measured again: nothing that can be compared differs. A doubt about
- * their being comparable is no yes. */
+/* Whether a result holds when it was measured again: nothing that can be compared differs. A doubt
+ * about their being comparable is no yes. */
 bool result_diff_holds(const result_diff *d);
 
 /* --- parts --- */

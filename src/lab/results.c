@@ -109,7 +109,8 @@ static json_t *note_environment(void) {
     return object;
 }
 
-/* A word that is no UTF-8 (a file's name) is kept with U+FFFD: such a command cannot be repeated. */
+/* A word that is no UTF-8 (a file's name) is kept with U+FFFD: such a command cannot be
+ * repeated. */
 static json_t *note_command(const char *const *argv) {
     json_t *array = argv ? json_array() : NULL;
     for (; array && *argv; argv++) {

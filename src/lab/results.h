@@ -8,12 +8,12 @@
  *     results_close(r);
  *
  * Several processes may write at once (write-ahead log; a writer waits for another one up to ten
- * seconds). Every call is a transaction: what has returned survives the death of the process, and what
- * has not leaves nothing. A result that was begun and never finished is read as invalid.
+ * seconds). Every call is a transaction: what has returned survives the death of the process, and
+ * what has not leaves nothing. A result that was begun and never finished is read as invalid.
  *
- * A handle is used by one thread at a time. Errors: HONE_ERR_IO and HONE_ERR_FORMAT name the file and
- * SQLite's reason, HONE_ERR_MEMORY (also: the disk is full), HONE_ERR_UNSUPPORTED for a database of a
- * later hone, HONE_ERR_NOT_FOUND for an id that is not there. */
+ * A handle is used by one thread at a time. Errors: HONE_ERR_IO and HONE_ERR_FORMAT name the file
+ * and SQLite's reason, HONE_ERR_MEMORY (also: the disk is full), HONE_ERR_UNSUPPORTED for a
+ * database of a later hone, HONE_ERR_NOT_FOUND for an id that is not there. */
 #ifndef LAB_RESULTS_H
 #define LAB_RESULTS_H
 
@@ -51,8 +51,8 @@ typedef struct result_subject {
 } result_subject;
 
 /* A number. Name and condition together are its key within the result: what was measured ("decode",
- * "accuracy", "peak_memory"), and where ("depth=1024 tokens=128", "task=arithmetic", or ""); keys in
- * alphabetical order, so that the same condition is the same text. */
+ * "accuracy", "peak_memory"), and where ("depth=1024 tokens=128", "task=arithmetic", or ""); keys
+ * in alphabetical order, so that the same condition is the same text. */
 typedef struct result_metric {
     const char *name, *condition, *unit; /* unit: "tokens/s", "ms", "bytes", "J/token", "share" … */
     double value, low, high;             /* the 95 % interval; NAN = none */
@@ -85,8 +85,8 @@ typedef struct result_start {
     int64_t repeats;           /* the result that this one repeats; 0 = none */
 } result_start;
 
-/* Also keeps the machine, the build, the working folder, this process and the environment's HONE_CPU and
- * HONE_THREADS. */
+/* Also keeps the machine, the build, the working folder, this process and the environment's
+ * HONE_CPU and HONE_THREADS. */
 hone_status results_begin(results *r, const result_start *start, int64_t *id);
 
 /* Metrics and items with the key of an earlier one replace it (a run that was resumed). Names, text

@@ -12,8 +12,8 @@ struct results {
     fs_path path;
 };
 
-/* results_steps[i] brings a database of version i to version i + 1. A step that was released is never
- * changed. */
+/* results_steps[i] brings a database of version i to version i + 1. A step that was released is
+ * never changed. */
 enum { RESULTS_VERSION = 2 };
 extern const char *const results_steps[RESULTS_VERSION];
 
@@ -23,8 +23,8 @@ hone_status results_fail(results *r, const char *what);
 /* Runs SQL that gives no rows. */
 hone_status results_run(results *r, const char *sql);
 
-/* A transaction: begin, then end with what came of it; a failure takes all back. A writer that has to
- * wait too long gets HONE_ERR_IO. */
+/* A transaction: begin, then end with what came of it; a failure takes all back. A writer that has
+ * to wait too long gets HONE_ERR_IO. */
 hone_status results_lock(results *r);
 hone_status results_lock_to_read(results *r); /* one view of the database, whoever writes meanwhile */
 hone_status results_unlock(results *r, hone_status status);

@@ -56,7 +56,8 @@ void result_release(stored_result *out) {
 
 /* --- parts --- */
 
-/* One more in an array that the result owns as soon as it is complete; `list` is one of its fields. */
+/* One more in an array that the result owns as soon as it is complete; `list` is one of its
+ * fields. */
 static hone_status grow(void *list, size_t n, size_t size, const char *what) {
     void *old, *larger = NULL;
     memcpy(&old, list, sizeof old);

@@ -4,11 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "base/mem.h"
 #include "lab/task_places.h"
 
-enum { DEFAULT_MAX_TOKENS = 256, MOST_TOKENS = 1 << 20 };
+enum { DEFAULT_MAX_TOKENS = 256, MOST_TOKENS = 1 << 20, UNPACKED_AT_ONCE = 1 << 16 };
 #define MAX_MANIFEST_BYTES ((size_t)1 << 20)
 #define MAX_ITEMS_BYTES ((size_t)256 << 20)
 
@@ -84,12 +85,29 @@ static hone_status parse_items(json_t *items, const char *text, size_t n, const 
     return json_build_end("items");
 }
 
+/* Appends the file, unpacked where it is packed by gzip: some sets are handed out so. */
+static hone_status read_text(buf *text, const char *path) {
+    TRY(fs_read_file(text, path));
+    if (text->len < 2 || memcmp(text->data, "\x1f\x8b", 2) != 0) return HONE_OK;
+    gzFile packed = gzopen(path, "rb");
+    hone_status status = packed ? HONE_OK : fail(HONE_ERR_IO, "%s: cannot be opened", path);
+    int n = 1;
+    for (text->len = 0; status == HONE_OK && n > 0; text->len += n > 0 ? (size_t)n : 0) {
+        status = buf_reserve(text, UNPACKED_AT_ONCE);
+        if (status == HONE_OK) n = gzread(packed, text->data + text->len, UNPACKED_AT_ONCE);
+    }
+    if (packed) gzclose(packed);
+    if (status == HONE_OK && n < 0) status = fail(HONE_ERR_FORMAT, "%s: the file is damaged", path);
+    if (status == HONE_OK) text->data[text->len] = '\0';
+    return status;
+}
+
 static hone_status read_items(json_t **out, const char *path, sha256_hex *sha256) {
     buf text;
     buf_init(&text, MAX_ITEMS_BYTES);
     json_use_mem();
     json_t *items = json_array();
-    hone_status status = items ? fs_read_file(&text, path) : mem_fail("items", 0);
+    hone_status status = items ? read_text(&text, path) : mem_fail("items", 0);
     if (status == HONE_OK) status = sha256_of_file(sha256, path, NULL, NULL);
     if (status == HONE_OK) status = parse_items(items, text.data ? text.data : "", text.len, path);
     if (status == HONE_OK && json_array_size(items) == 0)

@@ -1,8 +1,8 @@
 /* Why a measurement must not be relied on.
  *
- * Pure functions over observations that were made elsewhere: they look at nothing themselves, so that
- * each can be tried with numbers. A measurement without reasons is valid; one with reasons is shown
- * as invalid, with them, and left out of every summary that does not ask for it. */
+ * Pure functions over observations that were made elsewhere: they look at nothing themselves, so
+ * that each can be tried with numbers. A measurement without reasons is valid; one with reasons is
+ * shown as invalid, with them, and left out of every summary that does not ask for it. */
 #ifndef LAB_VALIDITY_H
 #define LAB_VALIDITY_H
 

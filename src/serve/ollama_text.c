@@ -159,19 +159,45 @@ static hone_status make_lines(void *state, buf *out, bool *ended) {
     return *ended ? stream_add_line(out, last_object(a)) : HONE_OK;
 }
 
+static void add_note(buf *notes, const char *words) {
+    size_t before = notes->len;
+    if (buf_add_format(notes, "%s%s", before ? ", " : "", words) != HONE_OK) notes->len = before;
+}
+
+/* Fields of the request that have no meaning here; their names come from strangers. */
+static void note_fields(const answer *a, buf *notes) {
+    static const char *const known[] = {
+        "model", "prompt", "suffix", "images", "think", "format", "options", "system", "template",
+        "stream", "raw", "keep_alive", "context", "truncate", "logprobs", "top_logprobs", "messages",
+        "tools"};
+    const char *name;
+    json_t *value;
+    json_object_foreach(a->r.body, name, value) {
+        bool found = json_is_null(value) || json_is_false(value);
+        for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+            found = found || !strcmp(name, known[i]);
+        bool fit = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(name);
+        if (!found) add_note(notes, fit ? name : "?");
+    }
+}
+
 /* What the request wanted and did not get stands in the head of the answer. */
 static void add_notes(const answer *a) {
-    char text[300];
-    const char *comma = "";
-    snprintf(text, sizeof text, "%s", a->r.options.ignored);
-    if (*text) comma = ", ";
-    if (a->r.options.n_context > a->served.n_context)
-        snprintf(text + strlen(text), sizeof text - strlen(text), "%snum_ctx beyond %zu", comma,
-                 a->served.n_context);
-    if (*text) exchange_add_header(a->x, "X-Hone-Ignored-Options", text);
+    enum { MAX_NOTES_BYTES = 1000 };
+    char number[48];
+    buf notes;
+    buf_init(&notes, MAX_NOTES_BYTES);
+    if (a->r.options.ignored[0]) add_note(&notes, a->r.options.ignored);
+    if (a->r.options.n_context > a->served.n_context) {
+        snprintf(number, sizeof number, "num_ctx beyond %zu", a->served.n_context);
+        add_note(&notes, number);
+    }
+    note_fields(a, &notes);
+    if (notes.len) exchange_add_header(a->x, "X-Hone-Ignored-Options", notes.data);
+    buf_release(&notes);
     if (!a->r.n_dropped) return;
-    snprintf(text, sizeof text, "%zu", a->r.n_dropped);
-    exchange_add_header(a->x, "X-Hone-Dropped-Messages", text);
+    snprintf(number, sizeof number, "%zu", a->r.n_dropped);
+    exchange_add_header(a->x, "X-Hone-Dropped-Messages", number);
 }
 
 static hone_status submit(answer *a, const char *client) {

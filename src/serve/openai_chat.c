@@ -29,7 +29,6 @@ typedef struct choice {
     buf arguments;    /* of the last call, as far as they have come */
     size_t n_calls;
     json_t *logprobs; /* {content: […]}; of a stream: of the piece at hand */
-    bool ended;
 } choice;
 
 struct chat_answer {

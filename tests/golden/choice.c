@@ -137,6 +137,7 @@ void check_choices(const char *folder) {
     const char *models = getenv("HONE_TEST_MODELS");
     char model[4096], path[4500];
     struct stat st;
+    setenv("HONE_TASKS", "tasks", 0);
     snprintf(model, sizeof model, "%s/SmolLM2-135M-Instruct.Q4_1.gguf", models ? models : ".");
     if (stat(model, &st) != 0) {
         printf("FAILED %s: %s is missing (tests/fetch_model.sh puts it there)\n", folder, model);

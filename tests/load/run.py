@@ -16,7 +16,7 @@ import time
 import traceback
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-SHARED = pathlib.Path(os.environ.get("HONE_SHARED", ROOT.parent / "shared"))
+SHARED = pathlib.Path(os.environ.get("HONE_SHARED", ROOT.parent / "shared")).resolve()
 MODEL = SHARED / "golden" / "llama-smol"
 HONE = ""
 HOME = ""

@@ -19,7 +19,7 @@ import tempfile
 import traceback
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-SHARED = pathlib.Path(os.environ.get("HONE_SHARED", ROOT.parent / "shared"))
+SHARED = pathlib.Path(os.environ.get("HONE_SHARED", ROOT.parent / "shared")).resolve()
 TINY = SHARED / "models" / "stories260K.gguf"
 HOSTILE = "</script><script>window.broken=1</script>\"'><img src=x onerror=window.broken=1>`|*_&amp;\u2028"
 HONE = HOME = ""

@@ -17,7 +17,7 @@ import subprocess
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
-SHARED = pathlib.Path(os.environ.get("HONE_SHARED", HERE.parents[1].parent / "shared"))
+SHARED = pathlib.Path(os.environ.get("HONE_SHARED", HERE.parents[1].parent / "shared")).resolve()
 CACHE = pathlib.Path(os.environ.get("HONE_TEST_CACHE") or pathlib.Path(
     os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "hone-tests")
 PACKAGES = ["jsonschema==4.26.0", "rfc3339-validator==0.1.4", "fqdn==1.5.1", "rfc3986-validator==0.1.1"]

@@ -579,7 +579,9 @@ def test_a_cancelled_request_stops_within_one_step(server):
     for path, body in (("/v1/chat/completions", {"messages": MESSAGES, **long}),
                        ("/v1/chat/completions", {"messages": MESSAGES, **long, "stream": True}),
                        ("/v1/completions", {"prompt": ["x"] * 3, **long, "n": 2}),
-                       ("/v1/responses", {"input": "x", "stream": True}),
+                       ("/v1/responses", {"input": "x", "stream": True, "text": {"format": {
+                           "type": "json_schema", "name": "long",
+                           "schema": {"type": "array", "items": {"enum": [1]}, "minItems": 900}}}}),
                        ("/v1/embeddings", {"input": ["word " * 400] * 1000})):
         data = json.dumps(body)
         s = socket.create_connection(("127.0.0.1", server.port))

@@ -23,7 +23,7 @@ import traceback
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 import packages
-SHARED = pathlib.Path(os.environ.get("HONE_SHARED", ROOT.parent / "shared"))
+SHARED = pathlib.Path(os.environ.get("HONE_SHARED", ROOT.parent / "shared")).resolve()
 PACKAGES = ["openai==3.54.0"]
 MODEL = SHARED / "golden" / "llama-smol"
 SPEECH = SHARED / "golden" / "whisper-multilingual"

@@ -440,6 +440,7 @@ static void torn_memory_is_an_error_and_nothing_else(void) {
 }
 
 int main(void) {
+    setenv("HONE_TASKS", "tasks", 0); /* tests run in the repository's folder */
     RUN(forms_are_filled_from_items);
     RUN(tasks_that_are_malformed_say_why);
     RUN(hones_own_tasks_have_a_hundred_items_each);
