@@ -97,7 +97,7 @@ static void rules_of_another_form_are_refused(void) {
 
 /* Three names for one small file, whose sizes say nothing; what is measured of them is made up. */
 static bool open_world(store **s, results **r) {
-    static const char manifest[] = "{\"format\": 1, \"name\": \"tale:%d\", \"files\": [{\"role\": "
+    static const char form[] = "{\"format\": 1, \"name\": \"tale:%d\", \"files\": [{\"role\": "
                                    "\"model\", \"name\": \"a.gguf\", \"bytes\": %ld, \"path\": \"%s\"}]}";
     char path[1024], real[4096], text[8192];
     snprintf(path, sizeof path, "%s/models/stories260K.gguf", test_shared());
@@ -106,7 +106,7 @@ static bool open_world(store **s, results **r) {
     world_new_home();
     for (int i = 1; i <= 3; i++) {
         char below[64];
-        snprintf(text, sizeof text, manifest, i, (long)st.st_size, real);
+        snprintf(text, sizeof text, form, i, (long)st.st_size, real);
         snprintf(below, sizeof below, "models/tale/%d.json", i);
         world_write(below, text);
     }
