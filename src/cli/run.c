@@ -131,6 +131,21 @@ static int print_json_error(const char *model) {
                           false);
 }
 
+/* An answer that did not pass is printed all the same; the exit code tells. */
+static int tell_failed_checks(const answer *a, const run_settings *s) {
+    const hone_strategy_result *t = &a->trace;
+    double score = t->n_draws ? t->draws[t->chosen].score : 0;
+    char *fault = NULL;
+    if (!s->answer.checks || score >= 1) return CLI_OK;
+    hone_status status = checks_judge(s->answer.checks, a->result.text, &score, &fault);
+    if (status != HONE_OK) return cli_fail(status);
+    if (score >= 1 && a->result.finish != HONE_FINISH_LENGTH) return CLI_OK;
+    if (fault) fault[strcspn(fault, "\n")] = '\0';
+    cli_error("the answer did not pass%s%s", fault ? ": " : "; it was cut off", fault ? fault : "");
+    hone_free(fault);
+    return CLI_NOT_MET;
+}
+
 static int answer_once(const engine *e, const run_settings *s, const buf *prompt, bool json) {
     bool logprobs = s->answer.logprobs != CLI_UNSET, print = !json && !logprobs;
     answer a;
@@ -154,6 +169,7 @@ static int answer_once(const engine *e, const run_settings *s, const buf *prompt
     bool watched = cli_is_terminal(stdout) && cli_is_terminal(stderr) && !json;
     if (s->stats) answer_print_stats_table(stderr, &a, e, s->model);
     else if (watched) answer_print_stats_line(stderr, &a, e);
+    if (code == CLI_OK) code = tell_failed_checks(&a, s);
     if (interrupt_seen()) code = CLI_INTERRUPTED;
     answer_release(&a);
     return code;
@@ -222,6 +238,7 @@ int cmd_run(int argc, char **argv) {
     run_settings s = {.engine = ENGINE_SETTINGS_UNSET};
     hear_settings spoken = HEAR_SETTINGS_UNSET;
     const char *file = NULL, *strategy = NULL;
+    cli_texts wanted = {.n = 0};
     bool json = false;
     route_options choice = {.priority = ROUTE_BALANCED, .text_only = true};
     answer_settings_init(&s.answer);
@@ -234,6 +251,10 @@ int cmd_run(int argc, char **argv) {
         CLI_FLAG("json", 0, &json, "print one JSON object at the end instead of streaming"),
         CLI_TEXT("strategy", 0, &strategy, "NAME",
                  "draw several answers and choose: sc8, bon3, \"re2 & sc8\" … (hone strategies)"),
+        CLI_TEXTS("check", 0, &wanted, "CHECK",
+                  "what the answer must satisfy: schema:FILE, regex:PATTERN, length:LOW-HIGH or "
+                  "command:COMMAND ($1 = its file); asks again with the fault (--strategy retry3); "
+                  "repeatable"),
         CLI_FLAG("trace", 0, &s.trace, "tell every draw of the strategy and how it chose (on stderr)"),
         CLI_FLAG("stats", 0, &s.stats, "close with a table of speed and memory (on stderr)"),
         ANSWER_OPTIONS(s.answer),
@@ -277,9 +298,15 @@ int cmd_run(int argc, char **argv) {
                                      "on standard input");
     }
     hone_strategy *parsed = NULL;
+    if (wanted.n && chat) return cli_wrong_use(&usage, "--check is for one answer, not for a chat");
+    if (wanted.n && !strategy) strategy = "retry";
     if (strategy && hone_strategy_parse(&parsed, strategy) != HONE_OK)
         return cli_wrong_use(&usage, "%s (hone strategies lists them)", hone_error_message());
     s.answer.strategy = parsed;
+    if (wanted.n && checks_open(&s.answer.checks, &wanted) != HONE_OK) {
+        hone_strategy_close(parsed);
+        return cli_wrong_use(&usage, "%s", hone_error_message());
+    }
     buf prompt;
     buf_init(&prompt, MAX_PROMPT_BYTES);
     code = CLI_OK;
@@ -289,5 +316,6 @@ int cmd_run(int argc, char **argv) {
     else if (code == CLI_OK) code = run_prompt(&usage, &s, chat ? NULL : &prompt, json);
     buf_release(&prompt);
     hone_strategy_close(parsed);
+    checks_close(s.answer.checks);
     return code;
 }
