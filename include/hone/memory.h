@@ -40,6 +40,9 @@ HONE_API hone_status hone_memory_needed(hone_memory *memory, const hone_model *m
 
 /* --- fitting a model into a limit --- */
 
+/* What the program, its libraries and the stacks of its threads take beside that. */
+#define HONE_PROGRAM_BYTES ((uint64_t)16 << 20)
+
 /* Zero-initialise and set what you need. */
 typedef struct hone_fit_wish {
     uint64_t memory;  /* bytes for the process; 0 = what is free now */

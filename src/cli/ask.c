@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "cli/cli.h"
 #include "cli/hear.h"
+#include "cli/profile_option.h"
 #include "cli/run.h"
 
 enum { MAX_QUESTION_BYTES = 1 << 20 };
@@ -24,6 +25,7 @@ int cmd_ask(int argc, char **argv) {
         ANSWER_OPTIONS(s.answer),
         CLI_HEADING("Engine"),
         ENGINE_OPTIONS(s.engine),
+        PROFILE_OPTION(&s.no_profile),
         CLI_OPTIONS_END,
     };
     const cli_usage usage = {

@@ -52,6 +52,7 @@ int cmd_merge(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
 int cmd_eval(int argc, char **argv);
 int cmd_tasks(int argc, char **argv);
+int cmd_tune(int argc, char **argv);
 int cmd_route(int argc, char **argv);
 int cmd_prompt(int argc, char **argv);
 int cmd_results(int argc, char **argv);

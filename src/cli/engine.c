@@ -222,7 +222,7 @@ int engine_open(engine *e, const char *name, const engine_settings *settings) {
     *e = (engine){.n_draft = 0};
     double start_ms = clock_ms();
     int code = open_model(e, name, settings->threads);
-    if (code == CLI_OK) code = engine_open_session(&e->session, e, settings, 0);
+    if (code == CLI_OK) code = engine_open_session(&e->session, e, settings, settings->prefill_chunk);
     e->load_ms = clock_ms() - start_ms;
     if (code == CLI_OK) code = open_draft(e, settings);
     if (code != CLI_OK) engine_release(e);

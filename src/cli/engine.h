@@ -20,11 +20,12 @@ typedef struct engine_settings {
     const char *draft;        /* "ngram", a model, or NULL */
     int64_t n_draft;          /* CLI_UNSET = the library's default */
     cli_texts adapters;
+    size_t prefill_chunk;     /* 0 = the library's default; comes from a profile */
 } engine_settings;
 
 /* In the order of hone_kv_type. */
 #define ENGINE_KV_CHOICES "f16|f32|q8_0"
-#define ENGINE_SETTINGS_UNSET {CLI_UNSET, CLI_UNSET, -1, false, NULL, CLI_UNSET, {{NULL}, 0}}
+#define ENGINE_SETTINGS_UNSET {CLI_UNSET, CLI_UNSET, -1, false, NULL, CLI_UNSET, {{NULL}, 0}, 0}
 
 /* Rows of an option table for engine_settings `s`. */
 #define ENGINE_OPTIONS(s)                                                                          \

@@ -37,6 +37,7 @@ const cli_command cli_commands[] = {
     {"eval", "how well a model does tasks, with intervals", cmd_eval},
     {"compare", "models, quantisations or strategies beside each other", cmd_compare},
     {"tasks", "the tasks that eval knows", cmd_tasks},
+    {"tune", "find the settings that are best on this machine", cmd_tune},
     {"route", "which model should answer a prompt, and why", cmd_route},
     {"prompt", "a task's prompt: shown, tested, tuned", cmd_prompt},
     {"results", "what was measured: list, compare, delete", cmd_results},

@@ -13,6 +13,7 @@
 #include "cli/hear.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
+#include "cli/profile_option.h"
 #include "cli/route.h"
 #include "cli/trace.h"
 
@@ -189,6 +190,7 @@ static int check_model(const engine *e, const run_settings *s) {
 
 static int run_model(run_settings *s, const buf *prompt, bool json) {
     engine e;
+    if (!s->no_profile) profile_option_run(&s->engine, &s->answer, s->model);
     int code = engine_open(&e, s->model, &s->engine);
     if (code != CLI_OK) return code;
     code = check_model(&e, s);
@@ -262,6 +264,7 @@ int cmd_run(int argc, char **argv) {
         ROUTE_OPTIONS(choice),
         CLI_HEADING("Engine"),
         ENGINE_OPTIONS(s.engine),
+        PROFILE_OPTION(&s.no_profile),
         CLI_OPTIONS_END,
     };
     const cli_usage usage = {

@@ -11,6 +11,7 @@ typedef struct run_settings {
     const char *model, *system; /* system may be NULL */
     engine_settings engine;
     answer_settings answer;
+    bool no_profile;
     bool raw;   /* no chat template */
     bool stats; /* the table after each answer */
     bool trace; /* what the strategy did, after each answer */

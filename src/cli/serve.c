@@ -12,6 +12,7 @@
 #include "cli/interrupt.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/profile_option.h"
 #include "cli/server_address.h"
 #include "cli/settings.h"
 #include "serve/ollama_options.h"
@@ -20,6 +21,7 @@
 
 enum {
     DRAIN_MS = 30000,
+    DEFAULT_SLOTS = 8,
     STALL_MS = 250, /* docs/serving.md says so */
 };
 #define MAX_FILE_BYTES (1 << 20)
@@ -32,7 +34,7 @@ typedef struct serve_settings {
     int64_t connections, patience, wait_limit, time_limit, requests, tokens;
     cli_texts origins, hosts;
     uint64_t memory_bytes, cache_bytes, body_bytes;
-    bool open_to_all, quiet, adapt;
+    bool open_to_all, quiet, adapt, no_profile;
     int kv, log;
 } serve_settings;
 
@@ -73,6 +75,10 @@ static int preload(server *s, char **names, size_t n) {
     return CLI_OK;
 }
 
+static size_t slots_of(const serve_settings *s) {
+    return s->slots == CLI_UNSET ? DEFAULT_SLOTS : (size_t)s->slots;
+}
+
 static void print_welcome(const server *s, const serve_settings *settings, char **names,
                           size_t n) {
     const char *host = settings->address.host;
@@ -91,7 +97,7 @@ static void print_welcome(const server *s, const serve_settings *settings, char 
     size_t n_keys = guard_keys(server_guard(s));
     fprintf(stderr, "\nkeys: %s", n_keys ? "needed, of which there are " : "none needed");
     if (n_keys) fprintf(stderr, "%zu", n_keys);
-    fprintf(stderr, "; answers at once: %lld a model; Ctrl-C ends it\n", (long long)settings->slots);
+    fprintf(stderr, "; answers at once: %lld a model; Ctrl-C ends it\n", (long long)slots_of(settings));
 }
 
 static void wait_for_signal(void) {
@@ -123,7 +129,7 @@ static server_options make_options(const serve_settings *s, const serve_texts *t
                   .allowance = {(unsigned)s->requests, (unsigned)s->tokens}},
         .models = {.memory_bytes = s->memory_bytes, .keep_ms = s->keep_ms,
                    .max_open = (size_t)s->max_models, .wait_ms = (int)s->load_wait * 1000,
-                   .scheduler = {.n_slots = (size_t)s->slots, .max_queue = (size_t)s->queue,
+                   .scheduler = {.n_slots = slots_of(s), .max_queue = (size_t)s->queue,
                                  .stall_ms = STALL_MS, .wait_ms = (int)s->wait_limit * 1000,
                                  .time_ms = (int)s->time_limit * 1000,
                                  .cache_bytes = s->cache_bytes,
@@ -135,6 +141,12 @@ static int run(const serve_settings *settings, const serve_texts *t, char **name
     server_options options = make_options(settings, t);
     if (settings->context != CLI_UNSET)
         options.models.scheduler.session.n_context = (size_t)settings->context;
+    profile_option_free is_free = {settings->threads == CLI_UNSET, settings->slots == CLI_UNSET,
+                                   settings->context == CLI_UNSET, settings->kv < 0};
+    if (!settings->no_profile) {
+        options.models.adapt = profile_option_serve;
+        options.models.adapt_user = &is_free;
+    }
     int code = engine_choose_threads(settings->threads, &options.models.n_threads);
     if (code != CLI_OK) return code;
     server *s;
@@ -197,7 +209,7 @@ static int check(serve_settings *s, const cli_usage *usage) {
 
 int cmd_serve(int argc, char **argv) {
     serve_settings s = {.host = "127.0.0.1", .port = CLI_UNSET, .keep_alive = "5m", .load_wait = 30,
-                        .slots = 8, .queue = 512, .context = CLI_UNSET, .threads = CLI_UNSET,
+                        .slots = CLI_UNSET, .queue = 512, .context = CLI_UNSET, .threads = CLI_UNSET,
                         .connections = 512, .patience = 60, .wait_limit = 300, .time_limit = 3600,
                         .memory_bytes = system_look_at_memory("").limit, .cache_bytes = 512 << 20,
                         .body_bytes = 256 << 20, .kv = -1};
@@ -234,6 +246,7 @@ int cmd_serve(int argc, char **argv) {
         CLI_CHOICE("kv", 0, &s.kv, ENGINE_KV_CHOICES, "type of the key/value cache (default f16)"),
         CLI_INTEGER("threads", 't', &s.threads, "N", 1, 1024,
                     "compute threads (default: $HONE_THREADS, or one for each usable core)"),
+        PROFILE_OPTION(&s.no_profile),
         CLI_HEADING("Safety"),
         CLI_TEXT("api-key-file", 0, &s.key_file, "FILE",
                  "keys that may ask, one a line (also $HONE_API_KEY); read again when it changes"),

@@ -1,9 +1,6 @@
 /* Fitting a model into a limit (include/hone/memory.h). */
 #include "infer/engine.h"
 
-/* The program, its libraries and the stacks of its threads. */
-#define PROGRAM_BYTES ((uint64_t)16 << 20)
-
 enum { USUAL_CONTEXT = 4096, SHORTEST_CONTEXT = 512 };
 
 typedef struct fitting {
@@ -15,7 +12,7 @@ typedef struct fitting {
 static hone_status count(fitting *f) {
     hone_fit *fit = &f->fit;
     TRY(hone_memory_needed(&fit->memory, f->model, &fit->settings));
-    fit->bytes = fit->memory.resident + PROGRAM_BYTES;
+    fit->bytes = fit->memory.resident + HONE_PROGRAM_BYTES;
     fit->fits = fit->bytes <= fit->limit;
     return HONE_OK;
 }

@@ -85,18 +85,19 @@ static int by_index(const void *a, const void *b) {
 
 /* Fisher and Yates' shuffle as far as needed; then in the task's order again. */
 static hone_status choose_items(eval_result *r, const task *t, const eval_settings *settings) {
-    size_t n = t->n_items;
+    size_t n = t->n_items, skip = settings->skip < n ? settings->skip : n;
     r->items = mem_calloc(n, sizeof *r->items);
     if (!r->items) return mem_fail("items", n * sizeof *r->items);
     for (size_t i = 0; i < n; i++) r->items[i].index = i;
-    r->n_items = settings->limit && settings->limit < n ? settings->limit : n;
-    for (size_t i = 0; r->n_items < n && i < r->n_items; i++) {
+    r->n_items = settings->limit && settings->limit < n - skip ? settings->limit : n - skip;
+    for (size_t i = 0; r->n_items < n && i < skip + r->n_items; i++) {
         uint32_t random = philox4x32((philox_block){{(uint32_t)i, 0, 0, 1}}, settings->seed).word[0];
         size_t other = i + (size_t)((uint64_t)random * (uint64_t)(n - i) >> 32), index;
         index = r->items[i].index;
         r->items[i].index = r->items[other].index;
         r->items[other].index = index;
     }
+    memmove(r->items, r->items + skip, r->n_items * sizeof *r->items);
     qsort(r->items, r->n_items, sizeof *r->items, by_index);
     return HONE_OK;
 }

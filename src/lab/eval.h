@@ -23,10 +23,12 @@ typedef enum eval_prompting { EVAL_AS_TASK = 0, EVAL_PLAIN, EVAL_CHAT } eval_pro
 /* Zero-initialise and set what you need. */
 typedef struct eval_settings {
     size_t limit;   /* items, drawn without replacement by the seed; 0 = all */
+    size_t skip;    /* of the drawn ones the first so many are left out */
     uint64_t seed;  /* of the draw and of the bootstrap */
     eval_prompting prompting;
     bool by_answer; /* choices are shown with letters and one is asked for, instead of scored */
     size_t max_tokens; /* of an answer; 0 = as the task says */
+    const hone_sampling *sampling; /* of answers, with its seed; borrowed. NULL = greedy */
     /* Hears what is done; false ends the run, which then holds what there is. May be NULL. */
     bool (*observe)(void *context, const char *doing, size_t n_done, size_t n);
     void *context;

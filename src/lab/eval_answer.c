@@ -102,8 +102,8 @@ static hone_status make_requests(answering *a) {
             .prompt = a->prompts[i], .system = t->system, .chat = run->r->chat,
             .stop = run->r->chat ? NULL : t->stop, .n_stop = run->r->chat ? 0 : t->n_stop,
             .max_tokens = run->settings->max_tokens ? run->settings->max_tokens : t->max_tokens,
-            .sampling = hone_sampling_greedy()};
-        a->requests[i].sampling.seed = run->settings->seed;
+            .sampling = run->settings->sampling ? *run->settings->sampling : hone_sampling_greedy()};
+        if (!run->settings->sampling) a->requests[i].sampling.seed = run->settings->seed;
     }
     return HONE_OK;
 }

@@ -64,7 +64,7 @@ static int find_build_id(struct dl_phdr_info *info, size_t size, void *user) {
 }
 #endif
 
-static void describe_build(char *text, size_t n) {
+void results_describe_build(char *text, size_t n) {
     build_id id = {""};
 #ifdef __linux__
     dl_iterate_phdr(find_build_id, &id);
@@ -122,8 +122,8 @@ static json_t *note_command(const char *const *argv) {
 
 static hone_status add_result(results *r, const result_start *start, const machine_description *m,
                               json_t *command, json_t *environment, int64_t *id) {
-    char build[256], folder[4096];
-    describe_build(build, sizeof build);
+    char build[RESULTS_MAX_BUILD], folder[4096];
+    results_describe_build(build, sizeof build);
     if (!getcwd(folder, sizeof folder)) folder[0] = '\0';
     json_t *settings = start->settings ? json_incref(start->settings) : json_object();
     hone_status status = results_execute(

@@ -106,6 +106,10 @@ hone_status results_set_repeats(results *r, int64_t id, int64_t repeats);
 
 hone_status results_delete(results *r, int64_t id);
 
+/* What is kept as `build` of each result. */
+enum { RESULTS_MAX_BUILD = 256 };
+void results_describe_build(char *text, size_t n);
+
 /* SHA-256 of a file, or of a folder's files (their names and hashes). A file that has neither moved
  * nor changed since it was last asked for is not read again. `go_on` as in base/sha256.h. */
 hone_status results_hash(results *r, const char *path, char hash[65],

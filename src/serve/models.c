@@ -20,6 +20,7 @@ typedef struct entry {
     scheduler *scheduler;
     hone_adapter *adapters[MODEL_SETTINGS_MAX_ADAPTERS];
     model_settings settings;
+    model_opening opening;
     uint64_t file_bytes, other_bytes; /* weights; caches, buffers, tables */
     size_t n_users;
     size_t n_waiting; /* for the end of its loading */
@@ -82,9 +83,9 @@ static void close_entry(entry *e) {
     mem_free(e);
 }
 
-static served_model as_served(const models *m, const entry *e, double load_ms) {
+static served_model as_served(const entry *e, double load_ms) {
     size_t own = hone_model_describe(e->model)->n_context;
-    size_t wanted = m->options.scheduler.session.n_context;
+    size_t wanted = e->opening.session.n_context;
     return (served_model){e->name, e->model, e->scheduler, &e->settings,
                           wanted && wanted < own ? wanted : own, load_ms};
 }
@@ -170,21 +171,41 @@ static hone_status open_adapters(entry *e) {
 }
 
 /* What the file's size does not tell: tables, buffers of a pass. */
-static uint64_t memory_beside_weights(const hone_model *model, const models_options *o) {
+static uint64_t memory_beside_weights(const hone_model *model, const model_opening *o) {
     hone_memory needed;
-    const hone_memory_settings settings = {.n_context = 1, .n_slots = o->scheduler.n_slots,
-                                           .kv = o->scheduler.session.kv};
+    const hone_memory_settings settings = {.n_context = 1, .n_slots = o->n_slots,
+                                           .kv = o->session.kv,
+                                           .prefill_chunk = o->session.prefill_chunk};
     if (hone_memory_needed(&needed, model, &settings) != HONE_OK) return 0;
     return needed.activations + needed.tables;
 }
 
+/* As the options say for all, and then what is known of this one. */
+static hone_status choose_opening(const models *m, entry *e) {
+    const models_options *o = &m->options;
+    e->opening = (model_opening){.n_threads = o->n_threads, .n_slots = o->scheduler.n_slots,
+                                 .session = o->scheduler.session};
+    if (!o->adapt) return HONE_OK;
+    o->adapt(o->adapt_user, e->name, e->path, &e->opening);
+    json_t *more = e->opening.parameters;
+    if (!more) return HONE_OK;
+    if (!e->settings.parameters) e->settings.parameters = json_object();
+    int failed = json_object_update_missing(e->settings.parameters, more);
+    json_decref(more);
+    e->opening.parameters = NULL;
+    return failed ? mem_fail(e->name, 0) : HONE_OK;
+}
+
 static hone_status load(const models *m, entry *e) {
-    const hone_model_options options = {.n_threads = m->options.n_threads,
+    TRY(choose_opening(m, e));
+    const hone_model_options options = {.n_threads = e->opening.n_threads,
                                         .chat_template = model_settings_jinja(&e->settings)};
     TRY(hone_model_open(&e->model, e->path, &options));
     TRY(open_adapters(e));
     if (!hone_model_describe(e->model)->takes_text) return HONE_OK;
     scheduler_options o = m->options.scheduler;
+    o.n_slots = e->opening.n_slots;
+    o.session = e->opening.session;
     o.name = e->name;
     o.adapters = e->adapters;
     o.n_adapters = e->settings.n_adapters;
@@ -217,7 +238,7 @@ static hone_status load_entry(models *m, entry *e) {
     double begin = clock_ms();
     pthread_mutex_unlock(&m->lock);
     hone_status status = load(m, e);
-    uint64_t beside = status == HONE_OK ? memory_beside_weights(e->model, &m->options) : 0;
+    uint64_t beside = status == HONE_OK ? memory_beside_weights(e->model, &e->opening) : 0;
     pthread_mutex_lock(&m->lock);
     e->loading = false;
     pthread_cond_broadcast(&m->changed);
@@ -328,7 +349,7 @@ hone_status models_borrow(models *m, const char *name, served_model *out) {
         e->n_users++;
         e->used_at = ++m->clock;
         e->unwanted = false;
-        *out = as_served(m, e, was_open ? 0 : clock_ms() - begin);
+        *out = as_served(e, was_open ? 0 : clock_ms() - begin);
     }
     pthread_mutex_unlock(&m->lock);
     return status;
@@ -524,7 +545,7 @@ void models_each(models *m, void (*each)(void *user, const open_model *model), v
     for (size_t i = 0; i < m->n; i++) {
         const entry *e = m->entries[i];
         if (e->loading) continue;
-        open_model one = {.served = as_served(m, e, 0), .n_users = e->n_users, .path = e->path,
+        open_model one = {.served = as_served(e, 0), .n_users = e->n_users, .path = e->path,
                           .bytes = e->file_bytes + e->other_bytes, .idle_ms_left = INFINITY};
         if (!e->pinned && e->keep_ms != MODELS_KEEP_ALWAYS)
             one.idle_ms_left = (double)e->keep_ms - (e->n_users ? 0 : now - e->free_since);

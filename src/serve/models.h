@@ -15,6 +15,15 @@ typedef struct models models;
 
 #define MODELS_KEEP_ALWAYS INT64_MAX
 
+/* What one model is opened with. */
+typedef struct model_opening {
+    int n_threads;
+    size_t n_slots;
+    hone_session_options session;
+    json_t *parameters; /* Ollama's options for what the model's own say nothing about; taken over,
+                         * NULL = none */
+} model_opening;
+
 typedef struct models_options {
     uint64_t memory_bytes; /* of weights, buffers and caches together; 0 = no limit */
     size_t max_open;       /* models at once; 0 = 32, the most */
@@ -22,6 +31,10 @@ typedef struct models_options {
     int wait_ms;           /* for room that running answers take; then HONE_ERR_BUSY */
     int n_threads;
     scheduler_options scheduler; /* cache_bytes and n_slots for each model */
+    /* May change what the options say for that model: called with its name in the store, or as it was
+     * named on the command line, and with its path, from any thread. NULL: they hold for all. */
+    void (*adapt)(void *user, const char *name, const char *path, model_opening *opening);
+    void *adapt_user;
 } models_options;
 
 /* Errors: those of store_open. */
