@@ -1,3 +1,4 @@
+/* Answers judged from outside: schemas, patterns, lengths, commands of the user. */
 #include "cli/check.h"
 
 #include <regex.h>

@@ -126,8 +126,8 @@ static hone_status rotate(json_t *array, size_t n, size_t turn) {
     return HONE_OK;
 }
 
-/* Examples are items of the training half with their answers, in the plain form. An item is never its
- * own example. */
+/* Examples are items of the training half with their answers, in the plain form. An item is never
+ * its own example. */
 static hone_status add_shots(dressed *d, const json_t *train, const prompt_variant *v) {
     task *t = &d->task;
     buf form;
@@ -183,7 +183,8 @@ static double merit(const eval_result *r) {
     return f->metric->less_is_better ? -f->e.value : f->e.value;
 }
 
-/* Tries a variant on the training half; the best one so far is taken where it is better than `*best`. */
+/* Tries a variant on the training half; the best one so far is taken where it is better than
+ * `*best`. */
 static hone_status try_one(prompt_tuning *p, subject *s, const prompt_variant *v, double *best,
                            const prompt_tune_settings *settings) {
     eval_result r = {.task = NULL};

@@ -1,14 +1,14 @@
-/* Better prompts for a task: instructions, examples and their order, tried on one half of its items and
- * judged on the other.
+/* Better prompts for a task: instructions, examples and their order, tried on one half of its
+ * items and judged on the other.
  *
  *     prompt_tuning p;
  *     status = prompt_tune(&p, subject, task, &(prompt_tune_settings){.seed = 1});
  *     ... p.best, p.verdict.difference ...
  *     prompt_tuning_release(&p);
  *
- * A prompt that was found by trying many fits the items it was tried on; so the gain is told on items
- * that no try has seen, beside the task's own prompt on the same items, with the paired interval of
- * lab/compare.h. docs/prompts.md has the procedure. */
+ * A prompt that was found by trying many fits the items it was tried on; so the gain is told on
+ * items that no try has seen, beside the task's own prompt on the same items, with the paired
+ * interval of lab/compare.h. docs/prompts.md has the procedure. */
 #ifndef LAB_PROMPT_TUNE_H
 #define LAB_PROMPT_TUNE_H
 
@@ -62,8 +62,8 @@ typedef struct prompt_tuning {
 } prompt_tuning;
 
 /* Searches: the instructions first, then with the best one examples and their order; what is not
- * better than the simpler one is not taken. Release `p` in any case. HONE_ERR_ARGUMENT for a task with
- * fewer than 8 items; errors of eval_run. */
+ * better than the simpler one is not taken. Release `p` in any case. HONE_ERR_ARGUMENT for a task
+ * with fewer than 8 items; errors of eval_run. */
 hone_status prompt_tune(prompt_tuning *p, subject *s, const task *t,
                         const prompt_tune_settings *settings);
 

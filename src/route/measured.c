@@ -136,7 +136,8 @@ static hone_status read_evaluations(collection *c, results *db) {
     return status;
 }
 
-/* One answer at a time, at the smallest depth that was measured first; the newest benchmark counts. */
+/* One answer at a time, at the smallest depth that was measured first; the newest benchmark
+ * counts. */
 static hone_status read_speeds(collection *c, results *db) {
     machine_description here;
     results_list list = {.n = 0};

@@ -7,8 +7,8 @@
 #include "route/kind.h"
 #include "weights/store.h"
 
-/* How well one candidate did a task. Rows of one table answered the same items: they have task, hash
- * of items, number and draw of items in common. */
+/* How well one candidate did a task. Rows of one table answered the same items: they have task,
+ * hash of items, number and draw of items in common. */
 typedef struct measured_row {
     size_t candidate;  /* index in the listing */
     char strategy[96]; /* "" = one draw */
@@ -24,8 +24,8 @@ typedef struct measured {
     double *decode;    /* [candidates] tokens/s on this machine; 0 = not measured */
 } measured;
 
-/* Valid evaluations of `db`, the newest for each candidate and strategy, on the task of the kind for
- * which most candidates have one. `m` is released in any case. */
+/* Valid evaluations of `db`, the newest for each candidate and strategy, on the task of the kind
+ * for which most candidates have one. `m` is released in any case. */
 hone_status measured_read(measured *m, results *db, const store_listing *candidates,
                           prompt_kind kind);
 void measured_release(measured *m);

@@ -9,8 +9,8 @@
 #include "base/mem.h"
 #include "hone/memory.h"
 
-/* For speed, a model may do worse than the best, but not by more than this share of its figure, as far
- * as the intervals tell. */
+/* For speed, a model may do worse than the best, but not by more than this share of its figure, as
+ * far as the intervals tell. */
 static const double least_share_for_speed = 0.8;
 
 enum { MAX_REASON_BYTES = 1024 };

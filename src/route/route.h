@@ -5,10 +5,10 @@
  *     ... c.model, c.strategy, c.settings; c.reasons[0 … c.n_reasons) ...
  *     route_choice_release(&c);
  *
- * What is chosen comes from a rule written by hand, else from what was measured of the store's models
- * on tasks of the prompt's kind (rows that answered the same items), else from the sizes of the files;
- * the reasons say which of the three it was. A model that does not fit into the memory is passed over.
- * docs/route.md has the rules of choice. */
+ * What is chosen comes from a rule written by hand, else from what was measured of the store's
+ * models on tasks of the prompt's kind (rows that answered the same items), else from the sizes of
+ * the files; the reasons say which of the three it was. A model that does not fit into the memory
+ * is passed over. docs/route.md has the rules of choice. */
 #ifndef ROUTE_ROUTE_H
 #define ROUTE_ROUTE_H
 
@@ -49,8 +49,8 @@ typedef struct route_choice {
     store_listing listing;
 } route_choice;
 
-/* Release the choice in any case. HONE_ERR_NOT_FOUND where the store has no model that could answer and
- * fits into the memory; the sentence says which it is. */
+/* Release the choice in any case. HONE_ERR_NOT_FOUND where the store has no model that could
+ * answer and fits into the memory; the sentence says which it is. */
 hone_status route_choose(route_choice *c, const route_request *request);
 void route_choice_release(route_choice *c);
 

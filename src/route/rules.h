@@ -5,8 +5,8 @@
  *                 "settings": {"temperature": 0.1, "top_p": 0.9, "max_tokens": 200},
  *                 "because": "the best at code of those measured here"}]}
  *
- * Every member is optional: without `kinds` or `priorities` a rule is for all of them, what it leaves
- * out is decided otherwise. Unknown members are refused, so that a slip does not go unseen
+ * Every member is optional: without `kinds` or `priorities` a rule is for all of them, what it
+ * leaves out is decided otherwise. Unknown members are refused, so that a slip does not go unseen
  * (docs/route.md; docs/route-example.json). */
 #ifndef ROUTE_RULES_H
 #define ROUTE_RULES_H

@@ -6,7 +6,8 @@
 #include "base/status.h"
 #include "strategy/strategy_int.h"
 
-/* Judges the draw. *fault is freed with hone_free; NULL where nothing is wrong or nothing was said. */
+/* Judges the draw. *fault is freed with hone_free; NULL where nothing is wrong or nothing was
+ * said. */
 static hone_status judge(strategy_run *r, size_t draw, char **fault) {
     hone_draw *d = run_trace(r, draw);
     *fault = NULL;
