@@ -38,7 +38,7 @@ ARCH    := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
 KERNELS := $(if $(filter x86_64,$(ARCH)),src/tensor/x86)
 KERNELS += $(if $(filter aarch64 arm64,$(ARCH)),src/tensor/arm)
 DECODER := src/media/audio_file.c src/media/audio_pcm.c src/media/ffmpeg.c src/media/resample.c
-OUTSIDE := src/cli/%.c $(if $(ENGINE_ONLY),src/weights/%.c src/lab/%.c src/serve/%.c src/base/http%.c src/base/sha256.c \
+OUTSIDE := src/cli/%.c $(if $(ENGINE_ONLY),src/weights/%.c src/lab/%.c src/route/%.c src/serve/%.c src/base/http%.c src/base/sha256.c \
                            $(DECODER),src/media/audio_none.c)
 
 LIB_SRC  := $(filter-out $(OUTSIDE),$(wildcard src/*/*.c) $(wildcard $(addsuffix /*.c,$(KERNELS))))
