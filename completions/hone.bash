@@ -45,9 +45,10 @@ _hone() {
     --api) COMPREPLY=($(compgen -W "openai ollama" -- "$word")); return ;;
     --kind) COMPREPLY=($(compgen -W "bench eval fidelity tune compare load" -- "$word")); return ;;
     --kv) COMPREPLY=($(compgen -W "f16 f32 q8_0" -- "$word")); return ;;
+    --priority) COMPREPLY=($(compgen -W "speed balanced quality" -- "$word")); return ;;
     --type) COMPREPLY=($(compgen -W "$(_hone_types)" -- "$word")); return ;;
     --task | --tasks | --fetch) COMPREPLY=($(compgen -W "$(_hone_tasks)" -- "$word") $(compgen -f -- "$word")); return ;;
-    --items | --samples | --machine | --file | -f | --html | --api-key-file | --adapter | --output | -o | --text | --imatrix | --fidelity) COMPREPLY=($(compgen -f -- "$word")); return ;;
+    --rules | --items | --samples | --machine | --file | -f | --html | --api-key-file | --adapter | --output | -o | --text | --imatrix | --fidelity) COMPREPLY=($(compgen -f -- "$word")); return ;;
     --draft) COMPREPLY=($(compgen -W "ngram $(_hone_models)" -- "$word")); return ;;
     esac
     case $word in

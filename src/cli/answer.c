@@ -134,10 +134,12 @@ static void on_draw(void *user, const hone_draw *draw, size_t n_draws) {
 }
 
 /* The chosen text as a result, with the tokens that all draws together took. */
-static hone_status run_strategy(answer *a, const engine *e, const hone_strategy *strategy,
+static hone_status run_strategy(answer *a, const engine *e, const answer_settings *s,
                                 const hone_request *request) {
-    const hone_strategy_options options = {.on_draw = on_draw};
-    TRY(hone_strategy_run(strategy, e->session, request, &options, &a->trace));
+    const hone_strategy_options options = {.on_draw = on_draw, .user = s->checks,
+                                           .check = s->checks ? checks_judge : NULL};
+    if (s->checks) TRY(checks_prepare(s->checks, e->model));
+    TRY(hone_strategy_run(s->strategy, e->session, request, &options, &a->trace));
     const hone_strategy_result *t = &a->trace;
     size_t n = strlen(t->text);
     a->result = (hone_result){.text = mem_copy_string(t->text, n), .n_bytes = n,
@@ -205,7 +207,7 @@ hone_status answer_generate(answer *a, const engine *e, const answer_settings *s
     hone_session_uncancel(e->session);
     interrupt_arm(e->session);
     hone_status status = settings->strategy
-                             ? run_strategy(a, e, settings->strategy, &request)
+                             ? run_strategy(a, e, settings, &request)
                              : hone_generate(e->session, &request, &a->result);
     hone_grammar_close(grammar);
     interrupt_disarm();

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "cli/check.h"
 #include "cli/engine.h"
 #include "cli/options.h"
 #include "hone/hone.h"
@@ -20,6 +21,7 @@ typedef struct answer_settings {
     const char *grammar, *json_schema; /* files, or NULL */
     bool ignore_eos;
     const hone_strategy *strategy; /* NULL: one answer, as it is sampled */
+    checks *checks;                /* that its answers are judged by; NULL = none */
 } answer_settings;
 
 void answer_settings_init(answer_settings *s);

@@ -53,6 +53,8 @@ int cmd_bench(int argc, char **argv);
 int cmd_eval(int argc, char **argv);
 int cmd_tasks(int argc, char **argv);
 int cmd_tune(int argc, char **argv);
+int cmd_route(int argc, char **argv);
+int cmd_prompt(int argc, char **argv);
 int cmd_results(int argc, char **argv);
 int cmd_report(int argc, char **argv);
 int cmd_version(int argc, char **argv);

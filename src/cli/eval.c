@@ -93,8 +93,8 @@ static json_t *describe_settings(const evaluation *e) {
         json_array_append_new(tasks, json_pack("{s:s, s:s, s:s}", "task", e->tasks[i]->name,
                                                "template_sha256", e->tasks[i]->template_sha256.text,
                                                "items_sha256", e->tasks[i]->items_sha256.text));
-    return json_pack("{s:o, s:s, s:b, s:I, s:I, s:I, s:i, s:i, s:I}", "tasks", tasks, "kind", s->kind,
-                     "exact", s->exact, "seed", (json_int_t)c->seed, "limit",
+    return json_pack("{s:o, s:s, s:s?, s:b, s:I, s:I, s:I, s:i, s:i, s:I}", "tasks", tasks, "kind", s->kind,
+                     "strategy", s->strategy, "exact", s->exact, "seed", (json_int_t)c->seed, "limit",
                      (json_int_t)(c->limit == CLI_UNSET ? 0 : c->limit), "max_tokens",
                      (json_int_t)(c->max_tokens == CLI_UNSET ? 0 : c->max_tokens), "prompting",
                      c->prompting, "choices", c->choices, "parallel", (json_int_t)s->n_parallel);

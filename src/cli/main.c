@@ -38,6 +38,8 @@ const cli_command cli_commands[] = {
     {"compare", "models, quantisations or strategies beside each other", cmd_compare},
     {"tasks", "the tasks that eval knows", cmd_tasks},
     {"tune", "find the settings that are best on this machine", cmd_tune},
+    {"route", "which model should answer a prompt, and why", cmd_route},
+    {"prompt", "a task's prompt: shown, tested, tuned", cmd_prompt},
     {"results", "what was measured: list, compare, delete", cmd_results},
     {"report", "results as tables, Markdown or a page with plots", cmd_report},
     {"version", "version; with --verbose, processor features and libraries", cmd_version},

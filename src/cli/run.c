@@ -2,6 +2,7 @@
 #include "cli/run.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,6 +14,7 @@
 #include "cli/interrupt.h"
 #include "cli/output.h"
 #include "cli/profile_option.h"
+#include "cli/route.h"
 #include "cli/trace.h"
 
 enum { MAX_PROMPT_BYTES = 64 << 20 };
@@ -130,6 +132,21 @@ static int print_json_error(const char *model) {
                           false);
 }
 
+/* An answer that did not pass is printed all the same; the exit code tells. */
+static int tell_failed_checks(const answer *a, const run_settings *s) {
+    const hone_strategy_result *t = &a->trace;
+    double score = t->n_draws ? t->draws[t->chosen].score : 0;
+    char *fault = NULL;
+    if (!s->answer.checks || score >= 1) return CLI_OK;
+    hone_status status = checks_judge(s->answer.checks, a->result.text, &score, &fault);
+    if (status != HONE_OK) return cli_fail(status);
+    if (score >= 1 && a->result.finish != HONE_FINISH_LENGTH) return CLI_OK;
+    if (fault) fault[strcspn(fault, "\n")] = '\0';
+    cli_error("the answer did not pass%s%s", fault ? ": " : "; it was cut off", fault ? fault : "");
+    hone_free(fault);
+    return CLI_NOT_MET;
+}
+
 static int answer_once(const engine *e, const run_settings *s, const buf *prompt, bool json) {
     bool logprobs = s->answer.logprobs != CLI_UNSET, print = !json && !logprobs;
     answer a;
@@ -153,6 +170,7 @@ static int answer_once(const engine *e, const run_settings *s, const buf *prompt
     bool watched = cli_is_terminal(stdout) && cli_is_terminal(stderr) && !json;
     if (s->stats) answer_print_stats_table(stderr, &a, e, s->model);
     else if (watched) answer_print_stats_line(stderr, &a, e);
+    if (code == CLI_OK) code = tell_failed_checks(&a, s);
     if (interrupt_seen()) code = CLI_INTERRUPTED;
     answer_release(&a);
     return code;
@@ -188,11 +206,43 @@ int run_prompt(const cli_usage *usage, run_settings *s, const buf *prompt, bool 
     return code == CLI_OK ? run_model(s, prompt, json) : code;
 }
 
+/* --- a model chosen for the prompt --- */
+
+/* What was chosen, where the command line does not say otherwise. */
+static hone_status take_choice(run_settings *s, const route_choice *c, hone_strategy **strategy) {
+    s->model = c->model;
+    if (!s->system) s->system = c->system;
+    if (isnan(s->answer.temperature)) s->answer.temperature = c->settings.temperature;
+    if (isnan(s->answer.top_p)) s->answer.top_p = c->settings.top_p;
+    if (s->answer.max_tokens == CLI_UNSET && c->settings.max_tokens)
+        s->answer.max_tokens = (int64_t)c->settings.max_tokens;
+    if (!*strategy && c->strategy) TRY(hone_strategy_parse(strategy, c->strategy));
+    s->answer.strategy = *strategy;
+    fprintf(stderr, "(auto: %s for %s; hone route --explain says why)\n", c->model,
+            kind_name(c->guess.kind));
+    return HONE_OK;
+}
+
+/* The prompt answered by the model that `hone route` would name. */
+static int run_auto(const cli_usage *usage, run_settings *s, const route_options *options,
+                    hone_strategy **strategy, const buf *prompt, bool json) {
+    route_choice c;
+    int code = check_texts(usage, s, prompt);
+    if (code == CLI_OK) code = route_prompt(&c, prompt->data, prompt->len, options, usage);
+    if (code != CLI_OK) return code;
+    hone_status status = take_choice(s, &c, strategy);
+    code = status == HONE_OK ? run_model(s, prompt, json) : cli_fail(status);
+    route_choice_release(&c);
+    return code;
+}
+
 int cmd_run(int argc, char **argv) {
     run_settings s = {.engine = ENGINE_SETTINGS_UNSET};
     hear_settings spoken = HEAR_SETTINGS_UNSET;
     const char *file = NULL, *strategy = NULL;
+    cli_texts wanted = {.n = 0};
     bool json = false;
+    route_options choice = {.priority = ROUTE_BALANCED, .text_only = true};
     answer_settings_init(&s.answer);
     const cli_option options[] = {
         CLI_TEXT("system", 0, &s.system, "TEXT", "what the model is told before the conversation"),
@@ -203,9 +253,15 @@ int cmd_run(int argc, char **argv) {
         CLI_FLAG("json", 0, &json, "print one JSON object at the end instead of streaming"),
         CLI_TEXT("strategy", 0, &strategy, "NAME",
                  "draw several answers and choose: sc8, bon3, \"re2 & sc8\" … (hone strategies)"),
+        CLI_TEXTS("check", 0, &wanted, "CHECK",
+                  "what the answer must satisfy: schema:FILE, regex:PATTERN, length:LOW-HIGH or "
+                  "command:COMMAND ($1 = its file); asks again with the fault (--strategy retry3); "
+                  "repeatable"),
         CLI_FLAG("trace", 0, &s.trace, "tell every draw of the strategy and how it chose (on stderr)"),
         CLI_FLAG("stats", 0, &s.stats, "close with a table of speed and memory (on stderr)"),
         ANSWER_OPTIONS(s.answer),
+        CLI_HEADING("Choosing the model (MODEL is \"auto\")"),
+        ROUTE_OPTIONS(choice),
         CLI_HEADING("Engine"),
         ENGINE_OPTIONS(s.engine),
         PROFILE_OPTION(&s.no_profile),
@@ -218,7 +274,8 @@ int cmd_run(int argc, char **argv) {
                  "--file, or standard input: where that is not a terminal, or as \"-\". Without any "
                  "of them a chat begins (/help lists its commands). With --audio what is said in a "
                  "file is put behind the prompt.\n\n"
-                 "MODEL is a name in the store (hone list), a GGUF file or a Hugging Face folder.",
+                 "MODEL is a name in the store (hone list), a GGUF file or a Hugging Face folder; "
+                 "\"auto\" takes the one that hone route names for the prompt.",
         .examples = "hone run smollm2:135m \"Why is the sky blue?\"\n"
                     "hone run smollm2:135m --temperature 0 --json < question.txt\n"
                     "hone run smollm2:135m \"Summarise this:\" --file report.txt\n"
@@ -237,21 +294,31 @@ int cmd_run(int argc, char **argv) {
     const char *argument = operands.n > 1 ? operands.items[1] : NULL;
     if (argument && !file && !strcmp(argument, "-")) file = argument, argument = NULL;
     bool silent = !spoken.audio, chat = silent && !argument && !file && cli_is_terminal(stdin);
+    bool choose = !strcmp(s.model, "auto");
+    if (chat && choose) return cli_wrong_use(&usage, "auto chooses a model for a prompt: give one");
     if (chat && (json || !cli_is_terminal(stdout))) {
         return cli_wrong_use(&usage, "a prompt is missing: give it as an argument, with --file or "
                                      "on standard input");
     }
     hone_strategy *parsed = NULL;
+    if (wanted.n && chat) return cli_wrong_use(&usage, "--check is for one answer, not for a chat");
+    if (wanted.n && !strategy) strategy = "retry";
     if (strategy && hone_strategy_parse(&parsed, strategy) != HONE_OK)
         return cli_wrong_use(&usage, "%s (hone strategies lists them)", hone_error_message());
     s.answer.strategy = parsed;
+    if (wanted.n && checks_open(&s.answer.checks, &wanted) != HONE_OK) {
+        hone_strategy_close(parsed);
+        return cli_wrong_use(&usage, "%s", hone_error_message());
+    }
     buf prompt;
     buf_init(&prompt, MAX_PROMPT_BYTES);
     code = CLI_OK;
     if (!chat && (silent || argument || file)) code = gather_prompt(&prompt, argument, file);
     if (code == CLI_OK && !silent) code = hear(&prompt, &spoken, s.engine.threads);
-    if (code == CLI_OK) code = run_prompt(&usage, &s, chat ? NULL : &prompt, json);
+    if (code == CLI_OK && choose) code = run_auto(&usage, &s, &choice, &parsed, &prompt, json);
+    else if (code == CLI_OK) code = run_prompt(&usage, &s, chat ? NULL : &prompt, json);
     buf_release(&prompt);
     hone_strategy_close(parsed);
+    checks_close(s.answer.checks);
     return code;
 }

@@ -55,6 +55,7 @@ static hone_status add_shots(buf *out, const task *t, const json_t *item) {
         size_t answer = (size_t)json_integer_value(json_object_get(shot, "answer"));
         const json_t *choice = json_array_get(json_object_get(shot, "choices"), answer);
         json_t *members = eval_choice_members(choice ? json_string_value(choice) : "", answer);
+        if (!members) return mem_fail("example", 0);
         hone_status status = prompt_form_fill(out, shots->form, shot, members);
         json_decref(members);
         TRY(status);

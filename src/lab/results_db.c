@@ -28,7 +28,15 @@ hone_status results_run(results *r, const char *sql) {
                                                                    : results_fail(r, "SQL");
 }
 
-hone_status results_lock(results *r) { return results_run(r, "BEGIN IMMEDIATE"); }
+/* A rollback for which there was no memory is made up for first. */
+static hone_status begin(results *r, const char *sql) {
+    if (!sqlite3_get_autocommit(r->db)) TRY(results_run(r, "ROLLBACK"));
+    return results_run(r, sql);
+}
+
+hone_status results_lock(results *r) { return begin(r, "BEGIN IMMEDIATE"); }
+
+hone_status results_lock_to_read(results *r) { return begin(r, "BEGIN"); }
 
 hone_status results_unlock(results *r, hone_status status) {
     if (status == HONE_OK) status = results_run(r, "COMMIT");

@@ -307,7 +307,7 @@ hone_status results_find(results *r, const results_filter *f, results_list *list
                                           : " AND NOT ",
              f->wanted == RESULTS_ALL ? "" : is_valid);
     /* One reading transaction: another process may delete meanwhile. */
-    TRY(results_run(r, "BEGIN"));
+    TRY(results_lock_to_read(r));
     hone_status status =
         results_prepare(r, &statement, sql, "tttii", f->kind, f->model, f->fingerprint, f->since_ms,
                         f->n_most ? (int64_t)f->n_most : (int64_t)-1);

@@ -29,6 +29,10 @@ const strategy_def strategy_defs[] = {
               "best of n for code: by tests, with one repair; without tests by what the programs print",
               "", ""},
      .program = program_code_bon},
+    {.info = {"retry", PROGRAM, 3,
+              "one answer, checked from outside; while it fails it is asked for again, with the fault",
+              "", ""},
+     .program = program_retry},
     {.info = {"think-cap", PROGRAM, 16,
               "ends the thoughts of a thinking model after 64 tokens for each of its number, and "
               "lets the answer follow",

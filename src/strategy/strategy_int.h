@@ -92,6 +92,7 @@ hone_status program_plansearch(strategy_run *r, size_t n);
 hone_status program_think_cap(strategy_run *r, size_t n);
 hone_status program_reflection(strategy_run *r, size_t n);
 hone_status program_code_bon(strategy_run *r, size_t n);
+hone_status program_retry(strategy_run *r, size_t n);
 hone_status program_round_trip(strategy_run *r, size_t n);
 hone_status program_rstar(strategy_run *r, size_t n);
 

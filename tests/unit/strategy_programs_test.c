@@ -143,6 +143,26 @@ static void failing_code_is_repaired_once(void) {
     hone_strategy_result_release(&r);
 }
 
+static void a_failed_check_is_told_and_asked_again(void) {
+    hone_strategy_options o = {.check = likes_three};
+    script s = {.texts = {"it is 1", "it is 2", "is 3 now", "is 3 again"}};
+    hone_strategy_result r = play_with(&s, "retry5", &o, HONE_OK);
+    CHECK(!strcmp(r.text, "is 3 now") && r.n_draws == 3 && r.chosen == 2);
+    CHECK(!strcmp(r.draws[0].stage, "answer") && !strcmp(r.draws[2].stage, "retry"));
+    CHECK(strstr(s.asked[1], "no three in it") && r.draws[1].score < 1 && r.draws[2].score == 1);
+    hone_strategy_result_release(&r);
+    script never = {.texts = {"1", "2", "4", "5"}};
+    r = play_with(&never, "retry3", &o, HONE_OK);
+    CHECK(r.n_draws == 3 && r.chosen == 0 && !strcmp(r.text, "1")); /* of equals the first */
+    hone_strategy_result_release(&r);
+    script cut = {.texts = {"is 3 but", "is 3"}, .cut = {true}};
+    r = play_with(&cut, "retry", &o, HONE_OK);
+    CHECK(r.n_draws == 2 && r.chosen == 1);
+    hone_strategy_result_release(&r);
+    r = play_with(&cut, "retry", NULL, HONE_ERR_UNSUPPORTED);
+    hone_strategy_result_release(&r);
+}
+
 static void what_programs_print_is_voted_on(void) {
     hone_strategy_options o = {.run_code = last_word};
     script s = {.texts = {"prints 1", "also prints 2", "prints 2"}};
@@ -239,6 +259,7 @@ int main(void) {
     RUN(draws_below_the_bar_are_ended);
     RUN(the_margin_of_the_answer_decides);
     RUN(failing_code_is_repaired_once);
+    RUN(a_failed_check_is_told_and_asked_again);
     RUN(what_programs_print_is_voted_on);
     RUN(the_round_trip_keeps_what_behaves_alike);
     RUN(the_output_tag_is_the_answer);
