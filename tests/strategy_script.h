@@ -102,7 +102,11 @@ static inline hone_status script_run(void *self, size_t model, const hone_reques
             double p = unsure ? s->unsure_logprob : s->top_logprob, logprobs[] = {p, log1p(-exp(p))};
             if (p != 0 && q[i].n_top_logprobs)
                 piece.n_top = 2, piece.top_ids = ids, piece.top_logprobs = logprobs;
-            TRY(buf_add(&s->said[i], s->at[i], word));
+            hone_status status = buf_add(&s->said[i], s->at[i], word);
+            if (status != HONE_OK) {
+                for (size_t k = 0; k < n; k++) buf_release(&s->said[k]);
+                return status;
+            }
             s->words_computed++;
             s->at[i] += word;
             bool left_off = q[i].on_piece(q[i].user, &piece) != 0;
