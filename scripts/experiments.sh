@@ -10,6 +10,7 @@ build=$1 model=$2 limit=${3:-60}
 hone=$build/hone out=docs/experiments
 shapes=$(mktemp -d)
 trap 'rm -rf "$shapes"' EXIT INT TERM
+mkdir -p "$out"
 
 page() { # file title
     file=$out/$1.md
@@ -26,11 +27,20 @@ print("%s, %d cores, kernels %s, hone %s" % (v["cpu"], v["usable_cores"], v["ker
 say() { # text: a paragraph
     printf '%s\n\n' "$1" >>"$file"
 }
+shown() { # command…: as a shell would take it, without folders
+    for word; do
+        case $word in
+        *[!A-Za-z0-9_./:,=-]*) printf "'%s' " "$word" ;;
+        *) printf '%s ' "$word" ;;
+        esac
+    done | sed "s|$shapes/||g; s|$build/||; s| $||"
+}
 run() { # command…: it and its output
-    echo "$*" | sed "s|$shapes/||g; s|^$build/||" >&2
+    shown "$@" >&2
+    echo >&2
     {
         echo '```'
-        printf '$ %s\n' "$(echo "$*" | sed "s|$shapes/||g; s|$build/||")"
+        printf '$ %s\n' "$(shown "$@")"
         "$@" 2>/dev/null || echo "(exit code $?)"
         echo '```'
         echo
