@@ -230,7 +230,9 @@ static hone_status prepare_database(results *r) {
     sqlite3_busy_timeout(r->db, WAIT_MS);
     sqlite3_db_config(r->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     sqlite3_db_config(r->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
-    TRY(identify(r, &version));
+    /* in one transaction: somebody may be making it just now */
+    TRY(results_lock_to_read(r));
+    TRY(results_unlock(r, identify(r, &version)));
     TRY(use_log(r));
     /* FULL: what is committed also survives a power cut. */
     TRY(results_run(r, "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"

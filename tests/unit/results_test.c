@@ -194,16 +194,22 @@ static void text_that_is_no_utf8_is_kept_with_a_sign(void) {
 
 /* --- several writers, and their death --- */
 
+/* Tells the parent that nothing will come. */
+static void give_up(int ready, int code) {
+    fprintf(stderr, "a writer: %s\n", hone_error_message());
+    _exit(write(ready, "!", 1) == 1 ? code : 9);
+}
+
 static void write_for_ever(int ready) {
     results *r;
-    if (results_open(&r, path) != HONE_OK) _exit(1);
+    if (results_open(&r, path) != HONE_OK) give_up(ready, 1);
     for (int i = 0;; i++) {
         const result_item items[] = {{.task = "t", .id = "1", .output = "x"}, {.task = "t", .id = "2"}};
         const result_start start = {.kind = RESULT_EVAL, .subjects = &tale, .n_subjects = 1};
         int64_t id;
-        if (results_begin(r, &start, &id) != HONE_OK) _exit(2);
-        if (results_add_items(r, id, items, 2) != HONE_OK) _exit(3);
-        if (results_finish(r, id, NULL, NULL) != HONE_OK) _exit(4);
+        if (results_begin(r, &start, &id) != HONE_OK) give_up(ready, 2);
+        if (results_add_items(r, id, items, 2) != HONE_OK) give_up(ready, 3);
+        if (results_finish(r, id, NULL, NULL) != HONE_OK) give_up(ready, 4);
         if (i == 3 && write(ready, "", 1) != 1) _exit(5);
     }
 }
@@ -222,7 +228,7 @@ static void writers_share_it_and_survive_each_others_death(void) {
             if (children[i] == 0) write_for_ever(ready[1]);
         }
         close(ready[1]);
-        for (int i = 0; i < WRITERS; i++) CHECK(read(ready[0], &byte, 1) == 1);
+        for (int i = 0; i < WRITERS; i++) CHECK(read(ready[0], &byte, 1) == 1 && byte == 0);
         close(ready[0]);
         for (int i = 0; i < WRITERS; i++) {
             int status;
