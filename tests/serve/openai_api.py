@@ -192,11 +192,13 @@ def test_chat_refuses_by_name(server):
             ({"messages": [{"role": "robot", "content": "x"}]}, "robot"),
             ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {
                 "url": "data:image/png;base64,AAAA"}}]}]}, "image_url"),
-            ({"messages": [{"role": "user", "content": [{"type": "input_audio", "input_audio": {
-                "data": "AAAA", "format": "wav"}}]}]}, "input_audio"),
             ({"messages": [{"role": "assistant", "tool_calls": [{"id": "x"}]}]}, "tool_calls")):
         message = refused(openai.BadRequestError, create, **{"messages": MESSAGES, **fields})
         assert word in message, (fields, message)
+    spoken = [{"role": "user", "content": [
+        {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}]}]
+    # no model that hears is open here, nor in the store
+    assert "hone pull whisper:base" in refused(openai.NotFoundError, create, messages=spoken)
 
 
 def test_what_steers_openai_alone_is_taken(server):
