@@ -187,14 +187,15 @@ static hone_status read_tools(openai_responses_request *q, const json_t *body) {
 
 static hone_status read_text(chat_settings *s, const json_t *body) {
     const json_t *text = field_find(body, "text"), *format = field_find(text, "format");
-    const char *type = "text", *verbosity = "medium";
+    const char *type = NULL, *verbosity = "medium";
     if (text && !json_is_object(text)) return fail(HONE_ERR_ARGUMENT, "text is no object");
     TRY(json_get_string(text, "verbosity", &verbosity));
     if (strcmp(verbosity, "medium") != 0)
         return fail(HONE_ERR_UNSUPPORTED, "text.verbosity: only \"medium\" is supported");
-    if (format && !json_is_object(format))
-        return fail(HONE_ERR_ARGUMENT, "text.format is no object");
+    if (!format) return HONE_OK;
+    if (!json_is_object(format)) return fail(HONE_ERR_ARGUMENT, "text.format is no object");
     TRY(json_get_string(format, "type", &type));
+    if (!type) return fail(HONE_ERR_ARGUMENT, "text.format has no type");
     if (!strcmp(type, "text")) return HONE_OK;
     s->form = !strcmp(type, "json_object") ? CHAT_FORM_JSON : CHAT_FORM_SCHEMA;
     s->schema = field_find(format, "schema");
