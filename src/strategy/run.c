@@ -199,7 +199,7 @@ static hone_status prepare(stage *s, size_t i, const draw_order *o) {
     r->result->draws[s->first + i] = (hone_draw){
         .stage = o->stage, .branch = r->branch, .model = o->model, .seed = q->sampling.seed,
         .sequence = q->sequence, .temperature = q->sampling.temperature, .end = HONE_DRAW_FAILED,
-        .score = NAN, .ms = clock_ms()};
+        .score = NAN};
     r->details[s->first + i] = (draw_detail){0};
     return HONE_OK;
 }
@@ -223,6 +223,7 @@ static hone_status run_model(stage *s, size_t model, size_t from, size_t to) {
     const draw_service *service = s->run->service;
     stage part = *s;
     part.watchers += from;
+    for (size_t i = from; i < to; i++) run_trace(s->run, s->first + i)->ms = clock_ms();
     return service->run(service->self, model, s->requests + from, to - from, end_draw, &part);
 }
 
