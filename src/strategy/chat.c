@@ -10,13 +10,7 @@
 enum { MAX_TEXT_BYTES = 64 << 20 };
 
 static hone_status add_line(chat *c, chat_line line) {
-    if (c->n_lines == c->capacity) {
-        size_t capacity = c->capacity * 2 + 4;
-        chat_line *lines = mem_realloc(c->lines, capacity, sizeof *lines);
-        if (!lines) return mem_fail("prompt", capacity * sizeof *lines);
-        c->lines = lines;
-        c->capacity = capacity;
-    }
+    TRY(mem_grow(&c->lines, &c->capacity, c->n_lines + 1, sizeof *c->lines, "prompt"));
     c->lines[c->n_lines++] = line;
     return HONE_OK;
 }

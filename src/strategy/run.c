@@ -79,13 +79,8 @@ static void note_first(watcher *w, const hone_piece *p) {
 
 static hone_status note_margin(watcher *w, const hone_piece *p) {
     draw_detail *detail = &w->run->details[w->draw];
-    if (detail->n_margins == detail->margins_capacity) {
-        size_t capacity = detail->margins_capacity * 2 + 64;
-        token_margin *margins = mem_realloc(detail->margins, capacity, sizeof *margins);
-        if (!margins) return mem_fail("margins", capacity * sizeof *margins);
-        detail->margins = margins;
-        detail->margins_capacity = capacity;
-    }
+    TRY(mem_grow(&detail->margins, &detail->margins_capacity,
+                 detail->n_margins + 1, sizeof *detail->margins, "margins"));
     double margin = exp(p->top_logprobs[0]) - (p->n_top > 1 ? exp(p->top_logprobs[1]) : 0);
     detail->margins[detail->n_margins++] = (token_margin){w->n_bytes, margin};
     return HONE_OK;
