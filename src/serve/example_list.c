@@ -30,7 +30,7 @@ hone_status example_list_init(example_list *l, json_t *array) {
     if (!json_is_array(array)) return fail(HONE_ERR_ARGUMENT, "the examples are no list");
     if (n > HONE_MAX_EXAMPLES)
         return fail(HONE_ERR_ARGUMENT, "%zu examples, at most %d", n, HONE_MAX_EXAMPLES);
-    l->items = mem_calloc(n, sizeof *l->items);
+    l->items = mem_calloc(n + 1, sizeof *l->items);
     if (!l->items) return mem_fail("examples", n * sizeof *l->items);
     l->root = json_incref(array);
     hone_status status = fill(l);
