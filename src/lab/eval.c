@@ -1,6 +1,5 @@
 #include "lab/eval.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -219,12 +218,10 @@ void eval_result_release(eval_result *r) {
 
 /* --- as JSON --- */
 
-/* Of the share, or null where there is nothing to tell. */
-static json_t *number(double value) { return isfinite(value) ? json_real(value) : json_null(); }
-
 static json_t *estimate_json(const char *name, const estimate *e, size_t n) {
     return json_pack("{s:s, s:I, s:o, s:o, s:o}", "name", name, "n", (json_int_t)n, "value",
-                     number(e->value), "low", number(e->low), "high", number(e->high));
+                     json_finite(e->value), "low", json_finite(e->low), "high",
+                     json_finite(e->high));
 }
 
 static json_t *reasons_json(const validity *v) {
@@ -254,8 +251,9 @@ json_t *eval_result_to_json(const eval_result *r) {
     json_build_begin();
     json_t *o = json_pack(
         "{s:s, s:I, s:s, s:o, s:o, s:o, s:s, s:f, s:I, s:I, s:b, s:o}", "task", r->task->name, "n",
-        (json_int_t)first->n, "metric", first->metric->name, "value", number(first->e.value), "low",
-        number(first->e.low), "high", number(first->e.high), "interval",
+        (json_int_t)first->n, "metric", first->metric->name, "value",
+        json_finite(first->e.value), "low", json_finite(first->e.low), "high",
+        json_finite(first->e.high), "interval",
         metric_interval_name(first->metric), "seconds", r->seconds, "tokens",
         (json_int_t)r->n_tokens, "prompt_tokens", (json_int_t)r->n_prompt_tokens, "valid",
         r->validity.n == 0, "reasons", reasons_json(&r->validity));
@@ -264,7 +262,7 @@ json_t *eval_result_to_json(const eval_result *r) {
         const eval_figure *f = &r->figures[i];
         json_array_append_new(figures, estimate_json(f->name, &f->e, f->n));
         if (strcmp(f->name, "accuracy_per_byte") == 0)
-            json_object_set_new(o, "value_per_byte", number(f->e.value));
+            json_object_set_new(o, "value_per_byte", json_finite(f->e.value));
     }
     for (size_t i = 0; i < r->n_groups; i++) {
         const eval_group *g = &r->groups[i];
