@@ -75,6 +75,7 @@ def test_a_model_that_cannot_chat_is_passed_over_with_its_reason(server):
     again = ask(server, priority="speed")["hone"]["route"]
     assert again["model"] == "one:1" and "(loaded)" in again["reasons"][-1] and not again["fallback"]
     assert ask(server, priority="fast", status=400)["error"]["message"].startswith("priority is")
+    ask(server, model="one:1", priority=3, status=400)
 
 
 def test_a_rule_decides_settings_system_and_strategy(server):
