@@ -94,6 +94,9 @@ def test_a_rule_decides_settings_system_and_strategy(server):
         both = ask(server, logprobs=True)  # no strategy there
         assert "trace" not in both["hone"] and both["choices"][0]["logprobs"]
         assert any("left out" in r for r in both["hone"]["route"]["reasons"])
+        write_rules(server.store, {"strategy": "chain with nobody:1"})
+        alone = ask(server)["hone"]
+        assert "trace" not in alone and "lacks one of its models" in alone["route"]["reasons"][-1]
         write_rules(server.store, 7)
         broken = ask(server)["hone"]["route"]
         assert broken["fallback"] and any("cannot be read" in r for r in broken["reasons"])
