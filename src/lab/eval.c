@@ -8,6 +8,7 @@
 #include "base/system.h"
 #include "lab/eval_int.h"
 #include "lab/prompt_form.h"
+#include "strategy/nearness.h"
 
 /* More than one answer in so many that is empty or cut makes a run invalid. */
 enum { TOLERATED_SHARE = 20, MAX_PROMPT_BYTES = 16 << 20 };
@@ -39,7 +40,30 @@ json_t *eval_choice_members(const char *choice, size_t index) {
     return json_pack("{s:s, s:s}", "choice", choice, "label", eval_label(index));
 }
 
-/* The examples before an item: the first ones that match it. */
+static hone_status add_shot(buf *out, const task *t, const json_t *shot) {
+    size_t answer = (size_t)json_integer_value(json_object_get(shot, "answer"));
+    const json_t *choice = json_array_get(json_object_get(shot, "choices"), answer);
+    json_t *members = eval_choice_members(choice ? json_string_value(choice) : "", answer);
+    if (!members) return mem_fail("example", 0);
+    hone_status status = prompt_form_fill(out, t->shots.form, shot, members);
+    json_decref(members);
+    return status;
+}
+
+static const char *question_of(const void *items, size_t i) {
+    return json_string_value(json_object_get(json_array_get(items, i), "question"));
+}
+
+static hone_status add_nearest(buf *out, const task *t, const json_t *item, size_t *n) {
+    size_t taken[NEARNESS_MAX];
+    const char *question = json_string_value(json_object_get(item, "question"));
+    *n = question ? nearness_pick(taken, t->shots.n, question, question_of, t->shots.items,
+                                  json_array_size(t->shots.items)) : 0;
+    for (size_t i = 0; i < *n; i++) TRY(add_shot(out, t, json_array_get(t->shots.items, taken[i])));
+    return HONE_OK;
+}
+
+/* The examples before an item: the first ones that match it, or the nearest. */
 static hone_status add_shots(buf *out, const task *t, const json_t *item) {
     const task_shots *shots = &t->shots;
     const json_t *wanted = shots->match ? json_object_get(item, shots->match) : NULL;
@@ -47,17 +71,12 @@ static hone_status add_shots(buf *out, const task *t, const json_t *item) {
     json_t *shot;
     if (shots->n == 0) return HONE_OK;
     TRY(prompt_form_fill(out, shots->head, item, NULL));
+    if (shots->nearest) TRY(add_nearest(out, t, item, &n));
     json_array_foreach(shots->items, i, shot) {
-        if (n == shots->n) break;
+        if (n == shots->n || shots->nearest) break;
         if (wanted && !json_equal(wanted, json_object_get(shot, shots->match))) continue;
         if (json_equal(json_object_get(item, "id"), json_object_get(shot, "id"))) continue;
-        size_t answer = (size_t)json_integer_value(json_object_get(shot, "answer"));
-        const json_t *choice = json_array_get(json_object_get(shot, "choices"), answer);
-        json_t *members = eval_choice_members(choice ? json_string_value(choice) : "", answer);
-        if (!members) return mem_fail("example", 0);
-        hone_status status = prompt_form_fill(out, shots->form, shot, members);
-        json_decref(members);
-        TRY(status);
+        TRY(add_shot(out, t, shot));
         n++;
     }
     return n == shots->n ? HONE_OK
