@@ -127,7 +127,7 @@ static hone_status take_strategy(openai_answer *a, route_choice *c) {
 
 hone_status openai_answer_choose(openai_answer *a) {
     route_choice c;
-    if (!auto_is_wanted(a->r.model)) return auto_check(a->r.body);
+    if (!auto_is_wanted(a->r.model)) return HONE_OK;
     TRY(auto_borrow(&c, &a->served, a->models, a->r.body));
     a->r.model = a->served.name;
     take_settings(a, &c.settings);

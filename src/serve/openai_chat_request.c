@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "serve/auto.h"
+#include "serve/example_list.h"
 #include "serve/fields.h"
 
 static hone_status read_logprobs(openai_chat_request *q, openai_request *r) {
@@ -116,11 +118,22 @@ static hone_status check_usual(const json_t *body) {
     return HONE_OK;
 }
 
+/* Of what only some requests use: it is right in all of them. */
+static hone_status check_choosing(const json_t *body) {
+    example_list l = {.n = 0};
+    json_t *examples = json_object_get(body, "strategy_examples");
+    bool given = examples && !json_is_null(examples);
+    hone_status status = given ? example_list_init(&l, examples) : HONE_OK;
+    example_list_release(&l);
+    return status == HONE_OK ? auto_check(body) : status;
+}
+
 hone_status openai_chat_request_read(openai_chat_request *q, openai_request *r) {
     uint64_t max_tokens = 0;
     *q = (openai_chat_request){.chat.messages = json_object_get(r->body, "messages")};
     TRY(openai_check_fields(r->body, fields, sizeof fields / sizeof *fields));
     TRY(check_usual(r->body));
+    TRY(check_choosing(r->body));
     TRY(field_whole(r->body, "max_tokens", 1, 1 << 24, &max_tokens));
     TRY(field_whole(r->body, "max_completion_tokens", 1, 1 << 24, &max_tokens));
     r->request.max_tokens = (size_t)max_tokens;
