@@ -355,7 +355,8 @@ static int measure(cast *x, const choice *c, const cli_operands *operands) {
 static int compare(cast *x, const choice *c, const cli_operands *operands, const cli_usage *usage) {
     bool by_policy = policy_options_are_set(&c->policies);
     if (by_policy && (c->strategies || c->html))
-        return cli_wrong_use(usage, "--route and --cascade go neither with --strategies nor with --html");
+        return cli_wrong_use(usage,
+                             "--route and --cascade go neither with --strategies nor with --html");
     int code = split(x->strategies, x->strategy, &x->n_strategies, c->strategies, "--strategies", usage);
     if (code == CLI_PARSED) code = split(x->quants, x->quant, &x->n_quants, c->quants, "--quant", usage);
     if (code == CLI_PARSED) code = check_names(x, usage);
@@ -364,7 +365,8 @@ static int compare(cast *x, const choice *c, const cli_operands *operands, const
     code = add_all(x, operands);
     if (code == CLI_OK && x->n < 2)
         return cli_wrong_use(usage, "there is one model: name another, or give --quant or --strategies");
-    if (code == CLI_OK && by_policy && (c->policies.route ? c->policies.cascade != CLI_UNSET : x->n != 2))
+    bool cascades = c->policies.cascade != CLI_UNSET;
+    if (code == CLI_OK && cascades && (c->policies.route || x->n != 2))
         return cli_wrong_use(usage, "--cascade is for two models, and not beside --route");
     return code == CLI_OK ? measure(x, c, operands) : code;
 }

@@ -63,8 +63,8 @@ static int print_bar(const cascade_bar *b, const char *second) {
     printf("\n");
     if (code == CLI_OK) code = print_table(&b->table);
     print_differences(&b->table);
-    printf("--strategy \"cascade%zu@%g with %s\"; the second was asked for %.0f %% of them\n", b->n_draws,
-           b->tries[b->best].bar, second, 100 * b->escalated);
+    printf("--strategy \"cascade%zu@%g with %s\"; the second was asked for %.0f %% of them\n",
+           b->n_draws, b->tries[b->best].bar, second, 100 * b->escalated);
     return code;
 }
 

@@ -110,7 +110,8 @@ int cmd_route(int argc, char **argv) {
     route_choice c;
     code = route_prompt(&c, operands.items[0], strlen(operands.items[0]), &o, &usage);
     if (code != CLI_OK) return code;
-    code = json ? cli_print_json(route_choice_to_json(&c, (route_priority)o.priority), false) : print_page(&c, explain);
+    code = json ? cli_print_json(route_choice_to_json(&c, (route_priority)o.priority), false)
+                : print_page(&c, explain);
     route_choice_release(&c);
     return code;
 }

@@ -302,7 +302,8 @@ int cmd_run(int argc, char **argv) {
     buf prompt;
     buf_init(&prompt, MAX_PROMPT_BYTES);
     code = strategy_option_open(strategy, &usage);
-    if (code == CLI_OK && !chat && (silent || argument || file)) code = gather_prompt(&prompt, argument, file);
+    if (code == CLI_OK && !chat && (silent || argument || file))
+        code = gather_prompt(&prompt, argument, file);
     if (code == CLI_OK && !silent) code = hear(&prompt, &spoken, s.engine.threads);
     if (code == CLI_OK && choose) code = run_auto(&usage, &s, &choice, &prompt, json);
     else if (code == CLI_OK) code = run_prompt(&usage, &s, chat ? NULL : &prompt, json);

@@ -37,7 +37,8 @@ typedef struct strategy_option {
 /* Parses and reads what was typed. Returns an exit code; release in any case. */
 int strategy_option_open(strategy_option *o, const cli_usage *usage);
 
-/* Opens the models behind "with", as the settings say but for adapters, drafts and context. Returns an exit code. */
+/* Opens the models behind "with", as the settings say but for adapters, drafts and context. Returns
+ * an exit code. */
 int strategy_option_open_models(strategy_option *o, const engine_settings *settings);
 void strategy_option_release(strategy_option *o);
 

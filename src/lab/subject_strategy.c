@@ -6,7 +6,8 @@
 
 /* The texts that the strategy could have returned: whole draws of the stages that answer. */
 static hone_status keep_draws(subject_answer *out, const hone_strategy_result *t) {
-    static const char *const stages[] = {"answer", "fallback", "repair", "code", "warm-up", "combine", "link",
+    static const char *const stages[] = {"answer", "fallback", "repair", "code", "warm-up", "combine",
+                                         "link",
                                          "draft", "helpful", "sneaky"};
     out->draws = mem_calloc(t->n_draws, sizeof *out->draws);
     if (!out->draws) return mem_fail("draws", t->n_draws * sizeof *out->draws);
@@ -47,7 +48,8 @@ static hone_status answer(subject_local *s, const sessions *open, const subject_
     hone_strategy_result trace;
     local_request_init(&request, r);
     const hone_strategy_options options = {.others = open->of + 1, .n_others = s->n_others};
-    hone_status status = hone_strategy_run(s->strategy, open->of[0], &request.request, &options, &trace);
+    hone_status status = hone_strategy_run(s->strategy, open->of[0], &request.request, &options,
+                                           &trace);
     if (status == HONE_ERR_MEMORY) return status;
     if (status != HONE_OK) return subject_note_failure(out, status, hone_error_message());
     out->end = trace.finish == HONE_FINISH_STOP ? SUBJECT_STOPPED : SUBJECT_CUT;

@@ -16,7 +16,8 @@ static hone_status count_agreeing(size_t *most, const json_t *sample) {
     *most = 0;
     if (n > HONE_MAX_DRAWS) n = HONE_MAX_DRAWS;
     for (size_t i = 0; i < n && status == HONE_OK; i++)
-        status = answer_read(json_string_value(json_array_get(draws, i)), HONE_ANSWER_AUTO, &answers[i]);
+        status = answer_read(json_string_value(json_array_get(draws, i)), HONE_ANSWER_AUTO,
+                             &answers[i]);
     if (status == HONE_OK && n)
         status = votes_count(&votes, &n_votes, (const char *const *)answers, NULL, n);
     if (n_votes) *most = votes[0].n;
@@ -31,7 +32,8 @@ typedef struct outcome {
     bool escalated;
 } outcome;
 
-static outcome play(const policy_trial *t, int half, const policy_item *at, size_t most, size_t needed) {
+static outcome play(const policy_trial *t, int half, const policy_item *at, size_t most,
+                    size_t needed) {
     bool escalated = most < needed;
     return (outcome){policy_right(t, half, at, escalated),
                      policy_seconds(t, half, at, 0) + (escalated ? policy_seconds(t, half, at, 1) : 0),

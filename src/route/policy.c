@@ -14,7 +14,7 @@ static hone_status run_half(policy_trial *t, int half, const compare_entry *entr
     s->all_pairs = false;
     s->measure_speed = settings->measure_speed && half == POLICY_LEARNT;
     if (settings->eval.limit)
-        s->eval.limit = half == POLICY_LEARNT ? (settings->eval.limit + 1) / 2 : settings->eval.limit / 2;
+        s->eval.limit = (settings->eval.limit + (half == POLICY_LEARNT)) / 2;
     if (s->eval.limit == 0 && settings->eval.limit) s->eval.limit = 1;
     memcpy(t->entries[half], entries, t->n_entries * sizeof *entries);
     t->done[half] = (comparison){.entries = t->entries[half], .n_entries = t->n_entries};

@@ -23,7 +23,7 @@ typedef struct policy_trial {
     size_t n_entries, n_tasks;
 } policy_trial;
 
-/* Runs them all; of the settings the limit holds for both halves together, speeds are measured once.
+/* Runs them all; of the settings the limit is that of both halves together; speeds are measured once.
  * Release the trial in any case. HONE_ERR_UNSUPPORTED for a task whose figure is no share of right
  * answers, HONE_ERR_CANCELLED, and errors of compare_run. */
 hone_status policy_trial_run(policy_trial *t, const compare_entry *entries, size_t n_entries,
@@ -69,8 +69,8 @@ hone_status policy_add(policy_table *t, const char *name);
 hone_status policy_judge(policy_table *t, uint64_t seed);
 void policy_table_release(policy_table *t);
 
-/* {"n", "policies": [{name, right, low, high, seconds}], "differences": [{a, b, right {value, low, high},
- * seconds {…}}]}; NULL when memory is short. */
+/* {"n", "policies": [{name, right, low, high, seconds}], "differences": [{a, b, right {value, low,
+ * high}, seconds {…}}]}; NULL when memory is short. */
 json_t *policy_table_to_json(const policy_table *t);
 
 #endif

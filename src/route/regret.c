@@ -21,7 +21,8 @@ static void field_release(field *f) {
 
 static hone_status field_init(field *f, const policy_trial *t) {
     size_t n = t->n_entries;
-    *f = (field){.entries = mem_calloc(n, sizeof *f->entries), .places = mem_calloc(n, sizeof *f->places)};
+    *f = (field){.entries = mem_calloc(n, sizeof *f->entries),
+                 .places = mem_calloc(n, sizeof *f->places)};
     if (!f->entries || !f->places) return mem_fail("candidates", n * sizeof *f->entries);
     f->listing = (store_listing){.entries = f->places, .n = n};
     for (size_t i = 0; i < n; i++) {
@@ -112,7 +113,8 @@ static size_t find_best(const policy_trial *t) {
 static size_t ask_oracle(const policy_trial *t, const policy_item *at) {
     size_t best = 0;
     for (size_t e = 1; e < t->n_entries; e++) {
-        double gain = policy_right(t, POLICY_HELD_OUT, at, e) - policy_right(t, POLICY_HELD_OUT, at, best);
+        double gain = policy_right(t, POLICY_HELD_OUT, at, e) -
+                      policy_right(t, POLICY_HELD_OUT, at, best);
         bool faster = policy_seconds(t, POLICY_HELD_OUT, at, e) <
                       policy_seconds(t, POLICY_HELD_OUT, at, best);
         if (gain > 0 || (gain == 0 && faster)) best = e;
@@ -143,7 +145,8 @@ static hone_status send_all(regret *r, const policy_trial *t, field *f, route_pr
     return HONE_OK;
 }
 
-hone_status regret_measure(regret *r, const policy_trial *t, route_priority priority, uint64_t memory) {
+hone_status regret_measure(regret *r, const policy_trial *t, route_priority priority,
+                           uint64_t memory) {
     static const char *const names[] = {"auto", "always", "oracle"};
     field f;
     *r = (regret){.table.n_items = policy_trial_items(t, POLICY_HELD_OUT), .always = find_best(t)};

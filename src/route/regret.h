@@ -17,7 +17,8 @@ typedef struct regret {
 } regret;
 
 /* Of a trial of plain models. Release `r` in any case. Errors of route_choose. */
-hone_status regret_measure(regret *r, const policy_trial *t, route_priority priority, uint64_t memory);
+hone_status regret_measure(regret *r, const policy_trial *t, route_priority priority,
+                           uint64_t memory);
 void regret_release(regret *r);
 
 /* policy_table_to_json with "always", "sent" {label: n} and "priority". */

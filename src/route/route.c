@@ -59,7 +59,9 @@ static const route_loaded *find_loaded(const routing *r, size_t candidate) {
     return q->find_loaded ? q->find_loaded(q->user, name_of(r, candidate)) : NULL;
 }
 
-static bool is_loaded(const routing *r, size_t candidate) { return find_loaded(r, candidate) != NULL; }
+static bool is_loaded(const routing *r, size_t candidate) {
+    return find_loaded(r, candidate) != NULL;
+}
 
 /* --- whether a candidate will do --- */
 
@@ -298,7 +300,8 @@ static hone_status choose_by_measurement(routing *r, bool *chosen) {
 
 /* --- by default --- */
 
-/* Speed: one that is loaded, else the smallest file. Quality: the largest. Balanced: the largest up to half of the memory. */
+/* Speed: one that is loaded, else the smallest file. Quality: the largest. Balanced: the largest up
+ * to half of the memory. */
 static bool is_preferred(const routing *r, size_t a, size_t b) {
     uint64_t x = entry_of(r, a)->bytes, y = entry_of(r, b)->bytes;
     uint64_t memory = r->request->memory ? r->request->memory : hone_memory_free();

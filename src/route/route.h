@@ -74,7 +74,8 @@ hone_status route_choose(route_choice *c, const route_request *request);
 void route_choice_release(route_choice *c);
 
 /* Appends a sentence to the reasons; nothing where they are full. */
-hone_status route_reason(route_choice *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+hone_status route_reason(route_choice *c, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* The object of `hone route --json` (docs/route.md). NULL when memory is short. */
 json_t *route_choice_to_json(const route_choice *c, route_priority priority);

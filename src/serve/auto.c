@@ -48,7 +48,8 @@ static hone_status read_priority(route_priority *priority, const json_t *body) {
             *priority = (route_priority)p;
             return HONE_OK;
         }
-    return name ? fail(HONE_ERR_ARGUMENT, "priority is \"speed\", \"balanced\" or \"quality\"") : HONE_OK;
+    if (!name) return HONE_OK;
+    return fail(HONE_ERR_ARGUMENT, "priority is \"speed\", \"balanced\" or \"quality\"");
 }
 
 hone_status auto_check(const json_t *body) {
@@ -188,7 +189,8 @@ static hone_status choose_with_files(trying *t, route_choice *c, served_model *s
         c->fallback = true;
         status = route_reason(c, "the rules written by hand cannot be read (hone route says why)");
     }
-    if (status == HONE_OK && !has_results) status = route_reason(c, "what was measured cannot be read");
+    if (status == HONE_OK && !has_results)
+        status = route_reason(c, "what was measured cannot be read");
     results_close(db);
     route_rules_release(&rules);
     return status;

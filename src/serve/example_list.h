@@ -12,8 +12,8 @@ typedef struct example_list {
     size_t n;
 } example_list;
 
-/* Of an array, which is not changed and lives on as long as the list does. HONE_ERR_ARGUMENT names the element that
- * is none, or says that there are more than HONE_MAX_EXAMPLES. */
+/* Of an array, which is not changed and lives on as long as the list does. HONE_ERR_ARGUMENT names
+ * the element that is none, or says that there are more than HONE_MAX_EXAMPLES. */
 hone_status example_list_init(example_list *l, json_t *array);
 
 /* Of a file with one object a line; empty lines are skipped. */

@@ -34,8 +34,8 @@ void openai_answer_release(openai_answer *a);
  * a strategy) into the request where that leaves it open. Errors of auto_borrow. */
 hone_status openai_answer_choose(openai_answer *a);
 
-/* Borrows the model, where that is not done; what the request leaves open is set from the model's own parameters.
- * HONE_ERR_UNSUPPORTED where it takes no text. */
+/* Borrows the model, where that is not done; what the request leaves open is set from the model's
+ * own parameters. HONE_ERR_UNSUPPORTED where it takes no text. */
 hone_status openai_answer_borrow(openai_answer *a);
 /* Then: the model's own words before the conversation's. */
 hone_status openai_answer_converse(openai_answer *a, chat_settings *chat);

@@ -7,7 +7,8 @@
 #include "strategy/strategy_int.h"
 
 /* The first n examples that are not the question itself. */
-static size_t take_first(const hone_strategy_options *o, const char *question, size_t *taken, size_t n) {
+static size_t take_first(const hone_strategy_options *o, const char *question, size_t *taken,
+                         size_t n) {
     size_t k = 0;
     for (size_t i = 0; i < o->n_examples && k < n; i++)
         if (strcmp(o->examples[i].question, question)) taken[k++] = i;

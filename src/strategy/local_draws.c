@@ -117,7 +117,8 @@ static hone_status open_draws(batch *b, const hone_request *requests) {
 static hone_status run_batch(batch *b, const hone_request *requests) {
     hone_status status = open_draws(b, requests);
     while (status == HONE_OK && b->n_running) {
-        status = hone_session_is_cancelled(b->own) || hone_session_is_cancelled(b->session) ? fail(HONE_ERR_CANCELLED, "cancelled")
+        bool cancelled = hone_session_is_cancelled(b->own) || hone_session_is_cancelled(b->session);
+        status = cancelled ? fail(HONE_ERR_CANCELLED, "cancelled")
                                                        : hone_answers_step(b->running, b->n_running, 0);
         if (status == HONE_OK) reap(b);
     }
@@ -135,7 +136,8 @@ static hone_status run_batch(batch *b, const hone_request *requests) {
 static hone_status local_run(void *self, size_t model, const hone_request *requests, size_t n,
                              draws_done *done, void *user) {
     local_draws *l = self;
-    batch b = {.session = l->sessions[model], .own = l->sessions[0], .n = n, .done = done, .user = user};
+    batch b = {.session = l->sessions[model], .own = l->sessions[0],
+               .n = n, .done = done, .user = user};
     b.draws = mem_calloc(n, sizeof *b.draws);
     b.running = mem_calloc(n, sizeof *b.running);
     b.index = mem_calloc(n, sizeof *b.index);

@@ -60,8 +60,8 @@ static void rank(ranking *r, size_t place, double value) {
     r->k++;
 }
 
-size_t nearness_pick(size_t *taken, size_t n, const char *text, nearness_text *text_of, const void *set,
-                     size_t n_set) {
+size_t nearness_pick(size_t *taken, size_t n, const char *text, nearness_text *text_of,
+                     const void *set, size_t n_set) {
     ranking r = {.taken = taken, .n = n < NEARNESS_MAX ? n : NEARNESS_MAX};
     trigrams asked, other;
     read_trigrams(&asked, text);

@@ -77,7 +77,8 @@ bool vote_is_open(strategy_run *r, size_t draw, void *user) {
     votes_free(votes, n_votes);
     if (undecided == 0) return true;
     if (votes_decided(leader, second, undecided)) run_stop(r, "decided");
-    else if (e->alike && votes_lead_probability(leader, second) >= SURE) run_stop(r, "the lead is sure");
+    else if (e->alike && votes_lead_probability(leader, second) >= SURE)
+        run_stop(r, "the lead is sure");
     else return true;
     return false;
 }

@@ -142,7 +142,8 @@ static hone_status ask_prompts(strategy_run *r, const question *q, const size_t 
         TRY(chat_copy(&prompts[i], &r->prompt));
         TRY(chat_add(&prompts[i], "assistant", run_trace(r, draws[i])->text));
         TRY(chat_add(&prompts[i], "user", q->text));
-        orders[i] = (draw_order){.stage = q->stage, .model = judge, .prompt = &prompts[i], .sampling = &greedy,
+        orders[i] = (draw_order){.stage = q->stage, .model = judge,
+                                 .prompt = &prompts[i], .sampling = &greedy,
                                  .max_tokens = 1, .free_form = true, .n_top = RUN_FIRST_TOP};
     }
     return HONE_OK;
