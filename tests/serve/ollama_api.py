@@ -409,6 +409,17 @@ def test_push_and_images_are_refused_in_words(server):
     server.refuses("generate", {"model": "small", "prompt": "a", "suffix": "b"}, "insert")
 
 
+def test_members_that_nobody_reads_are_held_to_the_description(server):
+    tool = {"type": "function", "function": {"name": "f", "description": []}}
+    messages = [{"role": "user", "content": "x"}]
+    server.refuses("chat", {"model": "small", "messages": messages, "tools": [tool]},
+                   "tools[0].function.description is a list")
+    server.refuses("generate", {"model": "small", "prompt": "x", "options": {"top_k": 1.5}}, "top_k")
+    server.refuses("show", {"model": "small", "verbose": 1}, "verbose is 1")
+    server.refuses("create", {"model": "new", "from": "small", "license": {"a": 1}}, "license")
+    server.refuses("copy", {"source": "small", "destination": 1}, "destination")
+
+
 def test_async_client(server):
     import ollama
 

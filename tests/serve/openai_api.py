@@ -201,6 +201,22 @@ def test_chat_refuses_by_name(server):
     assert "hone pull whisper:base" in refused(openai.NotFoundError, create, messages=spoken)
 
 
+def test_members_that_nobody_reads_are_held_to_the_description(server):
+    tool = {"type": "function", "name": "f", "description": True}
+    for path, body, words in (
+            ("/v1/chat/completions", {"messages": [{**MESSAGES[0], "name": False}]}, "messages[0].name is false"),
+            ("/v1/chat/completions", {"messages": MESSAGES, "tools": [
+                {"type": "function", "function": {"name": "f", "strict": "x"}}]}, "tools[0].function.strict"),
+            ("/v1/chat/completions", {"messages": [*MESSAGES, {"role": "assistant", "tool_calls": [
+                {"id": "1", "type": "function", "function": {"name": "f", "arguments": {}}}]}]}, "arguments is an object"),
+            ("/apply-template", {"messages": [{**MESSAGES[0], "reasoning_content": []}]}, "reasoning_content is a list"),
+            ("/v1/responses", {"input": "x", "tools": [tool]}, "tools[0].description is true"),
+            ("/v1/embeddings", {"input": "x", "stream": True}, "stream: there is no such field"),
+            ("/tokenize", {"content": "x", "a" * 3000: 1}, "no such field")):
+        status, _, answer = server.ask("POST", path, body)
+        assert status == 400 and words in json.loads(answer)["error"]["message"], (path, answer)
+
+
 def test_what_steers_openai_alone_is_taken(server):
     client(server).chat.completions.create(**chat_settings(
         user="u", metadata={"a": "b"}, safety_identifier="s", prompt_cache_key="k",
