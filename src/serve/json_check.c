@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/utf8.h"
 
 enum {
     MAX_PLACE = 200,
@@ -55,7 +54,7 @@ static size_t name_place(char out[MAX_PLACE], const spot *at) {
     else
         snprintf(out + n, MAX_PLACE - n, "%s%s", n ? "." : "",
                  strlen(at->key) <= MAX_SHOWN ? at->key : "…");
-    return utf8_complete_prefix(out, strlen(out));
+    return strlen(out);
 }
 
 __attribute__((format(printf, 2, 3))) static hone_status refuse(const spot *at, const char *format,
@@ -65,8 +64,7 @@ __attribute__((format(printf, 2, 3))) static hone_status refuse(const spot *at, 
     va_start(args, format);
     vsnprintf(words, sizeof words, format, args);
     va_end(args);
-    place[name_place(place, at)] = '\0';
-    words[utf8_complete_prefix(words, strlen(words))] = '\0';
+    name_place(place, at);
     at->of->depth = at->depth;
     at->of->by_choice = false;
     return fail(HONE_ERR_ARGUMENT, "%s%s", *place ? place : "the request", words);

@@ -6,18 +6,17 @@ Ends with `N passed, N failed[, N skipped]`.
 import json
 import os
 import pathlib
-import re
 import signal
 import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
-import traceback
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-SHARED = pathlib.Path(os.environ.get("HONE_SHARED", ROOT.parent / "shared")).resolve()
-MODEL = SHARED / "golden" / "llama-smol"
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
+
+import suite
+
 HONE = ""
 HOME = ""
 
@@ -25,7 +24,7 @@ HOME = ""
 class StandIn:
     def __init__(self, *options):
         self.process = subprocess.Popen(
-            [sys.executable, ROOT / "tests" / "tools" / "answer_server.py", *options],
+            [sys.executable, suite.ROOT / "tests" / "tools" / "answer_server.py", *options],
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         self.url = f"http://127.0.0.1:{int(self.process.stdout.readline())}"
 
@@ -110,8 +109,13 @@ def expect(fault, *words, n=12):
 
 
 def test_counting_events_as_tokens():
-    o = expect("counts_chunks", "seems to count events of the stream")
+    expect("counts_chunks", "seems to count events of the stream")
     expect("too_many", "are counted as longer than the 16 tokens")
+
+
+def test_any_character_is_an_answer():
+    o = with_fault("nul")
+    assert o["done"] == 12 and o["valid"], o
 
 
 def test_no_usage():
@@ -191,51 +195,22 @@ def test_an_interrupt_ends_it():
 
 
 def test_hones_own_server():
-    if not MODEL.exists():
-        return "the reference data is missing"
-    server = subprocess.Popen([HONE, "serve", "--port", "0", str(MODEL)], stderr=subprocess.PIPE, text=True,
-                              env={**os.environ, "HONE_HOME": HOME})
-    try:
-        for line in server.stderr:
-            found = re.search(r"listening on (https?://.*)/v1", line)
-            if found:
-                url = found[1]
-            if line.startswith("keys:"):
-                break
-        o = bench(url, "--requests", "16", "--concurrency", "4", "--prompt", "48")
+    if not suite.MODEL.exists():
+        raise suite.Skip(f"{suite.MODEL} is not there")
+    with suite.Server(HONE, models=(suite.MODEL,)) as server:
+        o = bench(f"http://127.0.0.1:{server.port}", "--requests", "16", "--concurrency", "4", "--prompt", "48")
         assert o["done"] == 16 and o["ends_are_ignored"], o
         assert o["valid"], o["reasons"]
         assert o["output_tokens_per_s"] > 0 and o["ttft_ms"]["n"] == 16
-    finally:
-        server.terminate()
-        server.stderr.close()
-        server.wait(timeout=40)
 
 
 def main():
     global HONE, HOME
-    if len(sys.argv) < 2:
-        sys.exit("usage: run.py HONE [TEST…]")
-    HONE = str(pathlib.Path(sys.argv[1]).resolve())
-    wanted = sys.argv[2:]
-    passed = failed = skipped = 0
+    HONE, wanted = suite.arguments()
+    tally = suite.Tally()
     with tempfile.TemporaryDirectory(prefix="hone-load-") as HOME:
-        for name, test in list(globals().items()):
-            if not name.startswith("test_") or (wanted and name not in wanted):
-                continue
-            try:
-                reason = test()
-                if reason:
-                    print(f"skipped {name}: {reason}")
-                    skipped += 1
-                else:
-                    passed += 1
-            except Exception:
-                failed += 1
-                print(f"FAILED {name}")
-                traceback.print_exc(file=sys.stdout)
-    print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
-    return 1 if failed else 0
+        tally.run_all(suite.find(globals(), wanted))
+    return tally.end()
 
 
 if __name__ == "__main__":

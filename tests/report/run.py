@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """`hone results` and `hone report`: lists, differences, repetition, and the page in a real browser.
-usage: run.py HONE [--screenshots FOLDER]
+usage: run.py HONE [--screenshots FOLDER | TEST…]
 
 Ends with `N passed, N failed[, N skipped]`.
 """
@@ -16,11 +16,12 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-import traceback
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-SHARED = pathlib.Path(os.environ.get("HONE_SHARED", ROOT.parent / "shared")).resolve()
-TINY = SHARED / "models" / "stories260K.gguf"
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
+
+import suite
+
+TINY = suite.SHARED / "models" / "stories260K.gguf"
 HOSTILE = "</script><script>window.broken=1</script>\"'><img src=x onerror=window.broken=1>`|*_&amp;\u2028"
 HONE = HOME = ""
 
@@ -198,10 +199,10 @@ def quota_group():
 
 def test_a_quota_that_stops_the_run_is_noticed():
     if not TINY.exists():
-        return "the reference data is missing"
+        raise suite.Skip("the reference data is missing")
     group = quota_group()
     if not group:
-        return "no control group can be made here"
+        raise suite.Skip("no control group can be made here")
     try:
         script = f"echo $$ > {group}/cgroup.procs; exec '{HONE}' bench '{TINY}' --prompt 512 --decode 256 --threads 1 --json"
         got = subprocess.run(["sh", "-c", script], env={**os.environ, "HONE_HOME": HOME}, capture_output=True,
@@ -222,7 +223,7 @@ def test_deleting():
 
 def test_repeating():
     if not TINY.exists():
-        return "the reference data is missing"
+        raise suite.Skip("the reference data is missing")
     with tempfile.TemporaryDirectory(prefix="hone-repeat-") as folder:
         shutil.copy(TINY, f"{folder}/model one.gguf")
         hone("bench", "./model one.gguf", "--prompt", "8", "--decode", "8", "--repeat", "3", cwd=folder)
@@ -280,12 +281,12 @@ def browse(page, *options):
 
 def test_the_page_in_a_browser():
     if not browser():
-        return "chromium is not there"
+        raise suite.Skip("chromium is not there")
     page = f"{HOME}/page.html"
     hone("report", "--html", page)
     text = pathlib.Path(page).read_text(encoding="utf-8")
     if "built without the chart library" in text:
-        return "Chart.js was not there when hone was built"
+        raise suite.Skip("Chart.js was not there when hone was built")
     # a witness: what scripts did, and whether names became more than text
     pathlib.Path(page).write_text(text.replace("</body>", """<p id=witness></p><script>
         document.getElementById("witness").textContent = [typeof window.broken,
@@ -315,30 +316,14 @@ def screenshots(folder):
 
 def main():
     global HONE, HOME
-    if len(sys.argv) < 2:
-        sys.exit("usage: run.py HONE [--screenshots FOLDER]")
-    HONE = str(pathlib.Path(sys.argv[1]).resolve())
-    passed = failed = skipped = 0
+    HONE, wanted = suite.arguments()
+    tally = suite.Tally()
     with tempfile.TemporaryDirectory(prefix="hone-report-") as HOME:
         make_world()
-        if len(sys.argv) > 3:
-            return screenshots(sys.argv[3])
-        for name, test in list(globals().items()):
-            if not name.startswith("test_"):
-                continue
-            try:
-                reason = test()
-                if reason:
-                    print(f"skipped {name}: {reason}")
-                    skipped += 1
-                else:
-                    passed += 1
-            except Exception:
-                failed += 1
-                print(f"FAILED {name}")
-                traceback.print_exc(file=sys.stdout)
-    print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
-    return 1 if failed else 0
+        if wanted[:1] == ["--screenshots"]:
+            return screenshots(wanted[1])
+        tally.run_all(suite.find(globals(), wanted))
+    return tally.end()
 
 
 if __name__ == "__main__":

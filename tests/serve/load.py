@@ -27,9 +27,14 @@ import tempfile
 import threading
 import time
 
-from run import MODEL, SPEECH, Server, chat, packages, run_test, wav
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
+
+import packages
+import suite
+from run import chat, wav
 from safety import (CHAT, COMPLETIONS, STORIES, Hub, Repository, completion, connect, ended_within,
-                    head, pull, resident, serving, still_works)
+                    head, pull, resident, still_works)
+from suite import MODEL, SPEECH, Server
 
 QUEUE, SLOTS = 48, 8
 SMOLLM2 = packages.CACHE / "models" / "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -245,8 +250,8 @@ def settle(server):
 
 
 def test_many_clients_that_misbehave(hone, seconds=20, n_clients=200):
-    with serving(hone, "--slots", str(SLOTS), "--queue", str(QUEUE), "--patience", "10", "--quiet",
-                 models=(MODEL,)) as server:
+    with Server(hone, "--slots", str(SLOTS), "--queue", str(QUEUE), "--patience", "10", "--quiet",
+                models=(MODEL,)) as server:
         load = Load(server, n_clients)
         load.run(seconds / 3)  # until everything that grows once has grown
         before = settle(server)
@@ -270,7 +275,7 @@ def test_many_clients_that_misbehave(hone, seconds=20, n_clients=200):
 
 
 def test_a_burst_beyond_the_queue_is_refused_and_nothing_else_happens(hone):
-    with serving(hone, "--slots", "2", "--queue", "8", models=(MODEL,)) as server:
+    with Server(hone, "--slots", "2", "--queue", "8", models=(MODEL,)) as server:
         load = Load(server, 2)
         client = load.clients[0]
 
@@ -288,7 +293,7 @@ def test_long_prompts_do_not_stall_a_stream(hone):
     """docs/serving.md states 250 ms; a machine that others use, too, is given more."""
     if not SMOLLM2.exists():
         raise ImportError(f"{SMOLLM2} is not there")
-    with serving(hone, "--slots", "4", models=(SMOLLM2,)) as server:
+    with Server(hone, "--slots", "4", models=(SMOLLM2,)) as server:
         times, prompts = [], []
 
         def stream():
@@ -382,7 +387,7 @@ def test_killed_in_mid_answer_the_store_is_sound(hone):
         assert reader.ended and b"[DONE]" not in reader.text
         checked = hone_in(server, hone, "verify")
         assert checked.returncode == 0, checked
-        with serving(hone, models=(MODEL,), env={"HONE_HOME": server.home.name}) as again:
+        with Server(hone, models=(MODEL,), env={"HONE_HOME": server.home.name}) as again:
             assert again.ask("POST", COMPLETIONS, completion("kept:x"))[0] == 200
 
 
@@ -400,7 +405,7 @@ def test_killed_in_mid_pull_the_next_pull_goes_on(hone):
         server.process.wait()
         hub.slow_s = 0
         assert "owner/large" not in hone_in(server, hone, "list").stdout
-        with serving(hone, models=(MODEL,), env={**env, "HONE_HOME": server.home.name}) as again:
+        with Server(hone, models=(MODEL,), env={**env, "HONE_HOME": server.home.name}) as again:
             status, _, answer = again.ask("POST", "/api/pull", {**body, "stream": False})
             assert status == 200 and b"success" in answer, answer
             assert hub.sent < len(data) + 14_000_000, "it began again from the start"
@@ -420,7 +425,7 @@ def test_killed_in_mid_create_the_store_is_sound(hone):
                 threading.Thread(target=ask_and_forget, daemon=True,
                                  args=(server, "/api/create", body)).start()
                 time.sleep(pause / 1e3)
-        with serving(hone, models=(MODEL,), env={"HONE_HOME": home.name}) as again:
+        with Server(hone, models=(MODEL,), env={"HONE_HOME": home.name}) as again:
             for entry in json.loads(again.ask("GET", "/api/tags")[2])["models"]:
                 made += 1  # what has a name is whole
                 status, _, answer = again.ask("POST", COMPLETIONS, completion(entry["name"]))
@@ -440,7 +445,7 @@ def test_killed_in_mid_create_the_store_is_sound(hone):
 
 def test_models_that_do_not_load_leave_the_others_alone(hone):
     whole = STORIES.read_bytes()
-    with serving(hone, models=(MODEL,)) as server:
+    with Server(hone, models=(MODEL,)) as server:
         damaged = bytearray(whole)
         damaged[len(whole) // 2:] = b"\xff" * (len(whole) - len(whole) // 2)  # no numbers
         names = [name for name, data in {"cut": whole[:len(whole) // 3], "nan": bytes(damaged),
@@ -457,7 +462,7 @@ def test_models_that_do_not_load_leave_the_others_alone(hone):
 
 
 def test_memory_that_runs_short_in_one_request_leaves_the_others_alone(hone):
-    with serving(hone, models=(MODEL,)) as server:
+    with Server(hone, models=(MODEL,)) as server:
         still_works(server)
         reader = long_stream(server)
         size = int(pathlib.Path(f"/proc/{server.process.pid}/statm").read_text().split()[0]) * 4096
@@ -534,19 +539,11 @@ def main():
     a.add_argument("--clients", type=int, default=200)
     a = a.parse_args()
     if not MODEL.exists():
-        print(f"skipped load: {MODEL} is not there\n0 passed, 0 failed, 1 skipped")
-        return 0
-
-    def run(name, function):
-        if name == "test_many_clients_that_misbehave":
-            return run_test(name, lambda h: function(h, a.seconds, a.clients), hone)
-        return run_test(name, function, hone)
-    hone = os.path.abspath(a.hone)
-    results = [run(name, function) for name, function in list(globals().items())
-               if name.startswith("test_") and (not a.tests or name in a.tests)]
-    print(f"{results.count(True)} passed, {results.count(False)} failed, "
-          f"{results.count(None)} skipped")
-    return 1 if False in results else 0
+        return suite.skip_all(f"{MODEL} is not there")
+    hone, tally = os.path.abspath(a.hone), suite.Tally()
+    for test in suite.find(globals(), a.tests):
+        tally.run(test, hone, *((a.seconds, a.clients) if test is test_many_clients_that_misbehave else ()))
+    return tally.end()
 
 
 if __name__ == "__main__":

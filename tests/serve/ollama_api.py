@@ -16,8 +16,11 @@ import tempfile
 import threading
 import time
 
-import run
-from run import MODEL, SHARED, Server, run_test
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
+
+import suite
+from run import run_node
+from suite import MODEL, SHARED, Server
 
 PACKAGES = ["ollama==0.6.3", "openai==3.54.0"]
 STORIES = SHARED / "models" / "stories260K.gguf"
@@ -467,7 +470,7 @@ def test_openai_client_on_the_same_models(server):
 
 
 def test_node_client(server):
-    done = run.run_node("ollama.mjs", f"http://127.0.0.1:{server.port}", STORIES)
+    done = run_node("ollama.mjs", f"http://127.0.0.1:{server.port}", STORIES)
     assert done.returncode == 0, done.stdout + done.stderr
     checks = done.stdout.split()
     assert checks[-1] == "done" and len(checks) >= 15, checks
@@ -674,9 +677,9 @@ def test_histograms_count_every_answer(server):
 def test_every_metric_of_the_dashboard_and_the_manual_is_there(server):
     server.api("generate", {"model": "small", "prompt": "Once", "options": FEW})
     there = metrics_of(server)[1]
-    dashboard = (run.ROOT / "packaging" / "grafana-hone.json").read_text()
+    dashboard = (suite.ROOT / "packaging" / "grafana-hone.json").read_text()
     json.loads(dashboard)
-    manual = (run.ROOT / "docs" / "serving.md").read_text()
+    manual = (suite.ROOT / "docs" / "serving.md").read_text()
     wanted = set(re.findall(r"hone_[a-z_]+", dashboard)) | set(
         re.findall(r"`(hone_[a-z_]+)`", manual.split("## Metrics")[1].split("With `--adapt`:")[0]))
     assert len(wanted) > 20
@@ -863,22 +866,17 @@ def test_going_down_ends_a_pull(hone):
 
 
 def main():
-    hone = os.path.abspath(sys.argv[1])
+    hone, wanted = suite.arguments()
     if not MODEL.exists():
-        print(f"skipped ollama: {MODEL} is not there\n0 passed, 0 failed, 1 skipped")
-        return 0
-    wanted = sys.argv[2:]
-    if not run.use_clients(PACKAGES):
+        return suite.skip_all(f"{MODEL} is not there")
+    if not suite.use_packages(*PACKAGES):
         print(f"{', '.join(PACKAGES)} cannot be had: their tests are skipped")
-    tests = [(n, f) for n, f in globals().items() if n.startswith("test_")
-             and (not wanted or n in wanted)]
-    shared = OllamaServer(hone)
-    results = [run_test(n, f, shared) for n, f in tests if f.__code__.co_varnames[0] == "server"]
-    results.append(shared.stop() == 0)
-    results += [run_test(n, f, hone) for n, f in tests if f.__code__.co_varnames[0] == "hone"]
-    print(f"{results.count(True)} passed, {results.count(False)} failed, "
-          f"{results.count(None)} skipped")
-    return 1 if False in results else 0
+    tally = suite.Tally()
+    server = OllamaServer(hone)
+    tally.run_all(suite.find(globals(), wanted, "server"), server)
+    tally.check("the server ends with 0", server.stop() == 0)
+    tally.run_all(suite.find(globals(), wanted, "hone"), hone)
+    return tally.end()
 
 
 if __name__ == "__main__":

@@ -23,7 +23,11 @@ import sys
 import tempfile
 import time
 
-from run import MODEL, ROOT, SHARED, Server, run_node, run_test, use_clients
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
+
+import suite
+from run import run_node
+from suite import MODEL, ROOT, SHARED, Server, wait_until
 
 PACKAGES = ["openai==3.54.0", "langchain-openai==1.7.3", "schemathesis==4.32.5"]
 TEMPLATES = SHARED / "data" / "vectors" / "templates"
@@ -605,20 +609,12 @@ def test_a_cancelled_request_stops_within_one_step(server):
         s = socket.create_connection(("127.0.0.1", server.port))
         s.sendall(f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(data)}\r\n\r\n{data}"
                   .encode())
-        wait_for(lambda: server.metric("hone_requests_processing") > 0, path)
+        wait_until(lambda: server.metric("hone_requests_processing") > 0, path)
         s.close()
-        wait_for(lambda: server.metric("hone_requests_processing") == 0, path)
+        wait_until(lambda: server.metric("hone_requests_processing") == 0, path)
         steps = server.metric("hone_steps_total")
         time.sleep(0.2)
         assert server.metric("hone_steps_total") - steps <= 1, path
-
-
-def wait_for(condition, what):
-    for _ in range(200):
-        if condition():
-            return
-        time.sleep(0.02)
-    raise AssertionError(f"{what}: it never came")
 
 
 # --- others ---
@@ -751,14 +747,12 @@ def test_schemathesis(server):
 
 def main():
     global MODEL
-    hone, wanted = os.path.abspath(sys.argv[1]), sys.argv[2:]
+    hone, wanted = suite.arguments()
     if not MODEL.exists():
-        print(f"skipped: {MODEL} is not there\n0 passed, 0 failed, 1 skipped")
-        return 0
-    if not use_clients(PACKAGES):
-        print(f"skipped: {', '.join(PACKAGES)} cannot be had\n0 passed, 0 failed, 1 skipped")
-        return 0
-    tests = [(n, f) for n, f in globals().items() if n.startswith("test_") and (not wanted or n in wanted)]
+        return suite.skip_all(f"{MODEL} is not there")
+    if not suite.use_packages(*PACKAGES):
+        return suite.skip_all(f"{', '.join(PACKAGES)} cannot be had")
+    tally = suite.Tally()
     with tempfile.TemporaryDirectory(prefix="hone-models-") as models:
         plain, tooled, thinker = (make_model(pathlib.Path(models) / name, template) for name, template in (
             ("plain", MODEL / "chat_template.jinja"),
@@ -767,10 +761,9 @@ def main():
         MODEL = plain
         server = Server(hone, "--slots", "8", models=(plain, tooled, thinker))
         server.tooled, server.thinker = tooled, thinker
-        results = [run_test(n, f, server) for n, f in tests]
-        results.append(server.stop() == 0)
-    print(f"{results.count(True)} passed, {results.count(False)} failed, {results.count(None)} skipped")
-    return 1 if False in results else 0
+        tally.run_all(suite.find(globals(), wanted), server)
+        tally.check("the server ends with 0", server.stop() == 0)
+    return tally.end()
 
 
 if __name__ == "__main__":

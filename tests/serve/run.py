@@ -5,75 +5,23 @@ Starts servers on free ports of loopback. The models are tiny ones of
 the reference data, with random weights. Ends with `N passed, N failed`.
 """
 import concurrent.futures
-import http.client
 import json
-import os
 import pathlib
-import re
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-import traceback
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
+
 import packages
-SHARED = pathlib.Path(os.environ.get("HONE_SHARED", ROOT.parent / "shared")).resolve()
+import suite
+from suite import MODEL, SHARED, SPEECH, Server
+
 PACKAGES = ["openai==3.54.0"]
-MODEL = SHARED / "golden" / "llama-smol"
-SPEECH = SHARED / "golden" / "whisper-multilingual"
-
-
-class Server:
-    """A `hone serve` in a process of its own."""
-
-    def __init__(self, hone, *options, env=None, models=(MODEL, SPEECH)):
-        self.home = tempfile.TemporaryDirectory(prefix="hone-serve-")
-        self.process = subprocess.Popen(
-            [hone, "serve", "--port", "0", *options, *map(str, models)], stderr=subprocess.PIPE,
-            env={**os.environ, "HONE_HOME": self.home.name, **(env or {})}, text=True)
-        self.lines = []
-        for line in self.process.stderr:
-            self.lines.append(line)
-            found = re.search(r"listening on https?://.*:(\d+)/v1", line)
-            if found:
-                self.port = int(found[1])
-            if line.startswith("keys:"):
-                break
-        else:
-            raise RuntimeError("the server did not start: " + "".join(self.lines))
-        threading.Thread(target=self.read_log, daemon=True).start()
-
-    def read_log(self):
-        for line in self.process.stderr:
-            self.lines.append(line)
-
-    def stop(self, signal_number=signal.SIGTERM):
-        self.process.send_signal(signal_number)
-        code = self.process.wait(timeout=40)
-        self.home.cleanup()
-        return code
-
-    def ask(self, method, path, body=None, headers=None):
-        """(status, headers, bytes) of one request."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        if isinstance(body, (dict, list)):
-            body = json.dumps(body)
-        connection.request(method, path, body, headers or {})
-        answer = connection.getresponse()
-        data = answer.read()
-        connection.close()
-        return answer.status, answer.headers, data
-
-    def metric(self, name):
-        text = self.ask("GET", "/metrics")[2].decode()
-        found = re.search(rf"^{name}\{{[^}}]*\}} (\S+)$", text, re.M)
-        return float(found[1])
 
 
 def chat(text="Tell me a story", **fields):
@@ -486,19 +434,11 @@ def test_sigterm_lets_answers_end(hone):
 # --- the frame ---
 
 
-def use_clients(wanted=PACKAGES):
-    """The packages of real clients; False where they cannot be had."""
-    folder = packages.fetch(*wanted)
-    if folder:
-        sys.path.insert(0, str(folder))
-    return bool(folder)
-
-
 def run_node(script, *arguments):
     """Runs a script of tests/serve/node with the packages of its package.json; ImportError without npm."""
     if not shutil.which("npm"):
         raise ImportError("no npm on this machine")
-    here = ROOT / "tests" / "serve" / "node"
+    here = suite.ROOT / "tests" / "serve" / "node"
     wanted = json.loads((here / "package.json").read_text())["dependencies"]
     folder = packages.CACHE / ("node-" + "-".join(f"{name}-{v}" for name, v in wanted.items()))
     folder.mkdir(parents=True, exist_ok=True)
@@ -512,37 +452,18 @@ def run_node(script, *arguments):
                           text=True, timeout=300)
 
 
-def run_test(name, function, argument):
-    try:
-        function(argument)
-        print(f"ok     {name}")
-        return True
-    except ImportError as missing:
-        print(f"skipped {name}: {missing}")
-        return None
-    except Exception:
-        print(f"FAILED {name}\n{traceback.format_exc()}")
-        return False
-
-
 def main():
-    hone = os.path.abspath(sys.argv[1])
+    hone, wanted = suite.arguments()
     if not MODEL.exists():
-        print(f"skipped serve: {MODEL} is not there\n0 passed, 0 failed, 1 skipped")
-        return 0
-    wanted = sys.argv[2:]
-    if not use_clients(PACKAGES):
+        return suite.skip_all(f"{MODEL} is not there")
+    if not suite.use_packages(*PACKAGES):
         print(f"{', '.join(PACKAGES)} cannot be had: their tests are skipped")
-    tests = [(n, f) for n, f in globals().items() if n.startswith("test_")
-             and (not wanted or n in wanted)]
-    shared = Server(hone)
-    results = [run_test(n, f, shared) for n, f in tests if f.__code__.co_varnames[0] == "server"]
-    code = shared.stop()
-    results.append(code == 0)
-    results += [run_test(n, f, hone) for n, f in tests if f.__code__.co_varnames[0] == "hone"]
-    print(f"{results.count(True)} passed, {results.count(False)} failed, "
-          f"{results.count(None)} skipped")
-    return 1 if False in results else 0
+    tally = suite.Tally()
+    server = Server(hone)
+    tally.run_all(suite.find(globals(), wanted, "server"), server)
+    tally.check("the server ends with 0", server.stop() == 0)
+    tally.run_all(suite.find(globals(), wanted, "hone"), hone)
+    return tally.end()
 
 
 if __name__ == "__main__":
