@@ -421,6 +421,7 @@ def test_members_that_nobody_reads_are_held_to_the_description(server):
     server.refuses("show", {"model": "small", "verbose": 1}, "verbose is 1")
     server.refuses("create", {"model": "new", "from": "small", "license": {"a": 1}}, "license")
     server.refuses("copy", {"source": "small", "destination": 1}, "destination")
+    server.refuses("show", {"model": "xö" * 700}, "not a model's name")  # which is cut inside a letter
 
 
 def test_async_client(server):
