@@ -109,7 +109,7 @@ hone_status json_parse(json_t **out, const char *text, size_t n, const char *nam
     return parse(out, text, n, name, JSON_REJECT_DUPLICATES);
 }
 
-hone_status json_parse_answer(json_t **out, const char *text, size_t n, const char *name) {
+hone_status json_parse_words(json_t **out, const char *text, size_t n, const char *name) {
     return parse(out, text, n, name, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL);
 }
 

@@ -239,7 +239,6 @@ static hone_status open_choices(chat_answer *a) {
 
 static hone_status submit(void *state) {
     chat_answer *a = state;
-    TRY(spoken_parts_hear(a->base.models, a->base.r.body));
     TRY(openai_chat_request_read(&a->q, &a->base.r));
     TRY(openai_answer_borrow(&a->base));
     TRY(openai_answer_converse(&a->base, &a->q.chat));
@@ -258,10 +257,15 @@ static const openai_endpoint endpoint = {
 void openai_chat(const call *c) {
     chat_answer *a = openai_answer_open(c, &endpoint);
     if (!a) return;
-    if (!openai_strategy_is_wanted(&a->base.r)) {
+    hone_status status = spoken_parts_hear(a->base.models, a->base.r.body);
+    if (status == HONE_OK) status = openai_answer_choose(&a->base);
+    if (status != HONE_OK) {
+        openai_answer_refuse(&a->base, status);
+        answer_close(a);
+    } else if (openai_strategy_is_wanted(&a->base.r)) {
+        openai_strategy_answer(&a->base);
+        mem_free(a);
+    } else {
         openai_answer_give(a, &endpoint);
-        return;
     }
-    openai_strategy_answer(&a->base);
-    mem_free(a);
 }
