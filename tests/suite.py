@@ -100,7 +100,7 @@ def use_packages(*wanted):
     return bool(folder)
 
 
-def wait_until(condition, what, seconds=60):
+def wait_until(condition, what="what was to happen", seconds=60):
     """Until it holds, however slow the machine is; the bound is for what never comes."""
     end = time.monotonic() + seconds
     while not condition():

@@ -39,7 +39,7 @@ class StandIn:
 
 def bench(url, *options, code=0):
     got = subprocess.run([HONE, "bench", "--url", url, "--json", "--decode", "16", "--prompt", "60", *options],
-                         env={**os.environ, "HONE_HOME": HOME}, capture_output=True, text=True, timeout=120)
+                         env={**os.environ, "HONE_HOME": HOME}, capture_output=True, text=True, timeout=300)
     assert got.returncode == code, (got.returncode, got.stdout, got.stderr)
     return json.loads(got.stdout) if code == 0 else got.stderr
 
@@ -97,7 +97,7 @@ def test_arrivals_are_random_and_times_count_from_them():
     with StandIn("--token-ms", "1") as server:
         o = bench(server.url, "--requests", "40", "--rate", "40")
         assert sound(o), o["reasons"]
-        assert 0.5 < o["seconds"] < 3, o["seconds"]
+        assert 0.5 < o["seconds"] < 6, o["seconds"]
         # one at a time at a rate that it cannot keep: whoever waits is late from the planned arrival on
         slow = bench(server.url, "--requests", "40", "--rate", "400", "--concurrency", "1")
         assert slow["e2e_ms"]["p99"] > 5 * o["e2e_ms"]["p50"], (slow["e2e_ms"], o["e2e_ms"])
@@ -214,7 +214,7 @@ def test_an_interrupt_ends_it():
                                    env={**os.environ, "HONE_HOME": HOME}, stdout=subprocess.DEVNULL)
         time.sleep(1)
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=10) == 130
+        assert process.wait(timeout=60) == 130
 
 
 def test_hones_own_server():

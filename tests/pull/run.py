@@ -66,7 +66,7 @@ class World:
     def hone(self, *words, code=0):
         """Standard output; for a failure expected by `code`, standard error."""
         process = self.start(*words)
-        out, err = (text.decode() for text in process.communicate(timeout=60))
+        out, err = (text.decode() for text in process.communicate(timeout=300))
         assert process.returncode == code, (words, process.returncode, out, err)
         return err if code else out
 
@@ -222,7 +222,7 @@ def huggingface_hub(hub, world, code):
         raise Skip("huggingface_hub cannot be installed")
     env = dict(world.env, HF_HUB_DISABLE_XET="1", HF_HUB_DISABLE_TELEMETRY="1",
                HF_HUB_DISABLE_PROGRESS_BARS="1", PYTHONPATH=str(folder))
-    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, timeout=300)
     assert done.returncode == 0, done.stderr.decode()[-3000:]
     return done.stdout.decode().strip()
 

@@ -34,7 +34,7 @@ import suite
 from run import chat, wav
 from safety import (CHAT, COMPLETIONS, STORIES, Hub, Repository, completion, connect, ended_within,
                     head, pull, resident, still_works)
-from suite import MODEL, SPEECH, Server
+from suite import MODEL, SPEECH, Server, wait_until
 
 QUEUE, SLOTS = 48, 8
 SMOLLM2 = packages.CACHE / "models" / "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -240,10 +240,7 @@ def own_tokens(server, n):
 
 def settle(server):
     """(resident bytes, sockets and files, threads) once the server has come to rest."""
-    deadline = time.monotonic() + 20
-    while server.metric("hone_requests_open") and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert server.metric("hone_requests_open") == 0, "requests were left over"
+    wait_until(lambda: server.metric("hone_requests_open") == 0, "the end of all requests")
     time.sleep(1)
     process = f"/proc/{server.process.pid}"
     return resident(server), len(os.listdir(f"{process}/fd")), len(os.listdir(f"{process}/task"))
@@ -372,7 +369,7 @@ def ask_and_forget(server, path, body):
 
 
 def hone_in(server, hone, *words):
-    return subprocess.run([hone, *words], capture_output=True, text=True, timeout=60,
+    return subprocess.run([hone, *words], capture_output=True, text=True, timeout=300,
                           env={**os.environ, "HONE_HOME": server.home.name})
 
 
@@ -479,18 +476,20 @@ def test_memory_that_runs_short_in_one_request_leaves_the_others_alone(hone):
         still_works(server)
 
 
+def goes_down(server):
+    return any("answers under way may end" in line for line in server.lines)
+
+
 def test_sigterm_drains(hone):
     with started(hone) as server:
         reader = long_stream(server)
         server.process.send_signal(signal.SIGTERM)
-        deadline = time.monotonic() + 5
-        while server.ask("GET", "/ready")[0] != 503 and time.monotonic() < deadline:
-            time.sleep(0.01)
+        wait_until(lambda: server.ask("GET", "/ready")[0] == 503, "the way down")
         status, headers, _ = server.ask("POST", CHAT, chat())
         assert status == 503 and headers["Retry-After"], status
         assert server.ask("GET", "/health")[0] == 200
         code = server.process.wait(timeout=40)
-        reader.join(5)
+        reader.join(60)
         assert code == 0 and b"[DONE]" in reader.text and b'"error"' not in reader.text
 
 
@@ -498,13 +497,14 @@ def test_a_second_signal_ends_at_once_and_answers_keep_what_they_have(hone):
     with started(hone) as server:
         readers = [long_stream(server, n=16, max_tokens=1000) for _ in range(12)]
         server.process.send_signal(signal.SIGTERM)
-        time.sleep(0.1)
+        wait_until(lambda: goes_down(server), "the way down")
         begin = time.monotonic()
         server.process.send_signal(signal.SIGTERM)
-        code = server.process.wait(timeout=10)
-        assert code == 0 and time.monotonic() - begin < 3, (code, time.monotonic() - begin)
+        code = server.process.wait(timeout=60)
+        took = time.monotonic() - begin
+        assert code == 0 and took < 15, (code, took)  # without the second signal it would be 30 s
         for reader in readers:
-            reader.join(5)
+            reader.join(60)
             assert reader.ended
         assert any(b'"length"' in r.text or b"delta" not in r.text for r in readers)
 
@@ -524,11 +524,11 @@ def test_a_second_signal_ends_transcriptions_too(hone):
         time.sleep(1.5)
         assert not answers, f"too quick to prove anything: {answers[0][0]} {answers[0][2][:200]}"
         server.process.send_signal(signal.SIGTERM)
-        time.sleep(0.2)
+        wait_until(lambda: goes_down(server), "the way down")
         begin = time.monotonic()
         server.process.send_signal(signal.SIGTERM)
-        assert server.process.wait(timeout=20) == 0 and time.monotonic() - begin < 4
-        asking.join(5)
+        assert server.process.wait(timeout=60) == 0 and time.monotonic() - begin < 15
+        asking.join(60)
 
 
 def main():

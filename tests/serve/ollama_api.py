@@ -20,7 +20,7 @@ sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
 
 import suite
 from run import run_node
-from suite import MODEL, SHARED, Server
+from suite import MODEL, SHARED, Server, wait_until
 
 PACKAGES = ["ollama==0.6.3", "openai==3.54.0"]
 STORIES = SHARED / "models" / "stories260K.gguf"
@@ -73,7 +73,7 @@ class OllamaServer(Server):
 
 def client_of(server):
     import ollama
-    return ollama.Client(host=f"http://127.0.0.1:{server.port}", timeout=60)
+    return ollama.Client(host=f"http://127.0.0.1:{server.port}", timeout=300)
 
 
 # --- Ollama's own client ---
@@ -324,13 +324,6 @@ def test_keep_alive_opens_and_closes(server):
         server.refuses("generate", {"model": "stories", "keep_alive": wrong}, "keep_alive")
 
 
-def wait_until(condition, seconds=10):
-    end = time.time() + seconds
-    while not condition():
-        assert time.time() < end, "it did not happen"
-        time.sleep(0.05)
-
-
 def test_format_json_and_schema(server):
     client = client_of(server)
     schema = {"type": "object", "properties": {"age": {"type": "integer"}, "ok": {"type": "boolean"}},
@@ -428,7 +421,7 @@ def test_async_client(server):
     import ollama
 
     async def everything():
-        client = ollama.AsyncClient(host=f"http://127.0.0.1:{server.port}", timeout=60)
+        client = ollama.AsyncClient(host=f"http://127.0.0.1:{server.port}", timeout=300)
         ask = [{"role": "user", "content": "Hi"}]
         whole, generated, vectors, listed, shown, running = await asyncio.gather(
             client.chat("small", ask, options=FEW), client.generate("small", "Hi", options=FEW),
@@ -599,7 +592,7 @@ def test_large_blobs_are_not_held_in_memory(server):
     piece = os.urandom(1 << 20)
     digest = hashlib.sha256(piece * 300).hexdigest()
     import http.client
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=300)
     before = resident(server)
     connection.putrequest("POST", "/api/blobs/sha256:" + digest)
     connection.putheader("Content-Length", str(len(piece) * 300))
@@ -807,7 +800,7 @@ def test_killed_in_mid_upload_and_mid_create_the_store_is_sound(hone):
     server = OllamaServer(hone)
     try:
         for moment in (0.02, 0.1, 0.3):
-            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=300)
             connection.putrequest("POST", "/api/blobs/sha256:" + digest)
             connection.putheader("Content-Length", str(len(blob) * 8))
             connection.endheaders()
@@ -853,7 +846,7 @@ def test_going_down_ends_a_pull(hone):
         server = OllamaServer(hone)
         conf = pathlib.Path(server.store.name, "config", "models.conf")
         server.process.terminate()
-        server.process.wait(timeout=20)
+        server.process.wait(timeout=60)
         conf.write_text(f"[slow:1b]\nsource = http://127.0.0.1:{silent.getsockname()[1]}/x.gguf\n")
         again = Server(hone, env=server.env, models=())
         asking = threading.Thread(target=ask_without_end, args=(again, "/api/pull", {

@@ -54,7 +54,7 @@ def make_model(folder, template):
 
 def client(server, **more):
     import openai
-    return openai.OpenAI(base_url=f"http://127.0.0.1:{server.port}/v1", api_key="none", timeout=120,
+    return openai.OpenAI(base_url=f"http://127.0.0.1:{server.port}/v1", api_key="none", timeout=300,
                          max_retries=0, **more)
 
 
@@ -63,7 +63,7 @@ def run_async(server, work):
 
     async def run():
         async with openai.AsyncOpenAI(base_url=f"http://127.0.0.1:{server.port}/v1", api_key="none",
-                                      timeout=120, max_retries=0) as c:
+                                      timeout=300, max_retries=0) as c:
             return await work(c)
 
     return asyncio.run(run())

@@ -34,7 +34,7 @@ def chat(text="Tell me a story", **fields):
 
 def openai_client(server):
     import openai
-    return openai.OpenAI(base_url=f"http://127.0.0.1:{server.port}/v1", api_key="none", timeout=60)
+    return openai.OpenAI(base_url=f"http://127.0.0.1:{server.port}/v1", api_key="none", timeout=300)
 
 
 def test_openai_chat(server):
@@ -215,15 +215,22 @@ def test_many_uploads_share_passes_and_text_keeps_its_pace(server):
         assert server.ask("POST", "/v1/chat/completions", body)[0] == 200
         return time.time() - start
 
+    def pace():
+        """(seconds of a text alone, beside ten uploads)"""
+        quiet = min(text_seconds() for _ in range(3))
+        with concurrent.futures.ThreadPoolExecutor(10) as pool:
+            uploads = [pool.submit(upload, i) for i in range(10)]
+            busy = min(text_seconds() for _ in range(3))
+            texts = [u.result() for u in uploads]
+        # batches round differently, which may turn a near-tie
+        assert sum(texts[i] == alone[i % 2] for i in range(10)) >= 7, (texts, alone)
+        return quiet, busy
+
     alone = [upload(i) for i in range(2)]
-    quiet = min(text_seconds() for _ in range(3))
-    with concurrent.futures.ThreadPoolExecutor(10) as pool:
-        uploads = [pool.submit(upload, i) for i in range(10)]
-        busy = min(text_seconds() for _ in range(3))
-        texts = [u.result() for u in uploads]
-    # batches round differently, which may turn a near-tie
-    assert sum(texts[i] == alone[i % 2] for i in range(10)) >= 7, (texts, alone)
-    assert busy < 3 * quiet + 0.5, (busy, quiet)  # the bound of docs/serving.md
+    paces = []  # others use the machine, too: it may be disturbed, but not each time
+    while len(paces) < 3 and not any(busy < 3 * quiet + 0.5 for quiet, busy in paces):
+        paces.append(pace())
+    assert any(busy < 3 * quiet + 0.5 for quiet, busy in paces), paces  # the bound of docs/serving.md
 
 
 def test_openai_chat_hears(server):
@@ -333,11 +340,7 @@ def test_a_client_that_leaves_stops_the_work(server):
               f"{len(body)}\r\n\r\n{body}".encode())
     s.recv(1000)
     s.close()
-    for _ in range(100):
-        if server.metric("hone_requests_open") == 0:
-            return
-        time.sleep(0.1)
-    raise AssertionError("the answer went on without its client")
+    suite.wait_until(lambda: server.metric("hone_requests_open") == 0, "the end of an answer without its client")
 
 
 # --- attacks (classes of serving.md) ---
@@ -399,7 +402,7 @@ def test_keys_are_needed_where_given(hone):
 
 def test_beyond_loopback_keys_or_a_word_are_needed(hone):
     run = subprocess.run([hone, "serve", "--host", "0.0.0.0", "--port", "0"], capture_output=True,
-                         text=True, timeout=20)
+                         text=True, timeout=60)
     assert run.returncode == 2 and "--api-key-file" in run.stderr, run
 
 
@@ -409,7 +412,7 @@ def test_a_full_queue_answers_503(hone):
         long = chat(max_tokens=2000, ignore_eos=True)
         with concurrent.futures.ThreadPoolExecutor(6) as pool:
             answers = list(pool.map(
-                lambda i: server.ask("POST", "/v1/chat/completions", {**long, "max_tokens": 200}),
+                lambda i: server.ask("POST", "/v1/chat/completions", {**long, "max_tokens": 1000}),
                 range(6)))
         codes = sorted(a[0] for a in answers)
         assert codes[0] == 200 and codes[-1] == 503 and set(codes) == {200, 503}, codes
@@ -422,13 +425,13 @@ def test_sigterm_lets_answers_end(hone):
     server = Server(hone)
     result = []
     asking = threading.Thread(target=lambda: result.append(
-        server.ask("POST", "/v1/chat/completions", chat(max_tokens=150, ignore_eos=True))))
+        server.ask("POST", "/v1/chat/completions", chat(n=8, max_tokens=400, ignore_eos=True))))
     asking.start()
-    time.sleep(0.3)
+    suite.wait_until(lambda: server.metric("hone_requests_processing") > 0, "an answer under way")
     code = server.stop()
     asking.join()
     assert code == 0 and result[0][0] == 200, (code, result)
-    assert json.loads(result[0][2])["usage"]["completion_tokens"] == 150
+    assert json.loads(result[0][2])["usage"]["completion_tokens"] == 8 * 400
 
 
 # --- the frame ---

@@ -26,7 +26,7 @@ sys.path += [str(TESTS), str(TESTS / "pull")]
 import suite
 from hub import Hub, Repository
 from run import chat, wav
-from suite import MODEL, SHARED, SPEECH, Server
+from suite import MODEL, SHARED, SPEECH, Server, wait_until
 
 STORIES = SHARED / "models" / "stories260K.gguf"
 CHAT = "/v1/chat/completions"
@@ -88,7 +88,7 @@ def pull(hone, server, name, data):
     path = pathlib.Path(server.home.name) / f"{name}.gguf"
     path.write_bytes(data)
     made = subprocess.run([hone, "pull", "--name", f"{name}:x", path], capture_output=True,
-                          text=True, env={**os.environ, "HONE_HOME": server.home.name}, timeout=60)
+                          text=True, env={**os.environ, "HONE_HOME": server.home.name}, timeout=300)
     assert made.returncode in (0, 1), (name, made.returncode, made.stderr)
     return made.returncode == 0
 
@@ -166,7 +166,7 @@ def test_cve_gguf_tensor_that_extends_past_the_file(hone):
             path = pathlib.Path(folder) / f"{name}.gguf"
             path.write_bytes(data)
             made = subprocess.run([hone, "quantize", path, "--type", "q8_0", "--output",
-                                   f"{folder}/out.gguf"], capture_output=True, text=True, timeout=60)
+                                   f"{folder}/out.gguf"], capture_output=True, text=True, timeout=300)
             assert made.returncode in (1, 2), (name, made)
             assert not os.path.exists(f"{folder}/out.gguf"), name
     with Server(hone) as server:  # as it was done: upload, quantise, take the result away
@@ -546,8 +546,8 @@ def test_slow_heads_and_bodies_are_ended_though_they_never_rest(hone):
         sockets[2].sendall(head("POST", CHAT, "Transfer-Encoding: chunked"))
         trickle(sockets[2], b"1\r\n \r\n" * 300, 0.1)
         begin = time.monotonic()  # the last one says nothing at all
-        assert all(ended_within(s, 4) for s in sockets), "one of them was borne with"
-        assert 0.9 < time.monotonic() - begin < 4
+        assert all(ended_within(s, 20) for s in sockets), "one of them was borne with"
+        assert 0.9 < time.monotonic() - begin < 20  # each would go on for 100 s
         still_works(server)
 
 
@@ -579,20 +579,18 @@ def test_readers_that_do_not_read_are_ended(hone):
         body = json.dumps(chat(stream=True, max_tokens=6000, ignore_eos=True, logprobs=True,
                                top_logprobs=20)).encode()
         s.sendall(head("POST", CHAT, f"Content-Length: {len(body)}") + body)
-        deadline = time.monotonic() + 15
-        while server.metric("hone_requests_open") and time.monotonic() < deadline:
-            time.sleep(0.2)
-        assert server.metric("hone_requests_open") == 0, "it still waits for its reader"
+        wait_until(lambda: server.metric("hone_requests_open") == 0, "the end of the wait for a reader")
         s.close()
         still_works(server)
 
 
 def test_connections_have_a_limit(hone):
-    with Server(hone, "--max-connections", "8", "--patience", "2") as server:
+    with Server(hone, "--max-connections", "8", "--patience", "5") as server:
+        begin = time.monotonic()
         crowd = [connect(server) for _ in range(30)]
-        time.sleep(0.3)
-        assert sum(ended_within(s, 0.05) for s in crowd) >= 20
-        time.sleep(3)  # those that said nothing have been ended
+        wait_until(lambda: sum(ended_within(s, 0.01) for s in crowd) >= 20, "the end of those beyond it")
+        assert time.monotonic() - begin < 5, "they were ended for their silence"
+        wait_until(lambda: all(ended_within(s, 0.01) for s in crowd), "the end of those that say nothing")
         still_works(server)
         for s in crowd:
             s.close()
@@ -626,22 +624,20 @@ def test_keys_change_while_the_server_runs(hone):
                 return server.ask("GET", "/v1/models", headers={"Authorization": f"Bearer {key}"})[0]
 
             def becomes(key, expected):
-                deadline = time.monotonic() + 5
-                while code(key) != expected:
-                    assert time.monotonic() < deadline, (key, expected)
-                    time.sleep(0.1)
+                wait_until(lambda: code(key) == expected, (key, expected))
+
             assert code("k-alice") == 200 and code("k-carol") == 401
             path.write_text(f"sha256:{hashed} carol  # only its hash\n")
             becomes("k-carol", 200)
             becomes("k-alice", 401)
             assert code("sha256:" + hashed) == 401  # the hash is no key
             path.write_text("k-carol name=wrong\n")  # cannot be read: as before, and said
-            time.sleep(1.2)
-            assert code("k-carol") == 200
-            deadline = time.monotonic() + 5
-            while not any("line 1" in line for line in server.lines):
-                assert time.monotonic() < deadline, "the mistake is not told"
-                time.sleep(0.05)
+
+            def mistake_is_told():
+                assert code("k-carol") == 200
+                return any("line 1" in line for line in server.lines)
+
+            wait_until(mistake_is_told, "words about the mistake")
             path.write_text("# nobody\n")
             becomes("k-carol", 401)
             assert not any("k-carol" in line or "k-alice" in line for line in server.lines)
@@ -656,7 +652,7 @@ def test_secrets_are_in_no_log_and_no_metric(hone):
         server.ask("GET", "/v1/models", headers={"Authorization": f"Bearer {key}-wrong"})
         server.ask("GET", "/nothing", headers={**good, "X-Secret": key, "Cookie": key})
         shown = server.ask("GET", "/metrics", headers=good)[2].decode()
-        time.sleep(0.2)
+        wait_until(lambda: any("/metrics" in line for line in server.lines), "the log")
         shown += "".join(server.lines)
         assert "/v1/models" in shown  # the log was written
         for secret in (key, "secret", "4711", hashlib.sha256(key.encode()).hexdigest()[:16]):
@@ -690,7 +686,7 @@ def test_tls(hone):
             except (ssl.SSLError, ConnectionError):
                 pass
         for wrong in (files[:2], ["--tls-cert", f"{folder}/key", "--tls-key", f"{folder}/cert"]):
-            run = subprocess.run([hone, "serve", "--port", "0", *wrong], capture_output=True, timeout=20)
+            run = subprocess.run([hone, "serve", "--port", "0", *wrong], capture_output=True, timeout=60)
             assert run.returncode in (1, 2) and run.stderr, run
 
 
