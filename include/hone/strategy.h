@@ -9,10 +9,10 @@
  * combine:
  *
  *     expression = branch { "|" branch } "|" selector        (one branch alone needs no selector)
- *     branch     = { transform "&" } ( program | sampler "&" selector )
+ *     branch     = { transform "&" } ( program | sampler [ "&" selector ] )
  *
  * A transform changes the prompt and always carries the question on, a sampler makes answers, a
- * selector picks one of them, a program does all of it in its own way.
+ * selector picks one of them (a vote where none is named), a program does all of it in its own way.
  *
  * The draws of a stage share one prefill and step together in one batch; one that is no longer
  * wanted ends within one step and its cache is free at once. An answer that is empty, cut off or

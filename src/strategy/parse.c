@@ -121,21 +121,17 @@ static hone_status add_word(strategy_branch *b, const word *w) {
         static const char *const rule[] = {
             [HONE_STRATEGY_PROGRAM] = "a whole program: only transforms stand before it, nothing behind",
             [HONE_STRATEGY_TRANSFORM] = "a transform of the prompt: it stands before what draws answers",
-            [HONE_STRATEGY_SAMPLER] = "a sampler: only transforms stand before it, a selector behind",
+            [HONE_STRATEGY_SAMPLER] = "a sampler: only transforms stand before it, only a selector behind",
             [HONE_STRATEGY_SELECTOR] = "a selector: it stands behind a sampler (\"sample8 & vote\")"};
         return fail(HONE_ERR_ARGUMENT, "%s is %s", i->name, rule[i->kind]);
     }
     return HONE_OK;
 }
 
-/* A branch of transforms alone is one answer to the changed prompt; a sampler alone ends in the
- * first draw, which is worth nothing and therefore refused. */
-static hone_status end_branch(strategy_branch *b) {
+/* A branch of transforms alone is one answer to the changed prompt; the draws of a sampler alone vote. */
+static void end_branch(strategy_branch *b) {
     if (!b->main) b->main = find("none", 4);
-    if (b->main->info.kind == HONE_STRATEGY_SAMPLER && !b->selector)
-        return fail(HONE_ERR_ARGUMENT, "%s draws answers and chooses none: add a selector, "
-                    "\"%s & vote\"", b->main->info.name, b->main->info.name);
-    return HONE_OK;
+    if (b->main->info.kind == HONE_STRATEGY_SAMPLER && !b->selector) b->selector = find("vote", 4);
 }
 
 /* A selector alone, behind the last "|". */
@@ -160,7 +156,7 @@ static hone_status parse(hone_strategy *s, const char *at) {
             TRY(read_word(&at, &w));
             TRY(add_word(b, &w));
         }
-        TRY(end_branch(b));
+        end_branch(b);
         s->n_branches++;
     } while (take(&at, '|'));
     if (*at) return fail(HONE_ERR_ARGUMENT, "\"%.16s\" is not expected here", at);

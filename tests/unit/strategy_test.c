@@ -124,7 +124,8 @@ static void expressions_are_typed(void) {
     check_expression("self_consistency5", "sc5");
     check_expression("", NULL);
     check_expression("sc8 & re2", NULL);      /* nothing behind a program */
-    check_expression("diverse", NULL);        /* chooses nothing */
+    check_expression("diverse", "diverse4 & vote"); /* who chooses nothing else, votes */
+    check_expression("re2 & sample3 | none | first", "re2 & sample3 & vote | none | first");
     check_expression("sc4 & vote", NULL);
     check_expression("vote", NULL);
     check_expression("none | sc4", NULL);     /* no selector */
