@@ -21,10 +21,12 @@
 
 #define DEFAULT_TASKS "knowledge,logic,reading"
 /* What comes with every comparison of strategies: one answer, made alone as theirs are; one drawn as
- * they draw, where the first is greedy; several draws, of which the first is taken. */
+ * they draw, where the first is not; several draws, of which the first is taken. */
 #define NONE "none"
 #define ONE_DRAW "sample1 & first"
 #define CONTROL "sample4 & first"
+/* The least temperature of draws that have to differ (docs/strategies.md). */
+#define DRAWN_FROM 0.7
 
 enum { MAX_LIST = 16, MAX_LIST_BYTES = 1024, DEFAULT_LIMIT = 100 };
 
@@ -48,7 +50,8 @@ typedef struct cast {
     char insteads[MAX_LIST_BYTES];
     const char *strategy[MAX_LIST], *quant[MAX_LIST], *instead[MAX_LIST];
     size_t n_strategies, n_quants, n_instead;
-    bool greedy; /* answers without a strategy are */
+    bool one_model; /* that strategies are tried on: rows go by the strategy */
+    bool narrow; /* answers without a strategy are not drawn as those of strategies are */
     task *opened[COMPARE_MAX_TASKS];
     size_t n_tasks;
     double start_ms;
@@ -119,14 +122,11 @@ static int add_entry(cast *c, const char *model, const char *shown, const char *
         return CLI_USAGE;
     }
     char *label = c->labels[c->n];
-    switch (role) {
-    case COMPARE_MODEL:
-    case COMPARE_NONE: snprintf(label, 256, "%.200s", shown); break;
-    case COMPARE_ONE_DRAW: snprintf(label, 256, "%.160s, one draw", shown); break;
-    case COMPARE_CONTROL: snprintf(label, 256, "%.160s, A/A", shown); break;
-    case COMPARE_STRATEGY: snprintf(label, 256, "%.160s, %.80s", shown, strategy); break;
-    case COMPARE_INSTEAD: snprintf(label, 256, "%.160s instead", shown); break;
-    }
+    const char *what = role == COMPARE_ONE_DRAW ? "one draw" : role == COMPARE_CONTROL ? "A/A" : strategy;
+    if (role == COMPARE_MODEL) snprintf(label, 256, "%.200s", shown);
+    else if (role == COMPARE_INSTEAD) snprintf(label, 256, "%.160s instead", shown);
+    else if (c->one_model) snprintf(label, 256, "%.80s", what);
+    else snprintf(label, 256, "%.160s, %.80s", shown, what);
     c->entries[c->n++] = (compare_entry){.label = label, .model = model, .strategy = strategy,
                                          .role = role, .base = base};
     return CLI_OK;
@@ -144,9 +144,9 @@ static const char *short_name(const char *name, char *text, size_t n) {
 /* The model with each strategy; one answer and the controls come with them. */
 static int add_model(cast *c, const char *model, const char *shown) {
     if (c->n_strategies == 0) return add_entry(c, model, shown, NULL, COMPARE_MODEL, 0);
-    size_t none = c->n, drawn = c->n + c->greedy;
+    size_t none = c->n, drawn = c->n + c->narrow;
     int code = add_entry(c, model, shown, NONE, COMPARE_NONE, 0);
-    if (code == CLI_OK && c->greedy) code = add_entry(c, model, shown, ONE_DRAW, COMPARE_ONE_DRAW, none);
+    if (code == CLI_OK && c->narrow) code = add_entry(c, model, shown, ONE_DRAW, COMPARE_ONE_DRAW, none);
     if (code == CLI_OK) code = add_entry(c, model, shown, CONTROL, COMPARE_CONTROL, drawn);
     for (size_t i = 0; i < c->n_strategies && code == CLI_OK; i++)
         if (strcmp(c->strategy[i], NONE))
@@ -290,7 +290,8 @@ static int measure(cast *x, const choice *c, const cli_operands *operands) {
 }
 
 static int compare(cast *x, const choice *c, const cli_operands *operands, const cli_usage *usage) {
-    x->greedy = c->temperature == 0;
+    x->one_model = operands->n == 1 && !c->quants;
+    x->narrow = c->temperature < DRAWN_FROM;
     int code = split(x->strategies, x->strategy, &x->n_strategies, c->strategies, "--strategies", usage);
     if (code == CLI_PARSED) code = split(x->quants, x->quant, &x->n_quants, c->quants, "--quant", usage);
     if (code == CLI_PARSED) code = split(x->insteads, x->instead, &x->n_instead, c->instead, "--instead", usage);

@@ -117,6 +117,8 @@ static void add_strategy(const page *p, cli_table *table, size_t i, size_t t) {
     else cli_table_add(table, "–");
     if (v) cli_table_add(table, "%.3f", v->p_adjusted);
     else cli_table_add(table, "–");
+    if (v && v->outcome == COMPARE_OPEN && v->n_needed > v->n) cli_table_add(table, "%zu", v->n_needed);
+    else cli_table_add(table, "–");
     if (is_oracle(r)) cli_table_add(table, "%.3f", r->figures[1].e.value);
     else cli_table_add(table, "–");
     cli_table_add(table, "%.1f", (double)r->n_draws / (double)r->n_done);
@@ -128,12 +130,12 @@ static void add_strategy(const page *p, cli_table *table, size_t i, size_t t) {
 }
 
 static int print_strategies(const page *p, size_t t) {
-    static const char *const headers[] = {"", "accuracy", "difference", "p", "oracle", "draws", "tokens",
-                                          "seconds", "× one", "verdict"};
+    static const char *const headers[] = {"", "accuracy", "difference", "p", "needed", "oracle", "draws",
+                                          "tokens", "seconds", "× one", "verdict"};
     const eval_result *first = &p->c->entries[0].results[t];
     cli_table table;
     if (p->c->entries[0].n_results <= t) return CLI_OK;
-    cli_table_init(&table, "lllrrrrrrl", headers);
+    cli_table_init(&table, "lllrrrrrrrl", headers);
     for (size_t i = 0; i < p->c->n_entries; i++) {
         const compare_entry *e = &p->c->entries[i];
         if (e->n_results > t && e->results[t].n_done) add_strategy(p, &table, i, t);
@@ -182,22 +184,35 @@ static void print_doubts(const page *p) {
 static void print_notes(const comparison *c, bool strategies) {
     if (strategies)
         printf("\nDifferences are paired, to the same model's one answer (A/A: to one draw; instead: to the "
-               "first row); p corrected for %zu comparisons (Holm). Oracle: any draw is right. Tokens and "
-               "seconds are of an answer, all that was computed; × one: seconds over those of one "
-               "answer.\n\n", c->n_verdicts);
+               "first row); p corrected for %zu comparisons (Holm); needed: items, for a difference of "
+               "this size. Oracle: any draw is right. Tokens and seconds are of an answer, all that was "
+               "computed; × one: seconds over those of one answer.\n\n", c->n_verdicts);
     else
         printf("\nSpeeds in tokens/s, tasks with 95 %% intervals; differences are paired, p corrected for "
                "%zu comparisons (Holm).\n\n", c->n_verdicts);
 }
 
+/* What the tables of strategies have not told. */
+static bool is_in_words(const comparison *c, const compare_verdict *v, bool strategies) {
+    return !strategies || c->entries[v->b].role == COMPARE_INSTEAD || c->entries[v->a].role == COMPARE_NONE;
+}
+
+static bool tells_of_models(const comparison *c) {
+    size_t n = 0;
+    for (size_t i = 0; i < c->n_entries; i++)
+        if (is_model(&c->entries[i])) n += 1 + c->entries[i].decode.n;
+    return n > 1;
+}
+
 int compare_print(const comparison *c, bool markdown) {
     const page p = {c, markdown};
     const bool strategies = has_strategies(c);
-    int code = print_models(&p);
+    int code = tells_of_models(c) ? print_models(&p) : CLI_OK;
     for (size_t t = 0; strategies && t < c->settings->n_tasks && code == CLI_OK; t++)
         code = print_strategies(&p, t);
     print_notes(c, strategies);
-    for (size_t i = 0; i < c->n_verdicts; i++) print_verdict(&p, &c->verdicts[i]);
+    for (size_t i = 0; i < c->n_verdicts; i++)
+        if (is_in_words(c, &c->verdicts[i], strategies)) print_verdict(&p, &c->verdicts[i]);
     print_doubts(&p);
     if (c->cancelled) printf("\nIt was ended before everything was done.\n");
     return code == CLI_OK ? cli_finish_output() : code;

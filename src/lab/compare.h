@@ -26,7 +26,7 @@ enum { COMPARE_ENOUGH_ITEMS = 200 };
 typedef enum compare_role {
     COMPARE_MODEL = 0, /* all others of this role */
     COMPARE_NONE,      /* one answer an item; all others of this role: the models */
-    COMPARE_ONE_DRAW,  /* its base, a greedy COMPARE_NONE: one answer, drawn as strategies draw */
+    COMPARE_ONE_DRAW,  /* its base, a COMPARE_NONE that is greedier: one answer, drawn as strategies draw */
     COMPARE_CONTROL,   /* its base: several draws with other random numbers, of which the first is
                         * taken. An A/A comparison: differences are chance, or answers that were cut */
     COMPARE_STRATEGY,  /* its base and every COMPARE_INSTEAD */
