@@ -1,6 +1,6 @@
 /* An engine that follows a script: draw k (its sequence number) says texts[k], a word a step, side by
  * side with the others of its call; when asked to judge texts[k] it says Yes with p_yes[k], when asked to
- * rate it the digit ratings[k]. */
+ * rate it the digit ratings[k]. There may be several models, which all know the script. */
 #ifndef TESTS_STRATEGY_SCRIPT_H
 #define TESTS_STRATEGY_SCRIPT_H
 
@@ -30,6 +30,10 @@ typedef struct script {
     double top_logprob;             /* of each token's best alternative; 0 = none are shown */
     double unsure_logprob;          /* … in the draws whose text begins with "?" */
     bool cancel_at_step_3;
+    size_t n_models;                /* 0 = 1 */
+    size_t model[SCRIPT_DRAWS];     /* that draw k was asked of */
+    bool fails[8];                  /* [models] */
+    char seen[4096];                /* every message of the first draw of the last call, a line each */
     /* of the call under way */
     const char *at[SCRIPT_DRAWS];
     buf said[SCRIPT_DRAWS];
@@ -71,11 +75,23 @@ static inline void finish(script *s, const hone_request *q, size_t i, hone_finis
     done(user, i, HONE_OK, &result);
 }
 
+static inline void script_keep_messages(script *s, const hone_request *q) {
+    size_t used = 0;
+    s->seen[0] = 0;
+    for (size_t i = 0; i < q->n_messages && used < sizeof s->seen; i++)
+        used += (size_t)snprintf(s->seen + used, sizeof s->seen - used, "%s: %.*s\n",
+                                 q->messages[i].role, (int)q->messages[i].parts[0].n_bytes,
+                                 (const char *)q->messages[i].parts[0].data);
+}
+
 static inline hone_status script_run(void *self, size_t model, const hone_request *q, size_t n,
                               draws_done *done, void *user) {
     script *s = self;
-    CHECK(model == 0 && n <= SCRIPT_DRAWS);
+    CHECK(model < (s->n_models ? s->n_models : 1) && n <= SCRIPT_DRAWS);
     s->n_calls++;
+    for (size_t i = 0; i < n; i++) s->model[q[i].sequence % SCRIPT_DRAWS] = model;
+    if (s->fails[model]) return fail(HONE_ERR_IO, "model %zu is gone", model);
+    script_keep_messages(s, &q[0]);
     if (n > s->n_at_once) s->n_at_once = n;
     snprintf(s->last_question, sizeof s->last_question, "%.*s", (int)last_part(&q[0])->n_bytes,
              (const char *)last_part(&q[0])->data);
@@ -154,7 +170,8 @@ static inline hone_strategy_result play_with(script *s, const char *expression,
                                       const hone_strategy_options *options, hone_status expected) {
     hone_strategy *strategy = NULL;
     hone_strategy_result result = {0};
-    draw_service service = {s, 1, script_run, script_model, script_token_text};
+    draw_service service = {s, s->n_models ? s->n_models : 1, script_run, script_model,
+                            script_token_text};
     hone_request request = {.messages = &question, .n_messages = 1,
                             .sampling = hone_sampling_greedy()};
     CHECK_OK(hone_strategy_parse(&strategy, expression));

@@ -23,6 +23,10 @@
  * text into reals; the getters below do not mind. */
 hone_status json_parse(json_t **out, const char *text, size_t n, const char *name);
 
+/* The same for what a model's words are in: strings may hold NUL characters, so that their end is
+ * what json_string_length says. */
+hone_status json_parse_words(json_t **out, const char *text, size_t n, const char *name);
+
 /* Reads and parses a file of at most `max_bytes`. */
 hone_status json_parse_file(json_t **out, const char *path, size_t max_bytes);
 

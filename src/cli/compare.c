@@ -13,6 +13,7 @@
 #include "cli/interrupt.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/policies.h"
 #include "cli/record.h"
 #include "lab/compare.h"
 #include "lab/report.h"
@@ -35,6 +36,7 @@ typedef struct choice {
     int64_t limit, seed, max_tokens, repeat;
     double temperature;
     bool json, markdown, no_speed;
+    policy_options policies;
     engine_settings engine;
 } choice;
 
@@ -266,6 +268,8 @@ static int measure(cast *x, const choice *c, const cli_operands *operands) {
     record kept = {.id = 0};
     int code = engine_choose_threads(c->engine.threads, &settings.n_threads);
     if (code != CLI_OK) return code;
+    if (policy_options_are_set(&c->policies))
+        return policies_run(&c->policies, x->entries, x->n, &settings, c->json);
     for (size_t i = 0; i < operands->n && i < RECORD_MAX_MODELS; i++)
         record_add_model(&kept, "model", operands->items[i], NULL);
     record_begin(&kept, RESULT_COMPARE, settings_json(c, x, &settings));
@@ -290,6 +294,9 @@ static int measure(cast *x, const choice *c, const cli_operands *operands) {
 }
 
 static int compare(cast *x, const choice *c, const cli_operands *operands, const cli_usage *usage) {
+    bool by_policy = policy_options_are_set(&c->policies);
+    if (by_policy && (c->strategies || c->html))
+        return cli_wrong_use(usage, "--route and --cascade go neither with --strategies nor with --html");
     x->one_model = operands->n == 1 && !c->quants;
     x->narrow = c->temperature < DRAWN_FROM;
     int code = split(x->strategies, x->strategy, &x->n_strategies, c->strategies, "--strategies", usage);
@@ -302,13 +309,14 @@ static int compare(cast *x, const choice *c, const cli_operands *operands, const
     code = add_all(x, operands);
     if (code == CLI_OK && x->n < 2)
         return cli_wrong_use(usage, "there is one model: name another, or give --quant or --strategies");
+    if (code == CLI_OK && by_policy && (c->policies.route ? c->policies.cascade != CLI_UNSET : x->n != 2))
+        return cli_wrong_use(usage, "--cascade is for two models, and not beside --route");
     return code == CLI_OK ? measure(x, c, operands) : code;
 }
 
 int cmd_compare(int argc, char **argv) {
     choice c = {.tasks = DEFAULT_TASKS, .limit = DEFAULT_LIMIT, .seed = 1, .max_tokens = CLI_UNSET,
-                .repeat = 1,
-                .engine = ENGINE_SETTINGS_UNSET};
+                .repeat = 1, .policies = POLICY_OPTIONS_UNSET, .engine = ENGINE_SETTINGS_UNSET};
     const cli_option options[] = {
         CLI_TEXT("tasks", 0, &c.tasks, "TASK[,TASK…]",
                  "what to try them on (default " DEFAULT_TASKS "); `hone tasks` lists them"),
@@ -334,6 +342,7 @@ int cmd_compare(int argc, char **argv) {
         CLI_TEXT("html", 0, &c.html, "FILE", "write a page with charts, too"),
         CLI_FLAG("markdown", 0, &c.markdown, "print tables as Markdown"),
         CLI_FLAG("json", 0, &c.json, "print one JSON object"),
+        POLICY_OPTIONS(c.policies),
         CLI_HEADING("Engine"),
         ENGINE_SESSION_OPTIONS(c.engine),
         CLI_OPTIONS_END,
@@ -348,7 +357,9 @@ int cmd_compare(int argc, char **argv) {
                  "should not be relied on; the reasons stand below. Ctrl-C gives what there is.",
         .examples = "hone compare smollm2:135m qwen2.5:0.5b\n"
                     "hone compare smollm2:135m --quant Q8_0,Q4_0 --tasks knowledge --html report.html\n"
-                    "hone compare smollm2:135m --strategies none,sc8,\"re2 & sc8\" --tasks arithmetic\n",
+                    "hone compare smollm2:135m --strategies none,sc8,\"re2 & sc8\" --tasks arithmetic\n"
+                    "hone compare smollm2:135m qwen2.5:0.5b --route --priority quality\n"
+                    "hone compare smollm2:135m qwen2.5:1.5b --cascade 4 --tasks arithmetic\n",
         .options = options,
         .min_operands = 1,
         .max_operands = COMPARE_MAX_ENTRIES,

@@ -173,13 +173,7 @@ static hone_status pick(hone_answer *a, const float *logits, int32_t *token) {
 }
 
 static hone_status keep_token(hone_answer *a, int32_t token) {
-    if (a->n_tokens == a->capacity) {
-        size_t capacity = a->capacity * 2 + 64;
-        int32_t *tokens = mem_realloc(a->tokens, capacity, sizeof *tokens);
-        if (!tokens) return mem_fail("answer", capacity * sizeof *tokens);
-        a->tokens = tokens;
-        a->capacity = capacity;
-    }
+    TRY(mem_grow(&a->tokens, &a->capacity, a->n_tokens + 1, sizeof *a->tokens, "answer"));
     a->tokens[a->n_tokens++] = token;
     return HONE_OK;
 }

@@ -51,13 +51,7 @@ void hone_session_close(hone_session *s) {
 }
 
 static hone_status reserve_tokens(hone_session *s, size_t n) {
-    if (n <= s->tokens_capacity) return HONE_OK;
-    size_t capacity = n + n / 2 + 64;
-    int32_t *tokens = mem_realloc(s->tokens, capacity, sizeof *tokens);
-    if (!tokens) return mem_fail("token history", capacity * sizeof *tokens);
-    s->tokens = tokens;
-    s->tokens_capacity = capacity;
-    return HONE_OK;
+    return mem_grow(&s->tokens, &s->tokens_capacity, n, sizeof *s->tokens, "token history");
 }
 
 static hone_status reserve_rows(float **rows, size_t *capacity, size_t n_rows, size_t n_vocab) {

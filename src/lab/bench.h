@@ -112,7 +112,8 @@ bench_row *bench_add(bench *b, bench_kind kind, double *values, size_t n);
 hone_status bench_store(const bench *b, results *r, int64_t id);
 
 /* Looks at the machine's limits with so many threads; the better of what was seen stays in
- * b->limits. *arithmetic (may be NULL): the rate of its products at this look. */
+ * b->limits. *arithmetic (may be NULL): the rate of its products at this look. Where others were at
+ * work meanwhile, b->validity says that the limits are too low. */
 hone_status bench_look_at_limits(bench *b, int n_threads, double *arithmetic);
 
 #endif

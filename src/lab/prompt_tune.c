@@ -56,7 +56,7 @@ static hone_status make_half(prompt_half *half, const task *t, json_t *all, size
     return json_build_end("items");
 }
 
-static hone_status split(prompt_tuning *p, const task *t, uint64_t seed) {
+hone_status prompt_split(prompt_half *train, prompt_half *held_out, const task *t, uint64_t seed) {
     if (t->n_items < LEAST_ITEMS)
         return fail(HONE_ERR_ARGUMENT, "%s has %zu items, and two halves need %d", t->name, t->n_items,
                     LEAST_ITEMS);
@@ -65,8 +65,8 @@ static hone_status split(prompt_tuning *p, const task *t, uint64_t seed) {
     if (!all) return mem_fail("items", t->n_items);
     size_t n = t->n_items / 2;
     hone_status status = shuffle(all, seed, STREAM_HALVES);
-    if (status == HONE_OK) status = make_half(&p->train, t, all, 0, n);
-    if (status == HONE_OK) status = make_half(&p->held_out, t, all, n, t->n_items - n);
+    if (status == HONE_OK) status = make_half(train, t, all, 0, n);
+    if (status == HONE_OK) status = make_half(held_out, t, all, n, t->n_items - n);
     json_decref(all);
     return status;
 }
@@ -258,7 +258,7 @@ static hone_status run_held_out(prompt_tuning *p, subject *s, const prompt_tune_
 hone_status prompt_tune(prompt_tuning *p, subject *s, const task *t,
                         const prompt_tune_settings *settings) {
     memset(p, 0, sizeof *p);
-    TRY(split(p, t, settings->seed));
+    TRY(prompt_split(&p->train, &p->held_out, t, settings->seed));
     TRY(search(p, s, settings));
     return run_held_out(p, s, settings);
 }
@@ -266,7 +266,7 @@ hone_status prompt_tune(prompt_tuning *p, subject *s, const task *t,
 hone_status prompt_test(prompt_tuning *p, subject *s, const task *t, const prompt_variant *variant,
                         const prompt_tune_settings *settings) {
     memset(p, 0, sizeof *p);
-    TRY(split(p, t, settings->seed));
+    TRY(prompt_split(&p->train, &p->held_out, t, settings->seed));
     p->best = *variant;
     return run_held_out(p, s, settings);
 }
@@ -289,7 +289,7 @@ hone_status prompt_show(char **text, const task *t, const prompt_variant *varian
                         uint64_t seed) {
     dressed d = {.prompt = NULL};
     prompt_tuning p = {.n_tries = 0};
-    hone_status status = split(&p, t, seed);
+    hone_status status = prompt_split(&p.train, &p.held_out, t, seed);
     if (status == HONE_OK) status = dress(&d, &p.held_out.task, p.train.items, variant);
     if (status == HONE_OK) status = fill_prompt(text, &d, chat ? d.task.chat_prompt : d.task.prompt);
     undress(&d);

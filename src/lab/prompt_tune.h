@@ -51,6 +51,10 @@ typedef struct prompt_half {
     task task;     /* the caller's, with these items */
 } prompt_half;
 
+/* Cuts a task's items, shuffled by the seed, into two halves. The items of both are released by
+ * json_decref in any case. HONE_ERR_ARGUMENT for fewer than 8. */
+hone_status prompt_split(prompt_half *train, prompt_half *held_out, const task *t, uint64_t seed);
+
 typedef struct prompt_tuning {
     prompt_variant best; /* of the tries; all zero = the task's own prompt */
     prompt_try tries[PROMPT_MAX_TRIES];

@@ -202,6 +202,22 @@ hone_status measured_read(measured *m, results *db, const store_listing *candida
     return status;
 }
 
+hone_status measured_copy(measured *m, const measured *from, size_t n_candidates) {
+    *m = *from;
+    m->rows = mem_calloc(from->n_rows + 1, sizeof *m->rows);
+    m->decode = mem_calloc(n_candidates + 1, sizeof *m->decode);
+    if (!m->rows || !m->decode) return mem_fail("measured rows", from->n_rows * sizeof *m->rows);
+    if (from->n_rows) memcpy(m->rows, from->rows, from->n_rows * sizeof *m->rows);
+    if (from->decode) memcpy(m->decode, from->decode, n_candidates * sizeof *m->decode);
+    return HONE_OK;
+}
+
+size_t measured_task_rank(prompt_kind kind, const char *task) {
+    for (size_t i = 0; i < MAX_KIND_TASKS && kind_tasks[kind][i]; i++)
+        if (!strcmp(kind_tasks[kind][i], task)) return i;
+    return SIZE_MAX;
+}
+
 void measured_release(measured *m) {
     mem_free(m->rows);
     mem_free(m->decode);

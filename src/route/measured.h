@@ -30,4 +30,11 @@ hone_status measured_read(measured *m, results *db, const store_listing *candida
                           prompt_kind kind);
 void measured_release(measured *m);
 
+/* Rows and speeds of their own. */
+hone_status measured_copy(measured *m, const measured *from, size_t n_candidates);
+
+/* The place of a task among those that tell of a kind, the most telling 0; SIZE_MAX where it tells
+ * nothing of it. */
+size_t measured_task_rank(prompt_kind kind, const char *task);
+
 #endif

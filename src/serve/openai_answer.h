@@ -17,6 +17,7 @@ typedef struct openai_answer {
     const char *client;
     openai_request r;
     served_model served; /* a name once it is borrowed */
+    json_t *hone; /* what the first envelope tells under "hone", and then no more; NULL = nothing */
     hone_request *requests; /* [n_requests]: prompts, and the choices of each */
     size_t n_requests;
     job *job;
@@ -29,7 +30,11 @@ typedef struct openai_answer {
 hone_status openai_answer_init(openai_answer *a, const call *c, const char *prefix);
 void openai_answer_release(openai_answer *a);
 
-/* Borrows the model; what the request leaves open is set from the model's own parameters.
+/* For the model "auto": chooses and borrows one, and puts what comes with it (settings, a system text,
+ * a strategy) into the request where that leaves it open. Errors of auto_borrow. */
+hone_status openai_answer_choose(openai_answer *a);
+
+/* Borrows the model, where that is not done; what the request leaves open is set from the model's own parameters.
  * HONE_ERR_UNSUPPORTED where it takes no text. */
 hone_status openai_answer_borrow(openai_answer *a);
 /* Then: the model's own words before the conversation's. */

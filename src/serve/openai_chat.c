@@ -238,7 +238,6 @@ static hone_status open_choices(chat_answer *a) {
 }
 
 static hone_status submit(chat_answer *a) {
-    TRY(spoken_parts_hear(a->base.models, a->base.r.body));
     TRY(openai_chat_request_read(&a->q, &a->base.r));
     TRY(openai_answer_borrow(&a->base));
     TRY(openai_answer_converse(&a->base, &a->q.chat));
@@ -257,12 +256,14 @@ void openai_chat(const call *c) {
         reply_failure(c->x, status);
         return;
     }
-    if (openai_strategy_is_wanted(&a->base.r)) {
+    status = spoken_parts_hear(a->base.models, a->base.r.body);
+    if (status == HONE_OK) status = openai_answer_choose(&a->base);
+    if (status == HONE_OK && openai_strategy_is_wanted(&a->base.r)) {
         openai_strategy_answer(&a->base);
         mem_free(a);
         return;
     }
-    status = submit(a);
+    if (status == HONE_OK) status = submit(a);
     if (status == HONE_OK && a->base.r.stream) {
         static const stream_maker maker = {make_events, openai_tell_failure, answer_close};
         reply_stream(c->x, "text/event-stream", &maker, a);

@@ -94,7 +94,7 @@ static const openai_field fields[] = {
     {"tools", FIELD_READ}, {"tool_choice", FIELD_READ}, {"parallel_tool_calls", FIELD_READ},
     {"reasoning_effort", FIELD_READ}, {"thinking_budget", FIELD_READ},
     {"chat_template_kwargs", FIELD_READ}, {"modalities", FIELD_READ}, {"verbosity", FIELD_READ},
-    {"strategy", FIELD_READ},
+    {"strategy", FIELD_READ}, {"strategy_examples", FIELD_READ}, {"priority", FIELD_READ},
     {"strategy_budget", FIELD_READ}, {"optillm_approach", FIELD_READ}, {"user", FIELD_IDLE},
     {"metadata", FIELD_IDLE}, {"safety_identifier", FIELD_IDLE},
     {"prompt_cache_key", FIELD_IDLE}, {"prompt_cache_retention", FIELD_IDLE},

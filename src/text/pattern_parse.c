@@ -24,19 +24,10 @@ static hone_status refuse(const parser *p, const char *what) {
                 what);
 }
 
-static hone_status grow(void *array, size_t *capacity, size_t n, size_t size) {
-    if (n < *capacity) return HONE_OK;
-    size_t wanted = 2 * *capacity + 16;
-    void *larger = mem_realloc(*(void **)array, wanted, size);
-    if (!larger) return mem_fail("regular expression", wanted * size);
-    *(void **)array = larger;
-    *capacity = wanted;
-    return HONE_OK;
-}
-
 static hone_status add_node(parser *p, uint32_t *number, pattern_node node) {
     pattern_tree *t = p->tree;
-    TRY(grow(&t->nodes, &t->node_capacity, t->n_nodes, sizeof *t->nodes));
+    TRY(mem_grow(&t->nodes, &t->node_capacity, t->n_nodes + 1, sizeof *t->nodes,
+                 "regular expression"));
     *number = (uint32_t)t->n_nodes;
     t->nodes[t->n_nodes++] = node;
     return HONE_OK;
@@ -44,7 +35,8 @@ static hone_status add_node(parser *p, uint32_t *number, pattern_node node) {
 
 static hone_status add_range(parser *p, uint32_t low, uint32_t high) {
     pattern_tree *t = p->tree;
-    TRY(grow(&t->ranges, &t->range_capacity, t->n_ranges, sizeof *t->ranges));
+    TRY(mem_grow(&t->ranges, &t->range_capacity, t->n_ranges + 1, sizeof *t->ranges,
+                 "regular expression"));
     t->ranges[t->n_ranges++] = (pattern_range){low, high};
     return HONE_OK;
 }

@@ -15,13 +15,7 @@ static size_t slot_of(const schema_index *x, const json_t *json) {
 }
 
 static hone_status make_room(schema_index *x) {
-    if (x->n_nodes == x->node_capacity) {
-        size_t wanted = 2 * x->node_capacity + 64;
-        void *larger = mem_realloc(x->nodes, wanted, sizeof *x->nodes);
-        if (!larger) return mem_fail("schema", wanted * sizeof *x->nodes);
-        x->nodes = larger;
-        x->node_capacity = wanted;
-    }
+    TRY(mem_grow(&x->nodes, &x->node_capacity, x->n_nodes + 1, sizeof *x->nodes, "schema"));
     if (2 * x->n_nodes < x->n_slots) return HONE_OK;
     size_t n_slots = x->n_slots ? 2 * x->n_slots : 256;
     uint32_t *slots = mem_calloc(n_slots, sizeof *slots);

@@ -8,6 +8,7 @@
 #include "lab/eval_int.h"
 #include "lab/program.h"
 #include "lab/prompt_form.h"
+#include "lab/task_members.h"
 #include "model_files.h"
 #include "test.h"
 
@@ -52,6 +53,37 @@ typedef struct world {
     subject *subject;
     task *task;
 } world;
+
+/* --- other names --- */
+
+static void members_give(const char *members, const char *item, const char *expected) {
+    json_t *rules, *json, *wanted = NULL;
+    CHECK_OK(json_parse(&rules, members, strlen(members), "members"));
+    CHECK_OK(json_parse(&json, item, strlen(item), "item"));
+    hone_status status = task_members_take(json, rules);
+    if (expected) CHECK_OK(json_parse(&wanted, expected, strlen(expected), "expected"));
+    CHECK_MSG(expected ? status == HONE_OK && json_equal(json, wanted) : status == HONE_ERR_FORMAT,
+              "%s of %s", members, item);
+    json_decref(rules);
+    json_decref(json);
+    json_decref(wanted);
+}
+
+static void members_are_called_as_the_manifest_says(void) {
+    const char *gold = "{\"question\": \"query\", \"answer\": \"gold\"}";
+    members_give(gold, "{\"query\": \"Q\", \"gold\": 2}",
+                 "{\"query\": \"Q\", \"gold\": 2, \"question\": \"Q\", \"answer\": 2}");
+    members_give(gold, "{\"question\": \"mine\", \"answer\": 1}", "{\"question\": \"mine\", \"answer\": 1}");
+    members_give("{\"a\": {\"of\": \"a\", \"behind\": \"####\"}}", "{\"a\": \"1 + 1\\n#### 2\\n\"}",
+                 "{\"a\": \"2\"}");
+    members_give("{\"a\": {\"of\": \"a\", \"behind\": \"####\"}}", "{\"a\": \"2\"}", "{\"a\": \"2\"}");
+    members_give("{\"q\": {\"of\": [\"b\", \"c\"]}}", "{\"b\": \"One \", \"c\": \"Two?\"}",
+                 "{\"b\": \"One \", \"c\": \"Two?\", \"q\": \"One. Two?\"}");
+    members_give("{\"q\": {\"of\": [\"b\", \"c\"]}}", "{\"c\": \"Two?\"}", "{\"c\": \"Two?\"}");
+    members_give("{\"p\": {\"always\": \" x\\n\"}}", "{}", "{\"p\": \" x\\n\"}");
+    members_give("{\"p\": {}}", "{}", NULL);
+    members_give("{\"p\": {\"of\": \"a\", \"behind\": 3}}", "{\"a\": \"b\"}", NULL);
+}
 
 static void write_text(const char *path, const char *text) {
     FILE *f = fopen(path, "w");
@@ -496,6 +528,7 @@ static void torn_memory_is_an_error_and_nothing_else(void) {
 int main(void) {
     setenv("HONE_TASKS", "tasks", 0); /* tests run in the repository's folder */
     RUN(forms_are_filled_from_items);
+    RUN(members_are_called_as_the_manifest_says);
     RUN(tasks_that_are_malformed_say_why);
     RUN(hones_own_tasks_have_a_hundred_items_each);
     RUN(scores_in_batches_are_scores_one_by_one);

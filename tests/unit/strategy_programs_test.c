@@ -244,7 +244,7 @@ static void every_program_keeps_every_budget(void) {
         for (size_t most = 1; most < 14; most++) {
             script s = {.texts = {"a b 1", "c d 2", "e f 3", "g h 1", "i j 1", "k l 2", "m n 3", "o p 1",
                                   "q 1", "r 2", "s 1", "t 2", "u 3", "v 1", "w 1"},
-                        .top_logprob = -0.1, .unsure_logprob = -0.2};
+                        .top_logprob = -0.1, .unsure_logprob = -0.2, .n_models = 2};
             hone_strategy_options o = {.max_draws = most, .check = likes_three, .run_code = last_word};
             hone_strategy_result r = play_with(&s, info->name, &o, HONE_OK);
             CHECK_MSG(r.n_draws <= most && r.text, "%s: %zu of %zu draws", info->name, r.n_draws, most);
