@@ -60,7 +60,8 @@ INLINE code_order code_order_of(const dtype type) {
     return order;
 }
 
-INLINE void arrange_codes(int8_t *to, const code_order *order, const int8_t *q, size_t k, size_t n) {
+INLINE void arrange_codes(int8_t *to, const code_order *order, const int8_t *q, size_t k,
+                          size_t n) {
     __m512i in[4];
     for (int i = 0; i < 4; i++)
         in[i] = k + PIECE <= n ? load_64(q + k + 64 * i) : first_bytes(q, k + 64 * i, n);
@@ -127,7 +128,8 @@ INLINE void add_products(__m512 *sum, const dtype type, const pair *p, const pie
     __m512i dot[2] = {begin, begin};
     for (int k = 0; k < 4; k++) {
         const __m512i in = loaded_once(x->q + 64 * k);
-        for (int row = 0; row < 2; row++) dot[row] = _mm512_dpbusd_epi32(dot[row], p->q[row][k], in);
+        for (int row = 0; row < 2; row++)
+            dot[row] = _mm512_dpbusd_epi32(dot[row], p->q[row][k], in);
     }
     if (sums_of_pair(type) == 1) dot[0] = folded(dot[0], dot[1]);
     for (int i = 0; i < sums_of_pair(type); i++) {
@@ -185,14 +187,16 @@ INLINE void dot_streams(float out[][STREAMS], const dtype type, const piece_plan
     __m512 sum[2 * 2 * MATMUL_FEW_TOKENS];
     for (size_t i = 0; i < 2 * half; i++) sum[i] = _mm512_setzero_ps();
     for (size_t at = 0; at < whole; at += piece_bytes, x += tokens) {
-        const char *const pieces[STREAMS] = {rows[0] + at, rows[1] + at, rows[2] + at, rows[3] + at};
+        const char *const pieces[STREAMS] = {rows[0] + at, rows[1] + at, rows[2] + at,
+                                             rows[3] + at};
         for (int s = 0; s < STREAMS && prefetches; s++) prefetch_piece(pieces[s], piece_bytes);
         add_pieces(sum, type, plan, pieces, x, tokens);
     }
     if (rest) {
         char last[STREAMS][PIECE / 32 * sizeof(block_q8_0)] = {0};
         for (int s = 0; s < STREAMS; s++) memcpy(last[s], rows[s] + whole, rest);
-        add_pieces(sum, type, plan, (const char *[]){last[0], last[1], last[2], last[3]}, x, tokens);
+        const char *const pieces[STREAMS] = {last[0], last[1], last[2], last[3]};
+        add_pieces(sum, type, plan, pieces, x, tokens);
     }
     for (size_t t = 0; t < tokens; t++) {
         const __m512 *first = sum + t * (size_t)sums_of_pair(type);

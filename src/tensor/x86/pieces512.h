@@ -81,7 +81,7 @@ INLINE piece_plan plan_of(const dtype type) {
         halves[i] = (uint16_t)(block / 4 * 32 + d + (i >= 8 && traits.has_min));
     }
     for (int l = 0; l < 16; l++) {
-        int lane = traits.group == 32 ? l % 2 * 2 : l % 4; /* which the first row's was; see `folded` */
+        int lane = traits.group == 32 ? l % 2 * 2 : l % 4; /* before `folded` */
         groups[l] = (uint8_t)(order_of(type, 0, l / 4, lane) / 16);
         in_blocks[l] = groups[l] / 2;
         pairs[l] = l % 4 / 2 * 16 + in_blocks[l];
@@ -351,14 +351,14 @@ INLINE __m512i folded(__m512i a, __m512i b) {
 /* Of Q4_K and of Q5_K: quads have scales 2j and 2j + 1 of both. Those of high nibbles that were left
  * where they are shrink by 16. */
 INLINE void scales_of_pair_q4_k(pair *p, const dtype type, const void *a, const void *b) {
-    const __m128 shrink = type == DTYPE_Q4_K ? _mm_setr_ps(1, 1.0f / 16, 1, 1.0f / 16) : _mm_set1_ps(1);
+    const float shrink = type == DTYPE_Q4_K ? 1.0f / 16 : 1;
     const __m128i first = _mm_loadu_si128(a), second = _mm_loadu_si128(b);
     __m256i both = scale_codes_of_heads_q4_k(_mm256_set_m128i(second, first));
     __m128i low = _mm256_castsi256_si128(both), high = _mm256_extracti128_si256(both, 1);
     __m512 scales = floats_of_codes(_mm_unpacklo_epi16(low, high), false);
     __m512 minima = floats_of_codes(_mm_unpackhi_epi16(low, high), false);
     __m128 factors = _mm_cvtph_ps(_mm_unpacklo_epi32(first, second)); /* d and dmin of both */
-    __m128 d = _mm_mul_ps(_mm_moveldup_ps(factors), shrink);
+    __m128 d = _mm_mul_ps(_mm_moveldup_ps(factors), _mm_setr_ps(1, shrink, 1, shrink));
     p->scale[0] = _mm512_mul_ps(scales, _mm512_broadcast_f32x4(d));
     p->min[0] = _mm512_mul_ps(minima, _mm512_broadcast_f32x4(_mm_movehdup_ps(factors)));
 }
