@@ -2,14 +2,19 @@
 """Speed and word errors of hone beside faster-whisper (PyPI) and whisper.cpp on the same Whisper weights.
 
     bench/compare_whisper.py AUDIO --hone FILE.gguf … [--faster-whisper FOLDER:TYPE …]
-        [--whisper-cpp BUILD/bin --ggml FILE.bin …] [--threads N] [--rounds N]
+        [--whisper-cpp BUILD/bin --ggml FILE.bin …] [--threads N,N] [--rounds N]
         [--parts load,encode,token,beams,file,batched,memory] [--clips FOLDER/golden.json]
 
 Every engine is one process (whisper.cpp: its programs, started anew) and all take turns, a measurement
-at a time, so that a busy machine slows them alike. A row of the table is printed when it is done;
-call it once for each part where the machine can be had for a minute only. Milliseconds, the median
-of the rounds; the last column is the best of the peers over the best of hone (above 1: hone is
-faster, or smaller).
+at a time, so that a busy machine slows them alike. A table for each number of threads, a row
+printed when it is done; call it once for each part where the machine can be had for a minute only.
+Milliseconds, the median of the rounds (of a whole file at most two, of load and memory one). The last
+columns are the best of the peers over the best of hone (above 1: hone is faster, or smaller): all
+types, and those of 16 and 32 bits alone. The table of docs/speed.md:
+
+    bench/compare_whisper.py english-43s.wav --hone Q8_0.gguf Q6_K.gguf F16.gguf \\
+        --faster-whisper base:int8 base:float32 --whisper-cpp whisper.cpp/build/bin \\
+        --ggml ggml-base-f16.bin ggml-base-q5_0.bin --threads 1,2
 
     load     from the file to a model that answers
     encode   30 s of audio
@@ -34,6 +39,7 @@ import sys
 import time
 
 PARTS = ["load", "encode", "token", "beams", "file", "batched", "memory"]
+LONG = ["file", "batched"]
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -124,6 +130,10 @@ class Worker:
     def measure(self, part):
         return self.load_ms if part == "load" else float(self.ask(part))
 
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
 
 class WhisperCpp:
     """whisper.cpp's own programs: whisper-bench for the parts, whisper-cli for files."""
@@ -165,28 +175,32 @@ class WhisperCpp:
             stderr=subprocess.DEVNULL)
         return os.wait4(process.pid, 0)[2].ru_maxrss / 1e3
 
+    def close(self):
+        pass
+
     def ask(self, _, language, path):  # a clip's text
         return self.run("whisper-cli", "-f", path, "-l", language, "-bs", "5", "-nt",
                         "-np").stdout.replace("\n", " ")
 
 
-def engines_of(a):
+def engines_of(a, threads):
     bench = a.bench or os.path.join(HERE, "..", "build", "bench", "whisper_bench")
     engines = [Worker(f"hone {os.path.basename(m).split('.')[0]}",
-                      [bench, m, a.audio, str(a.threads)]) for m in a.hone]
+                      [bench, m, a.audio, str(threads)]) for m in a.hone]
     for peer in a.faster_whisper:
         folder, kind = peer.rsplit(":", 1)
         engines.append(Worker(f"faster-whisper {kind}",
-                              [sys.executable, __file__, "--serve", folder, kind, str(a.threads),
+                              [sys.executable, __file__, "--serve", folder, kind, str(threads),
                                a.audio]))
     return engines + [WhisperCpp(f"whisper.cpp {os.path.basename(m).split('.')[0]}", a.whisper_cpp,
-                                 m, a.threads, a.audio) for m in a.ggml]
+                                 m, threads, a.audio) for m in a.ggml]
 
 
 # --- the table ---
 
 def compare(part, engines, rounds):
     values = {e.name: [] for e in engines}
+    rounds = 1 if part in ("load", "memory") else min(rounds, 2) if part in LONG else rounds
     for _ in range(rounds + (part == "encode")):
         for e in engines:
             values[e.name].append(e.measure(part))
@@ -195,16 +209,32 @@ def compare(part, engines, rounds):
     return {name: None if v[0] is None else statistics.median(v) for name, v in values.items()}
 
 
-def best(row, ours):
-    found = [v for name, v in row.items() if name.startswith("hone") == ours and v is not None]
-    return min(found) if found else None
+def is_wide(name):
+    return re.search(r"f(loat)?(16|32)", name, re.IGNORECASE) is not None
+
+
+def ratio(row, chosen):
+    """The best of the peers over the best of hone, among the engines chosen; empty without both."""
+    ours = [v for name, v in row.items() if v is not None and chosen(name)
+            and name.startswith("hone")]
+    theirs = [v for name, v in row.items() if v is not None and chosen(name)
+              and not name.startswith("hone")]
+    return f"{min(theirs) / min(ours):.2f}" if ours and theirs else ""
+
+
+def print_line(cells):
+    print("| " + " | ".join(cells) + " |", flush=True)
 
 
 def print_row(title, row):
-    ours, theirs = best(row, True), best(row, False)
     cells = ["–" if v is None else f"{v:.4g}" for v in row.values()]
-    ratio = f"{theirs / ours:.2f}" if ours and theirs else ""
-    print("| " + " | ".join([title, *cells, ratio]) + " |", flush=True)
+    print_line([title, *cells, ratio(row, lambda name: True), ratio(row, is_wide)])
+
+
+def print_head(title, engines):
+    cells = [title, *(e.name for e in engines), "peer / hone", "16 and 32 bits"]
+    print_line(cells)
+    print("|" + "---|" * len(cells), flush=True)
 
 
 def word_errors(engines, path):
@@ -232,19 +262,21 @@ def main():
     parser.add_argument("--faster-whisper", nargs="*", default=[])
     parser.add_argument("--whisper-cpp", help="the folder of its programs")
     parser.add_argument("--ggml", nargs="*", default=[])
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", default="2", help="one table for each, as in 1,2")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--parts", default=",".join(PARTS))
     parser.add_argument("--clips")
     a = parser.parse_args()
-    engines = engines_of(a)
-    titles = [f"{a.threads} threads", *(e.name for e in engines), "peer / hone"]
-    print("| " + " | ".join(titles) + " |\n|" + "---|" * len(titles), flush=True)
-    for part in filter(None, a.parts.split(",")):
-        print_row(part + (", MB" if part == "memory" else ", ms"),
-                  compare(part, engines, 1 if part in ("load", "memory") else a.rounds))
-    if a.clips:
-        word_errors(engines, a.clips)
+    for threads in a.threads.split(","):
+        engines = engines_of(a, threads)
+        print_head(f"{threads} threads", engines)
+        for part in filter(None, a.parts.split(",")):
+            print_row(part + (", MB" if part == "memory" else ", ms"),
+                      compare(part, engines, a.rounds))
+        if a.clips and threads == a.threads.split(",")[-1]:
+            word_errors(engines, a.clips)
+        for e in engines:
+            e.close()
     return 0
 
 

@@ -52,6 +52,7 @@ suite fidelity python3 tests/fidelity.py "$build/hone" "$build/tests/model_logit
 suite pull python3 tests/pull/run.py "$build/hone"
 suite serve python3 tests/serve/run.py "$build/hone"
 suite serve_openai python3 tests/serve/openai_api.py "$build/hone"
+suite serve_auto python3 tests/serve/auto.py "$build/hone"
 suite serve_ollama python3 tests/serve/ollama_api.py "$build/hone"
 suite serve_pressure python3 tests/serve/pressure.py "$build/hone" "$build/tests/make_gguf"
 suite serve_safety python3 tests/serve/safety.py "$build/hone"

@@ -8,11 +8,15 @@
  * An expression names a program, with its number of draws as a suffix (`sc8`, `bon3`), and may
  * combine:
  *
- *     expression = branch { "|" branch } "|" selector        (one branch alone needs no selector)
- *     branch     = { transform "&" } ( program | sampler "&" selector )
+ *     expression = branches [ "with" model { "+" model } ]
+ *     branches   = branch { "|" branch } "|" selector        (one branch alone needs no selector)
+ *     branch     = { transform "&" } ( program | sampler [ "&" selector ] )
  *
  * A transform changes the prompt and always carries the question on, a sampler makes answers, a
- * selector picks one of them, a program does all of it in its own way.
+ * selector picks one of them (a vote where none is named), a program does all of it in its own way. The models behind "with" are
+ * asked beside the one that the request is for; some programs (`ensemble`, `verify`, `cascade`,
+ * `chain`) need them, and selectors that ask a model ask the first of them. "@" sets the bar of a
+ * program that has one: "cascade4@0.75 with qwen2.5:1.5b".
  *
  * The draws of a stage share one prefill and step together in one batch; one that is no longer
  * wanted ends within one step and its cache is free at once. An answer that is empty, cut off or
@@ -39,10 +43,11 @@ typedef enum hone_strategy_kind {
 typedef struct hone_strategy_info {
     const char *name;
     hone_strategy_kind kind;
-    size_t n_draws;        /* its number of draws without a suffix; 0 = it takes no suffix */
+    size_t n_draws;        /* its number of draws (or examples) without a suffix; 0 = it takes none */
     const char *summary;   /* what it does */
     const char *reference; /* the paper that it follows, or "" */
     const char *advice;    /* what is known of it on small models; "" = useful */
+    double bar;            /* 0 … 1, without "@"; 0 = it takes none. What is below is not good enough */
 } hone_strategy_info;
 
 /* The i-th, in the order of the help; NULL behind the last one. */
@@ -52,15 +57,23 @@ HONE_API const hone_strategy_info *hone_strategy_describe(size_t i);
 
 typedef struct hone_strategy hone_strategy;
 
-enum { HONE_MAX_DRAWS = 128 }; /* of one program */
+enum {
+    HONE_MAX_DRAWS = 128, /* of one program */
+    HONE_MAX_OTHERS = 7,  /* models behind "with" */
+    HONE_MAX_EXAMPLES = 4096
+};
 
 /* HONE_ERR_ARGUMENT: an unknown name (the sentence gives the nearest one), a part in a place where
  * its kind does not belong, a number of draws out of range. Immutable: any thread may run it. */
 HONE_API hone_status hone_strategy_parse(hone_strategy **strategy, const char *expression);
 HONE_API void hone_strategy_close(hone_strategy *strategy); /* NULL is allowed */
 
-/* The expression in its canonical form: "re2 & sc8". */
+/* The expression in its canonical form: "re2 & sc8", "cascade4@0.75 with qwen2.5:1.5b". */
 HONE_API const char *hone_strategy_text(const hone_strategy *strategy);
+
+/* The i-th model behind "with", as it was written; NULL behind the last one. Who runs the strategy
+ * opens them. */
+HONE_API const char *hone_strategy_model(const hone_strategy *strategy, size_t i);
 
 /* --- running it --- */
 
@@ -82,6 +95,11 @@ typedef hone_status (*hone_code_run)(void *user, const char *code, const char *i
 
 typedef struct hone_draw hone_draw;
 
+/* A question with its answer, shown to the model before it is asked. */
+typedef struct hone_example {
+    const char *question, *answer; /* UTF-8 */
+} hone_example;
+
 /* Zero-initialise and set what you need. */
 typedef struct hone_strategy_options {
     /* The most that may be spent; 0 = no bound. When it is spent the best answer so far is
@@ -91,8 +109,10 @@ typedef struct hone_strategy_options {
     hone_answer_form form;
     hone_answer_check check;         /* NULL = nothing outside can judge */
     hone_code_run run_code;          /* NULL = code cannot be run */
-    hone_session *const *others;     /* sessions of further models, for programs that ask several */
-    size_t n_others;
+    hone_session *const *others;     /* sessions of the models behind "with", in their order, or of */
+    size_t n_others;                 /* any others for programs that ask several */
+    const hone_example *examples;    /* for `shots` and `nearest`; at most HONE_MAX_EXAMPLES */
+    size_t n_examples;
     void (*on_draw)(void *user, const hone_draw *draw, size_t n_draws); /* one has ended */
     void *user;                      /* of check, run_code and on_draw */
 } hone_strategy_options;
@@ -118,6 +138,7 @@ struct hone_draw {
     hone_draw_end end;
     char *text;
     char *answer;        /* the part that counts, in canonical form; NULL = none was found */
+    char *fault;         /* FAILED: why, where it is known; else NULL */
     double logprob;      /* mean over its tokens, natural logarithm */
     double certainty;    /* mean KL divergence of the uniform distribution from its tokens' own */
     double confidence;   /* least windowed mean of −mean ln p of the top tokens; 0 = not measured */
@@ -152,10 +173,13 @@ HONE_API void hone_strategy_result_release(hone_strategy_result *result);
  * what it changes), max_tokens (of each draw; 0 = 1024), stop, grammar. on_piece receives the text
  * of the answer while it is made where only one draw can be it, else all of it at the end; another
  * return value than 0 cancels.
- * The session ends with the prompt's common beginning. hone_session_cancel on it ends all draws
- * within one step; the result is then what was best so far, finish "cancelled".
+ * The session ends with the prompt's common beginning. hone_session_cancel on it ends all draws, of
+ * every model, within one step; the result is then what was best so far, finish "cancelled".
+ * Where several models are asked, one that fails is left out (its draws say why); the run fails when
+ * nobody is left.
  * Errors: those of hone_generate; HONE_ERR_UNSUPPORTED for a program that needs a checker, a way
- * to run code or another model and has none. */
+ * to run code, examples or another model and has none; HONE_ERR_ARGUMENT for fewer sessions than
+ * there are models behind "with". */
 HONE_API hone_status hone_strategy_run(const hone_strategy *strategy, hone_session *session,
                                        const hone_request *request,
                                        const hone_strategy_options *options,

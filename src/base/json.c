@@ -1,5 +1,6 @@
 #include "base/json.h"
 
+#include <math.h>
 #include <pthread.h>
 
 #include "base/file_map.h"
@@ -86,15 +87,15 @@ static hone_status check_outline(const char *text, size_t n, const char *name) {
     return HONE_OK;
 }
 
-hone_status json_parse(json_t **out, const char *text, size_t n, const char *name) {
+static hone_status parse(json_t **out, const char *text, size_t n, const char *name, size_t flags) {
     json_use_mem();
     TRY(check_outline(text, n, name));
     memory_was_short = false;
     json_error_t error = {0};
     const char *bytes = n ? text : "";
-    json_t *value = json_loadb(bytes, n, JSON_REJECT_DUPLICATES, &error);
+    json_t *value = json_loadb(bytes, n, flags, &error);
     if (!value && json_error_code(&error) == json_error_numeric_overflow)
-        value = json_loadb(bytes, n, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, &error);
+        value = json_loadb(bytes, n, flags | JSON_DECODE_INT_AS_REAL, &error);
     if (value) {
         *out = value;
         return HONE_OK;
@@ -103,6 +104,14 @@ hone_status json_parse(json_t **out, const char *text, size_t n, const char *nam
         return fail(HONE_ERR_MEMORY, "%s: out of memory: JSON of %zu bytes", name, n);
     return fail(HONE_ERR_FORMAT, "%s: line %d, column %d: %s", name, error.line, error.column,
                 error.text);
+}
+
+hone_status json_parse(json_t **out, const char *text, size_t n, const char *name) {
+    return parse(out, text, n, name, JSON_REJECT_DUPLICATES);
+}
+
+hone_status json_parse_words(json_t **out, const char *text, size_t n, const char *name) {
+    return parse(out, text, n, name, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL);
 }
 
 hone_status json_parse_file(json_t **out, const char *path, size_t max_bytes) {
@@ -115,6 +124,8 @@ hone_status json_parse_file(json_t **out, const char *path, size_t max_bytes) {
     file_map_release(&map);
     return status;
 }
+
+json_t *json_finite(double value) { return isfinite(value) ? json_real(value) : json_null(); }
 
 const char *json_type_name(const json_t *value) {
     if (!value) return "nothing";

@@ -23,6 +23,10 @@
  * text into reals; the getters below do not mind. */
 hone_status json_parse(json_t **out, const char *text, size_t n, const char *name);
 
+/* The same for what a model's words are in: strings may hold NUL characters, so that their end is
+ * what json_string_length says. */
+hone_status json_parse_words(json_t **out, const char *text, size_t n, const char *name);
+
 /* Reads and parses a file of at most `max_bytes`. */
 hone_status json_parse_file(json_t **out, const char *path, size_t max_bytes);
 
@@ -37,6 +41,9 @@ hone_status json_get_string(const json_t *object, const char *key, const char **
 /* A value alone, such as an array's element: false, and *value untouched, unless it is a whole
  * number ≥ 0 that is represented exactly. */
 bool json_to_u64(const json_t *value, uint64_t *number);
+
+/* A finite number, or null; NULL when memory is short. */
+json_t *json_finite(double value);
 
 /* "string", "array", "null", …; "nothing" for NULL. For error sentences. */
 const char *json_type_name(const json_t *value);

@@ -64,3 +64,14 @@ int mem_fail(const char *what, size_t bytes) {
         return fail(HONE_ERR_MEMORY, "out of memory: %s needs %zu bytes", what, bytes);
     return fail(HONE_ERR_MEMORY, "out of memory: %s needs %.1f MB", what, (double)bytes / 1e6);
 }
+
+int mem_grow_more(void *array, size_t *capacity, size_t needed, size_t size, const char *what) {
+    size_t wanted = needed < SIZE_MAX / 2 ? needed + needed / 2 + 16 : needed;
+    void *old, *grown;
+    memcpy(&old, array, sizeof old);
+    grown = mem_realloc(old, wanted, size);
+    if (!grown) return mem_fail(what, needed < SIZE_MAX / size ? needed * size : SIZE_MAX);
+    memcpy(array, &grown, sizeof grown);
+    *capacity = wanted;
+    return HONE_OK;
+}

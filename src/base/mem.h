@@ -28,6 +28,15 @@ bool size_add(size_t a, size_t b, size_t *sum);
 /* The sentence for a NULL from above; returns HONE_ERR_MEMORY. `what` names the thing. */
 int mem_fail(const char *what, size_t bytes);
 
+/* Room for `needed` elements of `size` bytes in a growing array: `array` is the address of the
+ * pointer to it, *capacity what it holds now. Grows by half more than is asked for, so that
+ * appending one by one costs the same as once. HONE_ERR_MEMORY leaves both as they were. */
+int mem_grow_more(void *array, size_t *capacity, size_t needed, size_t size, const char *what);
+static inline int mem_grow(void *array, size_t *capacity, size_t needed, size_t size,
+                           const char *what) {
+    return needed <= *capacity ? 0 : mem_grow_more(array, capacity, needed, size, what);
+}
+
 /* Tests: the n-th allocation from now (1 = the next) and all later ones fail; 0 turns it off.
  * `mem_count` is the number of allocations tried since then. Not for use across threads. */
 void mem_fail_from(long n);

@@ -136,10 +136,13 @@ static void on_draw(void *user, const hone_draw *draw, size_t n_draws) {
 /* The chosen text as a result, with the tokens that all draws together took. */
 static hone_status run_strategy(answer *a, const engine *e, const answer_settings *s,
                                 const hone_request *request) {
-    const hone_strategy_options options = {.on_draw = on_draw, .user = s->checks,
-                                           .check = s->checks ? checks_judge : NULL};
-    if (s->checks) TRY(checks_prepare(s->checks, e->model));
-    TRY(hone_strategy_run(s->strategy, e->session, request, &options, &a->trace));
+    const strategy_option *o = &s->strategy;
+    const hone_strategy_options options = {
+        .on_draw = on_draw, .user = o->checks, .check = o->checks ? checks_judge : NULL,
+        .others = o->sessions, .n_others = o->n_models,
+        .examples = o->examples.items, .n_examples = o->examples.n};
+    if (o->checks) TRY(checks_prepare(o->checks, e->model));
+    TRY(hone_strategy_run(o->strategy, e->session, request, &options, &a->trace));
     const hone_strategy_result *t = &a->trace;
     size_t n = strlen(t->text);
     a->result = (hone_result){.text = mem_copy_string(t->text, n), .n_bytes = n,
@@ -206,7 +209,7 @@ hone_status answer_generate(answer *a, const engine *e, const answer_settings *s
     };
     hone_session_uncancel(e->session);
     interrupt_arm(e->session);
-    hone_status status = settings->strategy
+    hone_status status = settings->strategy.strategy
                              ? run_strategy(a, e, settings, &request)
                              : hone_generate(e->session, &request, &a->result);
     hone_grammar_close(grammar);

@@ -7,9 +7,9 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "cli/check.h"
 #include "cli/engine.h"
 #include "cli/options.h"
+#include "cli/strategy_option.h"
 #include "hone/hone.h"
 
 /* Values not given are CLI_UNSET or NAN: the model's own recommendation holds. */
@@ -20,8 +20,7 @@ typedef struct answer_settings {
     cli_texts stop;
     const char *grammar, *json_schema; /* files, or NULL */
     bool ignore_eos;
-    const hone_strategy *strategy; /* NULL: one answer, as it is sampled */
-    checks *checks;                /* that its answers are judged by; NULL = none */
+    strategy_option strategy; /* without a strategy: one answer, as it is sampled */
 } answer_settings;
 
 void answer_settings_init(answer_settings *s);

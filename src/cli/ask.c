@@ -20,6 +20,8 @@ int cmd_ask(int argc, char **argv) {
         HEAR_OPTIONS(spoken),
         CLI_TEXT("model", 'm', &s.model, "MODEL", "who answers (default: smollm2:135m)"),
         CLI_TEXT("system", 0, &s.system, "TEXT", "what the model is told before the question"),
+        STRATEGY_OPTIONS(s.answer.strategy),
+        CLI_FLAG("trace", 0, &s.trace, "tell every draw of the strategy and how it chose (on stderr)"),
         CLI_FLAG("json", 0, &json, "print one JSON object at the end instead of streaming"),
         CLI_FLAG("stats", 0, &s.stats, "close with a table of speed and memory (on stderr)"),
         ANSWER_OPTIONS(s.answer),
@@ -33,7 +35,8 @@ int cmd_ask(int argc, char **argv) {
         .about = "Answers one question that is written, spoken or both: what is said is transcribed "
                  "by a Whisper model and put behind the text, and a text model answers.",
         .examples = "hone ask --audio question.wav\n"
-                    "hone ask --audio meeting.mp3 --text \"Summarise this:\" --model qwen2.5:1.5b\n",
+                    "hone ask --audio meeting.mp3 --text \"Summarise this:\" --model qwen2.5:1.5b\n"
+                    "hone ask --text \"What is 17 + 25?\" --strategy \"cascade4 with qwen2.5:1.5b\" --trace\n",
         .options = options,
     };
     cli_operands operands;
@@ -44,9 +47,10 @@ int cmd_ask(int argc, char **argv) {
     buf prompt;
     buf_init(&prompt, MAX_QUESTION_BYTES);
     hone_status status = text ? buf_add_text(&prompt, text) : HONE_OK;
-    code = status == HONE_OK ? CLI_OK : cli_fail(status);
+    code = status == HONE_OK ? strategy_option_open(&s.answer.strategy, &usage) : cli_fail(status);
     if (code == CLI_OK && spoken.audio) code = hear(&prompt, &spoken, s.engine.threads);
     if (code == CLI_OK) code = run_prompt(&usage, &s, &prompt, json);
     buf_release(&prompt);
+    strategy_option_release(&s.answer.strategy);
     return code;
 }

@@ -3,6 +3,7 @@
 
 #include "cli/bench.h"
 #include "cli/cli.h"
+#include "cli/record.h"
 
 enum { MOST_LOOKS = 12 }; /* 1, 2, 4, … 1024 threads */
 
@@ -14,7 +15,7 @@ static void print_processor(void) {
     printf("%s, %s kernels\n\n", processor, kernels);
 }
 
-static int print_table(const hone_limits *looks, size_t n) {
+static int print_table(const hone_limits *looks, size_t n, const validity *v) {
     static const char *const headers[] = {"threads", "read, 1 stream", "2", "4", "8", "bytes",
                                           "bf16", "floats"};
     print_processor();
@@ -39,27 +40,37 @@ static int print_table(const hone_limits *looks, size_t n) {
            cli_format_bytes(&buffer, l->buffer_bytes), cli_format_bytes(&cache, l->cache_bytes),
            *l->int8_name ? l->int8_name : "none", *l->bf16_name ? l->bf16_name : "none",
            l->f32_name);
+    record_print_doubts(v);
     return code;
 }
 
-static int print_json(const hone_limits *looks, size_t n) {
+static int print_json(const hone_limits *looks, size_t n, const validity *v) {
     char processor[256];
     machine_processor_name(processor, sizeof processor);
     json_t *list = json_array();
     for (size_t i = 0; i < n; i++) json_array_append_new(list, bench_limits_to_json(&looks[i]));
-    return cli_print_json(json_pack("{s:s, s:o}", "cpu", processor, "limits", list), false);
+    json_t *reasons = json_array();
+    for (size_t i = 0; i < v->n; i++)
+        json_array_append_new(reasons, json_string(v->reasons[i].words));
+    return cli_print_json(json_pack("{s:s, s:o, s:b, s:o}", "cpu", processor, "limits", list, "valid",
+                                    v->n == 0, "reasons", reasons), false);
 }
 
 int bench_print_limits(int n_threads, bool json) {
     hone_limits looks[MOST_LOOKS];
+    validity doubts = {.n = 0};
     size_t n = 0;
     for (int threads = 1; n < MOST_LOOKS; threads *= 2) {
         if (threads > n_threads) threads = n_threads;
         cli_progress("measuring %d of %d threads", threads, n_threads);
-        hone_status status = hone_measure_limits(&looks[n++], threads);
+        bench look;
+        bench_init(&look);
+        hone_status status = bench_look_at_limits(&look, threads, NULL);
         if (status != HONE_OK) return cli_fail(status);
+        looks[n++] = look.limits;
+        validity_add(&doubts, &look.validity);
         if (threads == n_threads) break;
     }
     cli_progress_clear();
-    return json ? print_json(looks, n) : print_table(looks, n);
+    return json ? print_json(looks, n, &doubts) : print_table(looks, n, &doubts);
 }

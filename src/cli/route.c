@@ -6,17 +6,6 @@
 
 #include "cli/cli.h"
 #include "cli/output.h"
-#include "weights/paths.h"
-
-/* The file that was named, else route.json beside the settings, which may be missing. */
-static hone_status read_rules(route_rules *rules, const char *path) {
-    fs_path folder, usual;
-    if (path) return route_rules_read(rules, path);
-    TRY(paths_folder(&folder, PATHS_CONFIG));
-    TRY(fs_path_format(&usual, "%s/route.json", folder.text));
-    hone_status status = route_rules_read(rules, usual.text);
-    return status == HONE_ERR_NOT_FOUND ? HONE_OK : status;
-}
 
 int route_prompt(route_choice *choice, const char *prompt, size_t n, const route_options *options,
                  const cli_usage *usage) {
@@ -28,7 +17,8 @@ int route_prompt(route_choice *choice, const char *prompt, size_t n, const route
     route_rules rules = {.n = 0};
     store *s = NULL;
     results *r = NULL;
-    hone_status status = read_rules(&rules, options->rules);
+    hone_status status = options->rules ? route_rules_read(&rules, options->rules)
+                                         : route_rules_read_usual(&rules);
     if (status == HONE_OK) status = store_open(&s, NULL);
     if (status == HONE_OK && results_open(&r, NULL) != HONE_OK)
         cli_error("what was measured cannot be read: %s", hone_error_message());
@@ -46,59 +36,6 @@ int route_prompt(route_choice *choice, const char *prompt, size_t n, const route
 }
 
 /* --- telling --- */
-
-static json_t *settings_json(const route_settings *s) {
-    json_t *object = json_object();
-    if (!isnan(s->temperature)) json_object_set_new(object, "temperature", json_real(s->temperature));
-    if (!isnan(s->top_p)) json_object_set_new(object, "top_p", json_real(s->top_p));
-    if (s->max_tokens)
-        json_object_set_new(object, "max_tokens", json_integer((json_int_t)s->max_tokens));
-    return object;
-}
-
-static json_t *kind_json(const kind_guess *g) {
-    json_t *signs = json_array(), *probabilities = json_object();
-    size_t n_right, n;
-    estimate accuracy = kind_accuracy(&n_right, &n);
-    for (size_t i = 0; i < g->n_signs; i++)
-        json_array_append_new(signs, json_pack("{s:s, s:f}", "feature", g->signs[i].feature, "weight",
-                                               g->signs[i].weight));
-    for (int k = 0; k < N_KINDS; k++)
-        json_object_set_new(probabilities, kind_name((prompt_kind)k), json_real(g->probabilities[k]));
-    return json_pack("{s:s, s:o, s:o, s:{s:f, s:f, s:f, s:I}}", "kind", kind_name(g->kind),
-                     "probabilities", probabilities, "signs", signs, "accuracy", "value",
-                     accuracy.value, "low", accuracy.low, "high", accuracy.high, "n", (json_int_t)n);
-}
-
-static json_t *rows_json(const route_choice *c) {
-    const measured *m = &c->measured;
-    json_t *rows = json_array();
-    for (size_t i = 0; i < m->n_rows; i++) {
-        const measured_row *r = &m->rows[i];
-        double decode = m->decode[r->candidate];
-        json_array_append_new(
-            rows, json_pack("{s:s, s:s?, s:s, s:f, s:f, s:f, s:I, s:o, s:I}", "model",
-                            c->listing.entries[r->candidate]->manifest.name.text, "strategy",
-                            r->strategy[0] ? r->strategy : NULL, "task", m->task, "value",
-                            r->quality.value, "low", r->quality.low, "high", r->quality.high, "n",
-                            (json_int_t)r->n, "decode_tokens_per_s",
-                            decode > 0 ? json_real(decode) : json_null(), "result",
-                            (json_int_t)r->result));
-    }
-    return rows;
-}
-
-static int print_json(const route_choice *c, route_priority priority) {
-    json_t *reasons = json_array();
-    for (size_t i = 0; i < c->n_reasons; i++)
-        json_array_append_new(reasons, cli_json_text(c->reasons[i]));
-    return cli_print_json(
-        json_pack("{s:s, s:s, s:s?, s:s?, s:o, s:o, s:s, s:s, s:o, s:o}", "model", c->model,
-                  "quantisation", c->quantisation, "strategy", c->strategy, "system", c->system,
-                  "settings", settings_json(&c->settings), "reasons", reasons, "basis",
-                  route_basis_name(c->basis), "priority", route_priority_name(priority), "task",
-                  kind_json(&c->guess), "rows", rows_json(c)), false);
-}
 
 static int print_rows(const route_choice *c) {
     static const char *const headers[] = {"MODEL", "STRATEGY", "TASK", "FIGURE", "95 % INTERVAL",
@@ -173,7 +110,7 @@ int cmd_route(int argc, char **argv) {
     route_choice c;
     code = route_prompt(&c, operands.items[0], strlen(operands.items[0]), &o, &usage);
     if (code != CLI_OK) return code;
-    code = json ? print_json(&c, (route_priority)o.priority) : print_page(&c, explain);
+    code = json ? cli_print_json(route_choice_to_json(&c, (route_priority)o.priority), false) : print_page(&c, explain);
     route_choice_release(&c);
     return code;
 }

@@ -137,8 +137,9 @@ static int tell_failed_checks(const answer *a, const run_settings *s) {
     const hone_strategy_result *t = &a->trace;
     double score = t->n_draws ? t->draws[t->chosen].score : 0;
     char *fault = NULL;
-    if (!s->answer.checks || score >= 1) return CLI_OK;
-    hone_status status = checks_judge(s->answer.checks, a->result.text, &score, &fault);
+    checks *wanted = s->answer.strategy.checks;
+    if (!wanted || score >= 1) return CLI_OK;
+    hone_status status = checks_judge(wanted, a->result.text, &score, &fault);
     if (status != HONE_OK) return cli_fail(status);
     if (score >= 1 && a->result.finish != HONE_FINISH_LENGTH) return CLI_OK;
     if (fault) fault[strcspn(fault, "\n")] = '\0';
@@ -194,6 +195,7 @@ static int run_model(run_settings *s, const buf *prompt, bool json) {
     int code = engine_open(&e, s->model, &s->engine);
     if (code != CLI_OK) return code;
     code = check_model(&e, s);
+    if (code == CLI_OK) code = strategy_option_open_models(&s->answer.strategy, &s->engine);
     if (!s->system && !s->raw && hone_model_describe(e.model)->has_chat_template)
         s->system = e.beside.system;
     if (code == CLI_OK) code = prompt ? answer_once(&e, s, prompt, json) : chat_run(&e, s);
@@ -209,7 +211,8 @@ int run_prompt(const cli_usage *usage, run_settings *s, const buf *prompt, bool 
 /* --- a model chosen for the prompt --- */
 
 /* What was chosen, where the command line does not say otherwise. */
-static hone_status take_choice(run_settings *s, const route_choice *c, hone_strategy **strategy) {
+static hone_status take_choice(run_settings *s, const route_choice *c) {
+    hone_strategy **strategy = &s->answer.strategy.strategy;
     s->model = c->model;
     if (!s->system) s->system = c->system;
     if (isnan(s->answer.temperature)) s->answer.temperature = c->settings.temperature;
@@ -217,7 +220,6 @@ static hone_status take_choice(run_settings *s, const route_choice *c, hone_stra
     if (s->answer.max_tokens == CLI_UNSET && c->settings.max_tokens)
         s->answer.max_tokens = (int64_t)c->settings.max_tokens;
     if (!*strategy && c->strategy) TRY(hone_strategy_parse(strategy, c->strategy));
-    s->answer.strategy = *strategy;
     fprintf(stderr, "(auto: %s for %s; hone route --explain says why)\n", c->model,
             kind_name(c->guess.kind));
     return HONE_OK;
@@ -225,12 +227,12 @@ static hone_status take_choice(run_settings *s, const route_choice *c, hone_stra
 
 /* The prompt answered by the model that `hone route` would name. */
 static int run_auto(const cli_usage *usage, run_settings *s, const route_options *options,
-                    hone_strategy **strategy, const buf *prompt, bool json) {
+                    const buf *prompt, bool json) {
     route_choice c;
     int code = check_texts(usage, s, prompt);
     if (code == CLI_OK) code = route_prompt(&c, prompt->data, prompt->len, options, usage);
     if (code != CLI_OK) return code;
-    hone_status status = take_choice(s, &c, strategy);
+    hone_status status = take_choice(s, &c);
     code = status == HONE_OK ? run_model(s, prompt, json) : cli_fail(status);
     route_choice_release(&c);
     return code;
@@ -239,8 +241,7 @@ static int run_auto(const cli_usage *usage, run_settings *s, const route_options
 int cmd_run(int argc, char **argv) {
     run_settings s = {.engine = ENGINE_SETTINGS_UNSET};
     hear_settings spoken = HEAR_SETTINGS_UNSET;
-    const char *file = NULL, *strategy = NULL;
-    cli_texts wanted = {.n = 0};
+    const char *file = NULL;
     bool json = false;
     route_options choice = {.priority = ROUTE_BALANCED, .text_only = true};
     answer_settings_init(&s.answer);
@@ -251,12 +252,7 @@ int cmd_run(int argc, char **argv) {
         HEAR_OPTIONS(spoken),
         CLI_FLAG("raw", 0, &s.raw, "continue the prompt as it stands, without the chat template"),
         CLI_FLAG("json", 0, &json, "print one JSON object at the end instead of streaming"),
-        CLI_TEXT("strategy", 0, &strategy, "NAME",
-                 "draw several answers and choose: sc8, bon3, \"re2 & sc8\" … (hone strategies)"),
-        CLI_TEXTS("check", 0, &wanted, "CHECK",
-                  "what the answer must satisfy: schema:FILE, regex:PATTERN, length:LOW-HIGH or "
-                  "command:COMMAND ($1 = its file); asks again with the fault (--strategy retry3); "
-                  "repeatable"),
+        STRATEGY_OPTIONS(s.answer.strategy),
         CLI_FLAG("trace", 0, &s.trace, "tell every draw of the strategy and how it chose (on stderr)"),
         CLI_FLAG("stats", 0, &s.stats, "close with a table of speed and memory (on stderr)"),
         ANSWER_OPTIONS(s.answer),
@@ -300,25 +296,17 @@ int cmd_run(int argc, char **argv) {
         return cli_wrong_use(&usage, "a prompt is missing: give it as an argument, with --file or "
                                      "on standard input");
     }
-    hone_strategy *parsed = NULL;
-    if (wanted.n && chat) return cli_wrong_use(&usage, "--check is for one answer, not for a chat");
-    if (wanted.n && !strategy) strategy = "retry";
-    if (strategy && hone_strategy_parse(&parsed, strategy) != HONE_OK)
-        return cli_wrong_use(&usage, "%s (hone strategies lists them)", hone_error_message());
-    s.answer.strategy = parsed;
-    if (wanted.n && checks_open(&s.answer.checks, &wanted) != HONE_OK) {
-        hone_strategy_close(parsed);
-        return cli_wrong_use(&usage, "%s", hone_error_message());
-    }
+    strategy_option *strategy = &s.answer.strategy;
+    if (strategy->wanted.n && chat)
+        return cli_wrong_use(&usage, "--check is for one answer, not for a chat");
     buf prompt;
     buf_init(&prompt, MAX_PROMPT_BYTES);
-    code = CLI_OK;
-    if (!chat && (silent || argument || file)) code = gather_prompt(&prompt, argument, file);
+    code = strategy_option_open(strategy, &usage);
+    if (code == CLI_OK && !chat && (silent || argument || file)) code = gather_prompt(&prompt, argument, file);
     if (code == CLI_OK && !silent) code = hear(&prompt, &spoken, s.engine.threads);
-    if (code == CLI_OK && choose) code = run_auto(&usage, &s, &choice, &parsed, &prompt, json);
+    if (code == CLI_OK && choose) code = run_auto(&usage, &s, &choice, &prompt, json);
     else if (code == CLI_OK) code = run_prompt(&usage, &s, chat ? NULL : &prompt, json);
     buf_release(&prompt);
-    hone_strategy_close(parsed);
-    checks_close(s.answer.checks);
+    strategy_option_release(strategy);
     return code;
 }

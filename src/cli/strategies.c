@@ -55,10 +55,12 @@ int cmd_strategies(int argc, char **argv) {
         .about = "Lists what `hone run --strategy` takes. A program stands alone, with its number "
                  "of draws behind the name (sc8). Transforms of the prompt stand before it, joined "
                  "by \"&\"; a sampler and a selector make a program of their own; \"|\" runs "
-                 "several and ends in a selector.",
+                 "several and ends in a selector. \"with\" names models that are asked beside the "
+                 "first; \"@\" sets the bar of a cascade or a check.",
         .examples = "hone run smollm2:135m --strategy \"re2 & sc8\" --trace \"What is 17 + 25?\"\n"
                     "hone run smollm2:135m --strategy \"diverse4 & vote\" \"What is 17 + 25?\"\n"
-                    "hone run smollm2:135m --strategy \"none | cot & sc4 | vote\" \"…\"\n",
+                    "hone run smollm2:135m --strategy \"none | cot & sc4 | vote\" \"…\"\n"
+                    "hone run smollm2:135m --strategy \"cascade4@0.75 with qwen2.5:1.5b\" \"…\"\n",
         .options = options,
         .min_operands = 0,
         .max_operands = 0,

@@ -21,20 +21,29 @@ static void print_answer(FILE *out, const char *answer) {
     mem_free(text);
 }
 
-static void print_draw(FILE *out, const hone_strategy_result *t, size_t i) {
+static bool has_several_models(const hone_strategy_result *t) {
+    for (size_t i = 0; i < t->n_draws; i++)
+        if (t->draws[i].model > 0) return true;
+    return false;
+}
+
+static void print_draw(FILE *out, const hone_strategy_result *t, size_t i, bool models) {
     const hone_draw *d = &t->draws[i];
     char score[16] = "–";
     if (!isnan(d->score)) snprintf(score, sizeof score, "%.3f", d->score);
-    fprintf(out, "%s%4zu  %-10s %5.2f %7zu  %-7s %7s %8.2f  ", i == t->chosen ? "→" : " ", i + 1,
-            d->stage, d->temperature, d->n_tokens, hone_draw_end_name(d->end), score, d->ms / 1000);
-    print_answer(out, d->answer);
+    fprintf(out, "%s%4zu  ", i == t->chosen ? "→" : " ", i + 1);
+    if (models) fprintf(out, "%5zu  ", d->model + 1);
+    fprintf(out, "%-10s %5.2f %7zu  %-7s %7s %8.2f  ", d->stage, d->temperature, d->n_tokens,
+            hone_draw_end_name(d->end), score, d->ms / 1000);
+    print_answer(out, d->fault ? d->fault : d->answer);
     fputc('\n', out);
 }
 
 void trace_print(FILE *out, const hone_strategy_result *t) {
-    fprintf(out, "\n%s draw  stage      temp.  tokens  end       score  seconds  answer%s\n",
-            cli_colour_code(out, CLI_BOLD), cli_colour_code(out, CLI_PLAIN));
-    for (size_t i = 0; i < t->n_draws; i++) print_draw(out, t, i);
+    bool models = has_several_models(t);
+    fprintf(out, "\n%s draw  %sstage      temp.  tokens  end       score  seconds  answer%s\n",
+            cli_colour_code(out, CLI_BOLD), models ? "model  " : "", cli_colour_code(out, CLI_PLAIN));
+    for (size_t i = 0; i < t->n_draws; i++) print_draw(out, t, i, models);
     if (t->n_votes) fprintf(out, "votes:");
     for (size_t i = 0; i < t->n_votes; i++) {
         fputs(i ? ", " : " ", out);

@@ -214,13 +214,7 @@ static hone_status plan_tensor(planned_tensor *t, const size_t *ne) {
 static hone_status grow_tensors(gguf_writer *w) {
     if (w->n_tensors == GGUF_MAX_TENSORS)
         return fail(HONE_ERR_ARGUMENT, "more than %d tensors", GGUF_MAX_TENSORS);
-    if (w->n_tensors < w->n_allocated) return HONE_OK;
-    size_t n = w->n_allocated * 2 + 64;
-    planned_tensor *tensors = mem_realloc(w->tensors, n, sizeof *tensors);
-    if (!tensors) return mem_fail("tensors", n * sizeof *tensors);
-    w->tensors = tensors;
-    w->n_allocated = n;
-    return HONE_OK;
+    return mem_grow(&w->tensors, &w->n_allocated, w->n_tensors + 1, sizeof *w->tensors, "tensors");
 }
 
 hone_status gguf_put_tensor(gguf_writer *w, const char *name, dtype type, const size_t *ne,

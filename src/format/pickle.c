@@ -58,13 +58,8 @@ static bool is_container(const pickle_value *v) {
 }
 
 static hone_status append(pickle_value *to, const pickle_value *item) {
-    if (to->list.n == to->list.room) {
-        size_t room = 2 * to->list.room + 4;
-        const pickle_value **items = mem_realloc(to->list.items, room, sizeof *items);
-        if (!items) return mem_fail("pickle", room * sizeof *items);
-        to->list.items = items;
-        to->list.room = room;
-    }
+    TRY(mem_grow(&to->list.items, &to->list.room,
+                 to->list.n + 1, sizeof *to->list.items, "pickle"));
     to->list.items[to->list.n++] = item;
     return HONE_OK;
 }
@@ -86,13 +81,7 @@ void pickle_close(pickle *p) {
 static hone_status push(machine *m, pickle_value *v) {
     if (m->n_stack == MAX_STACK)
         return fail(HONE_ERR_FORMAT, "a stack of more than %d values", MAX_STACK);
-    if (m->n_stack == m->stack_room) {
-        size_t room = 2 * m->stack_room + 64;
-        pickle_value **stack = mem_realloc(m->stack, room, sizeof *stack);
-        if (!stack) return mem_fail("pickle", room * sizeof *stack);
-        m->stack = stack;
-        m->stack_room = room;
-    }
+    TRY(mem_grow(&m->stack, &m->stack_room, m->n_stack + 1, sizeof *m->stack, "pickle"));
     m->stack[m->n_stack++] = v;
     return HONE_OK;
 }
@@ -107,13 +96,7 @@ static hone_status pop(machine *m, pickle_value **v) {
 
 static hone_status push_mark(machine *m) {
     if (m->n_marks == MAX_STACK) return fail(HONE_ERR_FORMAT, "more than %d marks", MAX_STACK);
-    if (m->n_marks == m->marks_room) {
-        size_t room = 2 * m->marks_room + 16;
-        size_t *marks = mem_realloc(m->marks, room, sizeof *marks);
-        if (!marks) return mem_fail("pickle", room * sizeof *marks);
-        m->marks = marks;
-        m->marks_room = room;
-    }
+    TRY(mem_grow(&m->marks, &m->marks_room, m->n_marks + 1, sizeof *m->marks, "pickle"));
     m->marks[m->n_marks++] = m->n_stack;
     return HONE_OK;
 }

@@ -38,13 +38,7 @@ void tensor_table_close(tensor_table *t) {
 }
 
 static hone_status reserve(tensor_table *t) {
-    if (t->n < t->room) return HONE_OK;
-    size_t room = 2 * t->room + 64;
-    named_tensor *entries = mem_realloc(t->entries, room, sizeof *entries);
-    if (!entries) return mem_fail("tensors", room * sizeof *entries);
-    t->entries = entries;
-    t->room = room;
-    return HONE_OK;
+    return mem_grow(&t->entries, &t->room, t->n + 1, sizeof *t->entries, "tensors");
 }
 
 hone_status tensor_table_add(tensor_table *t, const char *name, const tensor *view) {

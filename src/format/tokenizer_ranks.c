@@ -20,13 +20,7 @@ hone_status ranked_texts_add(ranked_texts *texts, const char *bytes, size_t n) {
     if (texts->n >= MAX_TEXTS || n > MAX_TEXT_BYTES)
         return fail(HONE_ERR_FORMAT, "token %zu of %zu bytes: at most %d tokens of %d bytes",
                     texts->n, n, MAX_TEXTS, MAX_TEXT_BYTES);
-    if (texts->n == texts->room) {
-        size_t room = 2 * texts->room + 1024;
-        gguf_string *items = mem_realloc(texts->items, room, sizeof *items);
-        if (!items) return mem_fail("vocabulary", room * sizeof *items);
-        texts->items = items;
-        texts->room = room;
-    }
+    TRY(mem_grow(&texts->items, &texts->room, texts->n + 1, sizeof *texts->items, "vocabulary"));
     texts->items[texts->n++] = (gguf_string){bytes, n};
     return HONE_OK;
 }

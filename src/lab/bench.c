@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/cpu.h"
 #include "base/mem.h"
 #include "base/status.h"
 
@@ -50,9 +51,24 @@ static void keep_better(double *best, double seen) {
     if (seen > *best) *best = seen;
 }
 
+static void judge_look(bench *b, const machine_state *before, const machine_state *after) {
+    validity seen = {.n = 0};
+    validity_judge_machine(&seen, before, after, 1, cpu_usable_count());
+    for (size_t i = 0; i < seen.n; i++) {
+        if (seen.reasons[i].code == VALIDITY_SWAPPING) continue; /* of no matter to these loops */
+        validity_doubt(&b->validity, seen.reasons[i].code,
+                       "%s while the machine's limits were measured: they are too low",
+                       seen.reasons[i].words);
+    }
+}
+
 hone_status bench_look_at_limits(bench *b, int n_threads, double *arithmetic) {
     hone_limits now, before = b->limits, *best = &b->limits;
+    machine_state start, end;
+    machine_look(&start);
     TRY(hone_measure_limits(&now, n_threads));
+    machine_look(&end);
+    judge_look(b, &start, &end);
     if (arithmetic) *arithmetic = now.int8_ops_per_s > 0 ? now.int8_ops_per_s : now.f32_ops_per_s;
     *best = now;
     keep_better(&best->best_read_bytes_per_s, before.best_read_bytes_per_s);

@@ -38,6 +38,8 @@ typedef struct bench_row {
     spread speed;      /* tokens/s of all answers together */
     double *samples;   /* [speed.n] the single runs, ascending */
     spread ttft_ms;    /* prefill: until the first token is chosen; n 0 = not measured */
+    spread times_one;  /* several answers together: their time over that of the smallest number that was
+                        * measured in turn with them, run by run; n 0 = not measured */
     double joules_per_token; /* of the whole machine (lab/energy.h); 0 = unknown */
     /* The least time that the machine's limits allow, over the time that it took; and which limit
      * is the nearer one. 0 = unknown. */
@@ -112,7 +114,8 @@ bench_row *bench_add(bench *b, bench_kind kind, double *values, size_t n);
 hone_status bench_store(const bench *b, results *r, int64_t id);
 
 /* Looks at the machine's limits with so many threads; the better of what was seen stays in
- * b->limits. *arithmetic (may be NULL): the rate of its products at this look. */
+ * b->limits. *arithmetic (may be NULL): the rate of its products at this look. Where others were at
+ * work meanwhile, b->validity says that the limits are too low. */
 hone_status bench_look_at_limits(bench *b, int n_threads, double *arithmetic);
 
 #endif

@@ -131,6 +131,7 @@ static hone_status measure_all(run *r) {
     r->b->peak_memory_bytes = forgotten ? system_peak_resident_bytes() : system_resident_bytes();
     TRY(bench_look_at_limits(&shared, n_threads, &after));
     r->b->limits = shared.limits;
+    validity_add(&r->b->validity, &shared.validity);
     validity_judge_machine(&r->b->validity, &first, &last, n_threads, cpu_usable_count());
     validity_judge_limits(&r->b->validity, before, after);
     validity_judge_repetitions(&r->b->validity, r->s->repeat);

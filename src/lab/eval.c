@@ -1,6 +1,5 @@
 #include "lab/eval.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +8,7 @@
 #include "base/system.h"
 #include "lab/eval_int.h"
 #include "lab/prompt_form.h"
+#include "strategy/nearness.h"
 
 /* More than one answer in so many that is empty or cut makes a run invalid. */
 enum { TOLERATED_SHARE = 20, MAX_PROMPT_BYTES = 16 << 20 };
@@ -40,7 +40,30 @@ json_t *eval_choice_members(const char *choice, size_t index) {
     return json_pack("{s:s, s:s}", "choice", choice, "label", eval_label(index));
 }
 
-/* The examples before an item: the first ones that match it. */
+static hone_status add_shot(buf *out, const task *t, const json_t *shot) {
+    size_t answer = (size_t)json_integer_value(json_object_get(shot, "answer"));
+    const json_t *choice = json_array_get(json_object_get(shot, "choices"), answer);
+    json_t *members = eval_choice_members(choice ? json_string_value(choice) : "", answer);
+    if (!members) return mem_fail("example", 0);
+    hone_status status = prompt_form_fill(out, t->shots.form, shot, members);
+    json_decref(members);
+    return status;
+}
+
+static const char *question_of(const void *items, size_t i) {
+    return json_string_value(json_object_get(json_array_get(items, i), "question"));
+}
+
+static hone_status add_nearest(buf *out, const task *t, const json_t *item, size_t *n) {
+    size_t taken[NEARNESS_MAX];
+    const char *question = json_string_value(json_object_get(item, "question"));
+    *n = question ? nearness_pick(taken, t->shots.n, question, question_of, t->shots.items,
+                                  json_array_size(t->shots.items)) : 0;
+    for (size_t i = 0; i < *n; i++) TRY(add_shot(out, t, json_array_get(t->shots.items, taken[i])));
+    return HONE_OK;
+}
+
+/* The examples before an item: the first ones that match it, or the nearest. */
 static hone_status add_shots(buf *out, const task *t, const json_t *item) {
     const task_shots *shots = &t->shots;
     const json_t *wanted = shots->match ? json_object_get(item, shots->match) : NULL;
@@ -48,17 +71,12 @@ static hone_status add_shots(buf *out, const task *t, const json_t *item) {
     json_t *shot;
     if (shots->n == 0) return HONE_OK;
     TRY(prompt_form_fill(out, shots->head, item, NULL));
+    if (shots->nearest) TRY(add_nearest(out, t, item, &n));
     json_array_foreach(shots->items, i, shot) {
-        if (n == shots->n) break;
+        if (n == shots->n || shots->nearest) break;
         if (wanted && !json_equal(wanted, json_object_get(shot, shots->match))) continue;
         if (json_equal(json_object_get(item, "id"), json_object_get(shot, "id"))) continue;
-        size_t answer = (size_t)json_integer_value(json_object_get(shot, "answer"));
-        const json_t *choice = json_array_get(json_object_get(shot, "choices"), answer);
-        json_t *members = eval_choice_members(choice ? json_string_value(choice) : "", answer);
-        if (!members) return mem_fail("example", 0);
-        hone_status status = prompt_form_fill(out, shots->form, shot, members);
-        json_decref(members);
-        TRY(status);
+        TRY(add_shot(out, t, shot));
         n++;
     }
     return n == shots->n ? HONE_OK
@@ -77,6 +95,19 @@ hone_status eval_prompt(const eval_run_state *run, const char *form, const json_
 }
 
 /* --- which items --- */
+
+/* A place for each answer to an item. */
+static hone_status repeat_items(eval_result *r, size_t repeat) {
+    size_t n = r->n_items * repeat;
+    eval_item *items = mem_calloc(n, sizeof *items);
+    if (!items) return mem_fail("items", n * sizeof *items);
+    for (size_t i = 0; i < n; i++)
+        items[i] = (eval_item){.index = r->items[i / repeat].index, .draw = i % repeat};
+    mem_free(r->items);
+    r->items = items;
+    r->n_items = n;
+    return HONE_OK;
+}
 
 static int by_index(const void *a, const void *b) {
     const eval_item *x = a, *y = b;
@@ -99,7 +130,7 @@ static hone_status choose_items(eval_result *r, const task *t, const eval_settin
     }
     memmove(r->items, r->items + skip, r->n_items * sizeof *r->items);
     qsort(r->items, r->n_items, sizeof *r->items, by_index);
-    return HONE_OK;
+    return settings->repeat > 1 ? repeat_items(r, settings->repeat) : HONE_OK;
 }
 
 /* --- adding up --- */
@@ -185,6 +216,20 @@ static hone_status run_kind(eval_run_state *run) {
     }
 }
 
+/* Whether answers to one item can differ. */
+static hone_status check_repeat(const task *t, const eval_settings *s) {
+    bool scored = t->kind == TASK_CLOZE || t->kind == TASK_SPEECH ||
+                  (t->kind == TASK_CHOICE && !s->by_answer);
+    if (s->repeat <= 1) return HONE_OK;
+    if (s->repeat > EVAL_MAX_REPEAT)
+        return fail(HONE_ERR_ARGUMENT, "%zu answers to each item, at most %d", s->repeat,
+                    EVAL_MAX_REPEAT);
+    if (scored || !s->sampling || s->sampling->temperature <= 0)
+        return fail(HONE_ERR_ARGUMENT, "%zu answers to each item of %s would be the same: they need a "
+                    "temperature", s->repeat, t->name);
+    return HONE_OK;
+}
+
 static bool wants_chat(const eval_run_state *run) {
     bool wanted = run->settings->prompting == EVAL_CHAT ||
                   (run->settings->prompting == EVAL_AS_TASK && (run->t->chat || run->settings->by_answer));
@@ -197,11 +242,13 @@ hone_status eval_run(eval_result *r, subject *s, const task *t, const eval_setti
     r->chat = wants_chat(&run);
     if (settings->prompting == EVAL_CHAT && !r->chat)
         return fail(HONE_ERR_UNSUPPORTED, "%s has no chat template", subject_describe(s)->name);
+    TRY(check_repeat(t, settings));
     TRY(choose_items(r, t, settings));
     double start_ms = clock_ms();
     json_build_begin();
     hone_status status = run_kind(&run);
     r->seconds = (clock_ms() - start_ms) / 1000;
+    if (r->answer_seconds == 0) r->answer_seconds = r->seconds;
     if (status == HONE_ERR_CANCELLED) status = HONE_OK;
     if (status == HONE_OK) status = json_build_end("samples");
     for (size_t i = 0; i < r->n_items; i++) r->n_done += r->items[i].done;
@@ -219,12 +266,10 @@ void eval_result_release(eval_result *r) {
 
 /* --- as JSON --- */
 
-/* Of the share, or null where there is nothing to tell. */
-static json_t *number(double value) { return isfinite(value) ? json_real(value) : json_null(); }
-
 static json_t *estimate_json(const char *name, const estimate *e, size_t n) {
     return json_pack("{s:s, s:I, s:o, s:o, s:o}", "name", name, "n", (json_int_t)n, "value",
-                     number(e->value), "low", number(e->low), "high", number(e->high));
+                     json_finite(e->value), "low", json_finite(e->low), "high",
+                     json_finite(e->high));
 }
 
 static json_t *reasons_json(const validity *v) {
@@ -236,8 +281,8 @@ static json_t *reasons_json(const validity *v) {
 
 static json_t *settings_json(const eval_result *r) {
     const eval_settings *s = &r->settings;
-    return json_pack("{s:I, s:I, s:s, s:s, s:I, s:I, s:I}", "seed", (json_int_t)s->seed, "limit",
-                     (json_int_t)s->limit, "prompting", r->chat ? "chat" : "plain", "choices",
+    return json_pack("{s:I, s:I, s:I, s:s, s:s, s:I, s:I, s:I}", "seed", (json_int_t)s->seed, "limit",
+                     (json_int_t)s->limit, "repeat", (json_int_t)(s->repeat ? s->repeat : 1), "prompting", r->chat ? "chat" : "plain", "choices",
                      s->by_answer ? "answer" : "likelihood", "max_tokens",
                      (json_int_t)(s->max_tokens ? s->max_tokens : r->task->max_tokens), "shots",
                      (json_int_t)r->task->shots.n, "bootstrap_draws", (json_int_t)STATS_DRAWS);
@@ -253,18 +298,19 @@ json_t *eval_result_to_json(const eval_result *r) {
     const eval_figure *first = &r->figures[0];
     json_build_begin();
     json_t *o = json_pack(
-        "{s:s, s:I, s:s, s:o, s:o, s:o, s:s, s:f, s:I, s:I, s:b, s:o}", "task", r->task->name, "n",
-        (json_int_t)first->n, "metric", first->metric->name, "value", number(first->e.value), "low",
-        number(first->e.low), "high", number(first->e.high), "interval",
-        metric_interval_name(first->metric), "seconds", r->seconds, "tokens",
-        (json_int_t)r->n_tokens, "prompt_tokens", (json_int_t)r->n_prompt_tokens, "valid",
+        "{s:s, s:I, s:s, s:o, s:o, s:o, s:s, s:f, s:f, s:I, s:I, s:I, s:b, s:o}", "task", r->task->name, "n",
+        (json_int_t)first->n, "metric", first->metric->name, "value", json_finite(first->e.value), "low",
+        json_finite(first->e.low), "high", json_finite(first->e.high), "interval",
+        metric_interval_name(first->metric), "seconds", r->seconds, "answer_seconds",
+        r->answer_seconds, "draws", (json_int_t)r->n_draws, "tokens", (json_int_t)r->n_tokens,
+        "prompt_tokens", (json_int_t)r->n_prompt_tokens, "valid",
         r->validity.n == 0, "reasons", reasons_json(&r->validity));
     json_t *figures = json_array(), *groups = json_array();
     for (size_t i = 0; i < r->n_figures; i++) {
         const eval_figure *f = &r->figures[i];
         json_array_append_new(figures, estimate_json(f->name, &f->e, f->n));
         if (strcmp(f->name, "accuracy_per_byte") == 0)
-            json_object_set_new(o, "value_per_byte", number(f->e.value));
+            json_object_set_new(o, "value_per_byte", json_finite(f->e.value));
     }
     for (size_t i = 0; i < r->n_groups; i++) {
         const eval_group *g = &r->groups[i];

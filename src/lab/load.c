@@ -11,6 +11,7 @@
 #include "base/philox.h"
 #include "base/system.h"
 #include "lab/load_int.h"
+#include "lab/server_machine.h"
 
 enum {
     DEFAULT_PROMPT = 128, DEFAULT_DECODE = 64, DEFAULT_TIMEOUT_MS = 600000,
@@ -274,6 +275,24 @@ static hone_status run(runner *r) {
     return HONE_OK;
 }
 
+/* The run, and what a server on this machine had to share it with. */
+static hone_status run_watched(runner *r) {
+    validity *v = &r->l->validity;
+    server_machine s;
+    server_look before, after;
+    server_machine_find(&s, r->l->server.base.text);
+    if (!s.is_here) return run(r);
+    server_machine_judge_rest(v, &s);
+    double rate = machine_clock_rate();
+    server_machine_look(&s, &before);
+    TRY(run(r));
+    server_machine_look(&s, &after);
+    server_machine_judge_run(v, &s, &before, &after);
+    validity_judge_limits(v, rate, machine_clock_rate());
+    server_machine_judge_rest(v, &s);
+    return HONE_OK;
+}
+
 static hone_status prepare_and_run(runner *r) {
     load *l = r->l;
     const load_settings *s = r->settings;
@@ -290,7 +309,7 @@ static hone_status prepare_and_run(runner *r) {
     l->requests = mem_calloc(s->n_requests, sizeof *l->requests);
     if (!l->requests) return mem_fail("requests", s->n_requests * sizeof *l->requests);
     l->n_requests = s->n_requests;
-    return run(r);
+    return run_watched(r);
 }
 
 hone_status load_run(load *l, const load_settings *settings) {

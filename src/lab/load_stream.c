@@ -82,7 +82,7 @@ static void take_ollama(load_stream *s, const json_t *event) {
 
 static hone_status take_event(load_stream *s, const char *text, size_t n) {
     json_t *event;
-    TRY(json_parse(&event, text, n, "an event of the stream"));
+    TRY(json_parse_words(&event, text, n, "an event of the stream"));
     hone_status status = HONE_OK;
     if (json_is_object(event)) {
         take_error(s, json_object_get(event, "error"));

@@ -142,6 +142,21 @@ void machine_look(machine_state *state) {
     state->others_cpu_ms = busy_ms - timeval_ms(usage.ru_utime) - timeval_ms(usage.ru_stime);
 }
 
+double machine_clock_rate(void) {
+    enum { ROUNDS = 8, STEPS = 1 << 20 };
+    static volatile uint64_t sink;
+    double best = 0;
+    for (int i = 0; i < ROUNDS; i++) {
+        double start = clock_ms();
+        uint64_t x = sink + 1;
+        for (int j = 0; j < STEPS; j++) x = x * 0x5851F42D4C957F2Du + 1; /* each needs the last */
+        sink = x;
+        double rate = 1000 * (double)STEPS / (clock_ms() - start);
+        if (rate > best) best = rate;
+    }
+    return best;
+}
+
 /* --- memory --- */
 
 static void look_at_group(machine_memory *m) {

@@ -39,6 +39,10 @@ typedef struct machine_state {
 
 void machine_look(machine_state *state);
 
+/* Steps of a chain of dependent multiplications in a second, on one thread: follows the clock that
+ * the processor has. Takes about 20 ms; for validity_judge_limits where the real limits take too long. */
+double machine_clock_rate(void);
+
 /* The memory of this program. 0 = unknown. */
 typedef struct machine_memory {
     uint64_t resident;      /* in memory now; of these … */

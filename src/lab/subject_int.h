@@ -42,6 +42,8 @@ typedef struct subject_local {
     float scales[HONE_MAX_ADAPTERS];
     size_t n_adapters;
     hone_strategy *strategy; /* NULL = none */
+    hone_model *others[HONE_MAX_OTHERS]; /* that it asks beside the first */
+    size_t n_others;
 } subject_local;
 
 /* A session with the subject's options and adapters. */

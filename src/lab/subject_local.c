@@ -14,6 +14,7 @@ static void close_local(subject *base) {
     subject_local *s = (subject_local *)base;
     while (s->n_adapters > 0) hone_adapter_close(s->adapters[--s->n_adapters]);
     hone_model_close(s->model);
+    while (s->n_others > 0) hone_model_close(s->others[--s->n_others]);
     hone_strategy_close(s->strategy);
     mem_free(s);
 }
@@ -60,6 +61,18 @@ static hone_status open_model(subject_local *s, const subject_settings *settings
     s->base.info.model = s->model;
     s->base.info.has_chat = model->has_chat_template;
     s->base.info.load_ms = clock_ms() - start_ms;
+    return HONE_OK;
+}
+
+static hone_status open_strategy(subject_local *s, const subject_settings *settings) {
+    const hone_model_options options = {.n_threads = settings->n_threads};
+    const char *name;
+    TRY(hone_strategy_parse(&s->strategy, settings->strategy));
+    s->base.info.strategy = hone_strategy_text(s->strategy);
+    while ((name = hone_strategy_model(s->strategy, s->n_others))) {
+        TRY(store_open_model(&s->others[s->n_others], name, &options));
+        s->n_others++;
+    }
     return HONE_OK;
 }
 
@@ -232,10 +245,7 @@ hone_status subject_local_open(subject **out, const subject_settings *settings) 
         .kind = "local", .exact = settings->exact, .kv = s->session.kv,
         .n_parallel = settings->n_parallel ? settings->n_parallel : DEFAULT_PARALLEL};
     hone_status status = open_model(s, settings);
-    if (status == HONE_OK && settings->strategy) {
-        status = hone_strategy_parse(&s->strategy, settings->strategy);
-        if (status == HONE_OK) s->base.info.strategy = hone_strategy_text(s->strategy);
-    }
+    if (status == HONE_OK && settings->strategy) status = open_strategy(s, settings);
     if (status != HONE_OK) {
         close_local(&s->base);
         return status;

@@ -7,6 +7,7 @@
 #include <zlib.h>
 
 #include "base/mem.h"
+#include "lab/task_members.h"
 #include "lab/task_places.h"
 
 enum { DEFAULT_MAX_TOKENS = 256, MOST_TOKENS = 1 << 20, UNPACKED_AT_ONCE = 1 << 16 };
@@ -37,51 +38,61 @@ static void set_id(json_t *item, size_t index) {
     json_object_set_new(item, "id", json_string(text));
 }
 
+/* Where the items of a file go, and what its members are called here (lab/task_members.h). */
+typedef struct item_list {
+    json_t *items;
+    const json_t *members;
+    const char *path;
+} item_list;
+
 /* Takes the item over. */
-static hone_status keep_item(json_t *items, json_t *item, const char *path) {
+static hone_status keep_item(const item_list *to, json_t *item) {
+    json_t *items = to->items;
+    const char *path = to->path;
     size_t index = json_array_size(items);
     bool fits = json_is_object(item) && index < TASK_MAX_ITEMS;
+    hone_status status = fits ? task_members_take(item, to->members) : HONE_OK;
     if (fits) set_id(item, index);
     json_array_append_new(items, item);
-    if (fits) return HONE_OK;
+    if (fits) return status;
     return index < TASK_MAX_ITEMS
                ? fail(HONE_ERR_FORMAT, "%s: item %zu is no object", path, index + 1)
                : fail(HONE_ERR_FORMAT, "%s: more than %d items", path, TASK_MAX_ITEMS);
 }
 
-static hone_status parse_lines(json_t *items, const char *text, size_t n, const char *path) {
+static hone_status parse_lines(const item_list *to, const char *text, size_t n) {
     for (size_t at = 0; at < n;) {
         const char *end = memchr(text + at, '\n', n - at);
         size_t length = end ? (size_t)(end - text) - at : n - at;
         if (strspn(text + at, " \t\r") < length) {
             json_t *item;
             char name[4400];
-            snprintf(name, sizeof name, "%s: item %zu", path, json_array_size(items) + 1);
+            snprintf(name, sizeof name, "%s: item %zu", to->path, json_array_size(to->items) + 1);
             TRY(json_parse(&item, text + at, length, name));
-            TRY(keep_item(items, item, path));
+            TRY(keep_item(to, item));
         }
         at += length + 1;
     }
     return HONE_OK;
 }
 
-static hone_status parse_array(json_t *items, const char *text, size_t n, const char *path) {
+static hone_status parse_array(const item_list *to, const char *text, size_t n) {
     json_t *array, *item;
     size_t i;
     hone_status status = HONE_OK;
-    TRY(json_parse(&array, text, n, path));
+    TRY(json_parse(&array, text, n, to->path));
     json_array_foreach(array, i, item) {
-        if (status == HONE_OK) status = keep_item(items, json_incref(item), path);
+        if (status == HONE_OK) status = keep_item(to, json_incref(item));
     }
     json_decref(array);
     return status;
 }
 
 /* A line each, or all in one array. */
-static hone_status parse_items(json_t *items, const char *text, size_t n, const char *path) {
+static hone_status parse_items(const item_list *to, const char *text, size_t n) {
     bool is_array = text[strspn(text, " \t\r\n")] == '[';
     json_build_begin();
-    TRY(is_array ? parse_array(items, text, n, path) : parse_lines(items, text, n, path));
+    TRY(is_array ? parse_array(to, text, n) : parse_lines(to, text, n));
     return json_build_end("items");
 }
 
@@ -102,14 +113,18 @@ static hone_status read_text(buf *text, const char *path) {
     return status;
 }
 
-static hone_status read_items(json_t **out, const char *path, sha256_hex *sha256) {
+static hone_status read_items(json_t **out, const char *path, const json_t *members,
+                              sha256_hex *sha256) {
     buf text;
     buf_init(&text, MAX_ITEMS_BYTES);
     json_use_mem();
     json_t *items = json_array();
     hone_status status = items ? read_text(&text, path) : mem_fail("items", 0);
     if (status == HONE_OK) status = sha256_of_file(sha256, path, NULL, NULL);
-    if (status == HONE_OK) status = parse_items(items, text.data ? text.data : "", text.len, path);
+    if (status == HONE_OK) {
+        const item_list to = {.items = items, .members = members, .path = path};
+        status = parse_items(&to, text.data ? text.data : "", text.len);
+    }
     if (status == HONE_OK && json_array_size(items) == 0)
         status = fail(HONE_ERR_FORMAT, "%s holds no items", path);
     buf_release(&text);
@@ -161,7 +176,7 @@ static hone_status read_shots(task *t) {
     t->shots.n = (size_t)n;
     if (!items) return n == 0 ? HONE_OK : fail(HONE_ERR_FORMAT, "\"shots\" name no items");
     TRY(fs_path_format(&path, "%s/%s", t->folder.text, items));
-    return read_items(&t->shots.items, path.text, &unused);
+    return read_items(&t->shots.items, path.text, NULL, &unused);
 }
 
 static hone_status read_manifest(task *t) {
@@ -176,7 +191,8 @@ static hone_status read_manifest(task *t) {
                  {"system", &t->system}, {"continuation", &t->continuation},
                  {"answer_prompt", &t->answer_prompt},
                  {"prompt_input", &t->prompt_input}, {"program", &t->program},
-                 {"language", &t->language}, {"defines", &t->defines}, {"group", &t->group}};
+                 {"language", &t->language}, {"defines", &t->defines}, {"group", &t->group},
+                 {"check", &t->check}};
     t->description = t->licence = t->origin = "";
     t->continuation = " {choice|strip}";
     t->answer_prompt = "{question|strip}\n\n{options}\nAnswer with the letter of the right choice only.";
@@ -214,7 +230,7 @@ static hone_status open_items(task *t, const char *manifest_path, const char *it
     if (items_path) TRY(fs_path_format(&path, "%s", items_path));
     else TRY(task_places_find_items(&path, manifest_path, t->manifest));
     TRY(folder_of(&t->folder, path.text));
-    TRY(read_items(&t->items, path.text, &t->items_sha256));
+    TRY(read_items(&t->items, path.text, json_object_get(t->manifest, "members"), &t->items_sha256));
     t->n_items = json_array_size(t->items);
     return HONE_OK;
 }

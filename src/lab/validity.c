@@ -38,6 +38,11 @@ void validity_doubt(validity *v, validity_code code, const char *format, ...) {
     if (v->n < VALIDITY_MAX_REASONS) v->reasons[v->n++] = reason;
 }
 
+void validity_add(validity *to, const validity *from) {
+    for (size_t i = 0; i < from->n; i++)
+        validity_doubt(to, from->reasons[i].code, "%s", from->reasons[i].words);
+}
+
 bool validity_has(const validity *v, validity_code code) {
     for (size_t i = 0; i < v->n; i++) {
         if (v->reasons[i].code == code) return true;

@@ -49,6 +49,7 @@ typedef struct validity {
 void validity_doubt(validity *v, validity_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 bool validity_has(const validity *v, validity_code code);
+void validity_add(validity *to, const validity *from);
 
 /* --- the machine while it measured --- */
 

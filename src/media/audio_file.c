@@ -326,12 +326,7 @@ static hone_status check_frame(file_source *f) {
         TRY(resampler_init(&f->resampler, rate));
     }
     size_t n = (size_t)f->frame->nb_samples;
-    if (n <= f->mono_room) return HONE_OK;
-    float *grown = mem_realloc(f->mono, n, sizeof *grown);
-    if (!grown) return mem_fail("audio frame", n * sizeof *grown);
-    f->mono = grown;
-    f->mono_room = n;
-    return HONE_OK;
+    return mem_grow(&f->mono, &f->mono_room, n, sizeof *f->mono, "audio frame");
 }
 
 /* Less than 95 % of what the header states, where it states more than a guess. */

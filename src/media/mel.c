@@ -57,13 +57,7 @@ static float *frame_at(const mel_stream *s, size_t frame) {
 
 static hone_status reserve_frames(mel_stream *s, size_t n) {
     size_t wanted = (n + BLOCK_FRAMES - 1) / BLOCK_FRAMES;
-    if (wanted > s->block_room) {
-        size_t room = wanted + wanted / 2 + 4;
-        float **blocks = mem_realloc(s->blocks, room, sizeof *blocks);
-        if (!blocks) return mem_fail("log-mel blocks", room * sizeof *blocks);
-        s->blocks = blocks;
-        s->block_room = room;
-    }
+    TRY(mem_grow(&s->blocks, &s->block_room, wanted, sizeof *s->blocks, "log-mel blocks"));
     while (s->n_blocks < wanted) {
         float *block = mem_alloc_aligned(BLOCK_FRAMES * MEL_BANDS, sizeof *block);
         if (!block) return mem_fail("log-mel frames", BLOCK_FRAMES * MEL_BANDS * sizeof *block);

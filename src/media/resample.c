@@ -32,15 +32,6 @@ void resampler_release(resampler *r) {
     *r = (resampler){0};
 }
 
-static hone_status reserve(resampler *r, size_t n) {
-    if (n <= r->out_room) return HONE_OK;
-    float *grown = mem_realloc(r->out, n, sizeof *grown);
-    if (!grown) return mem_fail("resampled audio", n * sizeof *grown);
-    r->out = grown;
-    r->out_room = n;
-    return HONE_OK;
-}
-
 hone_status resampler_run(resampler *r, const float *in, size_t n, const float **out,
                           size_t *n_out) {
     if (!r->context) {
@@ -50,7 +41,7 @@ hone_status resampler_run(resampler *r, const float *in, size_t n, const float *
     }
     int most = n > INT_MAX / 2 ? -1 : ffmpeg.swr_get_out_samples(r->context, (int)n);
     if (most < 0) return fail(HONE_ERR_MEMORY, "%zu samples at once are too many", n);
-    TRY(reserve(r, (size_t)most));
+    TRY(mem_grow(&r->out, &r->out_room, (size_t)most, sizeof *r->out, "resampled audio"));
     uint8_t *to = (uint8_t *)r->out;
     const uint8_t *from = (const uint8_t *)in;
     int made = ffmpeg.swr_convert(r->context, &to, most, &from, (int)n);
@@ -71,7 +62,7 @@ hone_status resampler_finish(resampler *r, const float **out, size_t *n_out) {
     uint64_t owed = (r->n_in * HONE_AUDIO_RATE + (uint64_t)r->rate - 1) / (uint64_t)r->rate;
     owed = owed > r->n_out ? owed - r->n_out : 0;
     size_t room = (size_t)owed + 1024 * (size_t)(HONE_AUDIO_RATE / AUDIO_MIN_RATE + 1);
-    TRY(reserve(r, room));
+    TRY(mem_grow(&r->out, &r->out_room, room, sizeof *r->out, "resampled audio"));
     const uint8_t *from = (const uint8_t *)silence;
     while (*n_out < owed) {
         uint8_t *to = (uint8_t *)(r->out + *n_out);

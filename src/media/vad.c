@@ -66,13 +66,7 @@ static float threshold_of(const float *energies, size_t begin, size_t end, float
 /* --- spans --- */
 
 static hone_status append(vad_spans *spans, size_t *room, vad_span span) {
-    if (spans->n == *room) {
-        size_t more = 2 * *room + 16;
-        vad_span *items = mem_realloc(spans->items, more, sizeof *items);
-        if (!items) return mem_fail("spans of speech", more * sizeof *items);
-        spans->items = items;
-        *room = more;
-    }
+    TRY(mem_grow(&spans->items, room, spans->n + 1, sizeof *spans->items, "spans of speech"));
     spans->items[spans->n++] = span;
     return HONE_OK;
 }

@@ -48,13 +48,7 @@ void kv_release(kv_cache *c) {
 static size_t pages_for(size_t n_positions) { return (n_positions + KV_PAGE - 1) / KV_PAGE; }
 
 static hone_status reserve_table(kv_cache *c, size_t n_pages) {
-    if (n_pages <= c->capacity) return HONE_OK;
-    size_t capacity = n_pages + n_pages / 2 + 4;
-    kv_page **pages = mem_realloc(c->pages, capacity, sizeof *pages);
-    if (!pages) return mem_fail("key/value page table", capacity * sizeof *pages);
-    c->pages = pages;
-    c->capacity = capacity;
-    return HONE_OK;
+    return mem_grow(&c->pages, &c->capacity, n_pages, sizeof *c->pages, "key/value page table");
 }
 
 hone_status kv_share(kv_cache *to, const kv_cache *from, size_t n_positions) {

@@ -108,6 +108,7 @@ static hone_status keep_row(collection *c, size_t g, const measured_row *row) {
 static hone_status read_evaluation(collection *c, const stored_result *r, size_t candidate) {
     const char *strategy = json_string_value(json_object_get(r->settings, "strategy"));
     const char *before = NULL;
+    if (strategy && strlen(strategy) >= sizeof ((measured_row *)0)->strategy) return HONE_OK;
     for (size_t i = 0; i < r->n_metrics; i++) {
         const result_metric *m = &r->metrics[i];
         const char *task = find_task(c->kind, m->condition);
@@ -200,6 +201,22 @@ hone_status measured_read(measured *m, results *db, const store_listing *candida
     if (c) mem_free(c->group_of);
     mem_free(c);
     return status;
+}
+
+hone_status measured_copy(measured *m, const measured *from, size_t n_candidates) {
+    *m = *from;
+    m->rows = mem_calloc(from->n_rows + 1, sizeof *m->rows);
+    m->decode = mem_calloc(n_candidates + 1, sizeof *m->decode);
+    if (!m->rows || !m->decode) return mem_fail("measured rows", from->n_rows * sizeof *m->rows);
+    if (from->n_rows) memcpy(m->rows, from->rows, from->n_rows * sizeof *m->rows);
+    if (from->decode) memcpy(m->decode, from->decode, n_candidates * sizeof *m->decode);
+    return HONE_OK;
+}
+
+size_t measured_task_rank(prompt_kind kind, const char *task) {
+    for (size_t i = 0; i < MAX_KIND_TASKS && kind_tasks[kind][i]; i++)
+        if (!strcmp(kind_tasks[kind][i], task)) return i;
+    return SIZE_MAX;
 }
 
 void measured_release(measured *m) {

@@ -11,7 +11,7 @@
  * hash of items, number and draw of items in common. */
 typedef struct measured_row {
     size_t candidate;  /* index in the listing */
-    char strategy[96]; /* "" = one draw */
+    char strategy[256]; /* "" = one draw */
     estimate quality;  /* more is better: error rates stand here as 1 − rate */
     uint64_t n;
     int64_t result;    /* its number in the database */
@@ -29,5 +29,12 @@ typedef struct measured {
 hone_status measured_read(measured *m, results *db, const store_listing *candidates,
                           prompt_kind kind);
 void measured_release(measured *m);
+
+/* Rows and speeds of their own. */
+hone_status measured_copy(measured *m, const measured *from, size_t n_candidates);
+
+/* The place of a task among those that tell of a kind, the most telling 0; SIZE_MAX where it tells
+ * nothing of it. */
+size_t measured_task_rank(prompt_kind kind, const char *task);
 
 #endif

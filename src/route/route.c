@@ -29,11 +29,7 @@ const char *route_basis_name(route_basis b) {
     return names[b];
 }
 
-static hone_status reason(routing *r, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static hone_status reason(routing *r, const char *format, ...) {
-    route_choice *c = r->choice;
+hone_status route_reason(route_choice *c, const char *format, ...) {
     char text[MAX_REASON_BYTES];
     va_list args;
     va_start(args, format);
@@ -46,6 +42,10 @@ static hone_status reason(routing *r, const char *format, ...) {
     return HONE_OK;
 }
 
+/* A reason; and the same for what would have come first. */
+#define reason(r, ...) route_reason((r)->choice, __VA_ARGS__)
+#define pass_over(r, ...) ((r)->choice->fallback = true, route_reason((r)->choice, __VA_ARGS__))
+
 static const store_entry *entry_of(const routing *r, size_t candidate) {
     return r->choice->listing.entries[candidate];
 }
@@ -54,48 +54,82 @@ static const char *name_of(const routing *r, size_t candidate) {
     return entry_of(r, candidate)->manifest.name.text;
 }
 
+static const route_loaded *find_loaded(const routing *r, size_t candidate) {
+    const route_request *q = r->request;
+    return q->find_loaded ? q->find_loaded(q->user, name_of(r, candidate)) : NULL;
+}
+
+static bool is_loaded(const routing *r, size_t candidate) { return find_loaded(r, candidate) != NULL; }
+
 /* --- whether a candidate will do --- */
 
 static double mebibytes(uint64_t bytes) { return (double)bytes / (1 << 20); }
 
+/* Whether the answer is to come from a model for speech. */
+static bool wants_speech(const routing *r) {
+    return r->choice->guess.kind == KIND_SPEECH && !r->request->text_only;
+}
+
+static bool is_of_kind(const routing *r, bool takes_text, bool takes_audio) {
+    return wants_speech(r) ? takes_audio : takes_text && !takes_audio;
+}
+
 /* Whether the open model can answer this kind, and fits; why not, goes into the reasons. */
-static hone_status judge_model(routing *r, const char *name, const hone_model *model, bool *does) {
+static hone_status judge_model(routing *r, size_t candidate, const hone_model *model, bool *does) {
     route_choice *c = r->choice;
+    const char *name = name_of(r, candidate);
     const hone_model_info *info = hone_model_describe(model);
-    bool speech = c->guess.kind == KIND_SPEECH && !r->request->text_only;
-    *does = speech ? info->takes_audio : info->takes_text && !info->takes_audio;
+    *does = is_of_kind(r, info->takes_text, info->takes_audio);
     c->memory_bytes = 0;
-    if (*does && !speech) {
+    if (*does && !wants_speech(r)) {
         hone_fit fit;
         hone_status status = hone_fit_model(&fit, model, &(hone_fit_wish){.memory = r->request->memory});
         if (status != HONE_OK) return status;
         c->memory_bytes = fit.bytes;
         *does = fit.fits;
-        r->n_too_large += !fit.fits;
-        if (!fit.fits)
-            TRY(reason(r, "%s does not fit: it needs %.0f MiB of the %.0f MiB there are", name,
+        r->n_too_large += !*does;
+        if (!*does)
+            TRY(pass_over(r, "%s does not fit: it needs %.0f MiB of the %.0f MiB there are", name,
                        mebibytes(fit.bytes), mebibytes(fit.limit)));
     }
     if (*does) snprintf(c->quantisation, sizeof c->quantisation, "%s", info->weight_type);
     return HONE_OK;
 }
 
+/* One that is loaded needs not be looked at. */
+static void judge_loaded(routing *r, const route_loaded *loaded, bool *does) {
+    *does = is_of_kind(r, loaded->takes_text, loaded->takes_audio);
+    r->choice->memory_bytes = loaded->bytes;
+    memcpy(r->choice->quantisation, loaded->quantisation, sizeof loaded->quantisation);
+}
+
 /* A model that cannot be opened is passed over with its reason. */
-static hone_status judge(routing *r, size_t candidate, bool *does) {
+static hone_status look_and_judge(routing *r, size_t candidate, bool *does) {
     hone_model *model;
     const hone_model_options look = {.describe_only = true};
-    *does = false;
-    if (r->refused[candidate]) return HONE_OK;
     const store_entry *entry = entry_of(r, candidate);
     hone_status status = hone_model_open(&model, entry->path.text, &look);
     if (status == HONE_OK) {
-        status = judge_model(r, name_of(r, candidate), model, does);
+        status = judge_model(r, candidate, model, does);
         hone_model_close(model);
     }
     if (status != HONE_OK && status != HONE_ERR_MEMORY) {
+        const char *words = hone_error_message(); /* the name is told, not where the file lies */
+        size_t n_path = strlen(entry->path.text);
+        if (!strncmp(words, entry->path.text, n_path)) words += n_path + strspn(words + n_path, ": ");
         *does = false;
-        status = reason(r, "%s cannot be used: %s", name_of(r, candidate), hone_error_message());
+        status = pass_over(r, "%s cannot be used: %s", name_of(r, candidate), words);
     }
+    return status;
+}
+
+static hone_status judge(routing *r, size_t candidate, bool *does) {
+    const route_loaded *loaded = find_loaded(r, candidate);
+    hone_status status = HONE_OK;
+    *does = false;
+    if (r->refused[candidate]) return HONE_OK;
+    if (loaded) judge_loaded(r, loaded, does);
+    else status = look_and_judge(r, candidate, does);
     r->refused[candidate] = !*does;
     if (*does) snprintf(r->choice->model, sizeof r->choice->model, "%s", name_of(r, candidate));
     return status;
@@ -131,12 +165,12 @@ static hone_status choose_by_rule(routing *r, bool *chosen) {
         bool does = true;
         if (!route_rule_fits(rule, c->guess.kind, r->request->priority)) continue;
         if (rule->model && !find_name(r, rule->model, &candidate)) {
-            TRY(reason(r, "rule %zu is for this, but %s is not in the store", i + 1, rule->model));
+            TRY(pass_over(r, "rule %zu is for this, but %s is not in the store", i + 1, rule->model));
             continue;
         }
         if (rule->model) TRY(judge(r, candidate, &does));
         if (!does) {
-            TRY(reason(r, "rule %zu is for this, but %s will not do", i + 1, rule->model));
+            TRY(pass_over(r, "rule %zu is for this, but %s will not do", i + 1, rule->model));
             continue;
         }
         r->rule = rule;
@@ -155,8 +189,11 @@ static hone_status choose_by_rule(routing *r, bool *chosen) {
 
 /* --- by measurement --- */
 
-/* How fast a row's model is: as measured, else the smaller file is taken for the faster. */
+/* How fast a row's model is: one that is loaded already, then as measured, else the smaller file is
+ * taken for the faster. */
 static bool is_faster(const routing *r, const measured_row *a, const measured_row *b) {
+    bool here = is_loaded(r, a->candidate), there = is_loaded(r, b->candidate);
+    if (here != there && r->request->priority != ROUTE_QUALITY) return here;
     const double *decode = r->choice->measured.decode;
     double x = decode[a->candidate], y = decode[b->candidate];
     if (x > 0 && y > 0) return x > y;
@@ -206,6 +243,7 @@ static hone_status tell_pick(routing *r, const measured_row *pick, const measure
     char speed[64] = "its speed was not measured here";
     if (m->decode[pick->candidate] > 0)
         snprintf(speed, sizeof speed, "%.1f tokens/s here", m->decode[pick->candidate]);
+    if (is_loaded(r, pick->candidate)) snprintf(speed, sizeof speed, "it is loaded");
     TRY(reason(r, "measured: %s has %.3f (%.3f to %.3f) on %s, %llu items, result %lld; %s",
                r->choice->model, pick->quality.value, pick->quality.low, pick->quality.high, m->task,
                (unsigned long long)pick->n, (long long)pick->result, speed));
@@ -248,7 +286,7 @@ static hone_status choose_by_measurement(routing *r, bool *chosen) {
         return reason(r, "only %s was measured for %s: there is nothing to compare it with",
                       name_of(r, c->measured.rows[0].candidate), kind);
     TRY(find_best(r, &best));
-    if (!best) return reason(r, "none of those that were measured for %s will do", kind);
+    if (!best) return pass_over(r, "none of those that were measured for %s will do", kind);
     TRY(find_pick(r, best, &pick));
     bool does;
     TRY(judge(r, pick->candidate, &does)); /* it is the last one looked at now */
@@ -260,11 +298,12 @@ static hone_status choose_by_measurement(routing *r, bool *chosen) {
 
 /* --- by default --- */
 
-/* Speed: the smallest file. Quality: the largest. Balanced: the largest up to half of the memory. */
+/* Speed: one that is loaded, else the smallest file. Quality: the largest. Balanced: the largest up to half of the memory. */
 static bool is_preferred(const routing *r, size_t a, size_t b) {
     uint64_t x = entry_of(r, a)->bytes, y = entry_of(r, b)->bytes;
     uint64_t memory = r->request->memory ? r->request->memory : hone_memory_free();
-    if (r->request->priority == ROUTE_SPEED) return x < y;
+    bool here = is_loaded(r, a), there = is_loaded(r, b);
+    if (r->request->priority == ROUTE_SPEED) return here != there ? here : x < y;
     bool small_x = x <= memory / 2, small_y = y <= memory / 2;
     if (r->request->priority == ROUTE_BALANCED && small_x != small_y) return small_x;
     return x > y;
@@ -275,8 +314,9 @@ static hone_status choose_by_default(routing *r, bool *chosen) {
                                         "the largest file up to half of the memory, or what comes near",
                                         "the largest file that fits"};
     const store_listing *list = &r->choice->listing;
+    size_t best;
     for (;;) {
-        size_t best = list->n;
+        best = list->n;
         for (size_t i = 0; i < list->n; i++)
             if (!r->refused[i] && (best == list->n || is_preferred(r, i, best))) best = i;
         if (best == list->n) return HONE_OK;
@@ -284,9 +324,9 @@ static hone_status choose_by_default(routing *r, bool *chosen) {
         if (*chosen) break;
     }
     r->choice->basis = ROUTE_BY_DEFAULT;
-    return reason(r, "by default, for the priority %s: %s, %s",
+    return reason(r, "by default, for the priority %s: %s, %s%s",
                   route_priority_name(r->request->priority), words[r->request->priority],
-                  r->choice->model);
+                  r->choice->model, is_loaded(r, best) ? " (loaded)" : "");
 }
 
 /* --- all of it --- */
@@ -308,16 +348,32 @@ static hone_status tell_kind(routing *r) {
     return reason(r, "no model that hone runs sees pictures: a text model answers");
 }
 
-static hone_status choose(routing *r) {
+/* Who could be chosen, and what is known of them. */
+static hone_status gather(routing *r) {
     const route_request *request = r->request;
     route_choice *c = r->choice;
-    TRY(tell_kind(r));
-    TRY(store_list(request->store, true, &c->listing));
+    c->owns_listing = !request->candidates;
+    if (request->candidates) c->listing = *request->candidates;
+    else TRY(store_list(request->store, true, &c->listing));
     r->refused = mem_calloc(c->listing.n + 1, sizeof *r->refused);
     if (!r->refused) return mem_fail("candidates", c->listing.n);
-    for (size_t i = 0; i < c->listing.n; i++) r->refused[i] = c->listing.entries[i]->problem[0] != 0;
-    if (request->results)
-        TRY(measured_read(&c->measured, request->results, &c->listing, c->guess.kind));
+    for (size_t i = 0; i < c->listing.n; i++) {
+        r->refused[i] = c->listing.entries[i]->problem[0] != 0;
+        for (size_t k = 0; k < request->n_without; k++) {
+            if (strcmp(name_of(r, i), request->without[k])) continue;
+            r->refused[i] = true;
+            c->fallback = true;
+        }
+    }
+    if (request->measured) return measured_copy(&c->measured, request->measured, c->listing.n);
+    if (!request->results) return HONE_OK;
+    return measured_read(&c->measured, request->results, &c->listing, c->guess.kind);
+}
+
+static hone_status choose(routing *r) {
+    route_choice *c = r->choice;
+    TRY(tell_kind(r));
+    TRY(gather(r));
     bool chosen = false;
     TRY(choose_by_rule(r, &chosen));
     if (!chosen) TRY(choose_by_measurement(r, &chosen));
@@ -347,6 +403,6 @@ void route_choice_release(route_choice *c) {
     mem_free(c->strategy);
     mem_free(c->system);
     measured_release(&c->measured);
-    store_listing_release(&c->listing);
+    if (c->owns_listing) store_listing_release(&c->listing);
     *c = (route_choice){.n_reasons = 0};
 }

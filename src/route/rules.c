@@ -6,6 +6,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "weights/paths.h"
 #include "hone/strategy.h"
 
 enum { MAX_RULES_BYTES = 1 << 20 };
@@ -136,6 +137,15 @@ hone_status route_rules_read(route_rules *r, const char *path) {
     if (status == HONE_OK) status = route_rules_parse(r, text.data ? text.data : "", text.len, path);
     buf_release(&text);
     return status;
+}
+
+hone_status route_rules_read_usual(route_rules *r) {
+    fs_path folder, usual;
+    *r = (route_rules){.n = 0};
+    TRY(paths_folder(&folder, PATHS_CONFIG));
+    TRY(fs_path_format(&usual, "%s/route.json", folder.text));
+    hone_status status = route_rules_read(r, usual.text);
+    return status == HONE_ERR_NOT_FOUND ? HONE_OK : status;
 }
 
 void route_rules_release(route_rules *r) {

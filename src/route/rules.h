@@ -44,6 +44,9 @@ hone_status route_rules_parse(route_rules *r, const char *text, size_t n, const 
 
 /* HONE_ERR_NOT_FOUND where the file is missing. */
 hone_status route_rules_read(route_rules *r, const char *path);
+
+/* route.json in the settings folder; no rules where it is missing. */
+hone_status route_rules_read_usual(route_rules *r);
 void route_rules_release(route_rules *r); /* a zeroed one is allowed */
 
 bool route_rule_fits(const route_rule *rule, prompt_kind kind, route_priority priority);

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/system.h"
+#include "serve/auto.h"
 #include "serve/job.h"
 #include "serve/ollama.h"
 #include "serve/ollama_request.h"
@@ -20,6 +21,7 @@ typedef struct answer {
     exchange *x;
     ollama_request r;
     served_model served;
+    json_t *route; /* how "auto" was chosen; NULL: the request names a model */
     job *job;
     answer_parser *parser; /* NULL: everything is text */
     buf text, thought;
@@ -39,6 +41,7 @@ static void answer_close(void *state) {
     buf_release(&a->call_arguments);
     json_decref(a->calls);
     json_decref(a->logprobs);
+    json_decref(a->route);
     ollama_request_release(&a->r);
     if (a->served.name) models_return(a->m, &a->served);
     mem_free(a);
@@ -137,6 +140,7 @@ static json_t *last_object(answer *a) {
     set_integer(root, "eval_count", (json_int_t)r->n_tokens);
     set_integer(root, "eval_duration", to_ns(r->decode_ms));
     set_integer(root, "prompt_cached_count", (json_int_t)r->n_cached_tokens);
+    if (a->route) json_object_set_new(root, "hone", json_pack("{s:O}", "route", a->route));
     add_context(a, r, root);
     return root;
 }
@@ -169,7 +173,7 @@ static void note_fields(const answer *a, buf *notes) {
     static const char *const known[] = {
         "model", "prompt", "suffix", "images", "think", "format", "options", "system", "template",
         "stream", "raw", "keep_alive", "context", "truncate", "logprobs", "top_logprobs", "messages",
-        "tools"};
+        "tools", "priority"};
     const char *name;
     json_t *value;
     json_object_foreach(a->r.body, name, value) {
@@ -200,8 +204,22 @@ static void add_notes(const answer *a) {
     exchange_add_header(a->x, "X-Hone-Dropped-Messages", number);
 }
 
+/* The model that is named, or for "auto" the one that is chosen. Of a rule's settings and strategy
+ * nothing is taken here; the choice that is told shows them. */
+static hone_status borrow(answer *a) {
+    route_choice c;
+    TRY(auto_check(a->r.body));
+    if (!auto_is_wanted(a->r.model)) return models_borrow(a->m, a->r.model, &a->served);
+    TRY(auto_borrow(&c, &a->served, a->m, a->r.body));
+    a->r.model = a->served.name;
+    json_build_begin();
+    a->route = auto_to_json(&c, a->r.body);
+    route_choice_release(&c);
+    return json_build_end("choice");
+}
+
 static hone_status submit(answer *a, const char *client) {
-    TRY(models_borrow(a->m, a->r.model, &a->served));
+    TRY(borrow(a));
     if (a->r.has_keep) models_keep(a->m, &a->served, a->r.keep_ms);
     if (!a->served.scheduler)
         return fail(HONE_ERR_UNSUPPORTED, "\"%s\" does not support %s", a->served.name,
@@ -253,6 +271,10 @@ static void serve_text(const call *c, bool chat) {
     const char *body = exchange_body(c->x, &n);
     answer *a = mem_calloc(1, sizeof *a);
     hone_status status = a ? ollama_request_read(&a->r, chat, body, n) : mem_fail("request", n);
+    if (status == HONE_OK) {
+        status = call_check_body(c, a->r.body);
+        if (status != HONE_OK) ollama_request_release(&a->r);
+    }
     if (status != HONE_OK) {
         mem_free(a);
         reply_failure(c->x, status);

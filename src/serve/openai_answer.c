@@ -1,10 +1,13 @@
 /* What OpenAI's text endpoints share (serve/openai_answer.h). */
 #include "serve/openai_answer.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/system.h"
+#include "hone/strategy.h"
+#include "serve/auto.h"
 #include "serve/fields.h"
 #include "serve/ollama_options.h"
 #include "serve/own_words.h"
@@ -16,8 +19,8 @@
 hone_status openai_answer_init(openai_answer *a, const call *c, const char *prefix) {
     size_t n;
     const char *body = exchange_body(c->x, &n);
-    *a = (openai_answer){.models = c->models, .x = c->x, .client = c->client,
-                         .created = time(NULL)};
+    *a = (openai_answer){.models = c->models, .description = c->description, .x = c->x,
+                         .client = c->client, .created = time(NULL)};
     snprintf(a->id, sizeof a->id, "%s%s", prefix, exchange_id(c->x) + 4);
     return openai_request_read(&a->r, body, n);
 }
@@ -26,6 +29,7 @@ void openai_answer_release(openai_answer *a) {
     job_close(a->job);
     mem_free(a->requests);
     json_decref(a->messages);
+    json_decref(a->hone);
     openai_request_release(&a->r);
     if (a->served.name) models_return(a->models, &a->served);
 }
@@ -62,8 +66,83 @@ static hone_status apply_parameters(openai_answer *a) {
     return HONE_OK;
 }
 
+/* --- a model that is chosen --- */
+
+/* Sets a number of the request that it leaves open. */
+static bool take_number(openai_answer *a, const char *name, double value) {
+    if (isnan(value) || !is_left_open(a->r.body, name)) return false;
+    json_object_set_new(a->r.body, name, json_real(value));
+    return true;
+}
+
+static void take_settings(openai_answer *a, const route_settings *s) {
+    hone_sampling *sampling = &a->r.request.sampling;
+    if (take_number(a, "temperature", s->temperature)) sampling->temperature = (float)s->temperature;
+    if (take_number(a, "top_p", s->top_p)) sampling->top_p = (float)s->top_p;
+    if (s->max_tokens && !field_find(a->r.body, "max_tokens") &&
+        !field_find(a->r.body, "max_completion_tokens"))
+        json_object_set_new(a->r.body, "max_tokens", json_integer((json_int_t)s->max_tokens));
+}
+
+static void take_system(openai_answer *a, const char *text) {
+    json_t *messages = json_object_get(a->r.body, "messages"), *one;
+    size_t i;
+    json_array_foreach(messages, i, one) {
+        const char *role = json_string_value(json_object_get(one, "role"));
+        if (role && (!strcmp(role, "system") || !strcmp(role, "developer"))) return;
+    }
+    json_array_insert_new(messages, 0, json_pack("{s:s, s:s}", "role", "system", "content", text));
+}
+
+/* Whether the store has the models that a strategy asks beside the first. */
+static bool has_models(const models *m, const char *expression) {
+    hone_strategy *s;
+    const char *name;
+    bool has = hone_strategy_parse(&s, expression) == HONE_OK;
+    if (!has) return false;
+    for (size_t i = 0; has && (name = hone_strategy_model(s, i)); i++) {
+        store_entry entry;
+        has = store_find(models_store(m), name, &entry) == HONE_OK;
+        if (has) manifest_release(&entry.manifest);
+    }
+    hone_strategy_close(s);
+    return has;
+}
+
+/* A strategy gives one answer in words; a request that wants something else goes without. */
+static hone_status take_strategy(openai_answer *a, route_choice *c) {
+    const json_t *b = a->r.body;
+    bool fits = a->r.n_choices == 1 && !json_array_size(field_find(b, "tools")) &&
+                !json_is_true(field_find(b, "logprobs"));
+    if (field_find(b, "strategy") || field_find(b, "optillm_approach")) return HONE_OK;
+    if (!fits)
+        return route_reason(c, "the strategy %s is left out: the request wants tools, "
+                               "log-probabilities or several answers", c->strategy);
+    if (!has_models(a->models, c->strategy))
+        return route_reason(c, "the strategy %s is left out: the store lacks one of its models",
+                            c->strategy);
+    json_object_set_new(a->r.body, "strategy", json_string(c->strategy));
+    return HONE_OK;
+}
+
+hone_status openai_answer_choose(openai_answer *a) {
+    route_choice c;
+    if (!auto_is_wanted(a->r.model)) return auto_check(a->r.body);
+    TRY(auto_borrow(&c, &a->served, a->models, a->r.body));
+    a->r.model = a->served.name;
+    take_settings(a, &c.settings);
+    if (c.system) take_system(a, c.system);
+    hone_status status = c.strategy ? take_strategy(a, &c) : HONE_OK;
+    json_build_begin();
+    a->hone = json_pack("{s:o}", "route", auto_to_json(&c, a->r.body));
+    route_choice_release(&c);
+    hone_status told = json_build_end("choice");
+    return status == HONE_OK ? told : status;
+}
+
 hone_status openai_answer_borrow(openai_answer *a) {
-    TRY(models_borrow(a->models, a->r.model, &a->served));
+    TRY(description_check(a->description, exchange_method(a->x), exchange_path(a->x), a->r.body));
+    if (!a->served.name) TRY(models_borrow(a->models, a->r.model, &a->served));
     if (!a->served.scheduler)
         return fail(HONE_ERR_UNSUPPORTED, "%s takes no text", a->served.name);
     return apply_parameters(a);
@@ -95,12 +174,44 @@ void openai_answer_refuse(const openai_answer *a, hone_status status) {
     else reply_failure(a->x, status);
 }
 
+/* --- the road --- */
+
+void *openai_answer_open(const call *c, const openai_endpoint *endpoint) {
+    openai_answer *a = mem_calloc(1, endpoint->answer_bytes);
+    hone_status status = a ? openai_answer_init(a, c, endpoint->id_prefix)
+                           : mem_fail("request", endpoint->answer_bytes);
+    if (status == HONE_OK) return a;
+    mem_free(a);
+    reply_failure(c->x, status);
+    return NULL;
+}
+
+void openai_answer_give(void *answer, const openai_endpoint *endpoint) {
+    openai_answer *a = answer;
+    json_t *reply = NULL;
+    hone_status status = endpoint->submit(answer);
+    if (status == HONE_OK && a->r.stream) {
+        reply_stream(a->x, "text/event-stream", &endpoint->stream, answer);
+        return;
+    }
+    if (status == HONE_OK) status = job_wait(a->job, endpoint->take, answer);
+    if (status == HONE_OK) status = endpoint->whole(answer, &reply);
+    if (status == HONE_OK) reply_json(a->x, 200, reply);
+    else openai_answer_refuse(a, status);
+    endpoint->stream.close(answer);
+}
+
 /* --- parts --- */
 
 json_t *openai_envelope(const openai_answer *a, const char *object, json_t *choices) {
-    return json_pack("{s:s, s:s, s:I, s:s, s:s, s:o}", "id", a->id, "object", object, "created",
-                     (json_int_t)a->created, "model", a->served.name, "system_fingerprint",
-                     "hone-" HONE_VERSION, "choices", choices);
+    json_t *root = json_pack("{s:s, s:s, s:I, s:s, s:s, s:o}", "id", a->id, "object", object,
+                             "created", (json_int_t)a->created, "model", a->served.name,
+                             "system_fingerprint", "hone-" HONE_VERSION, "choices", choices);
+    if (json_object_size(a->hone)) {
+        json_object_set_new(root, "hone", json_copy(a->hone));
+        json_object_clear(a->hone);
+    }
+    return root;
 }
 
 json_t *openai_usage(const openai_answer *a, size_t n_choices) {

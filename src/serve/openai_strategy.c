@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/status.h"
 #include "serve/chat_messages.h"
+#include "serve/example_list.h"
 #include "serve/fields.h"
 #include "serve/openai.h"
 #include "serve/openai_chat_request.h"
@@ -23,6 +24,9 @@ typedef struct strategy_answer {
     chat_prompt prompt;     /* for its grammar */
     chat_messages messages;
     hone_strategy *strategy;
+    served_model served[1 + HONE_MAX_OTHERS]; /* the exchange's own, and those behind "with" */
+    size_t n_served;
+    example_list examples;
     hone_strategy_options options;
     hone_strategy_result result;
     hone_status status;
@@ -82,6 +86,30 @@ static hone_status read_budget(hone_strategy_options *o, const json_t *body) {
     return HONE_OK;
 }
 
+/* The field itself is only read: the list of its items is another's. */
+static hone_status read_examples(strategy_answer *a) {
+    json_t *list = json_object_get(a->base.r.body, "strategy_examples");
+    if (!list || json_is_null(list)) return HONE_OK;
+    TRY(example_list_init(&a->examples, list));
+    a->options.examples = a->examples.items;
+    a->options.n_examples = a->examples.n;
+    return HONE_OK;
+}
+
+/* The models behind "with", by their names in the store. */
+static hone_status borrow_others(strategy_answer *a) {
+    const char *name;
+    a->served[0] = a->base.served;
+    a->n_served = 1;
+    while ((name = hone_strategy_model(a->strategy, a->n_served - 1))) {
+        served_model *served = &a->served[a->n_served];
+        TRY(models_borrow(a->base.models, name, served));
+        a->n_served++;
+        if (!served->scheduler) return fail(HONE_ERR_UNSUPPORTED, "%s takes no text", served->name);
+    }
+    return HONE_OK;
+}
+
 /* --- running --- */
 
 static hone_status prepare(strategy_answer *a) {
@@ -89,11 +117,13 @@ static hone_status prepare(strategy_answer *a) {
     TRY(openai_chat_request_read(&a->q, &base->r));
     TRY(read_strategy(a));
     TRY(read_budget(&a->options, base->r.body));
+    TRY(read_examples(a));
     if (base->r.n_choices > 1)
         return fail(HONE_ERR_ARGUMENT, "a strategy gives one answer: n must be 1");
     if (json_array_size(a->q.chat.tools))
         return fail(HONE_ERR_UNSUPPORTED, "strategies do not call tools");
     TRY(openai_answer_borrow(base));
+    TRY(borrow_others(a));
     TRY(openai_answer_converse(base, &a->q.chat));
     TRY(chat_prepare(&a->prompt, &a->q.chat, base->served.model));
     TRY(chat_messages_make(&a->messages, a->q.chat.messages, NULL));
@@ -107,7 +137,7 @@ static hone_status prepare(strategy_answer *a) {
 }
 
 static void run(strategy_answer *a) {
-    scheduler_draws draws = {&a->base.served, a->base.x, a->base.client};
+    scheduler_draws draws = {a->served, a->n_served, a->base.x, a->base.client};
     draw_service service = scheduler_draws_service(&draws);
     a->status = strategy_run_on(a->strategy, &service, &a->base.r.request, &a->options, &a->result);
     if (a->status != HONE_OK) snprintf(a->words, sizeof a->words, "%s", hone_error_message());
@@ -119,6 +149,8 @@ static void answer_close(void *state) {
     hone_strategy_result_release(&a->result);
     hone_strategy_close(a->strategy);
     chat_messages_release(&a->messages);
+    example_list_release(&a->examples);
+    while (a->n_served > 1) models_return(a->base.models, &a->served[--a->n_served]);
     openai_answer_release(&a->base);
     chat_prompt_release(&a->prompt);
     buf_release(&a->pending);
@@ -143,13 +175,23 @@ static const char *finish_of(const hone_strategy_result *t) {
     return t->finish == HONE_FINISH_STOP ? "stop" : "length";
 }
 
-/* {"strategy": …, "trace": …} */
+/* {"strategy": …, "models": …, "trace": …} */
 static json_t *told(const strategy_answer *a) {
     char *text;
     if (hone_strategy_trace(&a->result, &text) != HONE_OK) return NULL;
-    json_t *trace = json_loads(text, 0, NULL);
+    json_t *names = json_array(), *trace = json_loads(text, 0, NULL);
     hone_free(text);
-    return json_pack("{s:s, s:o}", "strategy", hone_strategy_text(a->strategy), "trace", trace);
+    for (size_t i = 0; i < a->n_served; i++)
+        json_array_append_new(names, json_string(a->served[i].name));
+    return json_pack("{s:s, s:o, s:o}", "strategy", hone_strategy_text(a->strategy), "models", names,
+                     "trace", trace);
+}
+
+/* Beside what stands under "hone" already; NULL adds nothing. */
+static void add_hone(json_t *root, json_t *more) {
+    if (!json_object_get(root, "hone")) json_object_set_new(root, "hone", json_object());
+    json_object_update(json_object_get(root, "hone"), more);
+    json_decref(more);
 }
 
 static void reply_whole(strategy_answer *a) {
@@ -159,7 +201,7 @@ static void reply_whole(strategy_answer *a) {
                                "finish_reason", finish_of(t));
     json_t *root = openai_envelope(&a->base, "chat.completion", json_pack("[o]", choice));
     json_object_set_new(root, "usage", usage_of(t));
-    json_object_set_new(root, "hone", told(a));
+    add_hone(root, told(a));
     reply_json(a->base.x, 200, root);
 }
 
@@ -169,7 +211,7 @@ static hone_status add_chunk(strategy_answer *a, json_t *delta, const char *fini
     json_t *one = json_pack("{s:i, s:o, s:n, s:s?}", "index", 0, "delta", delta, "logprobs",
                             "finish_reason", finish);
     json_t *root = openai_envelope(&a->base, "chat.completion.chunk", json_pack("[o]", one));
-    if (hone) json_object_set_new(root, "hone", hone);
+    if (hone) add_hone(root, hone);
     if (a->base.r.include_usage)
         json_object_set_new(root, "usage", finish ? usage_of(&a->result) : json_null());
     return stream_add_sse(&a->pending, NULL, root);

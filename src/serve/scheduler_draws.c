@@ -6,6 +6,7 @@
 #include "base/status.h"
 
 typedef struct drawing {
+    const served_model *served;
     const hone_request *requests; /* as they were ordered, with whom to tell */
     hone_request *by_ids;         /* [n] */
     int32_t **ids;                /* [n] */
@@ -35,10 +36,10 @@ static hone_status take_event(drawing *d, job *j, const job_event *e) {
 static hone_status run_job(drawing *d, const scheduler_draws *s) {
     job *j;
     for (size_t i = 0; i < d->n; i++) {
-        TRY(draw_by_ids(s->served->model, &d->requests[i], &d->by_ids[i], &d->ids[i]));
+        TRY(draw_by_ids(d->served->model, &d->requests[i], &d->by_ids[i], &d->ids[i]));
         d->by_ids[i].on_piece = NULL;
     }
-    TRY(job_open(&j, s->served->scheduler, s->x, s->client, d->by_ids, d->n));
+    TRY(job_open(&j, d->served->scheduler, s->x, s->client, d->by_ids, d->n));
     hone_status status = HONE_OK;
     while (status == HONE_OK && !job_is_done(j)) {
         job_event e;
@@ -51,11 +52,12 @@ static hone_status run_job(drawing *d, const scheduler_draws *s) {
 
 static hone_status run(void *self, size_t model, const hone_request *requests, size_t n,
                        draws_done *done, void *user) {
-    drawing d = {.requests = requests, .n = n, .done = done, .user = user};
-    (void)model;
+    const scheduler_draws *s = self;
+    drawing d = {.served = &s->served[model], .requests = requests, .n = n, .done = done,
+                 .user = user};
     d.by_ids = mem_calloc(n, sizeof *d.by_ids);
     d.ids = mem_calloc(n, sizeof *d.ids);
-    hone_status status = d.by_ids && d.ids ? run_job(&d, self)
+    hone_status status = d.by_ids && d.ids ? run_job(&d, s)
                                            : mem_fail("draws", n * sizeof *d.by_ids);
     for (size_t i = 0; d.ids && i < n; i++) hone_free(d.ids[i]);
     mem_free(d.by_ids);
@@ -65,8 +67,7 @@ static hone_status run(void *self, size_t model, const hone_request *requests, s
 
 static const hone_model *model_of(void *self, size_t model) {
     const scheduler_draws *d = self;
-    (void)model;
-    return d->served->model;
+    return d->served[model].model;
 }
 
 static hone_status token_text(void *self, size_t model, int32_t id, char **text) {
@@ -75,5 +76,5 @@ static hone_status token_text(void *self, size_t model, int32_t id, char **text)
 }
 
 draw_service scheduler_draws_service(scheduler_draws *d) {
-    return (draw_service){d, 1, run, model_of, token_text};
+    return (draw_service){d, d->n_served, run, model_of, token_text};
 }

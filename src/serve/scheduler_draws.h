@@ -6,9 +6,10 @@
 #include "serve/models.h"
 #include "strategy/draws.h"
 
-/* Borrowed: the exchange whose client is looked for, and with whom it takes turns. */
+/* Borrowed: the models, the exchange whose client is looked for, and with whom it takes turns. */
 typedef struct scheduler_draws {
-    const served_model *served;
+    const served_model *served; /* [n_served] */
+    size_t n_served;
     exchange *x;
     const char *client;
 } scheduler_draws;

@@ -10,13 +10,7 @@
 enum { MAX_TEXT_BYTES = 64 << 20 };
 
 static hone_status add_line(chat *c, chat_line line) {
-    if (c->n_lines == c->capacity) {
-        size_t capacity = c->capacity * 2 + 4;
-        chat_line *lines = mem_realloc(c->lines, capacity, sizeof *lines);
-        if (!lines) return mem_fail("prompt", capacity * sizeof *lines);
-        c->lines = lines;
-        c->capacity = capacity;
-    }
+    TRY(mem_grow(&c->lines, &c->capacity, c->n_lines + 1, sizeof *c->lines, "prompt"));
     c->lines[c->n_lines++] = line;
     return HONE_OK;
 }
@@ -134,16 +128,22 @@ hone_status chat_add_to_question(chat *c, const char *text) {
     return join_text(last_of(c, "user"), "", text);
 }
 
+/* Adds a message that becomes line `at`. */
+static hone_status insert(chat *c, size_t at, const char *role, const char *text) {
+    TRY(chat_add(c, role, text));
+    chat_line made = c->lines[c->n_lines - 1];
+    memmove(c->lines + at + 1, c->lines + at, (c->n_lines - 1 - at) * sizeof *c->lines);
+    c->lines[at] = made;
+    return HONE_OK;
+}
+
+hone_status chat_add_before_question(chat *c, const char *role, const char *text) {
+    return insert(c, (size_t)(last_of(c, "user") - c->lines), role, text);
+}
+
 hone_status chat_add_system(chat *c, const char *text) {
     chat_line *system = last_of(c, "system");
-    if (!system) {
-        TRY(chat_add(c, "system", text));
-        chat_line made = c->lines[c->n_lines - 1];
-        memmove(c->lines + 1, c->lines, (c->n_lines - 1) * sizeof *c->lines);
-        c->lines[0] = made;
-        return HONE_OK;
-    }
-    return join_text(system, "\n\n", text);
+    return system ? join_text(system, "\n\n", text) : insert(c, 0, "system", text);
 }
 
 /* --- the request --- */

@@ -38,6 +38,9 @@ hone_status chat_set_question(chat *c, const char *text);
 /* Puts a text behind the question. */
 hone_status chat_add_to_question(chat *c, const char *text);
 
+/* Adds a message right before the question. */
+hone_status chat_add_before_question(chat *c, const char *role, const char *text);
+
 /* Puts a text behind the system message, or makes one. */
 hone_status chat_add_system(chat *c, const char *text);
 

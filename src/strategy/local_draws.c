@@ -15,6 +15,7 @@ typedef struct fork_draw {
 
 typedef struct batch {
     hone_session *session;
+    hone_session *own; /* whose cancellation ends the draws of every model */
     fork_draw *draws;
     hone_answer **running; /* [n_running] */
     size_t *index;         /* of each running one */
@@ -22,6 +23,7 @@ typedef struct batch {
     size_t n_shared; /* tokens of the common beginning that were computed */
     draws_done *done;
     void *user;
+    bool passed_on; /* the session was cancelled from here */
 } batch;
 
 hone_status draw_by_ids(const hone_model *m, const hone_request *r, hone_request *by_ids,
@@ -89,6 +91,15 @@ static hone_status open_draw(batch *b, size_t i) {
     return HONE_OK;
 }
 
+/* Between the chunks of a prompt: who cancels the first session means all of them. */
+static void pass_cancel_on(void *user, size_t n_done, size_t n) {
+    batch *b = user;
+    (void)n_done, (void)n;
+    if (b->session == b->own || !hone_session_is_cancelled(b->own)) return;
+    hone_session_cancel(b->session);
+    b->passed_on = true;
+}
+
 /* Prompts to ids, their common beginning into the session, a fork for each. */
 static hone_status open_draws(batch *b, const hone_request *requests) {
     const hone_model *m = hone_session_model(b->session);
@@ -96,7 +107,7 @@ static hone_status open_draws(batch *b, const hone_request *requests) {
     size_t common = common_tokens(b);
     if (b->n > 1 && common) {
         size_t n_reused;
-        TRY(hone_prefill(b->session, b->draws[0].ids, common, &n_reused, NULL, NULL));
+        TRY(hone_prefill(b->session, b->draws[0].ids, common, &n_reused, pass_cancel_on, b));
         b->n_shared = common - n_reused;
     }
     for (size_t i = 0; i < b->n; i++) TRY(open_draw(b, i));
@@ -106,7 +117,7 @@ static hone_status open_draws(batch *b, const hone_request *requests) {
 static hone_status run_batch(batch *b, const hone_request *requests) {
     hone_status status = open_draws(b, requests);
     while (status == HONE_OK && b->n_running) {
-        status = hone_session_is_cancelled(b->session) ? fail(HONE_ERR_CANCELLED, "cancelled")
+        status = hone_session_is_cancelled(b->own) || hone_session_is_cancelled(b->session) ? fail(HONE_ERR_CANCELLED, "cancelled")
                                                        : hone_answers_step(b->running, b->n_running, 0);
         if (status == HONE_OK) reap(b);
     }
@@ -124,7 +135,7 @@ static hone_status run_batch(batch *b, const hone_request *requests) {
 static hone_status local_run(void *self, size_t model, const hone_request *requests, size_t n,
                              draws_done *done, void *user) {
     local_draws *l = self;
-    batch b = {.session = l->sessions[model], .n = n, .done = done, .user = user};
+    batch b = {.session = l->sessions[model], .own = l->sessions[0], .n = n, .done = done, .user = user};
     b.draws = mem_calloc(n, sizeof *b.draws);
     b.running = mem_calloc(n, sizeof *b.running);
     b.index = mem_calloc(n, sizeof *b.index);
@@ -135,6 +146,7 @@ static hone_status local_run(void *self, size_t model, const hone_request *reque
         hone_session_close(b.draws[i].fork);
         hone_free(b.draws[i].ids);
     }
+    if (b.passed_on) hone_session_uncancel(b.session);
     mem_free(b.draws);
     mem_free(b.running);
     mem_free(b.index);

@@ -10,10 +10,8 @@
 
 enum { SHOWN_ANSWERS = 8 };
 
-/* A prompt that shows the texts of draws[n] and then asks for something. The question stands in
- * front, so that all such prompts share their beginning. */
-static hone_status show_answers(chat *prompt, strategy_run *r, const size_t *draws, size_t n,
-                                const char *task) {
+hone_status show_answers(chat *prompt, strategy_run *r, const size_t *draws, size_t n,
+                         const char *task) {
     buf b;
     buf_init(&b, SIZE_MAX / 2);
     hone_status status = chat_copy(prompt, &r->prompt);

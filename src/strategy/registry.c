@@ -78,6 +78,28 @@ const strategy_def strategy_defs[] = {
               "behave alike",
               "Allamanis et al. 2024 (arXiv 2402.08699)", "an evaluation method rather than a strategy"},
      .program = program_round_trip},
+    /* --- programs over several models --- */
+    {.info = {"ensemble", PROGRAM, 6,
+              "a vote of several models, each with its part of the draws; ties go to the first model",
+              "Li et al. 2024 (arXiv 2402.05120)", "weak models outvote a strong one", 0},
+     .program = program_ensemble},
+    {.info = {"verify", PROGRAM, 3,
+              "the second model says how probable it is that the first one's answer is right (by "
+              "logits); below the bar another answer is drawn, and the most probable one stands",
+              "Kadavath et al. 2022 (arXiv 2207.05221)", "a checker below 4B believes almost anything",
+              0.5},
+     .program = program_verify},
+    {.info = {"cascade", PROGRAM, 4,
+              "the first model draws; where fewer than the bar agree the next one is asked, the last "
+              "one for a single answer",
+              "Yue et al. 2023 (arXiv 2310.03094)",
+              "pays where the first model knows what it knows: measure the bar (hone compare --cascade)",
+              0.75},
+     .program = program_cascade},
+    {.info = {"chain", PROGRAM, 0,
+              "each model sees the question with the answer of the one before, and answers anew", "",
+              "a weak model may spoil what a strong one has said: the strongest comes last", 0},
+     .program = program_chain},
     /* --- transforms --- */
     {.info = {"re2", TRANSFORM, 0, "the question is read twice", "Xu et al. 2023 (arXiv 2309.06275)",
               "unproven below 7B"},
@@ -91,6 +113,13 @@ const strategy_def strategy_defs[] = {
      .transform = shape_expert},
     {.info = {"structured", TRANSFORM, 0, "asks for an answer in numbered parts", "", ""},
      .transform = shape_structure},
+    {.info = {"shots", TRANSFORM, 3, "shows the first of the examples that were given, with their "
+              "answers, before the question", "Brown et al. 2020 (arXiv 2005.14165)", "", 0},
+     .aliases = "few_shot few-shot",
+     .transform = shape_shots},
+    {.info = {"nearest", TRANSFORM, 3, "shows those of the examples that resemble the question most (by "
+              "letter trigrams), the nearest last", "Liu et al. 2021 (arXiv 2101.06804)", "", 0},
+     .transform = shape_nearest},
     /* --- samplers --- */
     {.info = {"sample", SAMPLER, 8, "draws at one temperature (the request's, at least 0.7)", "", ""},
      .sample = sample_alike},

@@ -79,13 +79,8 @@ static void note_first(watcher *w, const hone_piece *p) {
 
 static hone_status note_margin(watcher *w, const hone_piece *p) {
     draw_detail *detail = &w->run->details[w->draw];
-    if (detail->n_margins == detail->margins_capacity) {
-        size_t capacity = detail->margins_capacity * 2 + 64;
-        token_margin *margins = mem_realloc(detail->margins, capacity, sizeof *margins);
-        if (!margins) return mem_fail("margins", capacity * sizeof *margins);
-        detail->margins = margins;
-        detail->margins_capacity = capacity;
-    }
+    TRY(mem_grow(&detail->margins, &detail->margins_capacity,
+                 detail->n_margins + 1, sizeof *detail->margins, "margins"));
     double margin = exp(p->top_logprobs[0]) - (p->n_top > 1 ? exp(p->top_logprobs[1]) : 0);
     detail->margins[detail->n_margins++] = (token_margin){w->n_bytes, margin};
     return HONE_OK;
@@ -199,23 +194,55 @@ static hone_status prepare(stage *s, size_t i, const draw_order *o) {
     r->result->draws[s->first + i] = (hone_draw){
         .stage = o->stage, .branch = r->branch, .model = o->model, .seed = q->sampling.seed,
         .sequence = q->sequence, .temperature = q->sampling.temperature, .end = HONE_DRAW_FAILED,
-        .score = NAN, .ms = clock_ms()};
+        .score = NAN};
     r->details[s->first + i] = (draw_detail){0};
     return HONE_OK;
 }
 
-/* Those of one model together, one model after the other. */
+bool run_fails_alone(hone_status status) {
+    return status != HONE_OK && status != HONE_ERR_CANCELLED && status != HONE_ERR_MEMORY;
+}
+
+/* Those of the stage's draws from … to − 1 that have not ended never will. */
+static void leave_out(stage *s, size_t from, size_t to, hone_draw_end end, const char *why) {
+    for (size_t i = from; i < to; i++) {
+        hone_draw *d = run_trace(s->run, s->first + i);
+        if (d->end != HONE_DRAW_FAILED || d->fault) continue;
+        d->end = end;
+        d->ms = 0;
+        if (why) d->fault = mem_copy_string(why, strlen(why)); /* without memory there are no words */
+    }
+}
+
+static hone_status run_model(stage *s, size_t model, size_t from, size_t to) {
+    const draw_service *service = s->run->service;
+    stage part = *s;
+    part.watchers += from;
+    for (size_t i = from; i < to; i++) run_trace(s->run, s->first + i)->ms = clock_ms();
+    return service->run(service->self, model, s->requests + from, to - from, end_draw, &part);
+}
+
 static hone_status run_models(stage *s, const draw_order *orders) {
     strategy_run *r = s->run;
-    for (size_t from = 0; from < s->n;) {
-        size_t to = from + 1, model = orders[from].model;
-        while (to < s->n && orders[to].model == model) to++;
-        stage part = *s;
-        part.watchers += from;
-        TRY(r->service->run(r->service->self, model, s->requests + from, to - from, end_draw, &part));
-        from = to;
+    hone_status failure = HONE_OK;
+    bool any = false;
+    for (size_t from = 0, to; from < s->n; from = to) {
+        size_t model = orders[from].model;
+        for (to = from + 1; to < s->n && orders[to].model == model;) to++;
+        if (from && (r->killing || r->cancelled || is_spent(r))) {
+            leave_out(s, from, s->n, HONE_DRAW_KILLED, NULL);
+            return HONE_OK;
+        }
+        hone_status status = run_model(s, model, from, to);
+        if (run_fails_alone(status)) {
+            leave_out(s, from, to, HONE_DRAW_FAILED, hone_error_message());
+            failure = status;
+            continue;
+        }
+        TRY(status);
+        any = true;
     }
-    return HONE_OK;
+    return any ? HONE_OK : failure;
 }
 
 static hone_status run_stage(stage *s, const draw_order *orders) {

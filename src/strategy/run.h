@@ -33,6 +33,7 @@ typedef struct strategy_run {
     size_t capacity;
     chat prompt;          /* of the branch, transforms applied */
     size_t branch;
+    double bar;           /* of the program at work */
     uint32_t n_sequences; /* random streams given out */
     double started_ms;
     size_t n_spent_tokens;
@@ -68,10 +69,16 @@ typedef struct draw_order {
 typedef bool run_watch(strategy_run *r, size_t draw, void *user);
 
 /* Draws orders[n] together, fewer where the budget says so, and waits for their end. They are the
- * draws *first … n_draws − 1 of the trace, in order. `watch` may be NULL. HONE_ERR_CANCELLED when
- * the budget is spent or the caller wants no more; the trace is complete then, too. */
+ * draws *first … n_draws − 1 of the trace, in order. Those of one model run together, one model
+ * after the other; where one of several fails, the others go on. `watch` may be NULL.
+ * HONE_ERR_CANCELLED when the budget is spent or the caller wants no more; the trace is complete
+ * then, too. */
 hone_status run_draws(strategy_run *r, const draw_order *orders, size_t n, run_watch *watch,
                       void *user, size_t *first);
+
+/* The failure of one model alone, where others may go on: neither short memory nor an end that
+ * somebody asked for. */
+bool run_fails_alone(hone_status status);
 
 /* n draws to one prompt, alike but for their sampling: samplings[n], or NULL for the request's. */
 hone_status run_alike(strategy_run *r, const draw_order *order, const hone_sampling *samplings,

@@ -47,20 +47,15 @@ hone_status program_none(strategy_run *r, size_t n) {
 
 /* --- self-consistency --- */
 
-typedef struct election {
-    size_t first, n_planned;
-} election;
-
-/* Votes so far, of the draws that have ended. */
-static hone_status count(strategy_run *r, const election *e, hone_vote **votes, size_t *n_votes,
-                         size_t *n_ended) {
+hone_status vote_count(strategy_run *r, const election *e, hone_vote **votes, size_t *n_votes,
+                       size_t *n_ended) {
     size_t n = r->result->n_draws - e->first;
     const char **answers = mem_calloc(n, sizeof *answers);
     if (!answers) return mem_fail("votes", n * sizeof *answers);
     *n_ended = 0;
     for (size_t i = 0; i < n; i++) {
         const hone_draw *d = run_trace(r, e->first + i);
-        *n_ended += d->end != HONE_DRAW_FAILED;
+        *n_ended += d->end != HONE_DRAW_FAILED || d->fault;
         answers[i] = d->answer;
     }
     hone_status status = votes_count(votes, n_votes, answers, NULL, n);
@@ -68,22 +63,21 @@ static hone_status count(strategy_run *r, const election *e, hone_vote **votes, 
     return status;
 }
 
-/* After each vote: is there anything left to decide? A failure to count is found again by the
- * selection. */
-static bool is_open(strategy_run *r, size_t draw, void *user) {
+/* A failure to count is found again by the selection. */
+bool vote_is_open(strategy_run *r, size_t draw, void *user) {
     const election *e = user;
     hone_draw *d = run_trace(r, draw);
     hone_vote *votes = NULL;
     size_t n_votes = 0, n_ended = 0;
     if (!draw_is_whole(d)) return true;
     if (answer_read(d->text, r->options->form, &d->answer) != HONE_OK) return true;
-    if (count(r, e, &votes, &n_votes, &n_ended) != HONE_OK) return true;
+    if (vote_count(r, e, &votes, &n_votes, &n_ended) != HONE_OK) return true;
     size_t leader = n_votes ? votes[0].n : 0, second = n_votes > 1 ? votes[1].n : 0;
     size_t undecided = e->n_planned - n_ended;
     votes_free(votes, n_votes);
     if (undecided == 0) return true;
     if (votes_decided(leader, second, undecided)) run_stop(r, "decided");
-    else if (votes_lead_probability(leader, second) >= SURE) run_stop(r, "the lead is sure");
+    else if (e->alike && votes_lead_probability(leader, second) >= SURE) run_stop(r, "the lead is sure");
     else return true;
     return false;
 }
@@ -101,13 +95,13 @@ static hone_status fall_back(strategy_run *r) {
 }
 
 hone_status program_sc(strategy_run *r, size_t n) {
-    election e = {r->result->n_draws, n};
+    election e = {r->result->n_draws, n, true};
     hone_sampling sampling = varied_sampling(r);
     draw_order order = {.stage = "answer", .sampling = &sampling};
     hone_status status = HONE_OK;
     for (size_t done = 0, first; done < n && status == HONE_OK && !r->result->stop_reason;) {
         size_t wave = n - done < WAVE ? n - done : WAVE;
-        status = run_alike(r, &order, NULL, wave, is_open, &e, &first);
+        status = run_alike(r, &order, NULL, wave, vote_is_open, &e, &first);
         done += wave;
     }
     hone_status selected = run_select(r, e.first, select_vote);

@@ -137,11 +137,12 @@ static const question rate_it = {
 static hone_status ask_prompts(strategy_run *r, const question *q, const size_t *draws, size_t n,
                                chat *prompts, draw_order *orders) {
     static const hone_sampling greedy = {.top_p = 1, .typical_p = 1, .repetition_penalty = 1};
+    size_t judge = r->service->n_models > 1 ? 1 : 0;
     for (size_t i = 0; i < n; i++) {
         TRY(chat_copy(&prompts[i], &r->prompt));
         TRY(chat_add(&prompts[i], "assistant", run_trace(r, draws[i])->text));
         TRY(chat_add(&prompts[i], "user", q->text));
-        orders[i] = (draw_order){.stage = q->stage, .prompt = &prompts[i], .sampling = &greedy,
+        orders[i] = (draw_order){.stage = q->stage, .model = judge, .prompt = &prompts[i], .sampling = &greedy,
                                  .max_tokens = 1, .free_form = true, .n_top = RUN_FIRST_TOP};
     }
     return HONE_OK;
@@ -170,6 +171,10 @@ static hone_status ask(strategy_run *r, const question *q, const size_t *draws, 
     mem_free(prompts);
     mem_free(orders);
     return status;
+}
+
+hone_status score_p_true(strategy_run *r, const size_t *draws, size_t n) {
+    return ask(r, &is_it_right, draws, n);
 }
 
 hone_status select_p_true(strategy_run *r, const size_t *draws, size_t n, size_t *chosen) {

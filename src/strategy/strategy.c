@@ -13,6 +13,7 @@ void hone_strategy_result_release(hone_strategy_result *t) {
     for (size_t i = 0; i < t->n_draws; i++) {
         mem_free(t->draws[i].text);
         mem_free(t->draws[i].answer);
+        mem_free(t->draws[i].fault);
     }
     mem_free(t->draws);
     votes_free(t->votes, t->n_votes);
@@ -23,9 +24,11 @@ void hone_strategy_result_release(hone_strategy_result *t) {
 /* --- branches --- */
 
 static hone_status run_main(strategy_run *r, const strategy_branch *b) {
-    if (b->main->program) return b->main->program(r, b->n_draws);
+    const strategy_def *def = b->main.def;
+    r->bar = b->main.bar;
+    if (def->program) return def->program(r, b->main.n);
     size_t first = r->result->n_draws;
-    hone_status status = b->main->sample(r, b->n_draws, &first);
+    hone_status status = def->sample(r, b->main.n, &first);
     hone_status selected = run_select(r, first, status == HONE_OK ? b->selector->select : select_first);
     return status == HONE_OK ? selected : status;
 }
@@ -33,7 +36,7 @@ static hone_status run_main(strategy_run *r, const strategy_branch *b) {
 static hone_status run_branch(strategy_run *r, const strategy_branch *b) {
     hone_status status = chat_init(&r->prompt, r->request);
     for (size_t i = 0; i < b->n_transforms && status == HONE_OK; i++)
-        status = b->transforms[i]->transform(&r->prompt);
+        status = b->transforms[i].def->transform(r, b->transforms[i].n);
     if (status == HONE_OK) status = run_main(r, b);
     chat_release(&r->prompt);
     return status;
@@ -88,6 +91,9 @@ hone_status strategy_run_on(const hone_strategy *s, const draw_service *service,
                       .result = &trace, .started_ms = clock_ms(), .best = SIZE_MAX};
     if (request->n_prompt_ids)
         return fail(HONE_ERR_ARGUMENT, "a strategy needs messages or a prompt, not token ids");
+    if (service->n_models < 1 + s->n_models)
+        return fail(HONE_ERR_ARGUMENT, "\"%s\" names %zu models beside the first, and %zu are at hand",
+                    s->text, s->n_models, service->n_models - 1);
     hone_status status = run_branches(&r, s);
     if (status == HONE_ERR_CANCELLED) status = HONE_OK; /* what there is, is handed over */
     if (status == HONE_OK) {
@@ -120,19 +126,19 @@ hone_status hone_strategy_run(const hone_strategy *s, hone_session *session,
 
 /* --- the trace --- */
 
-static json_t *number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
 static json_t *text_or_null(const char *text) { return text ? json_string(text) : json_null(); }
 
 static json_t *draw_to_json(const hone_draw *d) {
     return json_pack(
-        "{s:s, s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:I, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:f}",
+        "{s:s, s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:I, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:f}",
         "stage", d->stage, "branch", (json_int_t)d->branch, "model", (json_int_t)d->model, "seed",
         (json_int_t)d->seed, "sequence", (json_int_t)d->sequence, "temperature", (double)d->temperature,
         "prompt_tokens", (json_int_t)d->n_prompt_tokens, "cached_tokens",
         (json_int_t)d->n_cached_tokens, "completion_tokens", (json_int_t)d->n_tokens, "finish",
         hone_draw_end_name(d->end), "text", text_or_null(d->text), "answer",
-        text_or_null(d->answer), "logprob", number(d->logprob), "certainty", number(d->certainty),
-        "confidence", number(d->confidence), "score", number(d->score), "ms", d->ms);
+        text_or_null(d->answer), "error", text_or_null(d->fault), "logprob", json_finite(d->logprob),
+        "certainty", json_finite(d->certainty), "confidence", json_finite(d->confidence),
+        "score", json_finite(d->score), "ms", d->ms);
 }
 
 static json_t *trace_to_json(const hone_strategy_result *t) {

@@ -78,10 +78,13 @@ INLINE vec load_last_weights(const dtype type, const char *row, size_t k, size_t
     return load_weights(type, (const char *)halves, 0);
 }
 
-/* A tile of 4 rows or 1 × up to TILE_TOKENS tokens, with an accumulator for each output. */
+/* A tile of 4 rows or 1 × up to TILE_TOKENS tokens, with an accumulator for each output. Several
+ * tokens take so long that the processor does not look far enough ahead by itself. */
 INLINE void gemm_tile(float *y, size_t y_stride, const dtype type, const char *w, size_t row_bytes,
                       const float *x, size_t x_stride, size_t n, bool add, const int rows,
                       const int tokens) {
+    enum { AHEAD = 2048 };
+    const size_t bytes = type == DTYPE_F32 ? 4 : 2;
     vec sum[TILE_ROWS][TILE_TOKENS_LIMIT], in[TILE_TOKENS_LIMIT];
     for (int r = 0; r < TILE_ROWS; r++)
         for (int t = 0; t < tokens; t++) sum[r][t] = v_set(0);
@@ -90,6 +93,7 @@ INLINE void gemm_tile(float *y, size_t y_stride, const dtype type, const char *w
         for (int t = 0; t < tokens; t++) in[t] = v_load(x + t * x_stride + k);
         for (int r = 0; r < rows; r++) {
             vec weight = load_weights(type, w + r * row_bytes, k);
+            if (tokens > 2) __builtin_prefetch(w + r * row_bytes + k * bytes + AHEAD, 0, 2);
             for (int t = 0; t < tokens; t++) sum[r][t] = v_fma(weight, in[t], sum[r][t]);
         }
     }

@@ -14,22 +14,11 @@ static hone_status too_large(void) {
                 AUTOMATON_MAX_STATES);
 }
 
-/* Room for `more` elements behind the first n. */
-static hone_status grow(void *array, size_t *capacity, size_t n, size_t more, size_t size) {
-    if (n + more <= *capacity) return HONE_OK;
-    size_t wanted = 2 * (n + more) + 16;
-    void *larger = mem_realloc(*(void **)array, wanted, size);
-    if (!larger) return mem_fail("automaton", wanted * size);
-    *(void **)array = larger;
-    *capacity = wanted;
-    return HONE_OK;
-}
-
 /* --- building --- */
 
 hone_status automaton_add_state(automaton_builder *b, bool accepts) {
     if (b->n_states == AUTOMATON_MAX_STATES) return too_large();
-    TRY(grow(&b->states, &b->state_capacity, b->n_states, 1, sizeof *b->states));
+    TRY(mem_grow(&b->states, &b->state_capacity, b->n_states + 1, sizeof *b->states, "automaton"));
     b->states[b->n_states++] = (automaton_state){.first = b->n_arcs, .accepts = accepts};
     return HONE_OK;
 }
@@ -42,7 +31,7 @@ hone_status automaton_add_arc(automaton_builder *b, uint32_t low, uint32_t high,
         return HONE_OK;
     }
     if (b->n_arcs == AUTOMATON_MAX_ARCS) return too_large();
-    TRY(grow(&b->arcs, &b->arc_capacity, b->n_arcs, 1, sizeof *b->arcs));
+    TRY(mem_grow(&b->arcs, &b->arc_capacity, b->n_arcs + 1, sizeof *b->arcs, "automaton"));
     b->arcs[b->n_arcs++] = (automaton_arc){low, high, to};
     s->n++;
     return HONE_OK;
@@ -150,8 +139,8 @@ hone_status automaton_name(automaton_names *m, const uint32_t *key, size_t n, ui
         return HONE_OK;
     }
     if (m->n_keys + n > ((size_t)1 << 24)) return too_large();
-    TRY(grow(&m->starts, &m->start_capacity, m->n + 1, 1, sizeof *m->starts));
-    TRY(grow(&m->keys, &m->key_capacity, m->n_keys, n, sizeof *m->keys));
+    TRY(mem_grow(&m->starts, &m->start_capacity, m->n + 2, sizeof *m->starts, "automaton"));
+    TRY(mem_grow(&m->keys, &m->key_capacity, m->n_keys + n, sizeof *m->keys, "automaton"));
     if (n) memcpy(m->keys + m->n_keys, key, n * sizeof *key);
     m->starts[m->n] = (uint32_t)m->n_keys;
     m->n_keys += n;

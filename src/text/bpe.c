@@ -42,14 +42,8 @@ void bpe_work_release(bpe_work *w) {
 }
 
 hone_status bpe_work_reserve(bpe_work *w, size_t n) {
-    if (n <= w->capacity) return HONE_OK;
     if (n >= BPE_NONE / 4) return fail(HONE_ERR_ARGUMENT, "a text piece of %zu characters", n);
-    size_t capacity = n + n / 2 + 64;
-    bpe_symbol *symbols = mem_realloc(w->symbols, capacity, sizeof *symbols);
-    if (!symbols) return mem_fail("symbols of a text", capacity * sizeof *symbols);
-    w->symbols = symbols;
-    w->capacity = capacity;
-    return HONE_OK;
+    return mem_grow(&w->symbols, &w->capacity, n, sizeof *w->symbols, "symbols of a text");
 }
 
 static inline void look_up(const bpe_merges *m, bpe_symbol *left, const bpe_symbol *right) {
@@ -87,13 +81,8 @@ static void run_short(const bpe_merges *m, bpe_work *w) {
 /* --- long pieces: a heap of candidate merges over a linked list --- */
 
 static hone_status heap_push(bpe_work *w, uint64_t entry) {
-    if (w->heap_n == w->heap_capacity) {
-        size_t capacity = w->heap_capacity * 2 + 256;
-        uint64_t *heap = mem_realloc(w->heap, capacity, sizeof *heap);
-        if (!heap) return mem_fail("candidate merges of a text", capacity * sizeof *heap);
-        w->heap = heap;
-        w->heap_capacity = capacity;
-    }
+    TRY(mem_grow(&w->heap, &w->heap_capacity,
+                 w->heap_n + 1, sizeof *w->heap, "candidate merges of a text"));
     size_t i = w->heap_n++;
     for (; i > 0 && w->heap[(i - 1) / 2] > entry; i = (i - 1) / 2, w->steps++)
         w->heap[i] = w->heap[(i - 1) / 2];

@@ -19,13 +19,7 @@ typedef struct encoder {
 } encoder;
 
 static hone_status append(token_list *list, int32_t id) {
-    if (list->n == list->capacity) {
-        size_t capacity = list->capacity + list->capacity / 2 + 64;
-        int32_t *ids = mem_realloc(list->ids, capacity, sizeof *ids);
-        if (!ids) return mem_fail("token ids", capacity * sizeof *ids);
-        list->ids = ids;
-        list->capacity = capacity;
-    }
+    TRY(mem_grow(&list->ids, &list->capacity, list->n + 1, sizeof *list->ids, "token ids"));
     list->ids[list->n++] = id;
     return HONE_OK;
 }
@@ -125,13 +119,7 @@ static hone_status encode_words(encoder *e, const char *piece, size_t n) {
 /* --- text between added tokens --- */
 
 static hone_status grow_scratch(encoder *e, size_t n) {
-    if (n <= e->scratch_capacity) return HONE_OK;
-    size_t capacity = n + n / 2 + 256;
-    char *scratch = mem_realloc(e->scratch, capacity, 1);
-    if (!scratch) return mem_fail("text", capacity);
-    e->scratch = scratch;
-    e->scratch_capacity = capacity;
-    return HONE_OK;
+    return mem_grow(&e->scratch, &e->scratch_capacity, n, sizeof *e->scratch, "text");
 }
 
 /* *text = the text as the vocabulary sees it: with a space in front where the model wants one, and

@@ -21,13 +21,7 @@ static hone_status emit(compiler *c, uint32_t *entry, grammar_instruction instru
     if (g->n_code == GRAMMAR_MAX_INSTRUCTIONS)
         return fail(HONE_ERR_FORMAT, "the grammar is too large: more than %d steps when its "
                     "repetitions are written out", GRAMMAR_MAX_INSTRUCTIONS);
-    if (g->n_code == c->capacity) {
-        size_t wanted = c->capacity ? 2 * c->capacity : 1024;
-        void *larger = mem_realloc(g->code, wanted, sizeof *g->code);
-        if (!larger) return mem_fail("grammar", wanted * sizeof *g->code);
-        g->code = larger;
-        c->capacity = wanted;
-    }
+    TRY(mem_grow(&g->code, &c->capacity, g->n_code + 1, sizeof *g->code, "grammar"));
     *entry = (uint32_t)g->n_code;
     g->code[g->n_code++] = instruction;
     return HONE_OK;

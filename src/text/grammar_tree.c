@@ -5,17 +5,6 @@
 
 #include "base/mem.h"
 
-/* Room for `more` elements behind the first n of *array. */
-static hone_status grow(void *array, size_t *capacity, size_t n, size_t more, size_t size) {
-    if (*capacity - n >= more) return HONE_OK;
-    size_t wanted = 2 * *capacity + more;
-    void *larger = mem_realloc(*(void **)array, wanted, size);
-    if (!larger) return mem_fail("grammar", wanted * size);
-    *(void **)array = larger;
-    *capacity = wanted;
-    return HONE_OK;
-}
-
 hone_status grammar_tree_init(grammar_tree *t) {
     *t = (grammar_tree){0};
     uint32_t none;
@@ -35,15 +24,16 @@ void grammar_tree_release(grammar_tree *t) {
 }
 
 hone_status grammar_tree_reserve(grammar_tree *t, size_t more_bytes, size_t more_ranges) {
-    TRY(grow(&t->bytes, &t->byte_capacity, t->n_bytes, more_bytes, 1));
-    return grow(&t->ranges, &t->range_capacity, t->n_ranges, more_ranges, sizeof *t->ranges);
+    TRY(mem_grow(&t->bytes, &t->byte_capacity, t->n_bytes + more_bytes, 1, "grammar"));
+    return mem_grow(&t->ranges, &t->range_capacity, t->n_ranges + more_ranges, sizeof *t->ranges,
+                    "grammar");
 }
 
 hone_status grammar_tree_add(grammar_tree *t, uint32_t *number, grammar_node node) {
     if (t->n_nodes == GRAMMAR_MAX_NODES)
         return fail(HONE_ERR_FORMAT, "the grammar is too large: more than %d nodes",
                     GRAMMAR_MAX_NODES);
-    TRY(grow(&t->nodes, &t->node_capacity, t->n_nodes, 1, sizeof *t->nodes));
+    TRY(mem_grow(&t->nodes, &t->node_capacity, t->n_nodes + 1, sizeof *t->nodes, "grammar"));
     *number = (uint32_t)t->n_nodes;
     t->nodes[t->n_nodes++] = node;
     return HONE_OK;
@@ -72,7 +62,7 @@ hone_status grammar_tree_find_rule(grammar_tree *t, const char *name, size_t n, 
     if (strmap_find(&t->rule_numbers, name, n, number)) return HONE_OK;
     if (t->n_rules == GRAMMAR_MAX_RULES)
         return fail(HONE_ERR_FORMAT, "the grammar has more than %d rules", GRAMMAR_MAX_RULES);
-    TRY(grow(&t->rules, &t->rule_capacity, t->n_rules, 1, sizeof *t->rules));
+    TRY(mem_grow(&t->rules, &t->rule_capacity, t->n_rules + 1, sizeof *t->rules, "grammar"));
     *number = (uint32_t)t->n_rules;
     TRY(strmap_insert(&t->rule_numbers, name, n, *number, NULL));
     t->rules[t->n_rules++] = (grammar_rule){.name = name, .name_bytes = (uint32_t)n};

@@ -35,13 +35,7 @@ static hone_status emit(construction *c, uint32_t *entry, step s) {
     if (c->n_steps == MAX_STEPS)
         return fail(HONE_ERR_UNSUPPORTED, "the regular expression has more than %d steps when its "
                     "repetitions are written out", MAX_STEPS);
-    if (c->n_steps == c->capacity) {
-        size_t wanted = 2 * c->capacity + 64;
-        void *larger = mem_realloc(c->steps, wanted, sizeof *c->steps);
-        if (!larger) return mem_fail("regular expression", wanted * sizeof *c->steps);
-        c->steps = larger;
-        c->capacity = wanted;
-    }
+    TRY(mem_grow(&c->steps, &c->capacity, c->n_steps + 1, sizeof *c->steps, "regular expression"));
     *entry = (uint32_t)c->n_steps;
     c->steps[c->n_steps++] = s;
     return HONE_OK;

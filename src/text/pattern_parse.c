@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hex.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "text/pattern.h"
@@ -24,19 +25,10 @@ static hone_status refuse(const parser *p, const char *what) {
                 what);
 }
 
-static hone_status grow(void *array, size_t *capacity, size_t n, size_t size) {
-    if (n < *capacity) return HONE_OK;
-    size_t wanted = 2 * *capacity + 16;
-    void *larger = mem_realloc(*(void **)array, wanted, size);
-    if (!larger) return mem_fail("regular expression", wanted * size);
-    *(void **)array = larger;
-    *capacity = wanted;
-    return HONE_OK;
-}
-
 static hone_status add_node(parser *p, uint32_t *number, pattern_node node) {
     pattern_tree *t = p->tree;
-    TRY(grow(&t->nodes, &t->node_capacity, t->n_nodes, sizeof *t->nodes));
+    TRY(mem_grow(&t->nodes, &t->node_capacity, t->n_nodes + 1, sizeof *t->nodes,
+                 "regular expression"));
     *number = (uint32_t)t->n_nodes;
     t->nodes[t->n_nodes++] = node;
     return HONE_OK;
@@ -44,7 +36,8 @@ static hone_status add_node(parser *p, uint32_t *number, pattern_node node) {
 
 static hone_status add_range(parser *p, uint32_t low, uint32_t high) {
     pattern_tree *t = p->tree;
-    TRY(grow(&t->ranges, &t->range_capacity, t->n_ranges, sizeof *t->ranges));
+    TRY(mem_grow(&t->ranges, &t->range_capacity, t->n_ranges + 1, sizeof *t->ranges,
+                 "regular expression"));
     t->ranges[t->n_ranges++] = (pattern_range){low, high};
     return HONE_OK;
 }
@@ -116,20 +109,10 @@ static hone_status add_named_class(parser *p, char name, bool *found) {
     return HONE_OK;
 }
 
-static int hex_value(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
-}
-
-static hone_status read_hex(parser *p, int digits, uint32_t *code) {
-    *code = 0;
-    for (int i = 0; i < digits; i++, p->at++) {
-        int value = hex_value(peek(p));
-        if (value < 0) return wrong(p, "a hexadecimal digit was expected");
-        *code = *code << 4 | (uint32_t)value;
-    }
+static hone_status read_hex(parser *p, size_t digits, uint32_t *code) {
+    size_t n = hex_read(p->text + p->at, p->n - p->at, digits, code);
+    p->at += n;
+    if (n < digits) return wrong(p, "a hexadecimal digit was expected");
     return HONE_OK;
 }
 

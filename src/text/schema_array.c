@@ -102,13 +102,7 @@ static hone_status state_rule(counting *g, const uint32_t *state, uint32_t *rule
     if (number >= SCHEMA_MAX_STATES)
         return fail(HONE_ERR_UNSUPPORTED, "contains, minItems and maxItems take more than %d rules "
                     "together", SCHEMA_MAX_STATES);
-    if (number >= g->capacity) {
-        size_t wanted = 2 * g->capacity + 64;
-        void *larger = mem_realloc(g->rules, wanted, sizeof *g->rules);
-        if (!larger) return mem_fail("schema", wanted * sizeof *g->rules);
-        g->rules = larger;
-        g->capacity = wanted;
-    }
+    TRY(mem_grow(&g->rules, &g->capacity, number + 1, sizeof *g->rules, "schema"));
     TRY(rule_new(g->c, "items", rule));
     g->rules[number] = *rule;
     return HONE_OK;

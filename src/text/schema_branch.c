@@ -13,13 +13,7 @@ static hone_status push(branch_list *list, const branch *b) {
     if (list->n == SCHEMA_MAX_BRANCHES)
         return fail(HONE_ERR_UNSUPPORTED, "the schema has more than %d alternatives at one place",
                     SCHEMA_MAX_BRANCHES);
-    if (list->n == list->capacity) {
-        size_t wanted = 2 * list->capacity + 8;
-        void *larger = mem_realloc(list->all, wanted, sizeof *list->all);
-        if (!larger) return mem_fail("schema", wanted * sizeof *list->all);
-        list->all = larger;
-        list->capacity = wanted;
-    }
+    TRY(mem_grow(&list->all, &list->capacity, list->n + 1, sizeof *list->all, "schema"));
     list->all[list->n++] = *b;
     return HONE_OK;
 }
@@ -161,13 +155,7 @@ static hone_status find_apart(schema_compiler *c, unsigned types, literal one, l
     uint32_t number;
     size_t known = c->pairs.n;
     TRY(automaton_name(&c->pairs, key, 3, &number));
-    if (number >= c->excluded_capacity) {
-        size_t wanted = 2 * c->excluded_capacity + 64;
-        void *larger = mem_realloc(c->excluded, wanted, sizeof *c->excluded);
-        if (!larger) return mem_fail("schema", wanted);
-        c->excluded = larger;
-        c->excluded_capacity = wanted;
-    }
+    TRY(mem_grow(&c->excluded, &c->excluded_capacity, number + 1, sizeof *c->excluded, "schema"));
     if (number >= known) {
         const literal all[2] = {one, other};
         bool found, exact = c->exact;

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hex.h"
 #include "base/mem.h"
 #include "text/schema_int.h"
 
@@ -15,13 +16,7 @@ static size_t slot_of(const schema_index *x, const json_t *json) {
 }
 
 static hone_status make_room(schema_index *x) {
-    if (x->n_nodes == x->node_capacity) {
-        size_t wanted = 2 * x->node_capacity + 64;
-        void *larger = mem_realloc(x->nodes, wanted, sizeof *x->nodes);
-        if (!larger) return mem_fail("schema", wanted * sizeof *x->nodes);
-        x->nodes = larger;
-        x->node_capacity = wanted;
-    }
+    TRY(mem_grow(&x->nodes, &x->node_capacity, x->n_nodes + 1, sizeof *x->nodes, "schema"));
     if (2 * x->n_nodes < x->n_slots) return HONE_OK;
     size_t n_slots = x->n_slots ? 2 * x->n_slots : 256;
     uint32_t *slots = mem_calloc(n_slots, sizeof *slots);
@@ -277,12 +272,6 @@ hone_status schema_constant(schema_compiler *c, const json_t *json, literal *out
 }
 
 /* --- references --- */
-
-static int hex_value(char d) {
-    if (d >= '0' && d <= '9') return d - '0';
-    if (d >= 'a' && d <= 'f') return d - 'a' + 10;
-    return d >= 'A' && d <= 'F' ? d - 'A' + 10 : -1;
-}
 
 /* One token of a pointer in a fragment: %XX, then ~1 and ~0. Returns its length in `at`. */
 static size_t read_token(char *token, const char *at) {

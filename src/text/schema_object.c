@@ -201,13 +201,7 @@ static hone_status place_rule(object *o, place p, uint32_t *rule) {
     if (number >= SCHEMA_MAX_STATES)
         return fail(HONE_ERR_UNSUPPORTED, "the number of properties takes more than %d rules to "
                     "count", SCHEMA_MAX_STATES);
-    if (number >= o->capacity) {
-        size_t wanted = 2 * o->capacity + 64;
-        void *larger = mem_realloc(o->rules, wanted, sizeof *o->rules);
-        if (!larger) return mem_fail("schema", wanted * sizeof *o->rules);
-        o->rules = larger;
-        o->capacity = wanted;
-    }
+    TRY(mem_grow(&o->rules, &o->capacity, number + 1, sizeof *o->rules, "schema"));
     TRY(rule_new(o->c, "members", rule));
     o->rules[number] = *rule;
     return HONE_OK;

@@ -271,13 +271,8 @@ static hone_status automaton_rule(schema_compiler *c, const automaton *a, bool i
     uint32_t key[3] = {(uint32_t)address, (uint32_t)(address >> 32), in_string}, number;
     size_t known = c->written.n;
     TRY(automaton_name(&c->written, key, 3, &number));
-    if (number >= c->written_capacity) {
-        size_t wanted = 2 * c->written_capacity + 64;
-        void *larger = mem_realloc(c->written_rules, wanted, sizeof *c->written_rules);
-        if (!larger) return mem_fail("schema", wanted * sizeof *c->written_rules);
-        c->written_rules = larger;
-        c->written_capacity = wanted;
-    }
+    TRY(mem_grow(&c->written_rules, &c->written_capacity,
+                 number + 1, sizeof *c->written_rules, "schema"));
     if (number < known) {
         *rule = c->written_rules[number];
         return HONE_OK;

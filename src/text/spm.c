@@ -21,13 +21,8 @@ typedef struct cut_list {
 } cut_list;
 
 static hone_status add_cut(cut_list *list, cut item) {
-    if (list->n == list->capacity) {
-        size_t capacity = list->capacity * 2 + 1024;
-        cut *items = mem_realloc(list->items, capacity, sizeof *items);
-        if (!items) return mem_fail("merges of pieces", capacity * sizeof *items);
-        list->items = items;
-        list->capacity = capacity;
-    }
+    TRY(mem_grow(&list->items, &list->capacity,
+                 list->n + 1, sizeof *list->items, "merges of pieces"));
     list->items[list->n++] = item;
     return HONE_OK;
 }

@@ -17,15 +17,8 @@ typedef struct codes {
 } codes;
 
 static void put(codes *t, uint32_t code) {
-    if (t->n == t->room && !t->failed) {
-        size_t room = 2 * t->room + 256;
-        uint32_t *grown = mem_realloc(t->at, room, sizeof *grown);
-        t->failed = !grown;
-        if (grown) {
-            t->at = grown;
-            t->room = room;
-        }
-    }
+    t->failed =
+        t->failed || mem_grow(&t->at, &t->room, t->n + 1, sizeof *t->at, "text") != HONE_OK;
     if (!t->failed) t->at[t->n++] = code;
 }
 

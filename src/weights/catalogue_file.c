@@ -24,17 +24,6 @@ struct catalogue {
     size_t line; /* while parsing */
 };
 
-/* Room for one more; the list moves. */
-static bool grow(void **items, size_t n, size_t *capacity, size_t size) {
-    if (n < *capacity) return true;
-    size_t larger = *capacity * 2 + 8;
-    void *longer = mem_realloc(*items, larger, size);
-    if (!longer) return false;
-    *items = longer;
-    *capacity = larger;
-    return true;
-}
-
 /* --- entries --- */
 
 static catalogue_entry *last_entry(catalogue *c) { return &c->entries[c->n_entries - 1]; }
@@ -43,8 +32,8 @@ static catalogue_file *last_file(catalogue *c) { return &c->files[c->n_files - 1
 static hone_status begin_file(catalogue *c, const char *name) {
     if (last_entry(c)->n_files == CATALOGUE_MAX_FILES)
         return fail(HONE_ERR_FORMAT, "more than %d files", CATALOGUE_MAX_FILES);
-    if (!grow((void **)&c->files, c->n_files, &c->files_capacity, sizeof *c->files))
-        return mem_fail("catalogue", sizeof *c->files);
+    TRY(mem_grow(&c->files, &c->files_capacity, c->n_files + 1, sizeof *c->files,
+                 "catalogue"));
     c->files[c->n_files++] = (catalogue_file){.name = name};
     last_entry(c)->n_files++;
     return HONE_OK;
@@ -69,8 +58,8 @@ static hone_status begin_entry(catalogue *c, char *name) {
     for (size_t i = 0; i < c->n_entries; i++)
         if (strcasecmp(c->entries[i].name, name) == 0)
             return fail(HONE_ERR_FORMAT, "[%s] is there twice", name);
-    if (!grow((void **)&c->entries, c->n_entries, &c->entries_capacity, sizeof *c->entries))
-        return mem_fail("catalogue", sizeof *c->entries);
+    TRY(mem_grow(&c->entries, &c->entries_capacity, c->n_entries + 1, sizeof *c->entries,
+                 "catalogue"));
     c->entries[c->n_entries++] =
         (catalogue_entry){.name = name, .description = "", .license = ""};
     return HONE_OK;

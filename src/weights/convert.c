@@ -19,13 +19,7 @@ static const convert_family *const families[] = {&convert_llama, &convert_whispe
 
 hone_status convert_add(convert_job *j, const char *name, const tensor *view,
                         size_t pairs_of_head) {
-    if (j->n_tensors == j->room) {
-        size_t room = 2 * j->room + 64;
-        convert_tensor *tensors = mem_realloc(j->tensors, room, sizeof *tensors);
-        if (!tensors) return mem_fail("tensors", room * sizeof *tensors);
-        j->tensors = tensors;
-        j->room = room;
-    }
+    TRY(mem_grow(&j->tensors, &j->room, j->n_tensors + 1, sizeof *j->tensors, "tensors"));
     convert_tensor *t = &j->tensors[j->n_tensors++];
     *t = (convert_tensor){.view = *view, .type = view->n_dims > 1 ? view->type : DTYPE_F32,
                           .pairs_of_head = pairs_of_head};

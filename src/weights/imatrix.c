@@ -41,13 +41,7 @@ const imatrix_entry *imatrix_find(const imatrix *m, const char *name) {
 
 static hone_status grow(imatrix *m) {
     if (m->n == MAX_ENTRIES) return fail(HONE_ERR_FORMAT, "more than %d entries", MAX_ENTRIES);
-    if (m->n < m->n_allocated) return HONE_OK;
-    size_t n = 2 * m->n_allocated + 64;
-    imatrix_entry *entries = mem_realloc(m->entries, n, sizeof *entries);
-    if (!entries) return mem_fail("importance data", n * sizeof *entries);
-    m->entries = entries;
-    m->n_allocated = n;
-    return HONE_OK;
+    return mem_grow(&m->entries, &m->n_allocated, m->n + 1, sizeof *m->entries, "importance data");
 }
 
 hone_status imatrix_add(imatrix *m, const char *name, size_t n_name, size_t n_columns,

@@ -213,16 +213,9 @@ wanted_file *wanted_list_add(wanted_list *list) {
         fail(HONE_ERR_FORMAT, "a model of more than %d files", MANIFEST_MAX_FILES);
         return NULL;
     }
-    if (list->n == list->capacity) {
-        size_t capacity = list->capacity * 2 + 4;
-        wanted_file *longer = mem_realloc(list->files, capacity, sizeof *longer);
-        if (!longer) {
-            mem_fail("list of files", capacity * sizeof *longer);
-            return NULL;
-        }
-        list->files = longer;
-        list->capacity = capacity;
-    }
+    if (mem_grow(&list->files, &list->capacity, list->n + 1, sizeof *list->files,
+                 "list of files") != HONE_OK)
+        return NULL;
     wanted_file *file = &list->files[list->n++];
     *file = (wanted_file){.role = "model"};
     return file;

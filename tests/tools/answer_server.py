@@ -8,7 +8,8 @@ words an event, and the events counted as tokens), cached (all of the prompt sai
 truncated (only 20 tokens of a prompt are read), early (ends after 5 words), empty (no text), no_usage,
 fails_some (every third request gets 500), breaks (every third stream ends in its middle), endless (no
 end is announced), garbage (no JSON), error_event, slow (the first token takes 300 ms), strict (refuses
-ignore_eos), long_line (an event of 3 MB), too_many (counts twice the tokens).
+ignore_eos), long_line (an event of 3 MB), too_many (counts twice the tokens), nul (a NUL character
+behind each word).
 """
 import argparse
 import http.server
@@ -78,7 +79,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         for at in range(0, n, step):
             time.sleep(self.server.options.token_ms / 1000 * step)
             words = "".join(f"word{i} " for i in range(at, min(n, at + step)))
-            self.event(ollama, words, None)
+            self.event(ollama, words + "\0" * (fault == "nul"), None)
             events += 1
             if not learning and number % 3 == 0 and events == 2:
                 if fault == "breaks":

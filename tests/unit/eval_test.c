@@ -4,10 +4,12 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "files.h"
 #include "lab/eval_int.h"
 #include "lab/program.h"
 #include "lab/prompt_form.h"
+#include "lab/task_members.h"
 #include "model_files.h"
 #include "test.h"
 
@@ -52,6 +54,37 @@ typedef struct world {
     subject *subject;
     task *task;
 } world;
+
+/* --- other names --- */
+
+static void members_give(const char *members, const char *item, const char *expected) {
+    json_t *rules, *json, *wanted = NULL;
+    CHECK_OK(json_parse(&rules, members, strlen(members), "members"));
+    CHECK_OK(json_parse(&json, item, strlen(item), "item"));
+    hone_status status = task_members_take(json, rules);
+    if (expected) CHECK_OK(json_parse(&wanted, expected, strlen(expected), "expected"));
+    CHECK_MSG(expected ? status == HONE_OK && json_equal(json, wanted) : status == HONE_ERR_FORMAT,
+              "%s of %s", members, item);
+    json_decref(rules);
+    json_decref(json);
+    json_decref(wanted);
+}
+
+static void members_are_called_as_the_manifest_says(void) {
+    const char *gold = "{\"question\": \"query\", \"answer\": \"gold\"}";
+    members_give(gold, "{\"query\": \"Q\", \"gold\": 2}",
+                 "{\"query\": \"Q\", \"gold\": 2, \"question\": \"Q\", \"answer\": 2}");
+    members_give(gold, "{\"question\": \"mine\", \"answer\": 1}", "{\"question\": \"mine\", \"answer\": 1}");
+    members_give("{\"a\": {\"of\": \"a\", \"behind\": \"####\"}}", "{\"a\": \"1 + 1\\n#### 2\\n\"}",
+                 "{\"a\": \"2\"}");
+    members_give("{\"a\": {\"of\": \"a\", \"behind\": \"####\"}}", "{\"a\": \"2\"}", "{\"a\": \"2\"}");
+    members_give("{\"q\": {\"of\": [\"b\", \"c\"]}}", "{\"b\": \"One \", \"c\": \"Two?\"}",
+                 "{\"b\": \"One \", \"c\": \"Two?\", \"q\": \"One. Two?\"}");
+    members_give("{\"q\": {\"of\": [\"b\", \"c\"]}}", "{\"c\": \"Two?\"}", "{\"c\": \"Two?\"}");
+    members_give("{\"p\": {\"always\": \" x\\n\"}}", "{}", "{\"p\": \" x\\n\"}");
+    members_give("{\"p\": {}}", "{}", NULL);
+    members_give("{\"p\": {\"of\": \"a\", \"behind\": 3}}", "{\"a\": \"b\"}", NULL);
+}
 
 static void write_text(const char *path, const char *text) {
     FILE *f = fopen(path, "w");
@@ -141,10 +174,11 @@ static hone_status count_own(void *context, const task_summary *s) {
     return HONE_OK;
 }
 
+/* All but those of two published functions, in five languages: they are drawn many times. */
 static void hones_own_tasks_have_a_hundred_items_each(void) {
     size_t n[2] = {0, 0};
     CHECK_OK(task_each(count_own, n));
-    CHECK_MSG(n[0] == 10 && n[1] == 10, "%zu, %zu", n[0], n[1]);
+    CHECK_MSG(n[0] == 10 + 5 && n[1] == 10, "%zu, %zu", n[0], n[1]);
 }
 
 /* --- choices --- */
@@ -277,15 +311,35 @@ static void a_run_that_was_stopped_holds_what_there_is(void) {
     world_release(&w);
 }
 
+/* The manifest of a task whose answers end before `stop` (NULL: not so); the caller frees it. */
+static char *open_question(const char *stop) {
+    json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:i, s:o*}", "task", "t", "kind", "open", "prompt", "x",
+                          "items", "t.jsonl", "max_tokens", 200, "stop",
+                          stop ? json_pack("[s]", stop) : NULL);
+    char *text = json_dumps(o, 0);
+    json_decref(o);
+    return text;
+}
+
+/* The first character that the model answers is made a stop: its answers are empty from then on. */
 static void empty_answers_make_a_run_invalid(void) {
     world w;
-    eval_result r = {.task = NULL};
-    const char *stops = "{\"task\": \"t\", \"kind\": \"open\", \"prompt\": \"x\", \"items\": \"t.jsonl\","
-                        " \"max_tokens\": 200, \"stop\": [\"a\", \"e\", \"i\", \"o\", \" \", \"t\", \"s\", \"n\"]}";
-    if (world_make(&w, 256) && open_task_of(&w, stops, "{}\n{}\n") &&
-        CHECK_OK(eval_run(&r, w.subject, w.task, &(eval_settings){.seed = 1})) && r.n_empty > 0)
-        CHECK(validity_has(&r.validity, VALIDITY_EMPTY_ANSWER));
-    eval_result_release(&r);
+    char first[5] = "";
+    for (int run = 0; run < 2; run++) {
+        eval_result r = {.task = NULL};
+        char *manifest = open_question(run ? first : NULL);
+        if ((run || world_make(&w, 256)) && open_task_of(&w, manifest, "{}\n{}\n") &&
+            CHECK_OK(eval_run(&r, w.subject, w.task, &(eval_settings){.seed = 1}))) {
+            const char *output = json_string_value(json_object_get(r.items[0].sample, "output"));
+            uint32_t code;
+            size_t n = output && *output ? utf8_decode(output, strlen(output), &code) : 0;
+            CHECK(validity_has(&r.validity, VALIDITY_EMPTY_ANSWER) == (run == 1));
+            CHECK(run ? r.n_empty == 2 && n == 0 : r.n_empty == 0 && n > 0);
+            if (!run) snprintf(first, sizeof first, "%.*s", (int)n, output ? output : "");
+        }
+        eval_result_release(&r);
+        free(manifest);
+    }
     world_release(&w);
 }
 
@@ -403,6 +457,39 @@ static void references_of_own_programs_pass(void) {
     references_pass("code_c", NULL, 6);
 }
 
+static const char *const two_functions[] = {"prime_fibonacci", "prime_fibonacci_js", "prime_fibonacci_c",
+                                            "prime_fibonacci_cpp", "prime_fibonacci_rs"};
+
+static void two_functions_pass_in_every_language(void) {
+    if (program_check("python") != HONE_OK) SKIP("%s", hone_error_message());
+    for (size_t i = 0; i < 5; i++) references_pass(two_functions[i], NULL, 1);
+}
+
+static double check_answer(task *t, const char *answer, char **fault) {
+    const eval_run_state run = {.t = t};
+    eval_code_check check = {&run, 0};
+    double score = -1;
+    CHECK_OK(eval_check_answer(&check, answer, &score, fault));
+    return score;
+}
+
+/* The published answer: its loop runs up to and with n, so that nothing is prime. What the prompt shows finds
+ * that; what only the tests know is no strategy's to see. A main of the answer's own does not matter. */
+static void a_wrong_function_fails_and_its_fault_is_told(void) {
+    static const char wrong[] = "```c\nint is_prime(int n) {\n for (int i = 2; i <= n; i++) if (n % i == 0) "
+                                "return 0;\n return 1;\n}\nint main(void) { return 1; }\n```";
+    static const char shown_only[] = "```c\nint is_prime(int n) { return n % 2; }\n```";
+    task *t = NULL;
+    char *fault = NULL;
+    if (program_check("c") != HONE_OK) SKIP("%s", hone_error_message());
+    if (!CHECK_OK(task_open(&t, "prime_fibonacci_c", NULL))) return;
+    CHECK(!judge(t, 0, wrong) && check_answer(t, wrong, &fault) == 0 && fault && strstr(fault, "exited"));
+    mem_free(fault);
+    fault = NULL;
+    CHECK(!judge(t, 0, shown_only) && check_answer(t, shown_only, &fault) == 1 && !fault);
+    task_close(t);
+}
+
 static void references_of_public_programs_pass(void) {
     if (!test_shared()) SKIP("the reference data is missing");
     if (program_check("python") != HONE_OK) SKIP("%s", hone_error_message());
@@ -462,6 +549,7 @@ static void torn_memory_is_an_error_and_nothing_else(void) {
 int main(void) {
     setenv("HONE_TASKS", "tasks", 0); /* tests run in the repository's folder */
     RUN(forms_are_filled_from_items);
+    RUN(members_are_called_as_the_manifest_says);
     RUN(tasks_that_are_malformed_say_why);
     RUN(hones_own_tasks_have_a_hundred_items_each);
     RUN(scores_in_batches_are_scores_one_by_one);
@@ -475,6 +563,8 @@ int main(void) {
     RUN(choices_can_be_asked_for_by_letter);
     RUN(examples_stand_before_the_item);
     RUN(references_of_own_programs_pass);
+    RUN(two_functions_pass_in_every_language);
+    RUN(a_wrong_function_fails_and_its_fault_is_told);
     RUN(references_of_public_programs_pass);
     RUN(blocks_of_code_are_found_in_chats);
     RUN(rust_runs_where_it_is_installed);

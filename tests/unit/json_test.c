@@ -18,6 +18,15 @@ static void broken_text_is_refused_with_its_place(void) {
         CHECK_MSG(parse(&value, bad[i]) == HONE_ERR_FORMAT && !value, "%s", bad[i]);
 }
 
+static void words_of_a_model_may_hold_nul(void) {
+    const char text[] = "{\"text\": \"a\\u0000b\"}";
+    json_t *value = NULL;
+    CHECK_OK(json_parse_words(&value, text, sizeof text - 1, "text"));
+    CHECK(json_string_length(json_object_get(value, "text")) == 3);
+    json_decref(value);
+    CHECK(json_parse_words(&value, "{\"a\":1,\"a\":2}", 13, "text") == HONE_ERR_FORMAT);
+}
+
 static void nesting_has_a_limit(void) {
     char text[2 * JSON_MAX_DEPTH + 4] = "";
     json_t *value = NULL;
@@ -128,6 +137,7 @@ static void short_memory_is_reported_and_leaks_nothing(void) {
 
 int main(void) {
     RUN(broken_text_is_refused_with_its_place);
+    RUN(words_of_a_model_may_hold_nul);
     RUN(nesting_has_a_limit);
     RUN(memory_has_a_limit);
     RUN(huge_integers_do_not_spoil_the_rest);

@@ -1,6 +1,14 @@
 /* Each way in which a number misleads, provoked by observations. */
 #include "lab/validity.h"
 
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cpu.h"
 #include "base/fs.h"
 #include "files.h"
 #include "lab/bench.h"
@@ -108,6 +116,162 @@ static void reasons_have_an_end_and_are_said_once(void) {
     }
 }
 
+/* --- the same, provoked on this machine --- */
+
+enum { MOST_LOOPS = 256, WATCHED_US = 400000 };
+
+/* A loop for each processor; whoever else works only adds to what is seen. */
+typedef struct busy_loops {
+    pid_t ids[MOST_LOOPS];
+    int n;
+} busy_loops;
+
+static void start_loops(busy_loops *l) {
+    l->n = cpu_choose_threads().n_online;
+    if (l->n > MOST_LOOPS) l->n = MOST_LOOPS;
+    for (int i = 0; i < l->n; i++) {
+        l->ids[i] = fork();
+        if (l->ids[i] == 0)
+            for (;;) {}
+    }
+}
+
+static void end_loops(busy_loops *l) {
+    for (int i = 0; i < l->n; i++) {
+        CHECK(l->ids[i] > 0 && kill(l->ids[i], SIGKILL) == 0);
+        waitpid(l->ids[i], NULL, 0);
+    }
+}
+
+static void busy_loops_are_other_programs(void) {
+    busy_loops loops;
+    machine_state before, after;
+    machine_look(&before);
+    if (before.others_cpu_ms <= 0) SKIP("this system does not tell what its processors do");
+    start_loops(&loops);
+    machine_look(&before);
+    usleep(WATCHED_US);
+    machine_look(&after);
+    end_loops(&loops);
+    validity v = {.n = 0};
+    validity_judge_machine(&v, &before, &after, 1, loops.n);
+    CHECK(validity_has(&v, VALIDITY_DISTURBED));
+}
+
+static void limits_of_a_busy_machine_are_doubted(void) {
+    busy_loops loops;
+    bench b;
+    bench_init(&b);
+    start_loops(&loops);
+    CHECK_OK(bench_look_at_limits(&b, 1, NULL));
+    end_loops(&loops);
+    CHECK(validity_has(&b.validity, VALIDITY_DISTURBED));
+    CHECK(b.validity.n && strstr(b.validity.reasons[0].words, "limits were measured"));
+    bench_release(&b);
+}
+
+static void weights_that_come_from_disk_are_major_faults(void) {
+    enum { BYTES = 8 << 20, PAGE = 4096 };
+    test_folder folder = test_folder_make();
+    fs_path path;
+    unsigned char *resident = calloc(BYTES / PAGE, 1);
+    char *bytes = malloc(BYTES);
+    machine_state before, after;
+    CHECK_OK(fs_path_format(&path, "%s/weights", folder.path));
+    memset(bytes, 7, BYTES);
+    CHECK_OK(fs_write_file(path.text, bytes, BYTES));
+    int fd = open(path.text, O_RDONLY);
+    CHECK(fsync(fd) == 0 && posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) == 0);
+    const volatile char *map = mmap(NULL, BYTES, PROT_READ, MAP_SHARED, fd, 0);
+    CHECK(map != MAP_FAILED && madvise((void *)map, BYTES, MADV_RANDOM) == 0);
+    size_t n_gone = 0;
+    CHECK(mincore((void *)map, BYTES, resident) == 0);
+    for (size_t i = 0; i < BYTES / PAGE; i++) n_gone += !(resident[i] & 1);
+    machine_look(&before);
+    int sum = 0;
+    for (size_t i = 0; i < BYTES; i += PAGE) sum += map[i];
+    machine_look(&after);
+    CHECK(sum == 7 * (BYTES / PAGE));
+    munmap((void *)map, BYTES);
+    close(fd);
+    free(bytes);
+    free(resident);
+    fs_remove_tree(folder.path);
+    if (n_gone < BYTES / PAGE / 2 || after.n_major_faults == before.n_major_faults)
+        SKIP("the file system keeps the file in memory");
+    after.clock_ms += 1; /* a fast disk */
+    validity v = judge(&before, &after);
+    CHECK_MSG(validity_has(&v, VALIDITY_SWAPPING), "%llu faults",
+              (unsigned long long)(after.n_major_faults - before.n_major_faults));
+}
+
+/* Pages are sent to the swap space, where there is one. */
+static void a_swapped_program_is_seen(void) {
+    enum { BYTES = 32 << 20 };
+    machine_state before, after;
+    char *bytes = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(bytes != MAP_FAILED);
+    for (size_t i = 0; i < BYTES; i++) bytes[i] = (char)(i * 31 % 251);
+    machine_look(&before);
+#ifdef MADV_PAGEOUT
+    madvise(bytes, BYTES, MADV_PAGEOUT);
+#endif
+    machine_look(&after);
+    munmap(bytes, BYTES);
+    if (after.swapped_bytes == before.swapped_bytes) SKIP("this machine has no swap space to use");
+    after.clock_ms += 1;
+    validity v = judge(&before, &after);
+    CHECK(validity_has(&v, VALIDITY_SWAPPING));
+}
+
+static bool write_text(const char *folder, const char *name, const char *text) {
+    char path[300];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *out = fopen(path, "w");
+    bool done = out && fputs(text, out) >= 0;
+    return out && fclose(out) == 0 && done;
+}
+
+/* Works in a control group that may use a tenth of a processor: 0 = its quota was seen. */
+static int work_under_a_quota(const char *group) {
+    char id[32];
+    machine_state before, after;
+    snprintf(id, sizeof id, "%d", (int)getpid());
+    if (!write_text(group, "cgroup.procs", id)) return 2;
+    machine_look(&before);
+    do machine_look(&after);
+    while (after.clock_ms < before.clock_ms + 500);
+    validity v = judge(&before, &after);
+    return validity_has(&v, VALIDITY_THROTTLED) ? 0 : 1;
+}
+
+static void a_quota_that_stops_the_program_is_seen(void) {
+    static const char *const hierarchies[] = {"/sys/fs/cgroup/cpu", "/sys/fs/cgroup"};
+    char group[128];
+    int made = -1, status = 0;
+    for (size_t i = 0; i < 2 && made < 0; i++) {
+        snprintf(group, sizeof group, "%s/hone-test-%d", hierarchies[i], (int)getpid());
+        if (mkdir(group, 0755) == 0) made = (int)i;
+        if (made >= 0 && !write_text(group, "cpu.max", "10000 100000") &&
+            !write_text(group, "cpu.cfs_quota_us", "10000")) {
+            rmdir(group);
+            made = -1;
+        }
+    }
+    if (made < 0) SKIP("no control group can be made here");
+    pid_t child = fork();
+    if (child == 0) _exit(work_under_a_quota(group));
+    waitpid(child, &status, 0);
+    for (int i = 0; i < 50 && rmdir(group) != 0; i++) usleep(20000);
+    if (WEXITSTATUS(status) == 2) SKIP("no process can be moved to a control group here");
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+static void the_clock_is_the_same_a_moment_later(void) {
+    double rate = machine_clock_rate();
+    CHECK(rate > 1e7 && rate < 1e11);
+}
+
 /* --- energy, from a machine that is made of files --- */
 
 static void write_below(const test_folder *root, const char *path, const char *text) {
@@ -207,6 +371,12 @@ int main(void) {
     RUN(too_few_repetitions_and_too_wide_a_spread);
     RUN(a_prefix_in_the_cache_and_an_answer_that_ends_early);
     RUN(reasons_have_an_end_and_are_said_once);
+    RUN(busy_loops_are_other_programs);
+    RUN(limits_of_a_busy_machine_are_doubted);
+    RUN(weights_that_come_from_disk_are_major_faults);
+    RUN(a_swapped_program_is_seen);
+    RUN(a_quota_that_stops_the_program_is_seen);
+    RUN(the_clock_is_the_same_a_moment_later);
     RUN(energy_is_read_where_it_is_told);
     RUN(times_are_those_of_requests_that_were_done);
     RUN(arrivals_are_exponential);
