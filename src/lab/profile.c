@@ -12,11 +12,11 @@
 
 enum { MAX_PROFILE_BYTES = 1 << 16, VERSION = 1 };
 
-static const profile nothing = {-1, -1, -1, -1, -1, -1, NAN, NAN, NAN, NAN, NAN};
+static const profile nothing = {-1, -1, -1, -1, -1, -1, -1, NAN, NAN, NAN, NAN, NAN};
 
 bool profile_is_empty(const profile *p) {
     return p->n_threads < 0 && p->prefill_chunk < 0 && p->n_context < 0 && p->n_slots < 0 &&
-           p->n_draft < 0 && p->kv < 0 && isnan(p->temperature) && isnan(p->top_p) &&
+           p->n_draft < 0 && p->kv < 0 && p->map < 0 && isnan(p->temperature) && isnan(p->top_p) &&
            isnan(p->top_k) && isnan(p->min_p) && isnan(p->repeat_penalty);
 }
 
@@ -131,6 +131,7 @@ static void take(profile *p, const json_t *o) {
         .prefill_chunk = whole(e, "prefill_chunk", 1, 1 << 16),
         .n_context = whole(e, "context", 1, 1 << 30), .n_slots = whole(e, "slots", 1, 256),
         .n_draft = whole(e, "draft_tokens", 0, HONE_MAX_DRAFT), .kv = -1,
+        .map = json_is_false(json_object_get(e, "map")) ? 0 : -1,
         .temperature = real(s, "temperature", 0, 100), .top_p = real(s, "top_p", 0, 1),
         .top_k = real(s, "top_k", 0, 1 << 30), .min_p = real(s, "min_p", 0, 1),
         .repeat_penalty = real(s, "repeat_penalty", 0.01, 100)};
@@ -154,6 +155,7 @@ profile_state profile_load(profile *out, const char *model) {
 /* --- writing --- */
 
 static json_t *number_of(tune_knob knob, double value) {
+    if (knob == TUNE_WEIGHTS) return json_boolean(value == 0);
     if (knob == TUNE_KV) return json_string(kv_names[(int)value]);
     return value == floor(value) && knob < TUNE_TEMPERATURE ? json_integer((json_int_t)value)
                                                             : json_real(value);
@@ -163,7 +165,8 @@ static const struct {
     tune_knob knob;
     const char *key;
 } engine_keys[] = {{TUNE_THREADS, "threads"}, {TUNE_SLOTS, "slots"}, {TUNE_CHUNK, "prefill_chunk"},
-                   {TUNE_CONTEXT, "context"}, {TUNE_KV, "kv"}, {TUNE_DRAFT, "draft_tokens"}},
+                   {TUNE_CONTEXT, "context"}, {TUNE_KV, "kv"}, {TUNE_DRAFT, "draft_tokens"},
+                   {TUNE_WEIGHTS, "map"}},
   sampling_keys[] = {{TUNE_TEMPERATURE, "temperature"}, {TUNE_TOP_P, "top_p"}, {TUNE_TOP_K, "top_k"},
                      {TUNE_MIN_P, "min_p"}, {TUNE_REPEAT_PENALTY, "repeat_penalty"}};
 

@@ -13,6 +13,7 @@
 /* What a setting holds that the profile says nothing about: −1, of floats NAN. */
 typedef struct profile {
     int n_threads, prefill_chunk, n_context, n_slots, n_draft, kv; /* kv: a hone_kv_type */
+    int map; /* 0: weights are copied */
     double temperature, top_p, top_k, min_p, repeat_penalty;
 } profile;
 
