@@ -48,7 +48,7 @@ _hone() {
     --priority) COMPREPLY=($(compgen -W "speed balanced quality" -- "$word")); return ;;
     --type) COMPREPLY=($(compgen -W "$(_hone_types)" -- "$word")); return ;;
     --task | --tasks | --fetch) COMPREPLY=($(compgen -W "$(_hone_tasks)" -- "$word") $(compgen -f -- "$word")); return ;;
-    --rules | --items | --samples | --machine | --file | -f | --html | --api-key-file | --adapter | --output | -o | --text | --imatrix | --fidelity) COMPREPLY=($(compgen -f -- "$word")); return ;;
+    --rules | --examples | --items | --samples | --machine | --file | -f | --html | --api-key-file | --adapter | --output | -o | --text | --imatrix | --fidelity) COMPREPLY=($(compgen -f -- "$word")); return ;;
     --draft) COMPREPLY=($(compgen -W "ngram $(_hone_models)" -- "$word")); return ;;
     esac
     case $word in

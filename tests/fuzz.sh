@@ -15,6 +15,7 @@ seeds() { # target: folders that exist
     gguf_fuzz) set -- "$shared/data/gguf-malformed" ;;
     safetensors_fuzz) set -- "$shared/data/vectors/safetensors" ;;
     template_fuzz) set -- "$shared/data/vectors/templates" ;;
+    task_fuzz) set -- tasks ;;
     tokenizer_json_fuzz) set -- "$shared/golden/qwen2-tied" "$shared/golden/llama-spm" ;;
     *) set -- ;;
     esac

@@ -1,5 +1,6 @@
 #include "base/json.h"
 
+#include <math.h>
 #include <pthread.h>
 
 #include "base/file_map.h"
@@ -123,6 +124,8 @@ hone_status json_parse_file(json_t **out, const char *path, size_t max_bytes) {
     file_map_release(&map);
     return status;
 }
+
+json_t *json_finite(double value) { return isfinite(value) ? json_real(value) : json_null(); }
 
 const char *json_type_name(const json_t *value) {
     if (!value) return "nothing";

@@ -42,6 +42,9 @@ hone_status json_get_string(const json_t *object, const char *key, const char **
  * number ≥ 0 that is represented exactly. */
 bool json_to_u64(const json_t *value, uint64_t *number);
 
+/* A finite number, or null; NULL when memory is short. */
+json_t *json_finite(double value);
+
 /* "string", "array", "null", …; "nothing" for NULL. For error sentences. */
 const char *json_type_name(const json_t *value);
 

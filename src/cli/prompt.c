@@ -13,13 +13,13 @@
 typedef struct choice {
     const char *instruction;
     int64_t shots, seed, limit, max_tokens;
-    bool chat, json;
+    bool chat, nearest, json;
     engine_settings engine;
 } choice;
 
 static prompt_variant variant_of(const choice *c) {
     return (prompt_variant){.instruction = c->instruction, .n_shots = (size_t)c->shots,
-                            .draw = (uint64_t)c->seed};
+                            .draw = (uint64_t)c->seed, .nearest = c->nearest};
 }
 
 /* --- show --- */
@@ -56,9 +56,9 @@ static bool on_progress(void *context, const char *doing, size_t n_done, size_t 
 }
 
 static json_t *variant_json(const prompt_variant *v) {
-    return json_pack("{s:s?, s:I, s:I, s:I}", "instruction", v->instruction, "shots",
+    return json_pack("{s:s?, s:I, s:I, s:I, s:b}", "instruction", v->instruction, "shots",
                      (json_int_t)v->n_shots, "draw", (json_int_t)v->draw, "turn",
-                     (json_int_t)v->turn);
+                     (json_int_t)v->turn, "nearest", (int)v->nearest);
 }
 
 static json_t *estimate_json(const estimate *e, size_t n) {
@@ -95,7 +95,8 @@ static void add_variant(cli_table *t, const prompt_variant *v) {
     cli_table_add(t, "%s", v->instruction ? v->instruction : "-");
     if (v->n_shots) cli_table_add(t, "%zu", v->n_shots);
     else cli_table_add(t, "-");
-    if (v->n_shots) cli_table_add(t, "%llu, %zu", (unsigned long long)v->draw, v->turn);
+    if (v->nearest) cli_table_add(t, "nearest");
+    else if (v->n_shots) cli_table_add(t, "%llu, %zu", (unsigned long long)v->draw, v->turn);
     else cli_table_add(t, "-");
 }
 
@@ -172,6 +173,7 @@ static int run(const choice *c, const cli_operands *o, const cli_usage *usage) {
         return cli_wrong_use(usage, "\"%s\" is none of show, test and tune", what);
     if (is_show ? o->n != 2 : o->n != 3)
         return cli_wrong_use(usage, "%s takes a task%s", what, is_show ? "" : " and a model");
+    if (c->nearest && !c->shots) return cli_wrong_use(usage, "--nearest says which --shots are taken");
     if (tune && (c->instruction || c->shots))
         return cli_wrong_use(usage, "tune looks for the instruction and the examples itself");
     if (!tune && !is_show && !c->instruction && !c->shots)
@@ -191,6 +193,7 @@ int cmd_prompt(int argc, char **argv) {
         CLI_TEXT("instruction", 0, &c.instruction, "TEXT", "put this before the task's prompt"),
         CLI_INTEGER("shots", 0, &c.shots, "N", 0, PROMPT_MAX_SHOTS,
                     "put N answered items of the training half before each question"),
+        CLI_FLAG("nearest", 0, &c.nearest, "of --shots: those that resemble each question most"),
         CLI_FLAG("chat", 0, &c.chat, "show the user's turn of a chat instead of the plain text"),
         CLI_INTEGER("limit", 'n', &c.limit, "N", 4, TASK_MAX_ITEMS,
                     "at most so many items of each half, drawn by the seed"),

@@ -10,11 +10,9 @@
 
 /* --- JSON --- */
 
-static json_t *number(double value) { return isfinite(value) ? json_real(value) : json_null(); }
-
 static json_t *side(const result_metric *m) {
-    return json_pack("{s:o, s:o, s:o, s:I}", "value", number(m->value), "low", number(m->low), "high",
-                     number(m->high), "n", (json_int_t)m->n);
+    return json_pack("{s:o, s:o, s:o, s:I}", "value", json_finite(m->value), "low",
+                     json_finite(m->low), "high", json_finite(m->high), "n", (json_int_t)m->n);
 }
 
 json_t *results_diff_to_json(const result_diff *d, const stored_result *a, const stored_result *b) {
@@ -24,7 +22,7 @@ json_t *results_diff_to_json(const result_diff *d, const stored_result *a, const
         json_array_append_new(metrics, json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:s}", "name",
                                                  row->a->name, "condition", row->a->condition, "unit",
                                                  row->a->unit, "a", side(row->a), "b", side(row->b),
-                                                 "ratio", number(row->ratio), "verdict",
+                                                 "ratio", json_finite(row->ratio), "verdict",
                                                  diff_verdict_name(row->verdict)));
     }
     for (size_t i = 0; i < d->n_tasks; i++) {
@@ -34,7 +32,7 @@ json_t *results_diff_to_json(const result_diff *d, const stored_result *a, const
                              cli_json_text(t->task), "n", (json_int_t)t->n, "only_a",
                              (json_int_t)t->only_a, "only_b", (json_int_t)t->only_b, "difference",
                              t->difference.value, "low", t->difference.low, "high",
-                             t->difference.high, "p", number(t->p), "verdict",
+                             t->difference.high, "p", json_finite(t->p), "verdict",
                              diff_verdict_name(t->verdict)));
     }
     for (size_t i = 0; i < d->doubts.n; i++)

@@ -149,8 +149,8 @@ static json_t *describe_settings(const tuning *x) {
         "budget_ms", (json_int_t)c->budget_ms, "memory", (json_int_t)c->memory_bytes, "seed",
         (json_int_t)c->seed, "baseline",
         tune_config_to_json(&x->baseline, x->space.goal, x->space.models), "task", c->task, "users",
-        (json_int_t)c->users, "min_speed", isnan(c->min_speed) ? json_null() : json_real(c->min_speed),
-        "max_loss", isnan(c->max_loss) ? json_null() : json_real(c->max_loss), "prompt",
+        (json_int_t)c->users, "min_speed", json_finite(c->min_speed),
+        "max_loss", json_finite(c->max_loss), "prompt",
         (json_int_t)(c->prompt == CLI_UNSET ? 0 : c->prompt));
     return o;
 }

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/system.h"
 #include "infer/draft.h"
+#include "infer/logprobs.h"
 
 #define DEFAULT_PROMPT_TOKENS 512
 
@@ -178,24 +179,26 @@ static hone_status keep_token(hone_answer *a, int32_t token) {
     return HONE_OK;
 }
 
-hone_status answer_emit(hone_answer *a, int32_t token, const float *logits) {
+void answer_show(hone_answer *a, hone_piece *piece, const float *logits) {
     const hone_request *r = a->request;
-    int32_t top_ids[HONE_MAX_TOP_LOGPROBS];
-    double top_logprobs[HONE_MAX_TOP_LOGPROBS];
+    const hone_model *m = a->model;
+    top_logprobs top;
+    if (!r->on_piece) return;
+    if (logits)
+        logits_describe(m->compute.k, logits, m->net.h.n_vocab, r->n_top_logprobs, piece, &top);
+    if (r->on_piece(r->user, piece) == 0) return;
+    a->receiver_left = true;
+    answer_end(a, HONE_FINISH_CANCELLED);
+}
+
+/* Hands on what the stream released; `logits` are those the token was drawn from (NULL at the
+ * end). */
+static hone_status emit(hone_answer *a, int32_t token, const float *logits) {
+    const hone_request *r = a->request;
     hone_piece piece = {.text = a->piece.data ? a->piece.data : "", .n_bytes = a->piece.len,
-                        .token = token, .top_ids = top_ids, .top_logprobs = top_logprobs};
-    if (logits && (r->logprobs || r->n_top_logprobs)) {
-        size_t n_vocab = a->model->net.h.n_vocab;
-        piece.logprob = logits_logprob(logits, n_vocab, token);
-        piece.certainty = logits_certainty(logits, n_vocab);
-        piece.n_top = r->n_top_logprobs;
-        logits_top(logits, n_vocab, piece.n_top, top_ids, top_logprobs);
-    }
+                        .token = token};
     TRY(buf_add(&a->text, piece.text, piece.n_bytes));
-    if (r->on_piece && r->on_piece(r->user, &piece) != 0) {
-        a->receiver_left = true;
-        answer_end(a, HONE_FINISH_CANCELLED);
-    }
+    answer_show(a, &piece, r->logprobs || r->n_top_logprobs ? logits : NULL);
     a->piece.len = 0;
     return HONE_OK;
 }
@@ -210,14 +213,14 @@ static hone_status deliver(hone_answer *a, int32_t token, const float *logits) {
     if (!over && a->thinking.tags) a->grammar_from = a->n_tokens;
     if (!r->ignore_eos && tokenizer_is_stop(a->model->tokenizer, token)) {
         answer_end(a, HONE_FINISH_STOP);
-        return answer_emit(a, token, logits);
+        return emit(a, token, logits);
     }
     const char *bytes;
     size_t n;
     bool stopped;
     TRY(tokenizer_piece(a->model->tokenizer, token, false, &bytes, &n));
     TRY(text_stream_push(a->stream, bytes, n, &a->piece, &stopped));
-    TRY(answer_emit(a, token, logits));
+    TRY(emit(a, token, logits));
     if (a->finished) return HONE_OK; /* the receiver wants no more */
     if (stopped)
         answer_end(a, HONE_FINISH_STOP);
@@ -325,7 +328,7 @@ static hone_status conclude(hone_answer *a, hone_result *result) {
     bool stopped = false;
     if (!a->receiver_left) TRY(text_stream_finish(a->stream, &a->piece, &stopped));
     if (stopped && a->finish == HONE_FINISH_LENGTH) a->finish = HONE_FINISH_STOP;
-    if (a->piece.len) TRY(answer_emit(a, -1, NULL));
+    if (a->piece.len) TRY(emit(a, -1, NULL));
     double now = clock_ms();
     result->finish = a->finish;
     result->n_cached_tokens = a->n_cached;

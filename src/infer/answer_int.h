@@ -41,9 +41,9 @@ struct hone_answer {
     size_t n_fed, base;
 };
 
-/* Hands on what the stream released; `logits` are those the token was drawn from (NULL at the
- * end). */
-hone_status answer_emit(hone_answer *a, int32_t token, const float *logits);
+/* Shows a piece to the receiver, with log-probabilities of its token where `logits`, which foretold
+ * it, are given; ends the answer where the receiver wants no more. */
+void answer_show(hone_answer *a, hone_piece *piece, const float *logits);
 void answer_end(hone_answer *a, hone_finish finish);
 
 /* --- the prompt (answer_prompt.c) --- */

@@ -49,23 +49,10 @@ hone_status answer_begin_prompt(hone_answer *a) {
 
 /* Shows the next token of the prompt; `logits` are those behind the one before it, NULL for the
  * first. */
-static hone_status tell(hone_answer *a, const float *logits) {
-    const hone_request *r = a->request;
-    int32_t top_ids[HONE_MAX_TOP_LOGPROBS];
-    double top_logprobs[HONE_MAX_TOP_LOGPROBS];
+static void tell(hone_answer *a, const float *logits) {
     hone_piece piece = {.text = "", .token = a->prompt.ids[a->n_told++], .in_prompt = true,
-                        .logprob = NAN, .top_ids = top_ids, .top_logprobs = top_logprobs};
-    if (logits) {
-        size_t n_vocab = a->model->net.h.n_vocab;
-        piece.logprob = logits_logprob(logits, n_vocab, piece.token);
-        piece.n_top = r->n_top_logprobs;
-        logits_top(logits, n_vocab, piece.n_top, top_ids, top_logprobs);
-    }
-    if (r->on_piece && r->on_piece(r->user, &piece) != 0) {
-        a->receiver_left = true;
-        answer_end(a, HONE_FINISH_CANCELLED);
-    }
-    return HONE_OK;
+                        .logprob = NAN};
+    answer_show(a, &piece, logits);
 }
 
 /* --- embeddings --- */
@@ -107,7 +94,7 @@ hone_status answer_offer_prompt(hone_answer *a, size_t *budget, hone_step_item *
                                             : HONE_LOGITS_NONE;
     *item = (hone_step_item){s, a->prompt.ids + s->n_tokens, n, kind};
     /* the piece's first token follows logits that the step will drop; a step may be tried again */
-    if (r->prompt_logprobs && n && a->n_told == s->n_tokens) return tell(a, session_last_logits(s));
+    if (r->prompt_logprobs && n && a->n_told == s->n_tokens) tell(a, session_last_logits(s));
     return HONE_OK;
 }
 
@@ -116,7 +103,7 @@ hone_status answer_receive_prompt(hone_answer *a) {
     const hone_session *s = a->session;
     if (r->on_prefill) r->on_prefill(r->user, s->n_tokens, a->prompt.n);
     for (size_t row = 0; r->prompt_logprobs && a->n_told < s->n_tokens && !a->finished; row++)
-        TRY(tell(a, hone_session_logits(s, row)));
+        tell(a, hone_session_logits(s, row));
     if (r->embedding) add_states(a);
     if ((r->prompt_only || r->embedding) && s->n_tokens == a->prompt.n && !a->finished) {
         a->prefill_ms = clock_ms() - a->started_ms;

@@ -1,60 +1,102 @@
-/* Log-probabilities of the unmodified logits (declared in infer/sampler.h). */
+#include "infer/logprobs.h"
+
 #include <math.h>
+#include <string.h>
 
-#include "infer/sampler.h"
+enum {
+    PIECE = 512, /* logits at a time, so that they and their exponentials stay in the cache */
+    N_LANES = 8
+};
 
-enum { N_LANES = 16 };
-
-/* In lanes, as compilers may not reorder a single running maximum into vectors. */
-static float largest(const float *logits, size_t n) {
-    float max[N_LANES];
-    for (size_t j = 0; j < N_LANES; j++) max[j] = -INFINITY;
+/* In lanes, as compilers may not reorder a single running sum into vectors. */
+static double sum_of(const float *x, size_t n) {
+    double lanes[N_LANES] = {0}, sum = 0;
     size_t i = 0;
     for (; i + N_LANES <= n; i += N_LANES)
-        for (size_t j = 0; j < N_LANES; j++)
-            max[j] = logits[i + j] > max[j] ? logits[i + j] : max[j];
-    for (; i < n; i++) max[0] = logits[i] > max[0] ? logits[i] : max[0];
-    for (size_t j = 1; j < N_LANES; j++) max[0] = max[j] > max[0] ? max[j] : max[0];
-    return max[0];
+        for (size_t j = 0; j < N_LANES; j++) lanes[j] += (double)x[i + j];
+    for (; i < n; i++) lanes[0] += (double)x[i];
+    for (size_t j = 0; j < N_LANES; j++) sum += lanes[j];
+    return sum;
 }
 
-/* ln Σ exp(logit − max). At least one term is 1, so that the sum is no 0 unless all are −∞. */
-static double log_sum(const float *logits, size_t n, float max) {
-    double sum = 0;
-    for (size_t i = 0; i < n; i++) sum += exp((double)logits[i] - max);
-    return log(sum);
-}
-
-static double logprob(float logit, float max, double log_total) {
-    return logit == -INFINITY ? -INFINITY : (double)logit - max - log_total;
-}
-
-double logits_logprob(const float *logits, size_t n_vocab, int32_t token) {
-    float max = largest(logits, n_vocab);
-    return logprob(logits[token], max, log_sum(logits, n_vocab, max));
-}
-
-/* Insertion into a short list; k is at most 64, and few tokens come near the list. */
-static void insert(const float *logits, int32_t *ids, size_t *n, size_t k, int32_t id) {
-    size_t place = *n < k ? (*n)++ : k - 1;
+/* Insertion into a short list; n_top is at most 64, and few tokens come near the list. */
+static void insert(const float *logits, int32_t *ids, size_t *n, size_t n_top, int32_t id) {
+    size_t place = *n < n_top ? (*n)++ : n_top - 1;
     for (; place > 0 && logits[ids[place - 1]] < logits[id]; place--) ids[place] = ids[place - 1];
     ids[place] = id;
 }
 
-void logits_top(const float *logits, size_t n_vocab, size_t k, int32_t *ids, double *logprobs) {
-    if (k > n_vocab) k = n_vocab;
-    if (k == 0) return;
-    size_t n = 0;
-    for (size_t i = 0; i < n_vocab; i++)
-        if (n < k || logits[i] > logits[ids[k - 1]]) insert(logits, ids, &n, k, (int32_t)i);
-    float max = logits[ids[0]];
-    double log_total = log_sum(logits, n_vocab, max);
-    for (size_t i = 0; i < k; i++) logprobs[i] = logprob(logits[ids[i]], max, log_total);
+/* One reading of all logits. */
+typedef struct reading {
+    float max;
+    double sum;       /* Σ exp(logit − max) */
+    double logit_sum; /* if asked for */
+    size_t n_top;     /* found so far; ids[n_top] */
+    int32_t *ids;
+} reading;
+
+/* Tokens of a piece whose largest logit is `largest`. */
+static void take_top(reading *r, size_t n_wanted, const float *logits, size_t begin, size_t end,
+                     float largest) {
+    if (r->n_top == n_wanted && (n_wanted == 0 || largest <= logits[r->ids[n_wanted - 1]])) return;
+    for (size_t i = begin; i < end; i++)
+        if (r->n_top < n_wanted || logits[i] > logits[r->ids[n_wanted - 1]])
+            insert(logits, r->ids, &r->n_top, n_wanted, (int32_t)i);
 }
 
-double logits_certainty(const float *logits, size_t n_vocab) {
-    float max = largest(logits, n_vocab);
-    double log_total = log_sum(logits, n_vocab, max), sum = 0;
-    for (size_t i = 0; i < n_vocab; i++) sum += (double)logits[i] - max;
-    return log_total - log((double)n_vocab) - sum / (double)n_vocab;
+/* Adds a piece whose exponentials are relative to `largest`. */
+static void take_sum(reading *r, double sum, float largest) {
+    if (largest == -INFINITY) return; /* and the sum means nothing */
+    if (largest > r->max) {
+        r->sum *= exp((double)r->max - largest);
+        r->max = largest;
+    }
+    r->sum += sum * exp((double)largest - r->max);
+}
+
+static reading read_all(const kernels *k, const float *logits, size_t n, size_t n_top, int32_t *ids,
+                        bool sum_logits) {
+    reading r = {.max = -INFINITY, .ids = ids};
+    float work[PIECE], largest;
+    for (size_t i = 0; i < n; i += PIECE) {
+        size_t width = n - i < PIECE ? n - i : PIECE;
+        memcpy(work, logits + i, width * sizeof *work);
+        k->softmax_row(work, width, 1, &largest);
+        take_sum(&r, sum_of(work, width), largest);
+        take_top(&r, n_top, logits, i, i + width, largest);
+        if (sum_logits) r.logit_sum += sum_of(logits + i, width);
+    }
+    return r;
+}
+
+/* ln Σ exp(logit) − max. At least one term is 1, so that the sum is no 0 unless all are −∞. */
+static double logprob(const reading *r, float logit) {
+    return logit == -INFINITY ? -INFINITY : (double)logit - r->max - log(r->sum);
+}
+
+double logits_logprob(const kernels *k, const float *logits, size_t n_vocab, int32_t token) {
+    reading r = read_all(k, logits, n_vocab, 0, NULL, false);
+    return logprob(&r, logits[token]);
+}
+
+static void fill_top(const reading *r, const float *logits, double *logprobs) {
+    for (size_t i = 0; i < r->n_top; i++) logprobs[i] = logprob(r, logits[r->ids[i]]);
+}
+
+void logits_top(const kernels *k, const float *logits, size_t n_vocab, size_t n_top, int32_t *ids,
+                double *logprobs) {
+    reading r = read_all(k, logits, n_vocab, n_top, ids, false);
+    fill_top(&r, logits, logprobs);
+}
+
+void logits_describe(const kernels *k, const float *logits, size_t n_vocab, size_t n_top,
+                     hone_piece *piece, top_logprobs *top) {
+    const double n = (double)n_vocab;
+    reading r = read_all(k, logits, n_vocab, n_top, top->ids, true);
+    fill_top(&r, logits, top->logprobs);
+    piece->logprob = logprob(&r, logits[piece->token]);
+    piece->certainty = r.max + log(r.sum) - log(n) - r.logit_sum / n;
+    piece->n_top = r.n_top;
+    piece->top_ids = top->ids;
+    piece->top_logprobs = top->logprobs;
 }

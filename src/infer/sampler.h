@@ -43,12 +43,4 @@ hone_status sampler_distribution(sampler *s, const float *logits, const sampler_
 enum { DRAW_TOKEN = 0, DRAW_ACCEPT = 1, DRAW_RESIDUAL = 2 };
 double sampler_uniform(uint64_t seed, uint32_t step, uint32_t use, uint32_t sequence);
 
-/* Log-softmax of the unmodified logits at `token`; and the k most probable (ids and values, lower
- * id first on ties). Sums in double. */
-double logits_logprob(const float *logits, size_t n_vocab, int32_t token);
-void logits_top(const float *logits, size_t n_vocab, size_t k, int32_t *ids, double *logprobs);
-
-/* KL(U ‖ p) = −ln n − (1/n) Σ ln p: 0 where all are equally probable. */
-double logits_certainty(const float *logits, size_t n_vocab);
-
 #endif

@@ -3,10 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/mem.h"
 #include "lab/compare.h"
-
-static json_t *number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
 
 static json_t *spread_json(const spread *s) {
     return s->n ? json_pack("{s:f, s:f, s:f, s:I}", "tokens_per_s", s->median, "low", s->low, "high",
@@ -35,8 +34,9 @@ json_t *compare_to_json(const comparison *c) {
         json_t *o = json_pack("{s:s, s:s, s:s, s:I, s:o, s:o, s:o, s:f, s:f, s:s, s:o}", "a",
                               c->entries[v->a].label, "b", c->entries[v->b].label, "task",
                               c->settings->tasks[v->task]->name, "n", (json_int_t)v->n,
-                              "difference", number(v->difference.value), "low",
-                              number(v->difference.low), "high", number(v->difference.high), "p",
+                              "difference", json_finite(v->difference.value), "low",
+                              json_finite(v->difference.low), "high",
+                              json_finite(v->difference.high), "p",
                               v->p, "p_adjusted", v->p_adjusted, "verdict",
                               compare_outcome_name(v->outcome), "n_needed",
                               v->n_needed ? json_integer((json_int_t)v->n_needed) : json_null());

@@ -1,6 +1,5 @@
 #include "lab/eval.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +8,7 @@
 #include "base/system.h"
 #include "lab/eval_int.h"
 #include "lab/prompt_form.h"
+#include "strategy/nearness.h"
 
 /* More than one answer in so many that is empty or cut makes a run invalid. */
 enum { TOLERATED_SHARE = 20, MAX_PROMPT_BYTES = 16 << 20 };
@@ -40,7 +40,30 @@ json_t *eval_choice_members(const char *choice, size_t index) {
     return json_pack("{s:s, s:s}", "choice", choice, "label", eval_label(index));
 }
 
-/* The examples before an item: the first ones that match it. */
+static hone_status add_shot(buf *out, const task *t, const json_t *shot) {
+    size_t answer = (size_t)json_integer_value(json_object_get(shot, "answer"));
+    const json_t *choice = json_array_get(json_object_get(shot, "choices"), answer);
+    json_t *members = eval_choice_members(choice ? json_string_value(choice) : "", answer);
+    if (!members) return mem_fail("example", 0);
+    hone_status status = prompt_form_fill(out, t->shots.form, shot, members);
+    json_decref(members);
+    return status;
+}
+
+static const char *question_of(const void *items, size_t i) {
+    return json_string_value(json_object_get(json_array_get(items, i), "question"));
+}
+
+static hone_status add_nearest(buf *out, const task *t, const json_t *item, size_t *n) {
+    size_t taken[NEARNESS_MAX];
+    const char *question = json_string_value(json_object_get(item, "question"));
+    *n = question ? nearness_pick(taken, t->shots.n, question, question_of, t->shots.items,
+                                  json_array_size(t->shots.items)) : 0;
+    for (size_t i = 0; i < *n; i++) TRY(add_shot(out, t, json_array_get(t->shots.items, taken[i])));
+    return HONE_OK;
+}
+
+/* The examples before an item: the first ones that match it, or the nearest. */
 static hone_status add_shots(buf *out, const task *t, const json_t *item) {
     const task_shots *shots = &t->shots;
     const json_t *wanted = shots->match ? json_object_get(item, shots->match) : NULL;
@@ -48,17 +71,12 @@ static hone_status add_shots(buf *out, const task *t, const json_t *item) {
     json_t *shot;
     if (shots->n == 0) return HONE_OK;
     TRY(prompt_form_fill(out, shots->head, item, NULL));
+    if (shots->nearest) TRY(add_nearest(out, t, item, &n));
     json_array_foreach(shots->items, i, shot) {
-        if (n == shots->n) break;
+        if (n == shots->n || shots->nearest) break;
         if (wanted && !json_equal(wanted, json_object_get(shot, shots->match))) continue;
         if (json_equal(json_object_get(item, "id"), json_object_get(shot, "id"))) continue;
-        size_t answer = (size_t)json_integer_value(json_object_get(shot, "answer"));
-        const json_t *choice = json_array_get(json_object_get(shot, "choices"), answer);
-        json_t *members = eval_choice_members(choice ? json_string_value(choice) : "", answer);
-        if (!members) return mem_fail("example", 0);
-        hone_status status = prompt_form_fill(out, shots->form, shot, members);
-        json_decref(members);
-        TRY(status);
+        TRY(add_shot(out, t, shot));
         n++;
     }
     return n == shots->n ? HONE_OK
@@ -219,12 +237,10 @@ void eval_result_release(eval_result *r) {
 
 /* --- as JSON --- */
 
-/* Of the share, or null where there is nothing to tell. */
-static json_t *number(double value) { return isfinite(value) ? json_real(value) : json_null(); }
-
 static json_t *estimate_json(const char *name, const estimate *e, size_t n) {
     return json_pack("{s:s, s:I, s:o, s:o, s:o}", "name", name, "n", (json_int_t)n, "value",
-                     number(e->value), "low", number(e->low), "high", number(e->high));
+                     json_finite(e->value), "low", json_finite(e->low), "high",
+                     json_finite(e->high));
 }
 
 static json_t *reasons_json(const validity *v) {
@@ -254,8 +270,9 @@ json_t *eval_result_to_json(const eval_result *r) {
     json_build_begin();
     json_t *o = json_pack(
         "{s:s, s:I, s:s, s:o, s:o, s:o, s:s, s:f, s:I, s:I, s:b, s:o}", "task", r->task->name, "n",
-        (json_int_t)first->n, "metric", first->metric->name, "value", number(first->e.value), "low",
-        number(first->e.low), "high", number(first->e.high), "interval",
+        (json_int_t)first->n, "metric", first->metric->name, "value",
+        json_finite(first->e.value), "low", json_finite(first->e.low), "high",
+        json_finite(first->e.high), "interval",
         metric_interval_name(first->metric), "seconds", r->seconds, "tokens",
         (json_int_t)r->n_tokens, "prompt_tokens", (json_int_t)r->n_prompt_tokens, "valid",
         r->validity.n == 0, "reasons", reasons_json(&r->validity));
@@ -264,7 +281,7 @@ json_t *eval_result_to_json(const eval_result *r) {
         const eval_figure *f = &r->figures[i];
         json_array_append_new(figures, estimate_json(f->name, &f->e, f->n));
         if (strcmp(f->name, "accuracy_per_byte") == 0)
-            json_object_set_new(o, "value_per_byte", number(f->e.value));
+            json_object_set_new(o, "value_per_byte", json_finite(f->e.value));
     }
     for (size_t i = 0; i < r->n_groups; i++) {
         const eval_group *g = &r->groups[i];

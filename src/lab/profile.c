@@ -83,10 +83,9 @@ typedef struct present {
     char build[RESULTS_MAX_BUILD], hash[65];
 } present;
 
-static hone_status look_at_present(present *p, const char *model) {
-    TRY(machine_describe(&p->machine));
+static hone_status look_at_machine(present *p) {
     results_describe_build(p->build, sizeof p->build);
-    return hash_model(model, p->hash);
+    return machine_describe(&p->machine);
 }
 
 static bool is_text(const json_t *o, const char *key, const char *expected) {
@@ -98,10 +97,11 @@ static hone_status check(const json_t *o, const char *model) {
     present now;
     if (json_integer_value(json_object_get(o, "version")) != VERSION)
         return fail(HONE_ERR_FORMAT, "it is of another version of hone");
-    TRY(look_at_present(&now, model));
+    TRY(look_at_machine(&now));
     if (!is_text(o, "machine", now.machine.fingerprint))
         return fail(HONE_ERR_FORMAT, "the machine is another one");
     if (!is_text(o, "build", now.build)) return fail(HONE_ERR_FORMAT, "hone is another build");
+    TRY(hash_model(model, now.hash)); /* last: the first time it reads the files */
     if (!is_text(o, "hash", now.hash))
         return fail(HONE_ERR_FORMAT, "the model's files have changed");
     return HONE_OK;
@@ -212,7 +212,8 @@ hone_status profile_save(const char *model, tune_goal goal, const tune_config *d
     bool quality = goal == TUNE_QUALITY;
     json_use_mem();
     TRY(find_file(model, &name, path));
-    TRY(look_at_present(&now, model));
+    TRY(look_at_machine(&now));
+    TRY(hash_model(model, now.hash));
     json_t *other = keep_part(path->text, model, quality ? "engine" : "sampling");
     json_t *o = json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:I, s:o, s:o}", "version", VERSION, "model",
                           name.text, "hash", now.hash, "machine", now.machine.fingerprint, "build",

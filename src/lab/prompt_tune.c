@@ -29,6 +29,11 @@ bool prompt_takes_shots(const task *t) {
     return t->shots.n == 0 && (t->kind == TASK_CHOICE || t->kind == TASK_NUMBER);
 }
 
+bool prompt_takes_nearest(const task *t) {
+    return prompt_takes_shots(t) &&
+           json_is_string(json_object_get(json_array_get(t->items, 0), "question"));
+}
+
 /* --- the two halves --- */
 
 /* Fisher and Yates' shuffle of an array of JSON; references move with their places. */
@@ -141,7 +146,8 @@ static hone_status add_shots(dressed *d, const json_t *train, const prompt_varia
     if (!d->shots) return mem_fail("examples", 0);
     TRY(shuffle(d->shots, v->draw, STREAM_SHOTS));
     TRY(rotate(d->shots, v->n_shots, v->turn % v->n_shots));
-    t->shots = (task_shots){.items = d->shots, .n = v->n_shots, .head = "", .form = d->shot};
+    t->shots = (task_shots){.items = d->shots, .n = v->n_shots, .head = "", .form = d->shot,
+                             .nearest = v->nearest};
     return HONE_OK;
 }
 
@@ -152,6 +158,8 @@ static hone_status dress(dressed *d, const task *t, const json_t *train, const p
         if (!prompt_takes_shots(t))
             return fail(HONE_ERR_UNSUPPORTED, "%s: no examples can be made of its items, or it has its "
                                               "own", t->name);
+        if (v->nearest && !prompt_takes_nearest(t))
+            return fail(HONE_ERR_UNSUPPORTED, "%s: its items have no question to be near to", t->name);
         if (v->n_shots > PROMPT_MAX_SHOTS || v->n_shots >= json_array_size(train))
             return fail(HONE_ERR_ARGUMENT, "%zu examples: at most %d, and fewer than half of the items",
                         v->n_shots, PROMPT_MAX_SHOTS);
@@ -201,19 +209,25 @@ static hone_status try_one(prompt_tuning *p, subject *s, const prompt_variant *v
     return status;
 }
 
-/* The examples' number first, each with some draws; then other orders of those that were best. */
+/* The examples' number first, each with some draws; then as many of the nearest; then other orders of
+ * those that were best. */
 static hone_status try_shots(prompt_tuning *p, subject *s, double *best,
                              const prompt_tune_settings *settings) {
-    static const size_t numbers[] = {1, 3, 5};
+    static const size_t numbers[] = {1, 3, 5}, n_numbers = sizeof numbers / sizeof *numbers;
     const char *instruction = p->best.instruction;
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+    for (size_t i = 0; i < n_numbers; i++)
         for (uint64_t draw = 0; draw < N_DRAWS; draw++) {
-            const prompt_variant v = {instruction, numbers[i], settings->seed + draw, 0};
+            const prompt_variant v = {instruction, numbers[i], settings->seed + draw, 0, false};
             if (v.n_shots >= p->train.task.n_items) continue;
             TRY(try_one(p, s, &v, best, settings));
         }
+    for (size_t i = 0; i < n_numbers && prompt_takes_nearest(&p->train.task); i++) {
+        const prompt_variant v = {instruction, numbers[i], settings->seed, 0, true};
+        if (v.n_shots >= p->train.task.n_items) continue;
+        TRY(try_one(p, s, &v, best, settings));
+    }
     const prompt_variant found = p->best;
-    for (size_t turn = 1; turn <= N_ORDERS && turn < found.n_shots; turn++) {
+    for (size_t turn = 1; !found.nearest && turn <= N_ORDERS && turn < found.n_shots; turn++) {
         prompt_variant v = found;
         v.turn = turn;
         TRY(try_one(p, s, &v, best, settings));

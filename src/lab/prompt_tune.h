@@ -22,6 +22,7 @@ typedef struct prompt_variant {
     size_t n_shots;          /* examples from the training half, answered; 0 = as the task says */
     uint64_t draw;           /* which ones: the seed that they are drawn by */
     size_t turn;             /* their order: the turn-th comes first, those before it last */
+    bool nearest;            /* those that resemble each question instead of a draw of them */
 } prompt_variant;
 
 /* The instructions that tuning tries, in their order; NULL behind the last one. */
@@ -30,6 +31,9 @@ const char *prompt_instruction(size_t i);
 /* Whether examples can be made of the task's items: choices and numbers, where the task has no
  * examples of its own. */
 bool prompt_takes_shots(const task *t);
+
+/* Whether some can be told to be nearer than others: its items have a "question". */
+bool prompt_takes_nearest(const task *t);
 
 /* Zero-initialise and set what you need. */
 typedef struct prompt_tune_settings {

@@ -9,14 +9,12 @@ static double field(const json_t *object, const char *key) {
     return json_is_number(value) ? json_number_value(value) : NAN;
 }
 
-static json_t *number(double value) { return isfinite(value) ? json_real(value) : json_null(); }
-
 /* --- results --- */
 
 static json_t *metric_to_json(const result_metric *m) {
     return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:I, s:i, s:s}", "name", m->name, "condition",
-                     m->condition, "unit", m->unit, "value", number(m->value), "low", number(m->low),
-                     "high", number(m->high), "n", (json_int_t)m->n, "better", m->better,
+                     m->condition, "unit", m->unit, "value", json_finite(m->value), "low",
+                     json_finite(m->low), "high", json_finite(m->high), "n", (json_int_t)m->n, "better", m->better,
                      "items_hash", m->items_hash);
 }
 
@@ -86,9 +84,10 @@ static bool is_quality(const stored_result *r, const result_metric *m) {
 }
 
 static json_t *interval_point(const result_metric *x, const result_metric *y) {
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:s, s:i}", "x", number(x->value), "x_low",
-                     number(x->low), "x_high", number(x->high), "y", number(y->value), "y_low",
-                     number(y->low), "y_high", number(y->high), "quality", y->name, "condition",
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:s, s:i}", "x",
+                     json_finite(x->value), "x_low", json_finite(x->low), "x_high",
+                     json_finite(x->high), "y", json_finite(y->value), "y_low",
+                     json_finite(y->low), "y_high", json_finite(y->high), "quality", y->name, "condition",
                      y->condition, "unit", y->unit, "better", y->better);
 }
 
@@ -121,8 +120,8 @@ static json_t *chart_memory(const stored_result *list, size_t n) {
         if (!peak) continue;
         json_array_append_new(
             bars, json_pack("{s:s, s:I, s:o, s:o}", "label", report_format_subject(&label, &list[i]),
-                            "id", (json_int_t)list[i].id, "peak", number(peak->value), "steady",
-                            steady ? number(steady->value) : json_null()));
+                            "id", (json_int_t)list[i].id, "peak", json_finite(peak->value),
+                            "steady", steady ? json_finite(steady->value) : json_null()));
     }
     return bars;
 }
@@ -135,13 +134,13 @@ static json_t *depth_points(const json_t *rows) {
         const json_t *spread_of_row = json_object_get(row, "spread");
         json_array_append_new(
             points, json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "depth",
-                              number(field(row, "depth")), "tokens",
-                              number(field(row, "tokens")), "parallel",
-                              number(field(row, "parallel")), "batch",
-                              number(field(row, "batch")), "value",
-                              number(field(row, "tokens_per_s")), "low",
-                              number(field(spread_of_row, "low")), "high",
-                              number(field(spread_of_row, "high"))));
+                              json_finite(field(row, "depth")), "tokens",
+                              json_finite(field(row, "tokens")), "parallel",
+                              json_finite(field(row, "parallel")), "batch",
+                              json_finite(field(row, "batch")), "value",
+                              json_finite(field(row, "tokens_per_s")), "low",
+                              json_finite(field(spread_of_row, "low")), "high",
+                              json_finite(field(spread_of_row, "high"))));
     }
     return points;
 }
@@ -165,10 +164,10 @@ static void add_roof_points(json_t *points, const json_t *rows, const char *what
     size_t i;
     json_array_foreach((json_t *)rows, i, row) {
         json_array_append_new(points, json_pack("{s:s, s:o, s:o, s:o, s:o}", "what", what, "depth",
-                                                number(field(row, "depth")), "parallel",
-                                                number(field(row, "parallel")), "x",
-                                                number(field(row, "ops_per_byte")), "y",
-                                                number(field(row, "ops_per_s"))));
+                                                json_finite(field(row, "depth")), "parallel",
+                                                json_finite(field(row, "parallel")), "x",
+                                                json_finite(field(row, "ops_per_byte")), "y",
+                                                json_finite(field(row, "ops_per_s"))));
     }
 }
 

@@ -40,6 +40,7 @@ typedef struct task_shots {
     size_t n;         /* of them before each item; 0 = none */
     const char *head, *form; /* before all of them, and for each */
     const char *match;       /* the member that must be the same; NULL = any */
+    bool nearest;            /* not the first ones, but those whose "question" resembles the item's */
 } task_shots;
 
 /* Texts belong to the manifest. */

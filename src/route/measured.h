@@ -11,7 +11,7 @@
  * hash of items, number and draw of items in common. */
 typedef struct measured_row {
     size_t candidate;  /* index in the listing */
-    char strategy[96]; /* "" = one draw */
+    char strategy[256]; /* "" = one draw */
     estimate quality;  /* more is better: error rates stand here as 1 − rate */
     uint64_t n;
     int64_t result;    /* its number in the database */

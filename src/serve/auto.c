@@ -51,6 +51,11 @@ static hone_status read_priority(route_priority *priority, const json_t *body) {
     return name ? fail(HONE_ERR_ARGUMENT, "priority is \"speed\", \"balanced\" or \"quality\"") : HONE_OK;
 }
 
+hone_status auto_check(const json_t *body) {
+    route_priority priority;
+    return read_priority(&priority, body);
+}
+
 /* --- what the server has open --- */
 
 typedef struct state {

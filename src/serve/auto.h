@@ -17,6 +17,9 @@ bool auto_is_wanted(const char *model);
  * another priority, HONE_ERR_NOT_FOUND where nobody can answer, and the last failure of loading. */
 hone_status auto_borrow(route_choice *choice, served_model *served, models *m, const json_t *body);
 
+/* Whether "priority" is one, for requests that name their model, too. HONE_ERR_ARGUMENT. */
+hone_status auto_check(const json_t *body);
+
 /* The choice as it is told: the object of `hone route --json`. NULL when memory is short. */
 json_t *auto_to_json(const route_choice *choice, const json_t *body);
 

@@ -208,6 +208,7 @@ static void add_notes(const answer *a) {
  * nothing is taken here; the choice that is told shows them. */
 static hone_status borrow(answer *a) {
     route_choice c;
+    TRY(auto_check(a->r.body));
     if (!auto_is_wanted(a->r.model)) return models_borrow(a->m, a->r.model, &a->served);
     TRY(auto_borrow(&c, &a->served, a->m, a->r.body));
     a->r.model = a->served.name;

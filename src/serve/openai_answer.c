@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "base/system.h"
+#include "hone/strategy.h"
 #include "serve/auto.h"
 #include "serve/fields.h"
 #include "serve/ollama_options.h"
@@ -93,6 +94,21 @@ static void take_system(openai_answer *a, const char *text) {
     json_array_insert_new(messages, 0, json_pack("{s:s, s:s}", "role", "system", "content", text));
 }
 
+/* Whether the store has the models that a strategy asks beside the first. */
+static bool has_models(const models *m, const char *expression) {
+    hone_strategy *s;
+    const char *name;
+    bool has = hone_strategy_parse(&s, expression) == HONE_OK;
+    if (!has) return false;
+    for (size_t i = 0; has && (name = hone_strategy_model(s, i)); i++) {
+        store_entry entry;
+        has = store_find(models_store(m), name, &entry) == HONE_OK;
+        if (has) manifest_release(&entry.manifest);
+    }
+    hone_strategy_close(s);
+    return has;
+}
+
 /* A strategy gives one answer in words; a request that wants something else goes without. */
 static hone_status take_strategy(openai_answer *a, route_choice *c) {
     const json_t *b = a->r.body;
@@ -102,13 +118,16 @@ static hone_status take_strategy(openai_answer *a, route_choice *c) {
     if (!fits)
         return route_reason(c, "the strategy %s is left out: the request wants tools, "
                                "log-probabilities or several answers", c->strategy);
+    if (!has_models(a->models, c->strategy))
+        return route_reason(c, "the strategy %s is left out: the store lacks one of its models",
+                            c->strategy);
     json_object_set_new(a->r.body, "strategy", json_string(c->strategy));
     return HONE_OK;
 }
 
 hone_status openai_answer_choose(openai_answer *a) {
     route_choice c;
-    if (!auto_is_wanted(a->r.model)) return HONE_OK;
+    if (!auto_is_wanted(a->r.model)) return auto_check(a->r.body);
     TRY(auto_borrow(&c, &a->served, a->models, a->r.body));
     a->r.model = a->served.name;
     take_settings(a, &c.settings);

@@ -1,7 +1,7 @@
 /* Tokens as JSON (serve/token_json.h). */
 #include "serve/token_json.h"
 
-#include <math.h>
+#include "base/json.h"
 
 json_t *token_json(const hone_model *model, int32_t id, double logprob) {
     char *text = NULL;
@@ -10,8 +10,8 @@ json_t *token_json(const hone_model *model, int32_t id, double logprob) {
     json_t *bytes = json_array();
     for (size_t i = 0; i < n; i++)
         json_array_append_new(bytes, json_integer((unsigned char)text[i]));
-    json_t *number = isfinite(logprob) ? json_real(logprob) : json_null();
-    json_t *token = json_pack("{s:s%, s:o, s:o}", "token", text, n, "logprob", number, "bytes", bytes);
+    json_t *token = json_pack("{s:s%, s:o, s:o}", "token", text, n, "logprob",
+                              json_finite(logprob), "bytes", bytes);
     hone_free(text);
     return token;
 }

@@ -126,7 +126,6 @@ hone_status hone_strategy_run(const hone_strategy *s, hone_session *session,
 
 /* --- the trace --- */
 
-static json_t *number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
 static json_t *text_or_null(const char *text) { return text ? json_string(text) : json_null(); }
 
 static json_t *draw_to_json(const hone_draw *d) {
@@ -137,8 +136,9 @@ static json_t *draw_to_json(const hone_draw *d) {
         "prompt_tokens", (json_int_t)d->n_prompt_tokens, "cached_tokens",
         (json_int_t)d->n_cached_tokens, "completion_tokens", (json_int_t)d->n_tokens, "finish",
         hone_draw_end_name(d->end), "text", text_or_null(d->text), "answer",
-        text_or_null(d->answer), "error", text_or_null(d->fault), "logprob", number(d->logprob),
-        "certainty", number(d->certainty), "confidence", number(d->confidence), "score", number(d->score), "ms", d->ms);
+        text_or_null(d->answer), "error", text_or_null(d->fault), "logprob", json_finite(d->logprob),
+        "certainty", json_finite(d->certainty), "confidence", json_finite(d->confidence),
+        "score", json_finite(d->score), "ms", d->ms);
 }
 
 static json_t *trace_to_json(const hone_strategy_result *t) {

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hex.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "text/pattern.h"
@@ -108,20 +109,10 @@ static hone_status add_named_class(parser *p, char name, bool *found) {
     return HONE_OK;
 }
 
-static int hex_value(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
-}
-
-static hone_status read_hex(parser *p, int digits, uint32_t *code) {
-    *code = 0;
-    for (int i = 0; i < digits; i++, p->at++) {
-        int value = hex_value(peek(p));
-        if (value < 0) return wrong(p, "a hexadecimal digit was expected");
-        *code = *code << 4 | (uint32_t)value;
-    }
+static hone_status read_hex(parser *p, size_t digits, uint32_t *code) {
+    size_t n = hex_read(p->text + p->at, p->n - p->at, digits, code);
+    p->at += n;
+    if (n < digits) return wrong(p, "a hexadecimal digit was expected");
     return HONE_OK;
 }
 

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hex.h"
 #include "base/mem.h"
 #include "text/schema_int.h"
 
@@ -271,12 +272,6 @@ hone_status schema_constant(schema_compiler *c, const json_t *json, literal *out
 }
 
 /* --- references --- */
-
-static int hex_value(char d) {
-    if (d >= '0' && d <= '9') return d - '0';
-    if (d >= 'a' && d <= 'f') return d - 'a' + 10;
-    return d >= 'A' && d <= 'F' ? d - 'A' + 10 : -1;
-}
 
 /* One token of a pointer in a fragment: %XX, then ~1 and ~0. Returns its length in `at`. */
 static size_t read_token(char *token, const char *at) {

@@ -75,6 +75,7 @@ def test_a_model_that_cannot_chat_is_passed_over_with_its_reason(server):
     again = ask(server, priority="speed")["hone"]["route"]
     assert again["model"] == "one:1" and "(loaded)" in again["reasons"][-1] and not again["fallback"]
     assert ask(server, priority="fast", status=400)["error"]["message"].startswith("priority is")
+    ask(server, model="one:1", priority=3, status=400)
 
 
 def test_a_rule_decides_settings_system_and_strategy(server):
@@ -93,6 +94,9 @@ def test_a_rule_decides_settings_system_and_strategy(server):
         both = ask(server, logprobs=True)  # no strategy there
         assert "trace" not in both["hone"] and both["choices"][0]["logprobs"]
         assert any("left out" in r for r in both["hone"]["route"]["reasons"])
+        write_rules(server.store, {"strategy": "chain with nobody:1"})
+        alone = ask(server)["hone"]
+        assert "trace" not in alone and "lacks one of its models" in alone["route"]["reasons"][-1]
         write_rules(server.store, 7)
         broken = ask(server)["hone"]["route"]
         assert broken["fallback"] and any("cannot be read" in r for r in broken["reasons"])

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "files.h"
 #include "lab/eval_int.h"
 #include "lab/program.h"
@@ -309,15 +310,35 @@ static void a_run_that_was_stopped_holds_what_there_is(void) {
     world_release(&w);
 }
 
+/* The manifest of a task whose answers end before `stop` (NULL: not so); the caller frees it. */
+static char *open_question(const char *stop) {
+    json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:i, s:o*}", "task", "t", "kind", "open", "prompt", "x",
+                          "items", "t.jsonl", "max_tokens", 200, "stop",
+                          stop ? json_pack("[s]", stop) : NULL);
+    char *text = json_dumps(o, 0);
+    json_decref(o);
+    return text;
+}
+
+/* The first character that the model answers is made a stop: its answers are empty from then on. */
 static void empty_answers_make_a_run_invalid(void) {
     world w;
-    eval_result r = {.task = NULL};
-    const char *stops = "{\"task\": \"t\", \"kind\": \"open\", \"prompt\": \"x\", \"items\": \"t.jsonl\","
-                        " \"max_tokens\": 200, \"stop\": [\"a\", \"e\", \"i\", \"o\", \" \", \"t\", \"s\", \"n\"]}";
-    if (world_make(&w, 256) && open_task_of(&w, stops, "{}\n{}\n") &&
-        CHECK_OK(eval_run(&r, w.subject, w.task, &(eval_settings){.seed = 1})) && r.n_empty > 0)
-        CHECK(validity_has(&r.validity, VALIDITY_EMPTY_ANSWER));
-    eval_result_release(&r);
+    char first[5] = "";
+    for (int run = 0; run < 2; run++) {
+        eval_result r = {.task = NULL};
+        char *manifest = open_question(run ? first : NULL);
+        if ((run || world_make(&w, 256)) && open_task_of(&w, manifest, "{}\n{}\n") &&
+            CHECK_OK(eval_run(&r, w.subject, w.task, &(eval_settings){.seed = 1}))) {
+            const char *output = json_string_value(json_object_get(r.items[0].sample, "output"));
+            uint32_t code;
+            size_t n = output && *output ? utf8_decode(output, strlen(output), &code) : 0;
+            CHECK(validity_has(&r.validity, VALIDITY_EMPTY_ANSWER) == (run == 1));
+            CHECK(run ? r.n_empty == 2 && n == 0 : r.n_empty == 0 && n > 0);
+            if (!run) snprintf(first, sizeof first, "%.*s", (int)n, output ? output : "");
+        }
+        eval_result_release(&r);
+        free(manifest);
+    }
     world_release(&w);
 }
 

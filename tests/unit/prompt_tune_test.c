@@ -99,6 +99,30 @@ static void order_changes_the_places_and_not_the_examples(void) {
     task_close(t);
 }
 
+static void the_nearest_examples_are_those_that_share_most_words(void) {
+    task *t = open_logic();
+    char *text = NULL;
+    if (!t) return;
+    CHECK(prompt_takes_nearest(t));
+    for (size_t i = 0; i < json_array_size(t->items); i++) { /* all alike but for their subject */
+        char question[64];
+        snprintf(question, sizeof question, i % 3 == 0 ? "Is apple %zu sweet?" : "Does dog %zu bark?", i);
+        json_object_set_new(json_array_get(t->items, i), "question", json_string(question));
+    }
+    const prompt_variant v = {.n_shots = 4, .nearest = true};
+    CHECK_OK(prompt_show(&text, t, &v, false, 1));
+    if (text) {
+        const char *last = text, *kind;
+        for (const char *at = text; (at = strstr(at, "Question: ")); at++) last = at;
+        kind = strstr(last, "apple") ? "apple" : "dog";
+        size_t n = 0;
+        for (const char *at = text; (at = strstr(at, kind)); at++) n++;
+        CHECK_MSG(n == 5, "%zu: %s", n, text);
+    }
+    mem_free(text);
+    task_close(t);
+}
+
 static void failed_allocations_leak_nothing(void) {
     task *t = open_logic();
     if (!t) return;
@@ -129,6 +153,7 @@ int main(void) {
     RUN(no_item_held_out_is_tried_or_an_example);
     RUN(the_task_itself_is_left_as_it_was);
     RUN(order_changes_the_places_and_not_the_examples);
+    RUN(the_nearest_examples_are_those_that_share_most_words);
     RUN(failed_allocations_leak_nothing);
     RUN(a_task_that_is_too_small_is_refused);
     return test_summary();

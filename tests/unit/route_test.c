@@ -220,6 +220,48 @@ static void rules_come_before_measured_rows(void) {
     store_close(s);
 }
 
+/* --- what a server has loaded --- */
+
+static const route_loaded *only_one_is_loaded(void *user, const char *name) {
+    static const route_loaded one = {.name = "tale:1", .quantisation = "F32", .takes_text = true};
+    (void)user;
+    return !strcmp(name, one.name) ? &one : NULL;
+}
+
+static void of_models_that_will_do_the_loaded_one_is_the_faster(void) {
+    store *s;
+    results *r;
+    if (!test_shared()) SKIP("no reference data");
+    if (!open_world(&s, &r)) SKIP("no small model");
+    measure_three(r);
+    static const char *const gone[] = {"tale:1"};
+    const struct {
+        route_priority priority;
+        size_t n_without;
+        uint64_t memory;
+        const char *model;
+        bool fallback;
+    } cases[] = {{ROUTE_BALANCED, 0, 0, "tale:1", false}, /* else tale:2 */
+                 {ROUTE_SPEED, 0, 0, "tale:1", false},    /* else tale:3 */
+                 {ROUTE_QUALITY, 1, 0, "tale:2", true},   /* what could not be had is not tried again */
+                 {ROUTE_QUALITY, 0, 1, "tale:1", false},  /* it is there, whatever memory is left */
+                 {ROUTE_QUALITY, 1, 1, NULL, true}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        route_choice c;
+        const route_request request = {.prompt = PUZZLE, .n = strlen(PUZZLE), .store = s, .results = r,
+                                       .priority = cases[i].priority, .memory = cases[i].memory,
+                                       .find_loaded = only_one_is_loaded, .without = gone,
+                                       .n_without = cases[i].n_without};
+        hone_status status = route_choose(&c, &request);
+        CHECK_MSG(status == (cases[i].model ? HONE_OK : HONE_ERR_NOT_FOUND), "%zu", i);
+        if (cases[i].model) CHECK_MSG(!strcmp(c.model, cases[i].model), "%zu: %s", i, c.model);
+        CHECK_MSG(c.fallback == cases[i].fallback, "%zu", i);
+        route_choice_release(&c);
+    }
+    results_close(r);
+    store_close(s);
+}
+
 static void failed_allocations_are_reported_and_leak_nothing(void) {
     store *s;
     results *r;
@@ -250,6 +292,7 @@ int main(void) {
     RUN(other_items_are_not_compared_and_a_single_row_decides_nothing);
     RUN(a_strategy_is_taken_where_it_is_better_beyond_the_intervals);
     RUN(rules_come_before_measured_rows);
+    RUN(of_models_that_will_do_the_loaded_one_is_the_faster);
     RUN(failed_allocations_are_reported_and_leak_nothing);
     if (world_home[0]) fs_remove_tree(world_home);
     return test_summary();

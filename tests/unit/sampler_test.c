@@ -229,22 +229,6 @@ static void zeros_of_both_signs_are_one_tie(void) {
     for (int i = 0; i < N; i++) CHECK((found[i] > 0) == (i < 101));
 }
 
-static void log_probabilities_are_those_of_example_f(void) {
-    static const double expected[6] = {-0.547902, -1.547902, -2.047902,
-                                       -3.047902, -3.547902, -5.547902};
-    for (int32_t i = 0; i < 6; i++)
-        CHECK_NEAR(logits_logprob(example, 6, i), expected[i], 1e-6);
-    float logits[5] = {1, -INFINITY, 3, 3, 0};
-    CHECK(logits_logprob(logits, 5, 1) == -INFINITY);
-    int32_t ids[5];
-    double logprobs[5];
-    logits_top(logits, 5, 4, ids, logprobs);
-    CHECK(ids[0] == 2 && ids[1] == 3 && ids[2] == 0 && ids[3] == 4);
-    for (int i = 0; i < 4; i++) CHECK(logprobs[i] == logits_logprob(logits, 5, ids[i]));
-    logits_top(logits, 5, 5, ids, logprobs);
-    CHECK(ids[4] == 1 && logprobs[4] == -INFINITY);
-}
-
 /* --- what else is promised --- */
 
 static void repetition_counts_the_window_and_frequency_the_answer(void) {
@@ -641,7 +625,6 @@ int main(void) {
     RUN(ties_go_to_the_lower_id);
     RUN(limits_that_are_met_exactly_are_met);
     RUN(zeros_of_both_signs_are_one_tie);
-    RUN(log_probabilities_are_those_of_example_f);
     RUN(repetition_counts_the_window_and_frequency_the_answer);
     RUN(a_draw_leaves_nothing_behind);
     RUN(bias_adds_exactly_its_number);
