@@ -59,7 +59,8 @@ static void tell(const char *model, const profile *p) {
     words w = {.n = 0};
     if (!cli_is_terminal(stderr)) return;
     describe(&w, p);
-    fprintf(stderr, "%s, as tuned: %s (--no-profile: not)\n", model, w.text);
+    fprintf(stderr, "%s, as tuned%s: %s (--no-profile: not)\n", model,
+            p->is_doubted ? " on a busy machine (better tune again)" : "", w.text);
 }
 
 static bool threads_are_free(int64_t flag) {

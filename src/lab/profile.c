@@ -12,7 +12,7 @@
 
 enum { MAX_PROFILE_BYTES = 1 << 16, VERSION = 1 };
 
-static const profile nothing = {-1, -1, -1, -1, -1, -1, -1, NAN, NAN, NAN, NAN, NAN};
+static const profile nothing = {-1, -1, -1, -1, -1, -1, -1, NAN, NAN, NAN, NAN, NAN, false};
 
 bool profile_is_empty(const profile *p) {
     return p->n_threads < 0 && p->prefill_chunk < 0 && p->n_context < 0 && p->n_slots < 0 &&
@@ -127,6 +127,7 @@ static double real(const json_t *o, const char *key, double low, double high) {
 static void take(profile *p, const json_t *o) {
     const json_t *e = json_object_get(o, "engine"), *s = json_object_get(o, "sampling");
     *p = (profile){
+        .is_doubted = json_is_true(json_object_get(o, "doubted")),
         .n_threads = whole(e, "threads", 1, 1024),
         .prefill_chunk = whole(e, "prefill_chunk", 1, 1 << 16),
         .n_context = whole(e, "context", 1, 1 << 30), .n_slots = whole(e, "slots", 1, 256),
@@ -206,18 +207,23 @@ static hone_status write_profile(const fs_path *path, json_t *o) {
 }
 
 hone_status profile_save(const char *model, tune_goal goal, const tune_config *defaults,
-                         const tune_config *best, int64_t result, fs_path *path) {
+                         const tune_config *best, int64_t result, const validity *doubts,
+                         fs_path *path) {
     present now;
     fs_path name;
     bool quality = goal == TUNE_QUALITY;
+    bool doubted = validity_has(doubts, VALIDITY_DISTURBED) ||
+                   validity_has(doubts, VALIDITY_THROTTLED) ||
+                   validity_has(doubts, VALIDITY_SWAPPING);
     json_use_mem();
     TRY(find_file(model, &name, path));
     TRY(look_at_machine(&now));
     TRY(hash_model(model, now.hash));
     json_t *other = keep_part(path->text, model, quality ? "engine" : "sampling");
-    json_t *o = json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:I, s:o, s:o}", "version", VERSION, "model",
+    json_t *o = json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:I, s:b, s:o, s:o}", "version", VERSION, "model",
                           name.text, "hash", now.hash, "machine", now.machine.fingerprint, "build",
                           now.build, "goal", tune_goal_name(goal), "result", (json_int_t)result,
+                          "doubted", doubted,
                           quality ? "sampling" : "engine", make_part(goal, defaults, best),
                           quality ? "engine" : "sampling", other ? other : json_object());
     hone_status status = write_profile(path, o);
