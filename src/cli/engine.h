@@ -26,7 +26,8 @@ typedef struct engine_settings {
 
 /* In the order of hone_kv_type. */
 #define ENGINE_KV_CHOICES "f16|f32|q8_0"
-#define ENGINE_SETTINGS_UNSET {CLI_UNSET, CLI_UNSET, -1, false, NULL, CLI_UNSET, {{NULL}, 0}, 0, false}
+#define ENGINE_SETTINGS_UNSET                                                                      \
+    {CLI_UNSET, CLI_UNSET, -1, false, NULL, CLI_UNSET, {{NULL}, 0}, 0, false}
 
 /* Rows of an option table for engine_settings `s`. */
 #define ENGINE_OPTIONS(s)                                                                          \
