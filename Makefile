@@ -71,14 +71,14 @@ $(X86)/avx512_bf16_dense.o: ISA := $(AVX512) -mavx512bf16
 $(ARM)/neon.o $(ARM)/neon_attention.o $(ARM)/neon_limits.o: ISA := $(SIMD_OPT)
 $(ARM)/neon_dotprod.o: ISA := $(SIMD_OPT) -march=armv8.2-a+dotprod
 
-# The parts of the API's description as string literals, a comma behind each (serve/openapi.c).
+# The parts of the API's description as string literals, a comma behind each (serve/description.c).
 API_PARTS := $(wildcard src/serve/api/*.json)
 $(BUILD)/api/parts.inc: $(API_PARTS)
 	@mkdir -p $(@D)
 	for part in $(API_PARTS); do \
 	    sed -e 's/\\/\\\\/g; s/"/\\"/g; s/^ */"/; s/$$/\\n"/' $$part && echo ,; done > $@
-$(BUILD)/src/serve/openapi.o: $(BUILD)/api/parts.inc
-$(BUILD)/src/serve/openapi.o: CPPFLAGS += -I$(BUILD)
+$(BUILD)/src/serve/description.o: $(BUILD)/api/parts.inc
+$(BUILD)/src/serve/description.o: CPPFLAGS += -I$(BUILD)
 # Files that a report's page carries; Chart.js comes from a package (docs/dependencies.md).
 CHART_JS ?= $(firstword $(wildcard /usr/share/javascript/chart.js/chart.min.js \
                                    node_modules/chart.js/dist/chart.umd.js))

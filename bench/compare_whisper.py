@@ -8,7 +8,7 @@
 Every engine is one process (whisper.cpp: its programs, started anew) and all take turns, a measurement
 at a time, so that a busy machine slows them alike. A table for each number of threads, a row
 printed when it is done; call it once for each part where the machine can be had for a minute only.
-Milliseconds, the median of the rounds (of a whole file at most two, of load and memory one). The last
+Milliseconds, the median of the rounds (whole files: at most two; load and memory: one). The last
 columns are the best of the peers over the best of hone (above 1: hone is faster, or smaller): all
 types, and those of 16 and 32 bits alone. The table of docs/speed.md:
 

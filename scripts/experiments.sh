@@ -7,45 +7,9 @@
 # their shapes. Takes a while; let nothing else run.
 set -eu
 build=$1 model=$2 limit=${3:-60}
-hone=$build/hone out=docs/experiments
-shapes=$(mktemp -d)
-trap 'rm -rf "$shapes"' EXIT INT TERM
-mkdir -p "$out"
+. "${0%/*}/experiments_page.sh"
+shapes=$work
 
-page() { # file title
-    file=$out/$1.md
-    {
-        echo "# $2"
-        echo
-        echo "Written by \`scripts/experiments.sh\` on $("$hone" version --json | python3 -c '
-import json, sys
-v = json.load(sys.stdin)
-print("%s, %d cores, kernels %s, hone %s" % (v["cpu"], v["usable_cores"], v["kernels"], v["version"]))')."
-        echo
-    } >"$file"
-}
-say() { # text: a paragraph
-    printf '%s\n\n' "$1" >>"$file"
-}
-shown() { # command…: as a shell would take it, without folders
-    for word; do
-        case $word in
-        *[!A-Za-z0-9_./:,=-]*) printf "'%s' " "$word" ;;
-        *) printf '%s ' "$word" ;;
-        esac
-    done | sed "s|$shapes/||g; s|$build/||; s| $||"
-}
-run() { # command…: it and its output
-    shown "$@" >&2
-    echo >&2
-    {
-        echo '```'
-        printf '$ %s\n' "$(shown "$@")"
-        "$@" 2>/dev/null || echo "(exit code $?)"
-        echo '```'
-        echo
-    } >>"$file"
-}
 last_results() { # the numbers of the last two
     "$hone" results --json -n 2 | python3 -c 'import json, sys; print(*(r["id"] for r in json.load(sys.stdin)))'
 }
@@ -106,12 +70,7 @@ run "$hone" eval "$model" --tasks arithmetic --items "$shapes/few-items.jsonl" -
 run "$hone" eval "$model" --tasks "$shapes/few.json" -n "$limit" --max-tokens 160
 run "$hone" results diff $(last_results)
 
-page strategies "Inference-time strategies"
-say "Published: four strategies on two tasks, one run each, of which three returned one default sample. Here: own
-tasks with checkers, paired with one greedy answer; the A/A row draws four and takes the first; the oracle counts the items of
-which any draw is right. With n = $limit and a small model most verdicts are that nothing can be told."
-run "$hone" compare "$model" --strategies "none,re2,diverse3 & vote,bon3,sc8,cisc4" --tasks arithmetic -n "$limit" --max-tokens 120 --no-speed
-run "$hone" compare "$model" --strategies "none,sc4" --tasks knowledge -n "$limit" --max-tokens 40 --no-speed
+"${0%/*}/experiments_strategies.sh" "$build" "$model" $((limit / 3))
 
 page plan "What to run on 16, 24 and 32 GB"
 say "Published: lists of models that fit, from sizes on paper. Here: the forecast of memory, and speeds measured or

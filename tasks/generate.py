@@ -427,6 +427,73 @@ TOPICS = ["the sea", "a bicycle", "winter", "bread", "libraries", "the moon", "a
           "cooking rice", "dogs", "mountains", "rain", "a market", "music", "sleep"]
 
 
+# --- the two functions of the published benchmark of strategies, in every language of the sandbox ---
+
+# suffix: signatures and bodies of both; how a test says that a call gives a value
+PRIME_CASES = [0, 1, 2, 3, 4, 9, 17, 25, 49, 91, 97, 121, 7919, 7921]
+FIBONACCI_CASES = [0, 1, 2, 3, 7, 10, 20, 46]
+PRIME_SHOWN, FIBONACCI_SHOWN = [7, 8], [5, 6]
+FUNCTIONS_IN = {
+    "": ("def is_prime(n):\n", "def fibonacci(n):\n",
+         "    if n < 2:\n        return False\n    i = 2\n    while i * i <= n:\n        if n % i == 0:\n"
+         "            return False\n        i += 1\n    return True\n",
+         "    a, b = 0, 1\n    for _ in range(n):\n        a, b = b, a + b\n    return a\n"),
+    "_js": ("function is_prime(n) {\n", "function fibonacci(n) {\n",
+            "  if (n < 2) return false;\n  for (let i = 2; i * i <= n; i++) if (n % i === 0) return false;\n  return true;\n}\n",
+            "  let a = 0, b = 1;\n  for (let i = 0; i < n; i++) [a, b] = [b, a + b];\n  return a;\n}\n"),
+    "_c": ("int is_prime(int n) {\n", "long long fibonacci(int n) {\n",
+           "    if (n < 2) return 0;\n    for (int i = 2; i * i <= n; i++) if (n % i == 0) return 0;\n    return 1;\n}\n",
+           "    long long a = 0, b = 1;\n    while (n-- > 0) { long long t = a + b; a = b; b = t; }\n    return a;\n}\n"),
+    "_cpp": ("bool is_prime(int n) {\n", "long long fibonacci(int n) {\n",
+             "    if (n < 2) return false;\n    for (int i = 2; i * i <= n; i++) if (n % i == 0) return false;\n    return true;\n}\n",
+             "    long long a = 0, b = 1;\n    while (n-- > 0) { long long t = a + b; a = b; b = t; }\n    return a;\n}\n"),
+    "_rs": ("fn is_prime(n: u32) -> bool {\n", "fn fibonacci(n: u32) -> u64 {\n",
+            "    if n < 2 { return false; }\n    let mut i = 2;\n    while i * i <= n { if n % i == 0 { return false; } i += 1; }\n    true\n}\n",
+            "    let (mut a, mut b) = (0u64, 1u64);\n    for _ in 0..n { let t = a + b; a = b; b = t; }\n    a\n}\n"),
+}
+
+
+def is_prime(n):
+    return n > 1 and all(n % i for i in range(2, int(n**0.5) + 1))
+
+
+def fibonacci(n):
+    a, b = 0, 1
+    for _ in range(n):
+        a, b = b, a + b
+    return a
+
+
+def in_language(suffix, value):
+    if isinstance(value, bool):
+        return {"": str(value), "_c": str(int(value))}.get(suffix, str(value).lower())
+    return str(value)
+
+
+def assertions(suffix, name, function, cases):
+    """Statements that end the program with an error where a call gives another value."""
+    form = {"": "assert {0}({1}) == {2}", "_js": "if ({0}({1}) !== {2}) throw new Error('{0}({1}) is not {2}');",
+            "_rs": "assert_eq!({0}({1}), {2}, \"{0}({1})\");"}.get(suffix, "    if ({0}({1}) != {2}) return {3};")
+    lines = [form.format(name, n, in_language(suffix, function(n)), i + 1) for i, n in enumerate(cases)]
+    if suffix in ("_c", "_cpp"):
+        lines = ["int main(void) {"] + lines + ["    return 0;", "}"]
+    return "\n".join(lines)
+
+
+def prime_fibonacci(suffix):
+    comment = {"": "# ", "_c": "// ", "_cpp": "// ", "_js": "// ", "_rs": "// "}[suffix]
+    prime, fib, prime_body, fib_body = FUNCTIONS_IN[suffix]
+    for name, what, lines, head, body, function, cases, shown in (
+            ("is_prime", "Tells whether n (0 or more) is a prime number", 15, prime, prime_body, is_prime,
+             PRIME_CASES, PRIME_SHOWN),
+            ("fibonacci", "Returns the Fibonacci number n, where number 0 is 0 and number 1 is 1", 10, fib, fib_body,
+             fibonacci, FIBONACCI_CASES, FIBONACCI_SHOWN)):
+        examples = ", ".join(f"{name}({n}) is {in_language(suffix, function(n))}" for n in shown)
+        yield {"id": f"prime_fibonacci{suffix}/{name}", "prompt": f"{comment}{what}: {examples}.\n{head}",
+               "lines": lines, "entry_point": name, "examples": assertions(suffix, name, function, shown),
+               "test": assertions(suffix, name, function, cases), "reference": body}
+
+
 def instruction():
     d = Draw(6)
     for i in range(120):
@@ -603,6 +670,10 @@ def main():
     for make in (arithmetic, logic, knowledge, code, code_c, instruction, multilingual, translation, reading, summary):
         with open(os.path.join(folder, make.__name__ + ".jsonl"), "w", encoding="utf-8") as out:
             for item in make():
+                out.write(json.dumps(item, ensure_ascii=False) + "\n")
+    for suffix in FUNCTIONS_IN:
+        with open(os.path.join(folder, f"prime_fibonacci{suffix}.jsonl"), "w", encoding="utf-8") as out:
+            for item in prime_fibonacci(suffix):
                 out.write(json.dumps(item, ensure_ascii=False) + "\n")
 
 

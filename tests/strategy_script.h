@@ -1,10 +1,11 @@
 /* An engine that follows a script: draw k (its sequence number) says texts[k], a word a step, side by
- * side with the others of its call; when asked to judge texts[k] it says Yes with p_yes[k]. There may be
- * several models, which all know the script. */
+ * side with the others of its call; when asked to judge texts[k] it says Yes with p_yes[k], when asked to
+ * rate it the digit ratings[k]. There may be several models, which all know the script. */
 #ifndef TESTS_STRATEGY_SCRIPT_H
 #define TESTS_STRATEGY_SCRIPT_H
 
 #include <math.h>
+#include <time.h>
 
 #include "base/buf.h"
 #include "base/mem.h"
@@ -18,6 +19,8 @@ typedef struct script {
     const char *texts[SCRIPT_DRAWS];
     bool cut[SCRIPT_DRAWS];        /* by the length limit */
     double p_yes[SCRIPT_DRAWS];    /* when asked about texts[k] */
+    int ratings[SCRIPT_DRAWS];     /* … and to rate it */
+    double step_ms;                /* that each step takes; 0 = none */
     size_t n_steps, n_calls;       /* really made */
     size_t n_at_once;              /* the most draws of a call */
     size_t words_computed;
@@ -47,10 +50,16 @@ static inline size_t script_index(const script *s, const hone_part *text) {
     return 0;
 }
 
-/* One token that says Yes (1) or No (2), with their probabilities. */
-static inline void say_yes_or_no(script *s, const hone_request *q) {
-    double p = q->n_messages < 2 ? 0.9 : s->p_yes[script_index(s, &q->messages[q->n_messages - 2].parts[0])];
+/* Ids of the script: 1 is Yes, 2 is No, and from here on the digits. */
+enum { SCRIPT_DIGIT = 10 };
+
+/* One token: a digit where a rating is asked for, else Yes or No with their probabilities. */
+static inline void judge_text(script *s, const hone_request *q) {
+    size_t k = q->n_messages < 2 ? SIZE_MAX : script_index(s, &q->messages[q->n_messages - 2].parts[0]);
+    double p = k == SIZE_MAX ? 0.9 : s->p_yes[k];
     int32_t ids[] = {1, 2};
+    if (last_part(q)->n_bytes > 4 && !memcmp(last_part(q)->data, "Rate", 4) && k != SIZE_MAX)
+        ids[0] = SCRIPT_DIGIT + s->ratings[k], p = 1;
     double logprobs[] = {log(p), log(1 - p)};
     hone_piece piece = {.text = "Yes", .n_bytes = 3, .token = 1, .logprob = logprobs[0], .n_top = 2,
                         .top_ids = ids, .top_logprobs = logprobs};
@@ -101,10 +110,11 @@ static inline hone_status script_run(void *self, size_t model, const hone_reques
             return fail(HONE_ERR_CANCELLED, "cancelled");
         }
         s->n_steps++;
+        if (s->step_ms > 0) nanosleep(&(struct timespec){.tv_nsec = (long)(1e6 * s->step_ms)}, NULL);
         for (size_t i = 0; i < n; i++) {
             if (!s->at[i]) continue;
             if (q[i].max_tokens == 1) {
-                say_yes_or_no(s, &q[i]);
+                judge_text(s, &q[i]);
                 finish(s, &q[i], i, HONE_FINISH_LENGTH, done, user);
                 left--;
                 continue;
@@ -140,7 +150,9 @@ static inline hone_status script_run(void *self, size_t model, const hone_reques
 
 static inline hone_status script_token_text(void *self, size_t model, int32_t id, char **text) {
     (void)self, (void)model;
-    char *copy = mem_copy_string(id == 1 ? " Yes" : "No", id == 1 ? 4 : 2);
+    const char digit[] = {(char)('0' + id - SCRIPT_DIGIT), 0};
+    const char *said = id >= SCRIPT_DIGIT ? digit : id == 1 ? " Yes" : "No";
+    char *copy = mem_copy_string(said, strlen(said));
     if (!copy) return mem_fail("token", 4);
     *text = copy;
     return HONE_OK;

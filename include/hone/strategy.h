@@ -10,10 +10,10 @@
  *
  *     expression = branches [ "with" model { "+" model } ]
  *     branches   = branch { "|" branch } "|" selector        (one branch alone needs no selector)
- *     branch     = { transform "&" } ( program | sampler "&" selector )
+ *     branch     = { transform "&" } ( program | sampler [ "&" selector ] )
  *
  * A transform changes the prompt and always carries the question on, a sampler makes answers, a
- * selector picks one of them, a program does all of it in its own way. The models behind "with" are
+ * selector picks one of them (a vote where none is named), a program does all of it in its own way. The models behind "with" are
  * asked beside the one that the request is for; some programs (`ensemble`, `verify`, `cascade`,
  * `chain`) need them, and selectors that ask a model ask the first of them. "@" sets the bar of a
  * program that has one: "cascade4@0.75 with qwen2.5:1.5b".

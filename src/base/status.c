@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 /* One sentence per thread. Longer ones are cut: they may hold names from hostile files. */
 static _Thread_local char message[1024];
 
@@ -26,10 +28,15 @@ const char *hone_status_name(hone_status status) {
 
 const char *hone_error_message(void) { return message; }
 
-/* Names in files may hold anything: control characters never reach a terminal. */
-static void strip_controls(char *text) {
-    for (; *text; text++)
-        if ((unsigned char)*text < 0x20 || *text == 0x7f) *text = '?';
+/* Names in files may hold anything, and what is cut may be cut inside a character: control
+ * characters never reach a terminal, nor bytes that are no UTF-8 an answer in JSON. */
+static void make_showable(char *text) {
+    for (size_t n = strlen(text), step; n > 0; text += step, n -= step) {
+        uint32_t code;
+        step = utf8_decode(text, n, &code);
+        if (code < 0x20 || (code >= 0x7f && code < 0xa0) || code == UTF8_INVALID)
+            memset(text, '?', step);
+    }
 }
 
 hone_status fail(hone_status status, const char *format, ...) {
@@ -38,7 +45,7 @@ hone_status fail(hone_status status, const char *format, ...) {
     va_start(args, format);
     vsnprintf(sentence, sizeof sentence, format, args);
     va_end(args);
-    strip_controls(sentence);
+    make_showable(sentence);
     memcpy(message, sentence, sizeof message);
     return status;
 }
@@ -49,9 +56,9 @@ hone_status fail_context(hone_status status, const char *format, ...) {
     va_start(args, format);
     vsnprintf(context, sizeof context, format, args);
     va_end(args);
-    strip_controls(context);
     snprintf(sentence, sizeof sentence, "%s: %s", context, message);
-    memcpy(message, sentence, sizeof message - 1);
-    message[sizeof message - 1] = 0;
+    sentence[sizeof message - 1] = 0;
+    make_showable(sentence);
+    memcpy(message, sentence, sizeof message);
     return status;
 }

@@ -62,7 +62,11 @@ static json_t *row_to_json(const bench_row *row) {
                                                           : json_null());
     }
     if (row->kind == BENCH_DECODE) {
+        const spread *t = &row->times_one;
         json_object_set_new(object, "parallel", json_integer((json_int_t)row->n_parallel));
+        json_object_set_new(object, "times_one", t->n ? json_pack("{s:f, s:f, s:f}", "value", t->median,
+                                                                  "min", t->min, "max", t->max)
+                                                      : json_null());
     }
     return object;
 }
@@ -177,6 +181,16 @@ static int print_rows(const bench *b) {
     return cli_table_print(&t);
 }
 
+/* What several answers cost beside one. */
+static void print_parallel(const bench *b) {
+    for (size_t i = 0; i < b->n_rows; i++) {
+        const spread *t = &b->rows[i].times_one;
+        if (t->n)
+            printf("%2zu answers           %.2f times the time of the fewest (%.2f to %.2f), in turn\n",
+                   b->rows[i].n_parallel, t->median, t->min, t->max);
+    }
+}
+
 static void print_speculation(const bench *b) {
     double gain = bench_speculation_gain(b);
     cli_text text;
@@ -237,6 +251,7 @@ int bench_print_page(const bench_page *p) {
                ? bench_format_rate(&text, b->limits.int8_ops_per_s, "OP/s")
                : bench_format_rate(&text, b->limits.f32_ops_per_s, "OP/s"),
            b->limits.int8_ops_per_s > 0 ? "bytes" : "floats");
+    print_parallel(b);
     print_speculation(b);
     record_print_doubts(&b->validity);
     return code;

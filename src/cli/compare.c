@@ -1,5 +1,4 @@
 /* `hone compare`: models, quantisations and strategies beside each other. */
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +8,7 @@
 #include "base/mem.h"
 #include "base/system.h"
 #include "cli/cli.h"
+#include "cli/compare_page.h"
 #include "cli/engine.h"
 #include "cli/interrupt.h"
 #include "cli/options.h"
@@ -21,15 +21,21 @@
 #include "weights/store.h"
 
 #define DEFAULT_TASKS "knowledge,logic,reading"
-/* The control of every comparison of strategies: several draws, of which the first is taken. */
+/* What comes with every comparison of strategies: one answer, made alone as theirs are; one drawn as
+ * they draw, where the first is not; several draws, of which the first is taken. */
+#define NONE "none"
+#define ONE_DRAW "sample1 & first"
 #define CONTROL "sample4 & first"
+/* The least temperature of draws that have to differ (docs/strategies.md). */
+#define DRAWN_FROM 0.7
 
 enum { MAX_LIST = 16, MAX_LIST_BYTES = 1024, DEFAULT_LIMIT = 100 };
 
 typedef struct choice {
-    const char *tasks, *strategies, *quants, *html;
-    int64_t limit, seed, max_tokens;
-    bool json, no_speed;
+    const char *tasks, *strategies, *quants, *instead, *html;
+    int64_t limit, seed, max_tokens, repeat;
+    double temperature;
+    bool json, markdown, no_speed;
     policy_options policies;
     engine_settings engine;
 } choice;
@@ -43,8 +49,11 @@ typedef struct cast {
     fs_path folder;                     /* … this one, removed at the end; "" = none */
     size_t n_files;
     char strategies[MAX_LIST_BYTES], quants[MAX_LIST_BYTES], tasks[MAX_LIST_BYTES];
-    const char *strategy[MAX_LIST], *quant[MAX_LIST];
-    size_t n_strategies, n_quants;
+    char insteads[MAX_LIST_BYTES];
+    const char *strategy[MAX_LIST], *quant[MAX_LIST], *instead[MAX_LIST];
+    size_t n_strategies, n_quants, n_instead;
+    bool one_model; /* that strategies are tried on: rows go by the strategy */
+    bool narrow; /* answers without a strategy are not drawn as those of strategies are */
     task *opened[COMPARE_MAX_TASKS];
     size_t n_tasks;
     double start_ms;
@@ -85,6 +94,14 @@ static int check_names(const cast *c, const cli_usage *usage) {
     return CLI_PARSED;
 }
 
+static int check_draws(const cast *x, const choice *c, const cli_usage *usage) {
+    if (c->repeat > 1 && c->temperature == 0)
+        return cli_wrong_use(usage, "--repeat needs a --temperature: greedy answers are all alike");
+    if (x->n_instead && !x->n_strategies)
+        return cli_wrong_use(usage, "--instead is for what stands beside --strategies");
+    return CLI_PARSED;
+}
+
 static int open_tasks(cast *c, const char *list, const cli_usage *usage) {
     const char *names[MAX_LIST];
     size_t n = 0;
@@ -100,16 +117,20 @@ static int open_tasks(cast *c, const char *list, const cli_usage *usage) {
 
 /* --- who takes part --- */
 
-static int add_entry(cast *c, const char *model, const char *shown, const char *strategy) {
+static int add_entry(cast *c, const char *model, const char *shown, const char *strategy,
+                     compare_role role, size_t base) {
     if (c->n == COMPARE_MAX_ENTRIES) {
         cli_error("more than %d to compare", COMPARE_MAX_ENTRIES);
         return CLI_USAGE;
     }
     char *label = c->labels[c->n];
-    if (strategy && !strcmp(strategy, CONTROL)) snprintf(label, 256, "%.160s, A/A", shown);
-    else if (strategy) snprintf(label, 256, "%.160s, %.80s", shown, strategy);
-    else snprintf(label, 256, "%.200s", shown);
-    c->entries[c->n++] = (compare_entry){.label = label, .model = model, .strategy = strategy};
+    const char *what = role == COMPARE_ONE_DRAW ? "one draw" : role == COMPARE_CONTROL ? "A/A" : strategy;
+    if (role == COMPARE_MODEL) snprintf(label, 256, "%.200s", shown);
+    else if (role == COMPARE_INSTEAD) snprintf(label, 256, "%.160s instead", shown);
+    else if (c->one_model) snprintf(label, 256, "%.80s", what);
+    else snprintf(label, 256, "%.160s, %.80s", shown, what);
+    c->entries[c->n++] = (compare_entry){.label = label, .model = model, .strategy = strategy,
+                                         .role = role, .base = base};
     return CLI_OK;
 }
 
@@ -122,14 +143,16 @@ static const char *short_name(const char *name, char *text, size_t n) {
     return text;
 }
 
-/* The model with each strategy; the control comes with them. */
+/* The model with each strategy; one answer and the controls come with them. */
 static int add_model(cast *c, const char *model, const char *shown) {
-    if (c->n_strategies == 0) return add_entry(c, model, shown, NULL);
-    int code = CLI_OK;
-    for (size_t i = 0; i < c->n_strategies && code == CLI_OK; i++) {
-        code = add_entry(c, model, shown, strcmp(c->strategy[i], "none") ? c->strategy[i] : NULL);
-        if (i == 0 && code == CLI_OK) code = add_entry(c, model, shown, CONTROL);
-    }
+    if (c->n_strategies == 0) return add_entry(c, model, shown, NULL, COMPARE_MODEL, 0);
+    size_t none = c->n, drawn = c->n + c->narrow;
+    int code = add_entry(c, model, shown, NONE, COMPARE_NONE, 0);
+    if (code == CLI_OK && c->narrow) code = add_entry(c, model, shown, ONE_DRAW, COMPARE_ONE_DRAW, none);
+    if (code == CLI_OK) code = add_entry(c, model, shown, CONTROL, COMPARE_CONTROL, drawn);
+    for (size_t i = 0; i < c->n_strategies && code == CLI_OK; i++)
+        if (strcmp(c->strategy[i], NONE))
+            code = add_entry(c, model, shown, c->strategy[i], COMPARE_STRATEGY, none);
     return code;
 }
 
@@ -177,6 +200,11 @@ static int add_all(cast *c, const cli_operands *operands) {
         for (size_t k = 0; k < c->n_quants && code == CLI_OK; k++)
             code = add_quantised(c, operands->items[i], c->quant[k]);
     }
+    for (size_t i = 0; i < c->n_instead && code == CLI_OK; i++) {
+        char name[200];
+        code = add_entry(c, c->instead[i], short_name(c->instead[i], name, sizeof name), NONE,
+                         COMPARE_INSTEAD, 0);
+    }
     return code;
 }
 
@@ -190,102 +218,6 @@ static bool on_progress(void *context, const char *label, const char *doing, siz
     double left = n_done ? (clock_ms() - c->start_ms) / 1000 * (double)(n - n_done) / (double)n_done : 0;
     cli_progress("%s: %s, %zu of %zu%s%.0f s left", label, doing, n_done, n, n_done ? ", " : "; ", left);
     return !interrupt_seen();
-}
-
-static void add_speed(cli_table *t, const spread *s, bool valid) {
-    if (s->n) cli_table_add(t, "%.1f%s", s->median, valid ? "" : "*");
-    else cli_table_add(t, "–");
-}
-
-static void add_figure(cli_table *t, const eval_figure *f, bool valid) {
-    if (isnan(f->e.value)) cli_table_add(t, "–");
-    else cli_table_add(t, "%.3f (%.3f–%.3f)%s", f->e.value, f->e.low, f->e.high, valid ? "" : "*");
-}
-
-static double seconds_an_item(const compare_entry *e) {
-    double seconds = 0;
-    size_t n = 0;
-    for (size_t t = 0; t < e->n_results; t++) seconds += e->results[t].seconds, n += e->results[t].n_done;
-    return n ? seconds / (double)n : 0;
-}
-
-static int print_rows(const comparison *c) {
-    const char *headers[8 + COMPARE_MAX_TASKS] = {"", "type", "size", "memory", "prefill", "decode"};
-    char align[9 + COMPARE_MAX_TASKS] = "llrrrr";
-    size_t n = 6;
-    for (size_t t = 0; t < c->settings->n_tasks; t++, n++) {
-        headers[n] = c->settings->tasks[t]->name;
-        align[n] = 'l';
-    }
-    headers[n] = "s an item";
-    align[n] = 'r';
-    cli_table table;
-    cli_text size, memory;
-    cli_table_init(&table, align, headers);
-    for (size_t i = 0; i < c->n_entries; i++) {
-        const compare_entry *e = &c->entries[i];
-        cli_table_add(&table, "%s", e->label);
-        cli_table_add(&table, "%s", e->quantisation);
-        cli_table_add(&table, "%s", cli_format_bytes(&size, e->file_bytes));
-        cli_table_add(&table, "%s", cli_format_bytes(&memory, e->memory_bytes));
-        add_speed(&table, &e->prefill, e->speed_validity.n == 0);
-        add_speed(&table, &e->decode, e->speed_validity.n == 0);
-        for (size_t t = 0; t < c->settings->n_tasks; t++) {
-            const eval_result *r = &e->results[t];
-            if (t < e->n_results && r->n_figures) add_figure(&table, &r->figures[0], r->validity.n == 0);
-            else cli_table_add(&table, "–");
-        }
-        cli_table_add(&table, "%.2f", seconds_an_item(e));
-    }
-    return cli_table_print(&table);
-}
-
-static void print_verdict(const comparison *c, const compare_verdict *v) {
-    const char *a = c->entries[v->a].label, *b = c->entries[v->b].label;
-    const char *name = c->settings->tasks[v->task]->name;
-    printf("%s: %s is ", name, a);
-    if (v->outcome == COMPARE_OPEN) printf("not distinguishable from %s", b);
-    else printf("%s than %s", compare_outcome_name(v->outcome), b);
-    printf(" on %zu items: %+.3f (%+.3f to %+.3f), p = %.3f", v->n, v->difference.value,
-           v->difference.low, v->difference.high, v->p_adjusted);
-    if (v->outcome == COMPARE_OPEN && v->n_needed > v->n) printf("; about %zu would be needed", v->n_needed);
-    printf("\n");
-}
-
-static void print_oracles(const comparison *c) {
-    for (size_t i = 0; i < c->n_entries; i++)
-        for (size_t t = 0; t < c->entries[i].n_results; t++) {
-            const eval_result *r = &c->entries[i].results[t];
-            if (r->n_figures < 2 || strcmp(r->figures[1].name, "oracle")) continue;
-            printf("%s: of the draws of %s one at least is right in %.3f (%.3f–%.3f); %.3f were chosen "
-                   "right; %.0f tokens an item\n", c->settings->tasks[t]->name, c->entries[i].label,
-                   r->figures[1].e.value, r->figures[1].e.low, r->figures[1].e.high,
-                   r->figures[0].e.value, r->n_done ? (double)r->n_tokens / (double)r->n_done : 0);
-        }
-}
-
-static void print_doubts(const comparison *c) {
-    bool any = false;
-    for (size_t i = 0; i < c->n_entries; i++) {
-        const compare_entry *e = &c->entries[i];
-        for (size_t k = 0; k < e->speed_validity.n; k++, any = true)
-            printf("%s* %s, speed: %s\n", any ? "" : "\n", e->label, e->speed_validity.reasons[k].words);
-        for (size_t t = 0; t < e->n_results; t++)
-            for (size_t k = 0; k < e->results[t].validity.n; k++, any = true)
-                printf("%s* %s, %s: %s\n", any ? "" : "\n", e->label, e->results[t].task->name,
-                       e->results[t].validity.reasons[k].words);
-    }
-}
-
-static int print_page(const comparison *c) {
-    int code = print_rows(c);
-    printf("\nSpeeds in tokens/s, tasks with 95 %% intervals; differences are paired, p corrected for "
-           "%zu comparisons (Holm).\n\n", c->n_verdicts);
-    for (size_t i = 0; i < c->n_verdicts; i++) print_verdict(c, &c->verdicts[i]);
-    print_oracles(c);
-    print_doubts(c);
-    if (c->cancelled) printf("\nIt was ended before everything was done.\n");
-    return code;
 }
 
 static hone_status write_html(const record *kept, const char *path) {
@@ -307,19 +239,28 @@ static json_t *settings_json(const choice *c, const cast *x, const compare_setti
     json_t *tasks = json_array(), *entries = json_array();
     for (size_t i = 0; i < x->n_tasks; i++) json_array_append_new(tasks, json_string(x->opened[i]->name));
     for (size_t i = 0; i < x->n; i++) json_array_append_new(entries, cli_json_text(x->entries[i].label));
-    return json_pack("{s:o, s:o, s:I, s:I, s:s, s:b, s:i}", "entries", entries, "tasks", tasks, "limit",
-                     (json_int_t)s->eval.limit, "seed", (json_int_t)s->eval.seed, "kv",
+    return json_pack("{s:o, s:o, s:I, s:I, s:I, s:f, s:s, s:b, s:i}", "entries", entries, "tasks", tasks,
+                     "limit", (json_int_t)s->eval.limit, "seed", (json_int_t)s->eval.seed, "repeat",
+                     (json_int_t)c->repeat, "temperature", c->temperature, "kv",
                      engine_kv_name(engine_kv_type(&c->engine)), "exact", c->engine.exact, "threads",
                      s->n_threads);
 }
 
+static int print_done(const comparison *done, const choice *c, json_t *json) {
+    if (c->json) return cli_print_json(json_incref(json), false);
+    return compare_print(done, c->markdown);
+}
+
 static int measure(cast *x, const choice *c, const cli_operands *operands) {
+    hone_sampling sampling = hone_sampling_greedy();
+    sampling.temperature = (float)c->temperature;
+    sampling.seed = (uint64_t)c->seed;
     compare_settings settings = {
         .tasks = x->opened, .n_tasks = x->n_tasks, .exact = c->engine.exact,
         .kv = engine_kv_type(&c->engine), .measure_speed = !c->no_speed,
         .n_context = c->engine.context == CLI_UNSET ? 0 : (size_t)c->engine.context,
-        .all_pairs = x->n_strategies == 0, .observe = on_progress, .context = x,
-        .eval = {.limit = c->limit == 0 ? 0 : (size_t)c->limit, .seed = (uint64_t)c->seed,
+        .observe = on_progress, .context = x,
+        .eval = {.sampling = &sampling, .repeat = (size_t)c->repeat, .limit = c->limit == 0 ? 0 : (size_t)c->limit, .seed = (uint64_t)c->seed,
                  .max_tokens = c->max_tokens == CLI_UNSET ? 0 : (size_t)c->max_tokens,
                  /* a strategy makes answers: choices are asked for, not scored */
                  .by_answer = x->n_strategies > 0}};
@@ -343,7 +284,7 @@ static int measure(cast *x, const choice *c, const cli_operands *operands) {
         RECORD(&kept, compare_store(&done, kept.db, kept.id));
         record_finish(&kept, &doubts, json);
         if (c->html) status = write_html(&kept, c->html);
-        code = c->json ? cli_print_json(json_incref(json), false) : print_page(&done);
+        code = print_done(&done, c, json);
         json_decref(json);
     }
     compare_release(&done);
@@ -356,9 +297,13 @@ static int compare(cast *x, const choice *c, const cli_operands *operands, const
     bool by_policy = policy_options_are_set(&c->policies);
     if (by_policy && (c->strategies || c->html))
         return cli_wrong_use(usage, "--route and --cascade go neither with --strategies nor with --html");
+    x->one_model = operands->n == 1 && !c->quants;
+    x->narrow = c->temperature < DRAWN_FROM;
     int code = split(x->strategies, x->strategy, &x->n_strategies, c->strategies, "--strategies", usage);
     if (code == CLI_PARSED) code = split(x->quants, x->quant, &x->n_quants, c->quants, "--quant", usage);
+    if (code == CLI_PARSED) code = split(x->insteads, x->instead, &x->n_instead, c->instead, "--instead", usage);
     if (code == CLI_PARSED) code = check_names(x, usage);
+    if (code == CLI_PARSED) code = check_draws(x, c, usage);
     if (code == CLI_PARSED) code = open_tasks(x, c->tasks, usage);
     if (code != CLI_PARSED) return code;
     code = add_all(x, operands);
@@ -371,13 +316,16 @@ static int compare(cast *x, const choice *c, const cli_operands *operands, const
 
 int cmd_compare(int argc, char **argv) {
     choice c = {.tasks = DEFAULT_TASKS, .limit = DEFAULT_LIMIT, .seed = 1, .max_tokens = CLI_UNSET,
-                .policies = POLICY_OPTIONS_UNSET, .engine = ENGINE_SETTINGS_UNSET};
+                .repeat = 1, .policies = POLICY_OPTIONS_UNSET, .engine = ENGINE_SETTINGS_UNSET};
     const cli_option options[] = {
         CLI_TEXT("tasks", 0, &c.tasks, "TASK[,TASK…]",
                  "what to try them on (default " DEFAULT_TASKS "); `hone tasks` lists them"),
         CLI_TEXT("strategies", 0, &c.strategies, "NAME[,NAME…]",
-                 "each model with each of them, beside the first; a control (several draws, of which "
-                 "the first is taken) comes with them"),
+                 "each model with each of them, beside one answer of it; an A/A control (several "
+                 "draws, of which the first is taken) comes with them"),
+        CLI_TEXT("instead", 0, &c.instead, "MODEL[,MODEL…]",
+                 "what the cost of strategies could buy: a larger model or a finer quantisation, with "
+                 "one answer each, beside every strategy"),
         CLI_TEXT("quant", 0, &c.quants, "TYPE[,TYPE…]",
                  "each model also in these types, made on the spot"),
         CLI_INTEGER("limit", 'n', &c.limit, "N", 0, TASK_MAX_ITEMS,
@@ -385,8 +333,14 @@ int cmd_compare(int argc, char **argv) {
         CLI_INTEGER("seed", 's', &c.seed, "N", 0, 9e18, "of the draw and of the bootstrap (default 1)"),
         CLI_INTEGER("max-tokens", 0, &c.max_tokens, "N", 1, 1 << 20,
                     "most tokens of an answer (default: as the task says)"),
+        CLI_INTEGER("repeat", 'r', &c.repeat, "N", 1, EVAL_MAX_REPEAT,
+                    "answers to each item, drawn with a --temperature (default 1)"),
+        CLI_REAL("temperature", 'T', &c.temperature, "X", 0, 100,
+                 "of answers without a strategy, and the least of those with one (default 0: greedy; "
+                 "strategies that need draws to differ use 0.7)"),
         CLI_FLAG("no-speed", 0, &c.no_speed, "measure quality alone"),
         CLI_TEXT("html", 0, &c.html, "FILE", "write a page with charts, too"),
+        CLI_FLAG("markdown", 0, &c.markdown, "print tables as Markdown"),
         CLI_FLAG("json", 0, &c.json, "print one JSON object"),
         POLICY_OPTIONS(c.policies),
         CLI_HEADING("Engine"),

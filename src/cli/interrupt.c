@@ -13,13 +13,14 @@
 
 static _Atomic(hone_session *) armed_sessions[INTERRUPT_MAX_SESSIONS];
 static _Atomic(hone_model *) armed_model;
-static atomic_bool armed, held, seen, final;
+static atomic_bool armed, held, final;
+static atomic_int n_seen;
 static int wake_pipe[2] = {-1, -1}; /* whoever waits for a person waits for this, too */
 
 static void handle(int signal_number) {
     if (signal_number == SIGTERM) atomic_store(&final, true);
     hone_model *model = atomic_load(&armed_model);
-    bool again = atomic_exchange(&seen, true);
+    bool again = atomic_fetch_add(&n_seen, 1) > 0;
     if (!atomic_load(&held) && (again || !atomic_load(&armed))) _exit(CLI_INTERRUPTED);
     int errno_before = errno;
     if (write(wake_pipe[1], "", 1) < 0) errno = errno_before; /* full: the reader wakes anyway */
@@ -48,7 +49,7 @@ void interrupt_init(void) {
 static void forget(void) {
     char drained[16];
     while (read(wake_pipe[0], drained, sizeof drained) > 0) continue;
-    atomic_store(&seen, false);
+    atomic_store(&n_seen, 0);
 }
 
 void interrupt_arm(hone_session *session) {
@@ -80,9 +81,9 @@ void interrupt_disarm(void) {
     atomic_store(&armed_model, NULL);
 }
 
-bool interrupt_seen(void) {
-    return atomic_load(&seen);
-}
+bool interrupt_seen(void) { return interrupt_count() > 0; }
+
+int interrupt_count(void) { return atomic_load(&n_seen); }
 
 bool interrupt_wait_readable(int fd) {
     struct pollfd both[] = {{.fd = fd, .events = POLLIN}, {.fd = wake_pipe[0], .events = POLLIN}};

@@ -27,6 +27,7 @@ void interrupt_hold(void);
 /* Back to ending at once. The flag stays for interrupt_seen. */
 void interrupt_disarm(void);
 bool interrupt_seen(void);
+int interrupt_count(void); /* signals since the flag was cleared */
 /* Waits until a read from `fd` would not block; false when a signal came first. */
 bool interrupt_wait_readable(int fd);
 /* Whether a SIGTERM was among them, ever. */

@@ -158,6 +158,33 @@ static void print_row(const cli_table *table, char *const *cells, const size_t *
     putchar('\n');
 }
 
+static int free_table(cli_table *table, bool failed) {
+    for (size_t i = 0; i < table->n_cells; i++) mem_free(table->cells[i]);
+    mem_free(table->cells);
+    *table = (cli_table){.n_columns = table->n_columns, .align = table->align};
+    if (failed) cli_error("not enough memory to print a table");
+    return failed ? CLI_FAILED : CLI_OK;
+}
+
+static void print_markdown_row(const cli_table *table, char *const *cells) {
+    for (size_t i = 0; i < table->n_columns; i++) {
+        fputs("| ", stdout);
+        for (const char *c = cells[i]; *c; c++) printf("%s%c", strchr("\\`*_[]|<>", *c) ? "\\" : "", *c);
+        putchar(' ');
+    }
+    puts("|");
+}
+
+int cli_table_print_markdown(cli_table *table) {
+    for (size_t i = 0; i + table->n_columns <= table->n_cells && !table->failed; i += table->n_columns) {
+        print_markdown_row(table, table->cells + i);
+        for (size_t k = 0; i == 0 && k < table->n_columns; k++)
+            fputs(table->align[k] == 'r' ? "|---:" : "|---", stdout);
+        if (i == 0) puts("|");
+    }
+    return free_table(table, table->failed);
+}
+
 int cli_table_print(cli_table *table) {
     enum { MAX_COLUMNS = 32 };
     size_t widths[MAX_COLUMNS] = {0};
@@ -169,11 +196,7 @@ int cli_table_print(cli_table *table) {
     for (size_t i = 0; i + table->n_columns <= table->n_cells && !failed; i += table->n_columns) {
         print_row(table, table->cells + i, widths);
     }
-    for (size_t i = 0; i < table->n_cells; i++) mem_free(table->cells[i]);
-    mem_free(table->cells);
-    *table = (cli_table){.n_columns = table->n_columns, .align = table->align};
-    if (failed) cli_error("not enough memory to print a table");
-    return failed ? CLI_FAILED : CLI_OK;
+    return free_table(table, failed);
 }
 
 /* --- JSON --- */

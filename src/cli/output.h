@@ -41,8 +41,10 @@ typedef struct cli_table {
 /* `headers` (n_columns of them) may be NULL. Memory trouble is remembered and told by print. */
 void cli_table_init(cli_table *table, const char *align, const char *const *headers);
 void cli_table_add(cli_table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* Prints and frees. Returns an exit code. */
+/* Prints and frees; the second as a table of Markdown, whose signs in the cells stay signs. Both
+ * return an exit code. */
 int cli_table_print(cli_table *table);
+int cli_table_print_markdown(cli_table *table);
 
 /* --- JSON: prints `root` on stdout, one line when `compact`, and drops the reference. Returns an
  * exit code; NULL (memory was short while building) is a failure. --- */

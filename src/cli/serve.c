@@ -101,7 +101,6 @@ static void print_welcome(const server *s, const serve_settings *settings, char 
 }
 
 static void wait_for_signal(void) {
-    interrupt_hold();
     while (!interrupt_seen()) nanosleep(&(struct timespec){0, 50000000}, NULL);
 }
 
@@ -109,8 +108,7 @@ static void wait_for_signal(void) {
 static void drain(server *s) {
     double end = clock_ms() + DRAIN_MS;
     fputs("hone: answers under way may end; no new ones; another signal ends them, too\n", stderr);
-    interrupt_hold();
-    while (!server_drain(s, 50) && !interrupt_seen() && clock_ms() < end) continue;
+    while (!server_drain(s, 50) && interrupt_count() < 2 && clock_ms() < end) continue;
 }
 
 static server_options make_options(const serve_settings *s, const serve_texts *t) {
@@ -154,6 +152,7 @@ static int run(const serve_settings *settings, const serve_texts *t, char **name
     if (status != HONE_OK) return cli_fail(status);
     code = preload(s, names, n);
     if (code == CLI_OK) {
+        interrupt_hold(); /* before anybody is told that there is something to be ended */
         print_welcome(s, settings, names, n);
         wait_for_signal();
         drain(s);

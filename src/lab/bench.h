@@ -38,6 +38,8 @@ typedef struct bench_row {
     spread speed;      /* tokens/s of all answers together */
     double *samples;   /* [speed.n] the single runs, ascending */
     spread ttft_ms;    /* prefill: until the first token is chosen; n 0 = not measured */
+    spread times_one;  /* several answers together: their time over that of the smallest number that was
+                        * measured in turn with them, run by run; n 0 = not measured */
     double joules_per_token; /* of the whole machine (lab/energy.h); 0 = unknown */
     /* The least time that the machine's limits allow, over the time that it took; and which limit
      * is the nearer one. 0 = unknown. */

@@ -160,29 +160,65 @@ static void close_forks(run *r) {
     }
 }
 
-static hone_status measure_decode(run *r, size_t depth, size_t n_parallel) {
-    size_t start = depth ? depth : 1, n = r->settings->n_decode;
-    double ms;
+/* Milliseconds of every run, and what they took of energy; one row for each number of answers. */
+typedef struct decode_runs {
+    double *ms;     /* [n_parallels, repeat] */
+    double joules[BENCH_MAX_SWEEP];
+} decode_runs;
+
+/* In turn, so that a busy machine slows all of them: the first number of answers, the second, …; again. */
+static hone_status run_decodes(run *r, size_t start, decode_runs *runs) {
+    const bench_settings *s = r->settings;
     energy_look before, after;
-    TRY(hone_prefill(r->subject->session, r->tokens, start, NULL, NULL, NULL));
-    for (size_t i = 0; i < n_parallel; i++) {
-        TRY(hone_session_fork(&r->forks[i], r->subject->session));
+    for (size_t i = 0; i <= s->repeat; i++) { /* the first is the warm-up */
+        TRY(tell(r, BENCH_DECODE, s->n_decode, i));
+        for (size_t k = 0; k < s->n_parallels; k++) {
+            double ms;
+            energy_look_at(&before, "");
+            TRY(decode_once(r, start, s->parallels[k], &ms));
+            energy_look_at(&after, "");
+            if (i == 0) continue;
+            runs->ms[k * s->repeat + i - 1] = ms;
+            runs->joules[k] += energy_between(&before, &after);
+        }
     }
-    TRY(tell(r, BENCH_DECODE, n, 0));
-    TRY(decode_once(r, start, n_parallel, &ms));
-    energy_look_at(&before, "");
-    for (size_t i = 0; i < r->settings->repeat; i++) {
-        TRY(tell(r, BENCH_DECODE, n, i + 1));
-        TRY(decode_once(r, start, n_parallel, &ms));
-        r->values[i] = 1000 * (double)(n * n_parallel) / ms;
+    return HONE_OK;
+}
+
+static hone_status add_decode_row(run *r, size_t start, const decode_runs *runs, size_t k, size_t one) {
+    const bench_settings *s = r->settings;
+    const size_t n = s->n_decode, n_parallel = s->parallels[k];
+    const double *ms = runs->ms + k * s->repeat, *of_one = runs->ms + one * s->repeat;
+    for (size_t i = 0; i < s->repeat; i++) {
+        r->values[i] = 1000 * (double)(n * n_parallel) / ms[i];
+        r->others[i] = ms[i] / of_one[i];
     }
-    energy_look_at(&after, "");
-    bench_row *row = add_row(r, BENCH_DECODE, n, start, r->values, energy_between(&before, &after));
-    close_forks(r);
+    bench_row *row = add_row(r, BENCH_DECODE, n, start, r->values, runs->joules[k]);
     if (!row) return HONE_ERR_MEMORY;
     row->n_parallel = n_parallel;
     row->joules_per_token /= (double)n_parallel;
+    if (n_parallel > s->parallels[one]) row->times_one = spread_of(r->others, s->repeat);
     return HONE_OK;
+}
+
+static hone_status measure_decodes(run *r, size_t depth) {
+    const bench_settings *s = r->settings;
+    size_t start = depth ? depth : 1, most = 1, one = 0;
+    decode_runs runs = {.ms = mem_calloc(s->n_parallels * s->repeat, sizeof *runs.ms)};
+    if (!runs.ms) return mem_fail("runs", s->n_parallels * s->repeat * sizeof *runs.ms);
+    for (size_t k = 0; k < s->n_parallels; k++) {
+        if (s->parallels[k] > most) most = s->parallels[k];
+        if (s->parallels[k] < s->parallels[one]) one = k;
+    }
+    hone_status status = hone_prefill(r->subject->session, r->tokens, start, NULL, NULL, NULL);
+    for (size_t i = 0; i < most && status == HONE_OK; i++)
+        status = hone_session_fork(&r->forks[i], r->subject->session);
+    if (status == HONE_OK) status = run_decodes(r, start, &runs);
+    for (size_t k = 0; k < s->n_parallels && status == HONE_OK; k++)
+        status = add_decode_row(r, start, &runs, k, one);
+    close_forks(r);
+    mem_free(runs.ms);
+    return status;
 }
 
 /* Writing an answer through the same call that answers questions, with or without drafts. */
@@ -237,8 +273,7 @@ static hone_status measure_at_depth(run *r, size_t depth) {
     }
     if (s->n_decode == 0) return HONE_OK;
     if (r->subject->draft_kind != HONE_DRAFT_NONE) return measure_speculation(r, depth);
-    for (size_t i = 0; i < s->n_parallels; i++) TRY(measure_decode(r, depth, s->parallels[i]));
-    return HONE_OK;
+    return s->n_parallels ? measure_decodes(r, depth) : HONE_OK;
 }
 
 /* --- judging --- */

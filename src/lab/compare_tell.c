@@ -13,21 +13,44 @@ static json_t *spread_json(const spread *s) {
                 : json_null();
 }
 
+static const char *role_name(compare_role role) {
+    switch (role) {
+    case COMPARE_MODEL: return "model";
+    case COMPARE_NONE: return "none";
+    case COMPARE_ONE_DRAW: return "one draw";
+    case COMPARE_CONTROL: return "A/A";
+    case COMPARE_STRATEGY: return "strategy";
+    case COMPARE_INSTEAD: return "instead";
+    }
+    return "unknown";
+}
+
 static json_t *entry_json(const compare_entry *e) {
     json_t *tasks = json_array(), *o;
     for (size_t t = 0; t < e->n_results; t++)
         json_array_append_new(tasks, eval_result_to_json(&e->results[t]));
-    o = json_pack("{s:s, s:s, s:s, s:I, s:I, s:o, s:o, s:o}", "name", e->label, "model", e->model,
-                  "quantisation", e->quantisation, "file_bytes", (json_int_t)e->file_bytes,
+    o = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:o, s:o, s:o}", "name", e->label, "role",
+                  role_name(e->role), "model", e->model, "quantisation", e->quantisation, "file_bytes", (json_int_t)e->file_bytes,
                   "peak_memory_bytes", (json_int_t)e->memory_bytes, "prefill",
                   spread_json(&e->prefill), "decode", spread_json(&e->decode), "tasks", tasks);
     json_object_set_new(o, "strategy", e->strategy ? json_string(e->strategy) : json_null());
     return o;
 }
 
+static json_t *advice_json(const comparison *c, const compare_advice *x) {
+    const compare_verdict *v = x->decided_by == SIZE_MAX ? NULL : &c->verdicts[x->decided_by];
+    return json_pack("{s:s, s:s, s:s, s:I, s:b, s:o, s:o, s:o}", "entry", c->entries[x->entry].label,
+                     "task", c->settings->tasks[x->task]->name, "verdict", compare_use_name(x->use),
+                     "n", (json_int_t)x->n, "enough", x->n >= COMPARE_ENOUGH_ITEMS, "decided_by",
+                     v ? json_string(c->entries[v->b].label) : json_null(), "times_tokens",
+                     json_finite(x->cost_tokens), "times_seconds", json_finite(x->cost_seconds));
+}
+
 json_t *compare_to_json(const comparison *c) {
     json_build_begin();
-    json_t *rows = json_array(), *verdicts = json_array();
+    json_t *rows = json_array(), *verdicts = json_array(), *advice = json_array();
+    for (size_t i = 0; i < c->n_advice; i++)
+        json_array_append_new(advice, advice_json(c, &c->advice[i]));
     for (size_t i = 0; i < c->n_entries; i++) json_array_append_new(rows, entry_json(&c->entries[i]));
     for (size_t i = 0; i < c->n_verdicts; i++) {
         const compare_verdict *v = &c->verdicts[i];
@@ -42,8 +65,8 @@ json_t *compare_to_json(const comparison *c) {
                               v->n_needed ? json_integer((json_int_t)v->n_needed) : json_null());
         json_array_append_new(verdicts, o);
     }
-    json_t *root = json_pack("{s:o, s:o, s:b}", "rows", rows, "verdicts", verdicts, "finished",
-                             !c->cancelled);
+    json_t *root = json_pack("{s:o, s:o, s:o, s:b}", "rows", rows, "verdicts", verdicts, "advice", advice,
+                             "finished", !c->cancelled);
     if (json_build_end("comparison") == HONE_OK) return root;
     json_decref(root);
     return NULL;
@@ -68,7 +91,7 @@ static hone_status store_items(const compare_entry *e, const eval_result *x, res
         const json_t *sample = x->items[i].sample, *right = json_object_get(sample, "right");
         if (!x->items[i].done) continue;
         items[n++] = (result_item){
-            .task = name, .id = task_item_id(x->task, x->items[i].index),
+            .task = name, .id = json_string_value(json_object_get(sample, "id")),
             .prompt = json_string_value(json_object_get(sample, "prompt")),
             .output = json_string_value(json_object_get(sample, "output")),
             .verdict = !right ? NULL : json_is_true(right) ? "right" : "wrong",

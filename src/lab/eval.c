@@ -96,6 +96,19 @@ hone_status eval_prompt(const eval_run_state *run, const char *form, const json_
 
 /* --- which items --- */
 
+/* A place for each answer to an item. */
+static hone_status repeat_items(eval_result *r, size_t repeat) {
+    size_t n = r->n_items * repeat;
+    eval_item *items = mem_calloc(n, sizeof *items);
+    if (!items) return mem_fail("items", n * sizeof *items);
+    for (size_t i = 0; i < n; i++)
+        items[i] = (eval_item){.index = r->items[i / repeat].index, .draw = i % repeat};
+    mem_free(r->items);
+    r->items = items;
+    r->n_items = n;
+    return HONE_OK;
+}
+
 static int by_index(const void *a, const void *b) {
     const eval_item *x = a, *y = b;
     return (x->index > y->index) - (x->index < y->index);
@@ -117,7 +130,7 @@ static hone_status choose_items(eval_result *r, const task *t, const eval_settin
     }
     memmove(r->items, r->items + skip, r->n_items * sizeof *r->items);
     qsort(r->items, r->n_items, sizeof *r->items, by_index);
-    return HONE_OK;
+    return settings->repeat > 1 ? repeat_items(r, settings->repeat) : HONE_OK;
 }
 
 /* --- adding up --- */
@@ -203,6 +216,20 @@ static hone_status run_kind(eval_run_state *run) {
     }
 }
 
+/* Whether answers to one item can differ. */
+static hone_status check_repeat(const task *t, const eval_settings *s) {
+    bool scored = t->kind == TASK_CLOZE || t->kind == TASK_SPEECH ||
+                  (t->kind == TASK_CHOICE && !s->by_answer);
+    if (s->repeat <= 1) return HONE_OK;
+    if (s->repeat > EVAL_MAX_REPEAT)
+        return fail(HONE_ERR_ARGUMENT, "%zu answers to each item, at most %d", s->repeat,
+                    EVAL_MAX_REPEAT);
+    if (scored || !s->sampling || s->sampling->temperature <= 0)
+        return fail(HONE_ERR_ARGUMENT, "%zu answers to each item of %s would be the same: they need a "
+                    "temperature", s->repeat, t->name);
+    return HONE_OK;
+}
+
 static bool wants_chat(const eval_run_state *run) {
     bool wanted = run->settings->prompting == EVAL_CHAT ||
                   (run->settings->prompting == EVAL_AS_TASK && (run->t->chat || run->settings->by_answer));
@@ -215,11 +242,13 @@ hone_status eval_run(eval_result *r, subject *s, const task *t, const eval_setti
     r->chat = wants_chat(&run);
     if (settings->prompting == EVAL_CHAT && !r->chat)
         return fail(HONE_ERR_UNSUPPORTED, "%s has no chat template", subject_describe(s)->name);
+    TRY(check_repeat(t, settings));
     TRY(choose_items(r, t, settings));
     double start_ms = clock_ms();
     json_build_begin();
     hone_status status = run_kind(&run);
     r->seconds = (clock_ms() - start_ms) / 1000;
+    if (r->answer_seconds == 0) r->answer_seconds = r->seconds;
     if (status == HONE_ERR_CANCELLED) status = HONE_OK;
     if (status == HONE_OK) status = json_build_end("samples");
     for (size_t i = 0; i < r->n_items; i++) r->n_done += r->items[i].done;
@@ -252,8 +281,8 @@ static json_t *reasons_json(const validity *v) {
 
 static json_t *settings_json(const eval_result *r) {
     const eval_settings *s = &r->settings;
-    return json_pack("{s:I, s:I, s:s, s:s, s:I, s:I, s:I}", "seed", (json_int_t)s->seed, "limit",
-                     (json_int_t)s->limit, "prompting", r->chat ? "chat" : "plain", "choices",
+    return json_pack("{s:I, s:I, s:I, s:s, s:s, s:I, s:I, s:I}", "seed", (json_int_t)s->seed, "limit",
+                     (json_int_t)s->limit, "repeat", (json_int_t)(s->repeat ? s->repeat : 1), "prompting", r->chat ? "chat" : "plain", "choices",
                      s->by_answer ? "answer" : "likelihood", "max_tokens",
                      (json_int_t)(s->max_tokens ? s->max_tokens : r->task->max_tokens), "shots",
                      (json_int_t)r->task->shots.n, "bootstrap_draws", (json_int_t)STATS_DRAWS);
@@ -269,12 +298,12 @@ json_t *eval_result_to_json(const eval_result *r) {
     const eval_figure *first = &r->figures[0];
     json_build_begin();
     json_t *o = json_pack(
-        "{s:s, s:I, s:s, s:o, s:o, s:o, s:s, s:f, s:I, s:I, s:b, s:o}", "task", r->task->name, "n",
-        (json_int_t)first->n, "metric", first->metric->name, "value",
-        json_finite(first->e.value), "low", json_finite(first->e.low), "high",
-        json_finite(first->e.high), "interval",
-        metric_interval_name(first->metric), "seconds", r->seconds, "tokens",
-        (json_int_t)r->n_tokens, "prompt_tokens", (json_int_t)r->n_prompt_tokens, "valid",
+        "{s:s, s:I, s:s, s:o, s:o, s:o, s:s, s:f, s:f, s:I, s:I, s:I, s:b, s:o}", "task", r->task->name, "n",
+        (json_int_t)first->n, "metric", first->metric->name, "value", json_finite(first->e.value), "low",
+        json_finite(first->e.low), "high", json_finite(first->e.high), "interval",
+        metric_interval_name(first->metric), "seconds", r->seconds, "answer_seconds",
+        r->answer_seconds, "draws", (json_int_t)r->n_draws, "tokens", (json_int_t)r->n_tokens,
+        "prompt_tokens", (json_int_t)r->n_prompt_tokens, "valid",
         r->validity.n == 0, "reasons", reasons_json(&r->validity));
     json_t *figures = json_array(), *groups = json_array();
     for (size_t i = 0; i < r->n_figures; i++) {

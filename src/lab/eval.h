@@ -16,7 +16,7 @@
 #include "lab/task.h"
 #include "lab/validity.h"
 
-enum { EVAL_MAX_FIGURES = 4, EVAL_MAX_GROUPS = 128 };
+enum { EVAL_MAX_FIGURES = 4, EVAL_MAX_GROUPS = 128, EVAL_MAX_REPEAT = 1000 };
 
 typedef enum eval_prompting { EVAL_AS_TASK = 0, EVAL_PLAIN, EVAL_CHAT } eval_prompting;
 
@@ -29,6 +29,9 @@ typedef struct eval_settings {
     bool by_answer; /* choices are shown with letters and one is asked for, instead of scored */
     size_t max_tokens; /* of an answer; 0 = as the task says */
     const hone_sampling *sampling; /* of answers, with its seed; borrowed. NULL = greedy */
+    size_t repeat;  /* answers to each item, each with random numbers of its own; 0 = 1. An interval
+                     * then speaks of these items, and not of others like them */
+    uint32_t stream; /* another one: other random numbers for the same items */
     /* Hears what is done; false ends the run, which then holds what there is. May be NULL. */
     bool (*observe)(void *context, const char *doing, size_t n_done, size_t n);
     void *context;
@@ -37,6 +40,7 @@ typedef struct eval_settings {
 /* One item. */
 typedef struct eval_item {
     size_t index; /* in the task */
+    size_t draw;  /* which of its answers, from 0 */
     bool done;
     metric_counts counts[EVAL_MAX_FIGURES];
     json_t *sample; /* prompt, output, verdict: an object; NULL until it is done */
@@ -59,22 +63,24 @@ typedef struct eval_group {
 typedef struct eval_result {
     const task *task;         /* borrowed */
     eval_settings settings;
-    eval_item *items;         /* in the task's order */
+    eval_item *items;         /* in the task's order, the answers to one side by side */
     size_t n_items, n_done;
     eval_figure figures[EVAL_MAX_FIGURES];
     size_t n_figures;
     eval_group *groups;
     size_t n_groups;
     bool chat;                /* whether the model's template was used */
-    double seconds;
+    double seconds, answer_seconds;   /* in all; until the answers were there, without judging them */
     size_t n_prompt_tokens, n_tokens; /* read, and written; 0 = not known */
+    size_t n_draws;                   /* made for the answers; more than one each with a strategy */
     size_t n_empty, n_cut, n_truncated, n_failed;
     validity validity;
 } eval_result;
 
 /* Release the result in any case. HONE_ERR_UNSUPPORTED where the subject cannot do what the task
  * needs, or where there is no sandbox for its programs; HONE_ERR_FORMAT for items that lack
- * something. A run that `observe` ended is HONE_OK, and marked. */
+ * something; HONE_ERR_ARGUMENT where `repeat` would give the same answers again (greedy, or scored
+ * without an answer). A run that `observe` ended is HONE_OK, and marked. */
 hone_status eval_run(eval_result *r, subject *s, const task *t, const eval_settings *settings);
 void eval_result_release(eval_result *r);
 

@@ -2,6 +2,8 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/philox.h"
+#include "base/system.h"
 #include "lab/eval_int.h"
 #include "lab/prompt_form.h"
 
@@ -10,9 +12,10 @@ enum { MAX_DIRECTIONS = 2, MAX_OPTIONS_BYTES = 1 << 20 };
 typedef struct answering {
     eval_run_state *run;
     size_t n_directions; /* requests for each item */
-    char **prompts;      /* [n_items · n_directions], as the next two */
+    char **prompts;      /* [n_items · n_directions], as the next three */
     subject_request *requests;
     subject_answer *answers;
+    eval_code_check *checks;
 } answering;
 
 static size_t n_requests(const answering *a) { return a->run->r->n_items * a->n_directions; }
@@ -85,6 +88,23 @@ static hone_status make_prompt(const answering *a, const json_t *item, size_t di
     return eval_prompt(run, form, item, text);
 }
 
+/* How votes are read is how answers are judged. */
+static hone_answer_form answer_form(const task *t) {
+    switch (t->kind) {
+    case TASK_CHOICE: return HONE_ANSWER_CHOICE;
+    case TASK_NUMBER: return HONE_ANSWER_NUMBER;
+    case TASK_CODE: return HONE_ANSWER_CODE;
+    default: return HONE_ANSWER_AUTO;
+    }
+}
+
+/* Draws and streams have nothing in common, whatever the seeds. */
+static uint64_t seed_of(const eval_settings *s, size_t draw) {
+    uint64_t seed = s->sampling ? s->sampling->seed : s->seed;
+    if (draw == 0 && s->stream == 0) return seed;
+    return philox4x32((philox_block){{(uint32_t)draw, s->stream, 0, 2}}, seed).word[0];
+}
+
 static hone_status make_requests(answering *a) {
     eval_run_state *run = a->run;
     const task *t = run->t;
@@ -92,18 +112,25 @@ static hone_status make_requests(answering *a) {
     a->prompts = mem_calloc(n, sizeof *a->prompts);
     a->requests = mem_calloc(n, sizeof *a->requests);
     a->answers = mem_calloc(n, sizeof *a->answers);
-    if (!a->prompts || !a->requests || !a->answers)
+    a->checks = mem_calloc(n, sizeof *a->checks);
+    if (!a->prompts || !a->requests || !a->answers || !a->checks)
         return mem_fail("requests", n * sizeof *a->requests);
     for (size_t i = 0; i < n; i++) {
         const eval_item *item = &run->r->items[i / a->n_directions];
         hone_status status = make_prompt(a, eval_json(run, item), i % a->n_directions, &a->prompts[i]);
         if (status != HONE_OK) return fail_context(status, "item %s", task_item_id(t, item->index));
+        const eval_settings *s = run->settings;
         a->requests[i] = (subject_request){
             .prompt = a->prompts[i], .system = t->system, .chat = run->r->chat,
             .stop = run->r->chat ? NULL : t->stop, .n_stop = run->r->chat ? 0 : t->n_stop,
-            .max_tokens = run->settings->max_tokens ? run->settings->max_tokens : t->max_tokens,
-            .sampling = run->settings->sampling ? *run->settings->sampling : hone_sampling_greedy()};
-        if (!run->settings->sampling) a->requests[i].sampling.seed = run->settings->seed;
+            .max_tokens = s->max_tokens ? s->max_tokens : t->max_tokens, .form = answer_form(t),
+            .sampling = s->sampling ? *s->sampling : hone_sampling_greedy()};
+        a->requests[i].sampling.seed = seed_of(s, item->draw);
+        if (t->kind == TASK_CODE && t->check) {
+            a->checks[i] = (eval_code_check){run, item->index};
+            a->requests[i].check = eval_check_answer;
+            a->requests[i].check_user = &a->checks[i];
+        }
     }
     return HONE_OK;
 }
@@ -116,6 +143,7 @@ static void release(answering *a) {
     mem_free(a->prompts);
     mem_free(a->requests);
     mem_free(a->answers);
+    mem_free(a->checks);
 }
 
 /* --- verdicts --- */
@@ -136,6 +164,7 @@ static bool was_cut(const task *t, const subject_answer *answer) {
 static void count_answer(eval_result *r, const task *t, const subject_answer *answer) {
     r->n_prompt_tokens += answer->n_prompt_tokens;
     r->n_tokens += answer->n_tokens;
+    r->n_draws += answer->n_drawn ? answer->n_drawn : 1;
     r->n_failed += answer->end == SUBJECT_FAILED;
     r->n_truncated += answer->end == SUBJECT_NO_ROOM;
     bool answered = answer->end == SUBJECT_STOPPED || answer->end == SUBJECT_CUT;
@@ -145,8 +174,10 @@ static void count_answer(eval_result *r, const task *t, const subject_answer *an
 
 static json_t *sample_of(const answering *a, const eval_item *item, size_t i) {
     const subject_answer *answer = &a->answers[i];
-    json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:I}", "task", a->run->t->name, "id",
-                          task_item_id(a->run->t, item->index), "prompt", a->prompts[i], "output",
+    const char *id = task_item_id(a->run->t, item->index);
+    json_t *name = item->draw ? json_sprintf("%s #%zu", id, item->draw + 1) : json_string(id);
+    json_t *o = json_pack("{s:s, s:o, s:s, s:s, s:s, s:I, s:I}", "task", a->run->t->name, "id", name,
+                          "prompt", a->prompts[i], "output",
                           answer->text, "end", subject_end_name(answer->end), "prompt_tokens",
                           (json_int_t)answer->n_prompt_tokens, "tokens",
                           (json_int_t)answer->n_tokens);
@@ -213,7 +244,9 @@ hone_status eval_run_answers(eval_run_state *run) {
     if (status == HONE_OK) status = add_figures(run);
     if (status == HONE_OK) status = make_requests(&a);
     if (status == HONE_OK) {
+        double start_ms = clock_ms();
         status = subject_generate(run->s, a.requests, n_requests(&a), a.answers, &progress);
+        run->r->answer_seconds = (clock_ms() - start_ms) / 1000;
         hone_status judged = HONE_OK;
         bool stopped = status == HONE_ERR_CANCELLED;
         for (size_t i = 0; i < run->r->n_items && judged == HONE_OK; i++) {

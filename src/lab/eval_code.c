@@ -117,8 +117,8 @@ static hone_status defines_function(const task *t, const json_t *item, const cha
 }
 
 /* {completion}: what the model wrote; {solution}: that behind the prompt, or the block alone. */
-static hone_status fill_program(buf *out, const eval_run_state *run, const json_t *item,
-                                const char *answer) {
+static hone_status fill_program(buf *out, const eval_run_state *run, const char *form,
+                                const json_t *item, const char *answer) {
     const task *t = run->t;
     const char *code = answer, *prompt = json_string_value(json_object_get(item, "prompt"));
     size_t n = 0;
@@ -134,7 +134,7 @@ static hone_status fill_program(buf *out, const eval_run_state *run, const json_
     if (status == HONE_OK) {
         json_t *members = json_pack("{s:s%, s:s}", "completion", code, n, "solution",
                                     solution.data ? solution.data : "");
-        status = members ? prompt_form_fill(out, t->program, item, members)
+        status = members ? prompt_form_fill(out, form, item, members)
                          : mem_fail("program", solution.len);
         json_decref(members);
     }
@@ -142,31 +142,53 @@ static hone_status fill_program(buf *out, const eval_run_state *run, const json_
     return status;
 }
 
+/* A program may write any bytes; only ASCII is passed on. */
+static void keep_ascii(char *to, const char *from) {
+    for (; *from; from++) *to++ = (unsigned char)*from < 128 ? *from : '?';
+    *to = '\0';
+}
+
 static hone_status run_program(eval_item *item, json_t *sample, size_t figure, const char *language,
                                const char *source) {
     program_result result;
-    char output[3 * SANDBOX_MAX_SHOWN + 1];
     TRY(program_run(&result, language, source));
-    size_t n = 0; /* any bytes may come; what is not ASCII is not needed here */
-    for (const char *c = result.output; *c; c++) output[n++] = (unsigned char)*c < 128 ? *c : '?';
-    output[n] = '\0';
+    keep_ascii(result.output, result.output);
     item->counts[figure] = (metric_counts){{result.passed, 1}};
     json_object_set_new(sample, "right", json_boolean(result.passed));
     json_object_set_new(sample, "program", json_string(source));
     json_object_set_new(sample, "program_end", json_string(result.words));
-    json_object_set_new(sample, "program_output", json_string(output));
+    json_object_set_new(sample, "program_output", json_string(result.output));
     return HONE_OK;
 }
 
 hone_status eval_judge_code(const eval_run_state *run, eval_item *item, const char *answer) {
     buf source;
     buf_init(&source, MAX_SOURCE_BYTES);
-    hone_status status = fill_program(&source, run, eval_json(run, item), answer);
+    hone_status status = fill_program(&source, run, run->t->program, eval_json(run, item), answer);
     if (status == HONE_OK)
         status = run_program(item, item->sample, 0, run->t->language,
                              source.data ? source.data : "");
     buf_release(&source);
     return status;
+}
+
+hone_status eval_check_answer(void *user, const char *text, double *score, char **fault) {
+    const eval_code_check *c = user;
+    const task *t = c->run->t;
+    program_result result;
+    buf source;
+    buf_init(&source, MAX_SOURCE_BYTES);
+    hone_status status = fill_program(&source, c->run, t->check, json_array_get(t->items, c->index), text);
+    if (status == HONE_OK)
+        status = program_run(&result, t->language, source.data ? source.data : "");
+    buf_release(&source);
+    TRY(status);
+    *score = result.passed;
+    if (result.passed) return HONE_OK;
+    keep_ascii(result.output, result.output);
+    const char *words = *result.output ? result.output : result.words;
+    *fault = mem_copy_string(words, strlen(words));
+    return *fault ? HONE_OK : mem_fail("fault", strlen(words));
 }
 
 /* --- CRUXEval --- */

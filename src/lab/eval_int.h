@@ -47,6 +47,14 @@ hone_status eval_judge(const eval_run_state *run, eval_item *item, size_t direct
 hone_status eval_judge_code(const eval_run_state *run, eval_item *item, const char *answer);
 hone_status eval_judge_crux(const eval_run_state *run, eval_item *item, size_t direction,
                             const char *answer);
+/* A hone_answer_check; `user` is an eval_code_check. The program of the task's `check`, which holds
+ * what the prompt shows and nothing of the tests: 1 if it passes, else 0 and what it said. */
+typedef struct eval_code_check {
+    const eval_run_state *run;
+    size_t index; /* the item in the task */
+} eval_code_check;
+hone_status eval_check_answer(void *user, const char *text, double *score, char **fault);
+
 /* HONE_ERR_UNSUPPORTED where programs of the task cannot be run safely here. */
 hone_status eval_check_code(const task *t);
 

@@ -42,7 +42,7 @@ static void describe_item(result_item *row, const eval_result *r, const eval_ite
     const char *prompt = text_of(item->sample, "prompt"), *end = text_of(item->sample, "end");
     bool failed = end && (strcmp(end, "error") == 0 || strcmp(end, "no room") == 0);
     *row = (result_item){
-        .task = r->task->name, .id = task_item_id(r->task, item->index),
+        .task = r->task->name, .id = text_of(item->sample, "id"),
         .prompt = prompt ? prompt : text_of(item->sample, "context"),
         .output = text_of(item->sample, "output"),
         .verdict = failed ? "invalid" : !right ? NULL : json_is_true(right) ? "right" : "wrong",

@@ -251,7 +251,7 @@ static hone_status judge(prompt_tuning *p, const prompt_tune_settings *settings)
     comparison c = {.entries = p->entries, .n_entries = 2, .settings = &how};
     hone_status status = compare_judge(&c);
     if (status == HONE_OK) p->verdict = c.verdicts[0];
-    mem_free(c.verdicts); /* the entries' results stay */
+    compare_forget_verdicts(&c); /* the entries' results stay */
     p->is_judged = status == HONE_OK;
     return status;
 }

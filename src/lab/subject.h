@@ -70,6 +70,11 @@ typedef struct subject_request {
     size_t max_tokens;
     hone_sampling sampling;
     uint32_t sequence;  /* which of several draws of one seed */
+    /* For strategies: how the part that counts is read from an answer, and what can be known of one
+     * before it is handed in (hone/strategy.h); check may be NULL. */
+    hone_answer_form form;
+    hone_answer_check check;
+    void *check_user;
 } subject_request;
 
 typedef enum subject_end {
@@ -89,6 +94,7 @@ typedef struct subject_answer {
                                        * strategy: of all draws, and prompts as far as computed */
     char **draws; /* with a strategy: the texts that it could have chosen */
     size_t n_draws;
+    size_t n_drawn; /* with a strategy: draws that were to be an answer, those that were cut too */
 } subject_answer;
 
 /* Answers requests[n]; answers[n] are zeroed before, release each afterwards in any case. The failure

@@ -6,8 +6,8 @@
 
 /* The texts that the strategy could have returned: whole draws of the stages that answer. */
 static hone_status keep_draws(subject_answer *out, const hone_strategy_result *t) {
-    static const char *const stages[] = {"answer", "fallback", "repair", "code", "warm-up", "combine", "link",
-                                         "draft", "helpful", "sneaky"};
+    static const char *const stages[] = {"answer", "fallback", "repair", "retry", "code", "warm-up",
+                                         "combine", "link", "draft", "helpful", "sneaky"};
     out->draws = mem_calloc(t->n_draws, sizeof *out->draws);
     if (!out->draws) return mem_fail("draws", t->n_draws * sizeof *out->draws);
     for (size_t i = 0; i < t->n_draws; i++) {
@@ -15,6 +15,7 @@ static hone_status keep_draws(subject_answer *out, const hone_strategy_result *t
         bool answers = false;
         for (size_t k = 0; k < sizeof stages / sizeof *stages; k++)
             answers |= !strcmp(d->stage, stages[k]);
+        out->n_drawn += answers;
         if (!answers || d->end != HONE_DRAW_STOP || !d->text) continue;
         char *copy = mem_copy_string(d->text, strlen(d->text));
         if (!copy) return mem_fail("draws", strlen(d->text));
@@ -45,10 +46,12 @@ static hone_status answer(subject_local *s, const sessions *open, const subject_
                           subject_answer *out) {
     local_request request;
     hone_strategy_result trace;
+    const hone_strategy_options options = {.form = r->form, .check = r->check, .user = r->check_user,
+                                           .others = open->of + 1, .n_others = s->n_others};
     local_request_init(&request, r);
-    const hone_strategy_options options = {.others = open->of + 1, .n_others = s->n_others};
     hone_status status = hone_strategy_run(s->strategy, open->of[0], &request.request, &options, &trace);
-    if (status == HONE_ERR_MEMORY) return status;
+    /* what a strategy lacks, it lacks for every item */
+    if (status == HONE_ERR_MEMORY || status == HONE_ERR_UNSUPPORTED) return status;
     if (status != HONE_OK) return subject_note_failure(out, status, hone_error_message());
     out->end = trace.finish == HONE_FINISH_STOP ? SUBJECT_STOPPED : SUBJECT_CUT;
     out->n_prompt_tokens = trace.n_prefill_tokens;

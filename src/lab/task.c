@@ -191,7 +191,8 @@ static hone_status read_manifest(task *t) {
                  {"system", &t->system}, {"continuation", &t->continuation},
                  {"answer_prompt", &t->answer_prompt},
                  {"prompt_input", &t->prompt_input}, {"program", &t->program},
-                 {"language", &t->language}, {"defines", &t->defines}, {"group", &t->group}};
+                 {"language", &t->language}, {"defines", &t->defines}, {"group", &t->group},
+                 {"check", &t->check}};
     t->description = t->licence = t->origin = "";
     t->continuation = " {choice|strip}";
     t->answer_prompt = "{question|strip}\n\n{options}\nAnswer with the letter of the right choice only.";

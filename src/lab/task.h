@@ -54,6 +54,8 @@ typedef struct task {
     const char *continuation; /* form; has {choice} and {label} besides the item's members */
     const char *prompt_input; /* the other direction of TASK_CRUX */
     const char *program, *language, *defines; /* of TASK_CODE */
+    const char *check;        /* of TASK_CODE: as `program`, with what the prompt shows in place of the
+                                 tests: strategies may check answers with it. NULL = they cannot */
     const char *group;        /* member by which figures are given apart; NULL = none */
     bool chat;                /* through the model's template, unless somebody says otherwise */
     task_cut cut;

@@ -11,7 +11,6 @@ static hone_status run_half(policy_trial *t, int half, const compare_entry *entr
     compare_settings *s = &t->settings[half];
     *s = *settings;
     s->tasks = t->tasks[half];
-    s->all_pairs = false;
     s->measure_speed = settings->measure_speed && half == POLICY_LEARNT;
     if (settings->eval.limit)
         s->eval.limit = half == POLICY_LEARNT ? (settings->eval.limit + 1) / 2 : settings->eval.limit / 2;

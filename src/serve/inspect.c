@@ -24,6 +24,7 @@ static void inspect(const call *c,
     if (status == HONE_OK && !json_is_object(body))
         status = fail(HONE_ERR_FORMAT, "the request is no JSON object");
     if (status == HONE_OK) status = json_get_string(body, "model", &name);
+    if (status == HONE_OK) status = call_check_body(c, body);
     if (status == HONE_OK) status = models_borrow(c->models, name, &served);
     if (status == HONE_OK && !hone_model_describe(served.model)->takes_text)
         status = fail(HONE_ERR_UNSUPPORTED, "%s takes no text", served.name);
@@ -47,13 +48,10 @@ static hone_status add_piece(json_t *list, const hone_model *model, int32_t id) 
 }
 
 static hone_status tokenize(const json_t *body, const hone_model *model, json_t **reply) {
-    static const openai_field fields[] = {{"model", FIELD_READ}, {"content", FIELD_READ},
-                                          {"add_special", FIELD_READ}, {"with_pieces", FIELD_READ}};
     const json_t *content = field_find(body, "content");
     bool special = false, pieces = false;
     int32_t *ids;
     size_t n;
-    TRY(openai_check_fields(body, fields, sizeof fields / sizeof *fields));
     TRY(json_get_bool(body, "add_special", &special));
     TRY(json_get_bool(body, "with_pieces", &pieces));
     if (!json_is_string(content)) return fail(HONE_ERR_ARGUMENT, "content must be a text");
@@ -73,12 +71,10 @@ static hone_status tokenize(const json_t *body, const hone_model *model, json_t 
 /* --- /detokenize --- */
 
 static hone_status detokenize(const json_t *body, const hone_model *model, json_t **reply) {
-    static const openai_field fields[] = {{"model", FIELD_READ}, {"tokens", FIELD_READ}};
     const json_t *tokens = field_find(body, "tokens");
     prompts list;
     char *text;
     size_t n;
-    TRY(openai_check_fields(body, fields, sizeof fields / sizeof *fields));
     if (!json_is_array(tokens))
         return fail(HONE_ERR_ARGUMENT, "tokens must be a list of token ids");
     if (json_array_size(tokens) == 0) {

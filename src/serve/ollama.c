@@ -84,6 +84,7 @@ hone_status ollama_read_body(const call *c, json_t **body, const char **model) {
     const char *text = exchange_body(c->x, &n);
     TRY(json_parse(body, text, n, "the request"));
     hone_status status = read_model(*body, model);
+    if (status == HONE_OK) status = call_check_body(c, *body);
     if (status != HONE_OK) json_decref(*body);
     return status;
 }

@@ -33,8 +33,8 @@ ollama_time ollama_now(void);
 /* A line of a stream with the last failure's words. */
 hone_status ollama_tell_failure(buf *out, hone_status status);
 
-/* The body as an object, and its "model" (or "name", as older clients say), which must not be
- * missing. The body is the caller's. */
+/* The body as an object that the description allows, and its "model" (or "name", as older clients
+ * say), which must not be missing. The body is the caller's. */
 hone_status ollama_read_body(const call *c, json_t **body, const char **model);
 
 #endif

@@ -152,7 +152,8 @@ void ollama_copy(const call *c) {
     const char *text = exchange_body(c->x, &n);
     hone_status status = json_parse(&body, text, n, "the request");
     if (status == HONE_OK) {
-        status = copy(c, body);
+        status = call_check_body(c, body);
+        if (status == HONE_OK) status = copy(c, body);
         json_decref(body);
     }
     if (status == HONE_OK) exchange_reply(c->x, 200, "application/json", "", 0);

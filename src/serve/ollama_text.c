@@ -271,6 +271,10 @@ static void serve_text(const call *c, bool chat) {
     const char *body = exchange_body(c->x, &n);
     answer *a = mem_calloc(1, sizeof *a);
     hone_status status = a ? ollama_request_read(&a->r, chat, body, n) : mem_fail("request", n);
+    if (status == HONE_OK) {
+        status = call_check_body(c, a->r.body);
+        if (status != HONE_OK) ollama_request_release(&a->r);
+    }
     if (status != HONE_OK) {
         mem_free(a);
         reply_failure(c->x, status);

@@ -19,8 +19,8 @@
 hone_status openai_answer_init(openai_answer *a, const call *c, const char *prefix) {
     size_t n;
     const char *body = exchange_body(c->x, &n);
-    *a = (openai_answer){.models = c->models, .x = c->x, .client = c->client,
-                         .created = time(NULL)};
+    *a = (openai_answer){.models = c->models, .description = c->description, .x = c->x,
+                         .client = c->client, .created = time(NULL)};
     snprintf(a->id, sizeof a->id, "%s%s", prefix, exchange_id(c->x) + 4);
     return openai_request_read(&a->r, body, n);
 }
@@ -141,6 +141,7 @@ hone_status openai_answer_choose(openai_answer *a) {
 }
 
 hone_status openai_answer_borrow(openai_answer *a) {
+    TRY(description_check(a->description, exchange_method(a->x), exchange_path(a->x), a->r.body));
     if (!a->served.name) TRY(models_borrow(a->models, a->r.model, &a->served));
     if (!a->served.scheduler)
         return fail(HONE_ERR_UNSUPPORTED, "%s takes no text", a->served.name);
@@ -171,6 +172,33 @@ void openai_answer_refuse(const openai_answer *a, hone_status status) {
     if (status == HONE_ERR_CANCELLED && exchange_is_gone(a->x))
         reply_error(a->x, 499, "cancelled", NULL, "the client hung up");
     else reply_failure(a->x, status);
+}
+
+/* --- the road --- */
+
+void *openai_answer_open(const call *c, const openai_endpoint *endpoint) {
+    openai_answer *a = mem_calloc(1, endpoint->answer_bytes);
+    hone_status status = a ? openai_answer_init(a, c, endpoint->id_prefix)
+                           : mem_fail("request", endpoint->answer_bytes);
+    if (status == HONE_OK) return a;
+    mem_free(a);
+    reply_failure(c->x, status);
+    return NULL;
+}
+
+void openai_answer_give(void *answer, const openai_endpoint *endpoint) {
+    openai_answer *a = answer;
+    json_t *reply = NULL;
+    hone_status status = endpoint->submit(answer);
+    if (status == HONE_OK && a->r.stream) {
+        reply_stream(a->x, "text/event-stream", &endpoint->stream, answer);
+        return;
+    }
+    if (status == HONE_OK) status = job_wait(a->job, endpoint->take, answer);
+    if (status == HONE_OK) status = endpoint->whole(answer, &reply);
+    if (status == HONE_OK) reply_json(a->x, 200, reply);
+    else openai_answer_refuse(a, status);
+    endpoint->stream.close(answer);
 }
 
 /* --- parts --- */

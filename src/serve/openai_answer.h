@@ -1,5 +1,6 @@
 /* An exchange with OpenAI's API under way, and what its answers have in common: the request, the
- * model, the job, and the parts of JSON that say what it cost. */
+ * model, the job, the road from the request to a whole answer or a stream, and the parts of JSON
+ * that say what it cost. */
 #ifndef SERVE_OPENAI_ANSWER_H
 #define SERVE_OPENAI_ANSWER_H
 
@@ -10,9 +11,11 @@
 #include "serve/job.h"
 #include "serve/openai_request.h"
 #include "serve/route.h"
+#include "serve/stream.h"
 
 typedef struct openai_answer {
     models *models;
+    const description *description;
     exchange *x;
     const char *client;
     openai_request r;
@@ -34,8 +37,9 @@ void openai_answer_release(openai_answer *a);
  * a strategy) into the request where that leaves it open. Errors of auto_borrow. */
 hone_status openai_answer_choose(openai_answer *a);
 
-/* Borrows the model, where that is not done; what the request leaves open is set from the model's own parameters.
- * HONE_ERR_UNSUPPORTED where it takes no text. */
+/* Once the request is read: what the description forbids all the same is refused. Then borrows the
+ * model, where that is not done; what the request leaves open is set from the model's own
+ * parameters. HONE_ERR_UNSUPPORTED where it takes no text. */
 hone_status openai_answer_borrow(openai_answer *a);
 /* Then: the model's own words before the conversation's. */
 hone_status openai_answer_converse(openai_answer *a, chat_settings *chat);
@@ -46,6 +50,27 @@ hone_status openai_answer_submit(openai_answer *a);
 
 /* For an answer that failed: 499 where the client left. */
 void openai_answer_refuse(const openai_answer *a, hone_status status);
+
+/* --- the road that all text endpoints take --- */
+
+/* What an endpoint adds. `answer` is its own structure, which begins with an openai_answer. */
+typedef struct openai_endpoint {
+    const char *id_prefix;
+    size_t answer_bytes;
+    /* Reads the rest of the request, borrows, plans and submits. */
+    hone_status (*submit)(void *answer);
+    /* For a whole answer: what the job tells, then the reply. */
+    hone_status (*take)(void *answer, const job_event *e);
+    hone_status (*whole)(void *answer, json_t **reply);
+    /* For a stream; `close` ends either kind of answer. */
+    stream_maker stream;
+} openai_endpoint;
+
+/* Memory for an answer with its body read; NULL: the refusal has been sent. */
+void *openai_answer_open(const call *c, const openai_endpoint *endpoint);
+
+/* From there to the reply or the stream, by which `answer` is closed. */
+void openai_answer_give(void *answer, const openai_endpoint *endpoint);
 
 /* --- parts of answers --- */
 

@@ -10,9 +10,7 @@
 #include "serve/openai_answer.h"
 #include "serve/openai_chat_request.h"
 #include "serve/openai_strategy.h"
-#include "serve/reply.h"
 #include "serve/spoken.h"
-#include "serve/stream.h"
 #include "serve/token_json.h"
 
 #define MAX_ANSWER_BYTES ((size_t)256 << 20)
@@ -133,7 +131,8 @@ static json_t *message_of(const choice *c) {
     return message;
 }
 
-static void reply_whole(chat_answer *a) {
+static hone_status make_whole(void *state, json_t **reply) {
+    const chat_answer *a = state;
     json_t *choices = json_array();
     for (size_t i = 0; i < a->base.r.n_choices; i++) {
         const choice *c = &a->choices[i];
@@ -144,7 +143,8 @@ static void reply_whole(chat_answer *a) {
     json_t *root = openai_envelope(&a->base, "chat.completion", choices);
     json_object_set_new(root, "usage", openai_usage(&a->base, a->base.r.n_choices));
     openai_add_costs(&a->base, root);
-    reply_json(a->base.x, 200, root);
+    *reply = root;
+    return HONE_OK;
 }
 
 /* --- streams --- */
@@ -237,7 +237,8 @@ static hone_status open_choices(chat_answer *a) {
     return HONE_OK;
 }
 
-static hone_status submit(chat_answer *a) {
+static hone_status submit(void *state) {
+    chat_answer *a = state;
     TRY(openai_chat_request_read(&a->q, &a->base.r));
     TRY(openai_answer_borrow(&a->base));
     TRY(openai_answer_converse(&a->base, &a->q.chat));
@@ -248,29 +249,23 @@ static hone_status submit(chat_answer *a) {
     return openai_answer_submit(&a->base);
 }
 
+static const openai_endpoint endpoint = {
+    "chatcmpl-", sizeof(chat_answer), submit, take_event, make_whole,
+    {make_events, openai_tell_failure, answer_close},
+};
+
 void openai_chat(const call *c) {
-    chat_answer *a = mem_calloc(1, sizeof *a);
-    hone_status status = a ? openai_answer_init(&a->base, c, "chatcmpl-") : mem_fail("request", 1);
-    if (status != HONE_OK) {
-        mem_free(a);
-        reply_failure(c->x, status);
-        return;
-    }
-    status = spoken_parts_hear(a->base.models, a->base.r.body);
+    chat_answer *a = openai_answer_open(c, &endpoint);
+    if (!a) return;
+    hone_status status = spoken_parts_hear(a->base.models, a->base.r.body);
     if (status == HONE_OK) status = openai_answer_choose(&a->base);
-    if (status == HONE_OK && openai_strategy_is_wanted(&a->base.r)) {
+    if (status != HONE_OK) {
+        openai_answer_refuse(&a->base, status);
+        answer_close(a);
+    } else if (openai_strategy_is_wanted(&a->base.r)) {
         openai_strategy_answer(&a->base);
         mem_free(a);
-        return;
+    } else {
+        openai_answer_give(a, &endpoint);
     }
-    if (status == HONE_OK) status = submit(a);
-    if (status == HONE_OK && a->base.r.stream) {
-        static const stream_maker maker = {make_events, openai_tell_failure, answer_close};
-        reply_stream(c->x, "text/event-stream", &maker, a);
-        return;
-    }
-    if (status == HONE_OK) status = job_wait(a->base.job, take_event, a);
-    if (status == HONE_OK) reply_whole(a);
-    else openai_answer_refuse(&a->base, status);
-    answer_close(a);
 }

@@ -83,27 +83,6 @@ static hone_status read_thinking(chat_settings *s, const json_t *body) {
     return HONE_OK;
 }
 
-static const openai_field fields[] = {
-    {"messages", FIELD_READ}, {"model", FIELD_READ}, {"n", FIELD_READ}, {"stream", FIELD_READ},
-    {"stream_options", FIELD_READ}, {"max_tokens", FIELD_READ},
-    {"max_completion_tokens", FIELD_READ}, {"temperature", FIELD_READ}, {"top_p", FIELD_READ},
-    {"top_k", FIELD_READ}, {"min_p", FIELD_READ}, {"repetition_penalty", FIELD_READ},
-    {"presence_penalty", FIELD_READ}, {"frequency_penalty", FIELD_READ}, {"logit_bias", FIELD_READ},
-    {"seed", FIELD_READ}, {"stop", FIELD_READ}, {"ignore_eos", FIELD_READ},
-    {"logprobs", FIELD_READ}, {"top_logprobs", FIELD_READ}, {"response_format", FIELD_READ},
-    {"tools", FIELD_READ}, {"tool_choice", FIELD_READ}, {"parallel_tool_calls", FIELD_READ},
-    {"reasoning_effort", FIELD_READ}, {"thinking_budget", FIELD_READ},
-    {"chat_template_kwargs", FIELD_READ}, {"modalities", FIELD_READ}, {"verbosity", FIELD_READ},
-    {"strategy", FIELD_READ}, {"strategy_examples", FIELD_READ}, {"priority", FIELD_READ},
-    {"strategy_budget", FIELD_READ}, {"optillm_approach", FIELD_READ}, {"user", FIELD_IDLE},
-    {"metadata", FIELD_IDLE}, {"safety_identifier", FIELD_IDLE},
-    {"prompt_cache_key", FIELD_IDLE}, {"prompt_cache_retention", FIELD_IDLE},
-    {"prompt_cache_options", FIELD_IDLE}, {"service_tier", FIELD_IDLE},
-    {"functions", FIELD_REFUSED}, {"function_call", FIELD_REFUSED}, {"audio", FIELD_REFUSED},
-    {"prediction", FIELD_REFUSED}, {"web_search_options", FIELD_REFUSED}, {"store", FIELD_REFUSED},
-    {"moderation", FIELD_REFUSED},
-};
-
 /* Fields of which only the usual value can be had. */
 static hone_status check_usual(const json_t *body) {
     const json_t *modalities = field_find(body, "modalities");
@@ -119,7 +98,6 @@ static hone_status check_usual(const json_t *body) {
 hone_status openai_chat_request_read(openai_chat_request *q, openai_request *r) {
     uint64_t max_tokens = 0;
     *q = (openai_chat_request){.chat.messages = json_object_get(r->body, "messages")};
-    TRY(openai_check_fields(r->body, fields, sizeof fields / sizeof *fields));
     TRY(check_usual(r->body));
     TRY(field_whole(r->body, "max_tokens", 1, 1 << 24, &max_tokens));
     TRY(field_whole(r->body, "max_completion_tokens", 1, 1 << 24, &max_tokens));

@@ -10,8 +10,8 @@ typedef struct openai_chat_request {
     bool logprobs;
 } openai_chat_request;
 
-/* Reads what openai_request_read left, and completes r->request. Unknown fields and those that hone
- * cannot honour are refused by name. */
+/* Reads what openai_request_read left, and completes r->request. What hone cannot honour is
+ * refused by name; unknown fields are the description's (serve/description.h). */
 hone_status openai_chat_request_read(openai_chat_request *q, openai_request *r);
 
 #endif

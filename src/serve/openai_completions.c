@@ -7,8 +7,6 @@
 #include "serve/openai_answer.h"
 #include "serve/openai_completions_request.h"
 #include "serve/prompts.h"
-#include "serve/reply.h"
-#include "serve/stream.h"
 #include "serve/token_json.h"
 
 #define MAX_ANSWER_BYTES ((size_t)256 << 20)
@@ -125,7 +123,8 @@ static json_t *choice_json(const completions *a, size_t index, size_t i) {
                      "finish_reason", openai_finish_reason(job_result(a->base.job, i)));
 }
 
-static void reply_whole(const completions *a) {
+static hone_status make_whole(void *state, json_t **reply) {
+    const completions *a = state;
     json_t *choices = json_array();
     size_t n = a->base.r.n_choices, order[OPENAI_MAX_CHOICES];
     for (size_t p = 0; p < a->prompts.n; p++) {
@@ -137,7 +136,8 @@ static void reply_whole(const completions *a) {
     json_t *root = openai_envelope(&a->base, "text_completion", choices);
     json_object_set_new(root, "usage", openai_usage(&a->base, a->q.n_tries));
     openai_add_costs(&a->base, root);
-    reply_json(a->base.x, 200, root);
+    *reply = root;
+    return HONE_OK;
 }
 
 /* --- streams --- */
@@ -234,7 +234,8 @@ static hone_status open_completions(completions *a) {
     return HONE_OK;
 }
 
-static hone_status submit(completions *a) {
+static hone_status submit(void *state) {
+    completions *a = state;
     TRY(openai_completions_request_read(&a->q, &a->base.r));
     TRY(openai_answer_borrow(&a->base));
     TRY(prompts_read(&a->prompts, field_find(a->base.r.body, "prompt"), "prompt",
@@ -244,21 +245,10 @@ static hone_status submit(completions *a) {
 }
 
 void openai_completions(const call *c) {
-    completions *a = mem_calloc(1, sizeof *a);
-    hone_status status = a ? openai_answer_init(&a->base, c, "cmpl-") : mem_fail("request", 1);
-    if (status != HONE_OK) {
-        mem_free(a);
-        reply_failure(c->x, status);
-        return;
-    }
-    status = submit(a);
-    if (status == HONE_OK && a->base.r.stream) {
-        static const stream_maker maker = {make_events, openai_tell_failure, completions_close};
-        reply_stream(c->x, "text/event-stream", &maker, a);
-        return;
-    }
-    if (status == HONE_OK) status = job_wait(a->base.job, take_event, a);
-    if (status == HONE_OK) reply_whole(a);
-    else openai_answer_refuse(&a->base, status);
-    completions_close(a);
+    static const openai_endpoint endpoint = {
+        "cmpl-", sizeof(completions), submit, take_event, make_whole,
+        {make_events, openai_tell_failure, completions_close},
+    };
+    completions *a = openai_answer_open(c, &endpoint);
+    if (a) openai_answer_give(a, &endpoint);
 }

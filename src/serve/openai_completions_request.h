@@ -10,8 +10,8 @@ typedef struct openai_completions_request {
     bool logprobs, echo;
 } openai_completions_request;
 
-/* Reads what openai_request_read left, and completes r->request but for its prompt. Unknown fields
- * and those that hone cannot honour are refused by name. */
+/* Reads what openai_request_read left, and completes r->request but for its prompt. What hone
+ * cannot honour is refused by name; unknown fields are the description's (serve/description.h). */
 hone_status openai_completions_request_read(openai_completions_request *q, openai_request *r);
 
 #endif

@@ -7,7 +7,6 @@
 #include "serve/openai.h"
 #include "serve/openai_answer.h"
 #include "serve/prompts.h"
-#include "serve/reply.h"
 
 typedef struct embedding_answer {
     openai_answer base;
@@ -16,22 +15,17 @@ typedef struct embedding_answer {
     uint64_t n_dimensions; /* 0: all */
 } embedding_answer;
 
-static const openai_field fields[] = {
-    {"input", FIELD_READ}, {"model", FIELD_READ}, {"encoding_format", FIELD_READ},
-    {"dimensions", FIELD_READ}, {"user", FIELD_IDLE},
-};
-
 static hone_status read_fields(embedding_answer *a) {
     const json_t *b = a->base.r.body;
     a->format = "float";
-    TRY(openai_check_fields(b, fields, sizeof fields / sizeof *fields));
     TRY(json_get_string(b, "encoding_format", &a->format));
     if (strcmp(a->format, "float") != 0 && strcmp(a->format, "base64") != 0)
         return fail(HONE_ERR_ARGUMENT, "encoding_format %s is neither float nor base64", a->format);
     return field_whole(b, "dimensions", 1, 1 << 20, &a->n_dimensions);
 }
 
-static hone_status submit(embedding_answer *a) {
+static hone_status submit(void *state) {
+    embedding_answer *a = state;
     TRY(read_fields(a));
     TRY(openai_answer_borrow(&a->base));
     size_t n_embedding = hone_model_describe(a->base.served.model)->n_embedding;
@@ -61,7 +55,8 @@ static json_t *embedding_json(const embedding_answer *a, size_t i, float *cut) {
                      value);
 }
 
-static hone_status reply_list(const embedding_answer *a) {
+static hone_status make_whole(void *state, json_t **reply) {
+    const embedding_answer *a = state;
     json_int_t n_tokens = 0;
     float *cut = mem_calloc(a->n_dimensions, sizeof *cut);
     if (!cut) return mem_fail("embedding", a->n_dimensions * sizeof *cut);
@@ -80,21 +75,22 @@ static hone_status reply_list(const embedding_answer *a) {
                              "model", a->base.served.name, "usage", "prompt_tokens", n_tokens,
                              "total_tokens", n_tokens);
     openai_add_costs(&a->base, root);
-    reply_json(a->base.x, 200, root);
+    *reply = root;
     return HONE_OK;
 }
 
+static void answer_close(void *state) {
+    embedding_answer *a = state;
+    openai_answer_release(&a->base);
+    prompts_release(&a->prompts);
+    mem_free(a);
+}
+
 void openai_embeddings(const call *c) {
-    embedding_answer a = {0};
-    hone_status status = openai_answer_init(&a.base, c, "embd-");
-    if (status != HONE_OK) {
-        reply_failure(c->x, status);
-        return;
-    }
-    status = submit(&a);
-    if (status == HONE_OK) status = job_wait(a.base.job, take_event, &a);
-    if (status == HONE_OK) status = reply_list(&a);
-    if (status != HONE_OK) openai_answer_refuse(&a.base, status);
-    openai_answer_release(&a.base);
-    prompts_release(&a.prompts);
+    static const openai_endpoint endpoint = {
+        "embd-", sizeof(embedding_answer), submit, take_event, make_whole,
+        {NULL, NULL, answer_close}, /* there are no streams of vectors */
+    };
+    embedding_answer *a = openai_answer_open(c, &endpoint);
+    if (a) openai_answer_give(a, &endpoint);
 }

@@ -66,27 +66,3 @@ void openai_request_release(openai_request *r) {
     json_decref(r->body);
     *r = (openai_request){0};
 }
-
-static bool asks_for_something(const json_t *value) {
-    switch (value ? json_typeof(value) : JSON_NULL) {
-    case JSON_NULL: case JSON_FALSE: return false;
-    case JSON_ARRAY: return json_array_size(value) > 0;
-    case JSON_OBJECT: return json_object_size(value) > 0;
-    case JSON_STRING: return json_string_length(value) > 0;
-    case JSON_INTEGER: case JSON_REAL: return json_number_value(value) != 0;
-    default: return true;
-    }
-}
-
-hone_status openai_check_fields(const json_t *body, const openai_field *fields, size_t n) {
-    const char *name;
-    json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)body, name, value) {
-        size_t i = 0;
-        while (i < n && strcmp(fields[i].name, name) != 0) i++;
-        if (i == n) return fail(HONE_ERR_ARGUMENT, "%s: there is no such field", name);
-        if (fields[i].kind == FIELD_REFUSED && asks_for_something(value))
-            return fail(HONE_ERR_UNSUPPORTED, "%s is not supported", name);
-    }
-    return HONE_OK;
-}

@@ -22,20 +22,4 @@ typedef struct openai_request {
 hone_status openai_request_read(openai_request *r, const char *body, size_t n);
 void openai_request_release(openai_request *r);
 
-/* What an endpoint does with a field. */
-typedef enum openai_field_kind {
-    FIELD_READ,
-    FIELD_IDLE,   /* steers OpenAI's service alone: taken, changes nothing */
-    FIELD_REFUSED /* where it asks for something: not null, false, 0, "", an empty list or object */
-} openai_field_kind;
-
-typedef struct openai_field {
-    const char *name;
-    openai_field_kind kind;
-} openai_field;
-
-/* HONE_ERR_UNSUPPORTED with the name of a field that is refused, HONE_ERR_ARGUMENT with that of one
- * that is not in the list. */
-hone_status openai_check_fields(const json_t *body, const openai_field *fields, size_t n);
-
 #endif

@@ -8,8 +8,6 @@
 #include "serve/openai.h"
 #include "serve/openai_answer.h"
 #include "serve/openai_responses_request.h"
-#include "serve/reply.h"
-#include "serve/stream.h"
 #include "serve/token_json.h"
 
 #define MAX_ANSWER_BYTES ((size_t)256 << 20)
@@ -294,7 +292,13 @@ static hone_status make_events(void *state, buf *out, bool *ended) {
 
 /* --- the endpoint --- */
 
-static hone_status submit(response *a) {
+static hone_status make_whole(void *state, json_t **reply) {
+    *reply = response_json(state);
+    return HONE_OK;
+}
+
+static hone_status submit(void *state) {
+    response *a = state;
     TRY(openai_responses_request_read(&a->q, &a->base.r));
     TRY(openai_answer_borrow(&a->base));
     TRY(openai_answer_converse(&a->base, &a->q.chat));
@@ -310,21 +314,10 @@ static hone_status submit(response *a) {
 }
 
 void openai_responses(const call *c) {
-    response *a = mem_calloc(1, sizeof *a);
-    hone_status status = a ? openai_answer_init(&a->base, c, "resp_") : mem_fail("request", 1);
-    if (status != HONE_OK) {
-        mem_free(a);
-        reply_failure(c->x, status);
-        return;
-    }
-    status = submit(a);
-    if (status == HONE_OK && a->base.r.stream) {
-        static const stream_maker maker = {make_events, openai_tell_failure, response_close};
-        reply_stream(c->x, "text/event-stream", &maker, a);
-        return;
-    }
-    if (status == HONE_OK) status = job_wait(a->base.job, take_event, a);
-    if (status == HONE_OK) reply_json(a->base.x, 200, response_json(a));
-    else openai_answer_refuse(&a->base, status);
-    response_close(a);
+    static const openai_endpoint endpoint = {
+        "resp_", sizeof(response), submit, take_event, make_whole,
+        {make_events, openai_tell_failure, response_close},
+    };
+    response *a = openai_answer_open(c, &endpoint);
+    if (a) openai_answer_give(a, &endpoint);
 }

@@ -6,22 +6,6 @@
 #include "base/mem.h"
 #include "serve/fields.h"
 
-static const openai_field fields[] = {
-    {"model", FIELD_READ}, {"input", FIELD_READ}, {"instructions", FIELD_READ},
-    {"max_output_tokens", FIELD_READ}, {"temperature", FIELD_READ}, {"top_p", FIELD_READ},
-    {"top_logprobs", FIELD_READ}, {"include", FIELD_READ}, {"stream", FIELD_READ},
-    {"stream_options", FIELD_READ}, {"text", FIELD_READ}, {"tools", FIELD_READ},
-    {"tool_choice", FIELD_READ}, {"parallel_tool_calls", FIELD_READ}, {"reasoning", FIELD_READ},
-    {"thinking_budget", FIELD_READ}, {"truncation", FIELD_READ}, {"metadata", FIELD_READ},
-    {"seed", FIELD_READ}, {"user", FIELD_IDLE}, {"safety_identifier", FIELD_IDLE},
-    {"prompt_cache_key", FIELD_IDLE}, {"prompt_cache_retention", FIELD_IDLE},
-    {"prompt_cache_options", FIELD_IDLE}, {"service_tier", FIELD_IDLE},
-    {"store", FIELD_REFUSED}, {"previous_response_id", FIELD_REFUSED},
-    {"conversation", FIELD_REFUSED}, {"background", FIELD_REFUSED}, {"prompt", FIELD_REFUSED},
-    {"max_tool_calls", FIELD_REFUSED}, {"moderation", FIELD_REFUSED},
-    {"context_management", FIELD_REFUSED},
-};
-
 static hone_status append(json_t *list, json_t *value) {
     return json_array_append_new(list, value) == 0 ? HONE_OK : mem_fail("input", 1);
 }
@@ -252,7 +236,6 @@ static hone_status check_usual(const json_t *body) {
 hone_status openai_responses_request_read(openai_responses_request *q, openai_request *r) {
     uint64_t max_tokens = 0;
     *q = (openai_responses_request){0};
-    TRY(openai_check_fields(r->body, fields, sizeof fields / sizeof *fields));
     TRY(check_usual(r->body));
     TRY(field_whole(r->body, "max_output_tokens", 1, 1 << 24, &max_tokens));
     r->request.max_tokens = (size_t)max_tokens;

@@ -5,14 +5,18 @@
 
 #include "base/mem.h"
 
+static bool speaks_ollama(const exchange *x) { return !strncmp(exchange_path(x), "/api/", 5); }
+
 void reply_json(exchange *x, unsigned status, json_t *value) {
     char *text = value ? json_dumps(value, JSON_COMPACT) : NULL;
     json_decref(value);
-    static const char short_of_memory[] =
+    static const char *const short_of_memory[] = {
         "{\"error\":{\"message\":\"the server is short of memory\",\"type\":\"server_error\","
-        "\"param\":null,\"code\":null}}";
+        "\"param\":null,\"code\":null}}",
+        "{\"error\":\"the server is short of memory\"}"};
+    const char *otherwise = short_of_memory[speaks_ollama(x)];
     if (text) exchange_reply(x, status, "application/json", text, strlen(text));
-    else exchange_reply(x, 500, "application/json", short_of_memory, sizeof short_of_memory - 1);
+    else exchange_reply(x, 500, "application/json", otherwise, strlen(otherwise));
     mem_free(text);
 }
 
@@ -31,8 +35,6 @@ json_t *reply_error_object(unsigned http_status, const char *code, const char *p
     return json_pack("{s:{s:s, s:s, s:s?, s:s?}}", "error", "message", message, "type",
                      error_type(http_status), "param", param, "code", code);
 }
-
-static bool speaks_ollama(const exchange *x) { return !strncmp(exchange_path(x), "/api/", 5); }
 
 void reply_error(exchange *x, unsigned status, const char *code, const char *param,
                  const char *message) {

@@ -3,6 +3,7 @@
 #ifndef SERVE_ROUTE_H
 #define SERVE_ROUTE_H
 
+#include "serve/description.h"
 #include "serve/listener.h"
 #include "serve/models.h"
 
@@ -10,10 +11,14 @@
 typedef struct call {
     struct server *server;
     models *models;
+    const description *description;
     exchange *x;
     const char *client; /* whose turn it is: the key's name, or the address */
     const char *rest;   /* what follows the route's path */
 } call;
+
+/* Whether the body is what the description says: before anything is done with it. */
+hone_status call_check_body(const call *c, const json_t *body);
 
 typedef struct route {
     const char *method, *path; /* a path that ends in '/' takes whatever follows */

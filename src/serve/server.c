@@ -24,6 +24,7 @@ struct server {
     guard *guard;
     listener *listener;
     models *models;
+    description *description;
     pressure *pressure; /* NULL without `adapt` */
     atomic_bool draining;
     metrics *metrics;
@@ -116,7 +117,12 @@ static bool is_encoded(const exchange *x) {
 }
 
 static call make_call(server *s, exchange *x, const finding *f) {
-    return (call){s, s->models, x, f->verdict.client, exchange_path(x) + strlen(f->route->path)};
+    return (call){s, s->models, s->description, x, f->verdict.client,
+                  exchange_path(x) + strlen(f->route->path)};
+}
+
+hone_status call_check_body(const call *c, const json_t *body) {
+    return description_check(c->description, exchange_method(c->x), exchange_path(c->x), body);
 }
 
 static bool admit(void *user, exchange *x) {
@@ -216,6 +222,7 @@ static hone_status start(server *s) {
     o->guard.loopback = loopback;
     TRY(guard_open(&s->guard, &o->guard));
     o->models.scheduler.policy = (client_policy){guard_priority, guard_charge, s->guard};
+    TRY(description_open(&s->description));
     TRY(metrics_open(&s->metrics));
     o->models.scheduler.observer = (answer_observer){metrics_observe, s->metrics};
     TRY(models_open(&s->models, &o->models));
@@ -281,6 +288,7 @@ void server_close(server *s) {
     pressure_close(s->pressure);
     models_close(s->models);
     metrics_close(s->metrics);
+    description_close(s->description);
     guard_close(s->guard);
     mem_free(s);
 }

@@ -14,9 +14,10 @@ enum { MAX_SPOKEN_PARTS = 16 };
 
 /* `*bytes` is the caller's. */
 static hone_status decode(const json_t *part, unsigned char **bytes, size_t *n) {
-    const json_t *data = json_object_get(json_object_get(part, "input_audio"), "data");
-    const char *text = json_string_value(data);
+    const json_t *audio = json_object_get(part, "input_audio"), *data = json_object_get(audio, "data");
+    const char *text = json_string_value(data), *format = NULL;
     size_t n_text = json_string_length(data);
+    TRY(json_get_string(audio, "format", &format)); /* the bytes themselves tell */
     if (!text || n_text == 0 || n_text % 4 != 0 || n_text > MAX_ENCODED_BYTES)
         return fail(HONE_ERR_ARGUMENT, "input_audio has no data in base64 of at most %zu bytes",
                     MAX_ENCODED_BYTES);

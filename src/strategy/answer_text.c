@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "base/status.h"
 
 enum { SHORT_ANSWER_BYTES = 48 };
@@ -229,7 +230,8 @@ static hone_status add_canonical(buf *b, span s, hone_answer_form form) {
 hone_status answer_canonical(const char *text, size_t n, hone_answer_form form, char **answer) {
     buf b;
     buf_init(&b, SIZE_MAX / 2);
-    hone_status status = add_canonical(&b, trimmed((span){text, n}), form);
+    /* bytes that are no text say nothing that could be compared */
+    hone_status status = utf8_is_valid(text, n) ? add_canonical(&b, trimmed((span){text, n}), form) : HONE_OK;
     char *taken = NULL;
     if (status == HONE_OK && b.len && !(taken = buf_take(&b))) status = mem_fail("answer", b.len);
     buf_release(&b);
@@ -325,7 +327,8 @@ static hone_status read_loose(span s, hone_answer_form form, char **answer) {
     if (!letter && form == HONE_ANSWER_CHOICE) letter = choice_first(s);
     if (letter) return answer_canonical(&letter, 1, HONE_ANSWER_CHOICE, answer);
     if (form == HONE_ANSWER_CHOICE || !last_number(s, &x, &where)) {
-        bool is_short = form == HONE_ANSWER_AUTO && s.n <= SHORT_ANSWER_BYTES;
+        bool is_short = form == HONE_ANSWER_AUTO && s.n <= SHORT_ANSWER_BYTES &&
+                        !memmem(s.at, s.n, "\\boxed", 6); /* one that was never closed */
         if (is_short) return answer_canonical(s.at, s.n, HONE_ANSWER_TEXT, answer);
         *answer = NULL;
         return HONE_OK;

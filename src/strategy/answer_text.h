@@ -15,7 +15,7 @@
  * alone; the last number; all of it where it is short ("Paris."). Text inside <think>…</think> does not count, nor does an unclosed one. */
 hone_status answer_read(const char *text, hone_answer_form form, char **answer);
 
-/* The canonical form of something that is an answer already. NULL = empty. */
+/* The canonical form of something that is an answer already. NULL = empty, or no UTF-8. */
 hone_status answer_canonical(const char *text, size_t n, hone_answer_form form, char **answer);
 
 #endif

@@ -141,22 +141,17 @@ static hone_status add_word(strategy_branch *b, const strategy_word *w) {
         static const char *const rule[] = {
             [HONE_STRATEGY_PROGRAM] = "a whole program: only transforms stand before it, nothing behind",
             [HONE_STRATEGY_TRANSFORM] = "a transform of the prompt: it stands before what draws answers",
-            [HONE_STRATEGY_SAMPLER] = "a sampler: only transforms stand before it, a selector behind",
+            [HONE_STRATEGY_SAMPLER] = "a sampler: only transforms stand before it, only a selector behind",
             [HONE_STRATEGY_SELECTOR] = "a selector: it stands behind a sampler (\"sample8 & vote\")"};
         return fail(HONE_ERR_ARGUMENT, "%s is %s", i->name, rule[i->kind]);
     }
     return HONE_OK;
 }
 
-/* A branch of transforms alone is one answer to the changed prompt; a sampler alone ends in the
- * first draw, which is worth nothing and therefore refused. */
-static hone_status end_branch(strategy_branch *b) {
+/* A branch of transforms alone is one answer to the changed prompt; the draws of a sampler alone vote. */
+static void end_branch(strategy_branch *b) {
     if (!b->main.def) b->main = (strategy_word){.def = find("none", 4)};
-    const hone_strategy_info *main = &b->main.def->info;
-    if (main->kind == HONE_STRATEGY_SAMPLER && !b->selector)
-        return fail(HONE_ERR_ARGUMENT, "%s draws answers and chooses none: add a selector, "
-                    "\"%s & vote\"", main->name, main->name);
-    return HONE_OK;
+    if (b->main.def->info.kind == HONE_STRATEGY_SAMPLER && !b->selector) b->selector = find("vote", 4);
 }
 
 /* A selector alone, behind the last "|". */
@@ -208,7 +203,7 @@ static hone_status parse(hone_strategy *s, const char *at) {
             TRY(read_word(&at, &w));
             TRY(add_word(b, &w));
         }
-        TRY(end_branch(b));
+        end_branch(b);
         s->n_branches++;
     } while (take(&at, '|'));
     TRY(parse_models(s, &at));

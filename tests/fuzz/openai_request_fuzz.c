@@ -1,11 +1,14 @@
 /* Bodies of OpenAI's text endpoints: any bytes become a request or an error with words. The first
  * byte chooses the endpoint. With the reference data at hand the request is made ready for a tiny
- * model, so that messages, tools and schemas reach template, tokenizer and grammar. */
+ * model, so that messages, tools and schemas reach template, tokenizer and grammar. Each body is
+ * also held to the description of the API. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
+#include "serve/description.h"
 #include "serve/openai_chat_request.h"
 #include "serve/openai_completions_request.h"
 #include "serve/openai_responses_request.h"
@@ -30,6 +33,20 @@ static void prepare(const chat_settings *s) {
     if (!model || chat_prepare(&p, s, model) != HONE_OK) return;
     if (p.n_ids == 0) abort();
     chat_prompt_release(&p);
+}
+
+/* Whatever the body: it fits the description, or there are words that can be shown. */
+static void hold_to_description(const json_t *body) {
+    static const char *const paths[] = {"/v1/chat/completions", "/v1/completions", "/v1/responses",
+                                        "/v1/embeddings", "/api/chat", "/api/generate",
+                                        "/api/create", "/tokenize"};
+    static description *d;
+    if (!d && description_open(&d) != HONE_OK) abort();
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        if (description_check(d, "POST", paths[i], body) == HONE_OK) continue;
+        const char *words = hone_error_message();
+        if (!*words || !utf8_is_valid(words, strlen(words))) abort();
+    }
 }
 
 static void read_request(openai_request *r, unsigned endpoint) {
@@ -60,6 +77,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         if (!hone_error_message()[0]) abort();
         return 0;
     }
+    hold_to_description(r.body);
     read_request(&r, data[0]);
     openai_request_release(&r);
     return 0;

@@ -13,11 +13,11 @@ import subprocess
 import sys
 import tempfile
 import time
-import traceback
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-SHARED = pathlib.Path(os.environ.get("HONE_SHARED", ROOT.parent / "shared")).resolve()
-MODEL = SHARED / "golden" / "llama-smol"
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
+
+import suite
+
 HONE = ""
 HOME = ""
 
@@ -25,7 +25,7 @@ HOME = ""
 class StandIn:
     def __init__(self, *options):
         self.process = subprocess.Popen(
-            [sys.executable, ROOT / "tests" / "tools" / "answer_server.py", *options],
+            [sys.executable, suite.ROOT / "tests" / "tools" / "answer_server.py", *options],
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         self.url = f"http://127.0.0.1:{int(self.process.stdout.readline())}"
 
@@ -39,7 +39,7 @@ class StandIn:
 
 def bench(url, *options, code=0):
     got = subprocess.run([HONE, "bench", "--url", url, "--json", "--decode", "16", "--prompt", "60", *options],
-                         env={**os.environ, "HONE_HOME": HOME}, capture_output=True, text=True, timeout=120)
+                         env={**os.environ, "HONE_HOME": HOME}, capture_output=True, text=True, timeout=300)
     assert got.returncode == code, (got.returncode, got.stdout, got.stderr)
     return json.loads(got.stdout) if code == 0 else got.stderr
 
@@ -97,7 +97,7 @@ def test_arrivals_are_random_and_times_count_from_them():
     with StandIn("--token-ms", "1") as server:
         o = bench(server.url, "--requests", "40", "--rate", "40")
         assert sound(o), o["reasons"]
-        assert 0.5 < o["seconds"] < 3, o["seconds"]
+        assert 0.5 < o["seconds"] < 6, o["seconds"]
         # one at a time at a rate that it cannot keep: whoever waits is late from the planned arrival on
         slow = bench(server.url, "--requests", "40", "--rate", "400", "--concurrency", "1")
         assert slow["e2e_ms"]["p99"] > 5 * o["e2e_ms"]["p50"], (slow["e2e_ms"], o["e2e_ms"])
@@ -120,7 +120,7 @@ def expect(fault, *words, n=12):
 
 
 def test_counting_events_as_tokens():
-    o = expect("counts_chunks", "seems to count events of the stream")
+    expect("counts_chunks", "seems to count events of the stream")
     expect("too_many", "are counted as longer than the 16 tokens")
 
 
@@ -214,55 +214,26 @@ def test_an_interrupt_ends_it():
                                    env={**os.environ, "HONE_HOME": HOME}, stdout=subprocess.DEVNULL)
         time.sleep(1)
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=10) == 130
+        assert process.wait(timeout=60) == 130
 
 
 def test_hones_own_server():
-    if not MODEL.exists():
-        return "the reference data is missing"
-    server = subprocess.Popen([HONE, "serve", "--port", "0", str(MODEL)], stderr=subprocess.PIPE, text=True,
-                              env={**os.environ, "HONE_HOME": HOME})
-    try:
-        for line in server.stderr:
-            found = re.search(r"listening on (https?://.*)/v1", line)
-            if found:
-                url = found[1]
-            if line.startswith("keys:"):
-                break
-        o = bench(url, "--requests", "16", "--concurrency", "4", "--prompt", "48")
+    if not suite.MODEL.exists():
+        raise suite.Skip(f"{suite.MODEL} is not there")
+    with suite.Server(HONE, models=(suite.MODEL,)) as server:
+        o = bench(f"http://127.0.0.1:{server.port}", "--requests", "16", "--concurrency", "4", "--prompt", "48")
         assert o["done"] == 16 and o["ends_are_ignored"], o
         assert sound(o), o["reasons"]
         assert o["output_tokens_per_s"] > 0 and o["ttft_ms"]["n"] == 16
-    finally:
-        server.terminate()
-        server.stderr.close()
-        server.wait(timeout=40)
 
 
 def main():
     global HONE, HOME
-    if len(sys.argv) < 2:
-        sys.exit("usage: run.py HONE [TEST…]")
-    HONE = str(pathlib.Path(sys.argv[1]).resolve())
-    wanted = sys.argv[2:]
-    passed = failed = skipped = 0
+    HONE, wanted = suite.arguments()
+    tally = suite.Tally()
     with tempfile.TemporaryDirectory(prefix="hone-load-") as HOME:
-        for name, test in list(globals().items()):
-            if not name.startswith("test_") or (wanted and name not in wanted):
-                continue
-            try:
-                reason = test()
-                if reason:
-                    print(f"skipped {name}: {reason}")
-                    skipped += 1
-                else:
-                    passed += 1
-            except Exception:
-                failed += 1
-                print(f"FAILED {name}")
-                traceback.print_exc(file=sys.stdout)
-    print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
-    return 1 if failed else 0
+        tally.run_all(suite.find(globals(), wanted))
+    return tally.end()
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ Debian's docker-registry with models in Ollama's form; and what other programs' 
 
 Ends with `N passed, N failed[, N skipped]`. huggingface_hub comes from the package index into
 $HONE_TEST_CACHE once; where it or docker-registry cannot be had, its cases are skipped."""
+import contextlib
 import fcntl
 import json
 import os
@@ -16,7 +17,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import traceback
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,15 +24,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import packages
 import registry
+import suite
 from hub import Hub, Repository, sha256
+from suite import SHARED, Skip
 from tokens import Tokens
 
 HONE = None
-SHARED = Path(os.environ.get("HONE_SHARED") or Path(__file__).resolve().parents[3] / "shared").resolve()
-
-
-class Skip(Exception):
-    pass
 
 
 def gguf(seed, size):
@@ -69,7 +66,7 @@ class World:
     def hone(self, *words, code=0):
         """Standard output; for a failure expected by `code`, standard error."""
         process = self.start(*words)
-        out, err = (text.decode() for text in process.communicate(timeout=60))
+        out, err = (text.decode() for text in process.communicate(timeout=300))
         assert process.returncode == code, (words, process.returncode, out, err)
         return err if code else out
 
@@ -225,7 +222,7 @@ def huggingface_hub(hub, world, code):
         raise Skip("huggingface_hub cannot be installed")
     env = dict(world.env, HF_HUB_DISABLE_XET="1", HF_HUB_DISABLE_TELEMETRY="1",
                HF_HUB_DISABLE_PROGRESS_BARS="1", PYTHONPATH=str(folder))
-    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, timeout=300)
     assert done.returncode == 0, done.stderr.decode()[-3000:]
     return done.stdout.decode().strip()
 
@@ -535,19 +532,8 @@ PLAIN_CASES = [lm_studios_files_are_listed, a_file_of_this_machine_is_used_where
 
 
 def run_case(case, make_server):
-    """(name, "passed" | "failed" | "skipped", words)"""
-    try:
-        server = make_server() if make_server else None
-        try:
-            case(server) if server else case()
-        finally:
-            if server:
-                server.close()
-        return case.__name__, "passed", ""
-    except Skip as e:
-        return case.__name__, "skipped", str(e)
-    except Exception:  # whatever it is, the report shows it
-        return case.__name__, "failed", traceback.format_exc()
+    with contextlib.closing(make_server()) as server:
+        case(server)
 
 
 def new_registry():
@@ -558,23 +544,14 @@ def new_registry():
 
 def main():
     global HONE
-    if len(sys.argv) != 2:
-        sys.exit("usage: run.py HONE")
-    HONE = str(Path(sys.argv[1]).resolve())
-    cases = ([(c, new_hub) for c in HUB_CASES] + [(c, new_registry) for c in REGISTRY_CASES] +
-             [(c, None) for c in PLAIN_CASES])
-    counts = {"passed": 0, "failed": 0, "skipped": 0}
+    HONE, _ = suite.arguments()
+    cases = ([(c, run_case, c, new_hub) for c in HUB_CASES] +
+             [(c, run_case, c, new_registry) for c in REGISTRY_CASES] + [(c, c) for c in PLAIN_CASES])
+    tally = suite.Tally()
     registry.program()  # fetched once, before several want it
     with ThreadPoolExecutor(max_workers=4) as pool:
-        for name, end, words in pool.map(lambda c: run_case(*c), cases):
-            counts[end] += 1
-            if end == "failed":
-                print(f"FAILED {name}\n{words}")
-            elif end == "skipped":
-                print(f"skipped {name}: {words}")
-    skipped = f", {counts['skipped']} skipped" if counts["skipped"] else ""
-    print(f"{counts['passed']} passed, {counts['failed']} failed{skipped}")
-    return 1 if counts["failed"] else 0
+        list(pool.map(lambda c: tally.run(*c[1:], name=c[0].__name__), cases))
+    return tally.end()
 
 
 if __name__ == "__main__":

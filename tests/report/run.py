@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """`hone results` and `hone report`: lists, differences, repetition, and the page in a real browser.
-usage: run.py HONE [--screenshots FOLDER]
+usage: run.py HONE [--screenshots FOLDER | TEST…]
 
 Ends with `N passed, N failed[, N skipped]`.
 """
@@ -16,18 +16,19 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-import traceback
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-SHARED = pathlib.Path(os.environ.get("HONE_SHARED", ROOT.parent / "shared")).resolve()
-TINY = SHARED / "models" / "stories260K.gguf"
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
+
+import suite
+
+TINY = suite.SHARED / "models" / "stories260K.gguf"
 HOSTILE = "</script><script>window.broken=1</script>\"'><img src=x onerror=window.broken=1>`|*_&amp;\u2028"
 HONE = HOME = ""
 
 
 def hone(*words, code=0, cwd=None):
     got = subprocess.run([HONE, *map(str, words)], env={**os.environ, "HONE_HOME": HOME}, capture_output=True,
-                         text=True, timeout=120, cwd=cwd)
+                         text=True, timeout=300, cwd=cwd)
     assert got.returncode == code, (words, got.returncode, got.stdout, got.stderr)
     return got.stdout if code in (0, 3) else got.stderr
 
@@ -198,14 +199,14 @@ def quota_group():
 
 def test_a_quota_that_stops_the_run_is_noticed():
     if not TINY.exists():
-        return "the reference data is missing"
+        raise suite.Skip("the reference data is missing")
     group = quota_group()
     if not group:
-        return "no control group can be made here"
+        raise suite.Skip("no control group can be made here")
     try:
         script = f"echo $$ > {group}/cgroup.procs; exec '{HONE}' bench '{TINY}' --prompt 512 --decode 256 --threads 1 --json"
         got = subprocess.run(["sh", "-c", script], env={**os.environ, "HONE_HOME": HOME}, capture_output=True,
-                             text=True, timeout=110)
+                             text=True, timeout=300)
         o = json.loads(got.stdout)
         assert any("quota stopped the run" in r for r in o["reasons"]), o["reasons"]
     finally:
@@ -222,13 +223,13 @@ def test_deleting():
 
 def test_repeating():
     if not TINY.exists():
-        return "the reference data is missing"
+        raise suite.Skip("the reference data is missing")
     with tempfile.TemporaryDirectory(prefix="hone-repeat-") as folder:
         shutil.copy(TINY, f"{folder}/model one.gguf")
         hone("bench", "./model one.gguf", "--prompt", "8", "--decode", "8", "--repeat", "3", cwd=folder)
         id_ = json.loads(hone("results", "--json", "-n", "1"))[0]["id"]
         got = subprocess.run([HONE, "report", "--repeat", str(id_), "--json"], capture_output=True, text=True,
-                             env={**os.environ, "HONE_HOME": HOME}, timeout=120)  # from another folder
+                             env={**os.environ, "HONE_HOME": HOME}, timeout=300)  # from another folder
         o = json.loads(got.stdout)
         assert got.returncode == (0 if o["holds"] else 3) and o["a"] == id_ and o["b"] > id_, (got, o)
         assert {m["name"] for m in o["metrics"]} >= {"prefill", "decode", "ttft", "peak_memory"}
@@ -238,7 +239,7 @@ def test_repeating():
         with open(f"{folder}/model one.gguf", "ab") as file:
             file.write(b"\0" * 64)
         got = subprocess.run([HONE, "report", "--repeat", str(id_)], capture_output=True, text=True,
-                             env={**os.environ, "HONE_HOME": HOME}, timeout=120)
+                             env={**os.environ, "HONE_HOME": HOME}, timeout=300)
         assert got.returncode == 3 and "is another file" in got.stdout + got.stderr, got
     assert "does not say by which command" in hone("report", "--repeat", make_without_command(), code=1)
 
@@ -275,17 +276,17 @@ def browse(page, *options):
             [browser(), "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
              "--disable-background-networking", "--disable-component-update", f"--user-data-dir={profile}",
              "--virtual-time-budget=4000", *options, f"file://{page}"],
-            capture_output=True, text=True, timeout=100)
+            capture_output=True, text=True, timeout=300)
 
 
 def test_the_page_in_a_browser():
     if not browser():
-        return "chromium is not there"
+        raise suite.Skip("chromium is not there")
     page = f"{HOME}/page.html"
     hone("report", "--html", page)
     text = pathlib.Path(page).read_text(encoding="utf-8")
     if "built without the chart library" in text:
-        return "Chart.js was not there when hone was built"
+        raise suite.Skip("Chart.js was not there when hone was built")
     # a witness: what scripts did, and whether names became more than text
     pathlib.Path(page).write_text(text.replace("</body>", """<p id=witness></p><script>
         document.getElementById("witness").textContent = [typeof window.broken,
@@ -315,30 +316,14 @@ def screenshots(folder):
 
 def main():
     global HONE, HOME
-    if len(sys.argv) < 2:
-        sys.exit("usage: run.py HONE [--screenshots FOLDER]")
-    HONE = str(pathlib.Path(sys.argv[1]).resolve())
-    passed = failed = skipped = 0
+    HONE, wanted = suite.arguments()
+    tally = suite.Tally()
     with tempfile.TemporaryDirectory(prefix="hone-report-") as HOME:
         make_world()
-        if len(sys.argv) > 3:
-            return screenshots(sys.argv[3])
-        for name, test in list(globals().items()):
-            if not name.startswith("test_"):
-                continue
-            try:
-                reason = test()
-                if reason:
-                    print(f"skipped {name}: {reason}")
-                    skipped += 1
-                else:
-                    passed += 1
-            except Exception:
-                failed += 1
-                print(f"FAILED {name}")
-                traceback.print_exc(file=sys.stdout)
-    print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
-    return 1 if failed else 0
+        if wanted[:1] == ["--screenshots"]:
+            return screenshots(wanted[1])
+        tally.run_all(suite.find(globals(), wanted))
+    return tally.end()
 
 
 if __name__ == "__main__":

@@ -6,12 +6,16 @@ Ends with `N passed, N failed`.
 """
 import json
 import os
+import pathlib
 import subprocess
 import sys
 import tempfile
 import time
 
-from run import MODEL, SHARED, Server, run_test
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
+
+import suite
+from suite import MODEL, SHARED, Server
 
 TALE = SHARED / "models" / "stories260K.gguf"  # it has no chat template
 QUESTION = "What is 17 + 25?"
@@ -155,18 +159,16 @@ def test_without_a_store_the_open_model_answers(served):
 
 
 def main():
-    hone, wanted = os.path.abspath(sys.argv[1]), sys.argv[2:]
+    hone, wanted = suite.arguments()
     if not MODEL.exists():
-        print(f"skipped auto: {MODEL} is not there\n0 passed, 0 failed, 1 skipped")
-        return 0
-    tests = [(n, f) for n, f in globals().items() if n.startswith("test_") and (not wanted or n in wanted)]
+        return suite.skip_all(f"{MODEL} is not there")
+    tally = suite.Tally()
     with tempfile.TemporaryDirectory() as home:
         server = Server(hone, env=pulled(hone, home, one=MODEL, tale=TALE), models=())
         server.store, server.hone = home, hone
-        results = [run_test(n, f, server) for n, f in tests]
-        results.append(server.stop() == 0)
-    print(f"{results.count(True)} passed, {results.count(False)} failed")
-    return 1 if False in results else 0
+        tally.run_all(suite.find(globals(), wanted), server)
+        tally.check("the server ends with 0", server.stop() == 0)
+    return tally.end()
 
 
 if __name__ == "__main__":

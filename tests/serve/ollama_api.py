@@ -16,8 +16,11 @@ import tempfile
 import threading
 import time
 
-import run
-from run import MODEL, SHARED, Server, run_test
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
+
+import suite
+from run import run_node
+from suite import MODEL, SHARED, Server, wait_until
 
 PACKAGES = ["ollama==0.6.3", "openai==3.54.0"]
 STORIES = SHARED / "models" / "stories260K.gguf"
@@ -70,7 +73,7 @@ class OllamaServer(Server):
 
 def client_of(server):
     import ollama
-    return ollama.Client(host=f"http://127.0.0.1:{server.port}", timeout=60)
+    return ollama.Client(host=f"http://127.0.0.1:{server.port}", timeout=300)
 
 
 # --- Ollama's own client ---
@@ -321,13 +324,6 @@ def test_keep_alive_opens_and_closes(server):
         server.refuses("generate", {"model": "stories", "keep_alive": wrong}, "keep_alive")
 
 
-def wait_until(condition, seconds=10):
-    end = time.time() + seconds
-    while not condition():
-        assert time.time() < end, "it did not happen"
-        time.sleep(0.05)
-
-
 def test_format_json_and_schema(server):
     client = client_of(server)
     schema = {"type": "object", "properties": {"age": {"type": "integer"}, "ok": {"type": "boolean"}},
@@ -409,11 +405,23 @@ def test_push_and_images_are_refused_in_words(server):
     server.refuses("generate", {"model": "small", "prompt": "a", "suffix": "b"}, "insert")
 
 
+def test_members_that_nobody_reads_are_held_to_the_description(server):
+    tool = {"type": "function", "function": {"name": "f", "description": []}}
+    messages = [{"role": "user", "content": "x"}]
+    server.refuses("chat", {"model": "small", "messages": messages, "tools": [tool]},
+                   "tools[0].function.description is a list")
+    server.refuses("generate", {"model": "small", "prompt": "x", "options": {"top_k": 1.5}}, "top_k")
+    server.refuses("show", {"model": "small", "verbose": 1}, "verbose is 1")
+    server.refuses("create", {"model": "new", "from": "small", "license": {"a": 1}}, "license")
+    server.refuses("copy", {"source": "small", "destination": 1}, "destination")
+    server.refuses("show", {"model": "xö" * 700}, "not a model's name")  # which is cut inside a letter
+
+
 def test_async_client(server):
     import ollama
 
     async def everything():
-        client = ollama.AsyncClient(host=f"http://127.0.0.1:{server.port}", timeout=60)
+        client = ollama.AsyncClient(host=f"http://127.0.0.1:{server.port}", timeout=300)
         ask = [{"role": "user", "content": "Hi"}]
         whole, generated, vectors, listed, shown, running = await asyncio.gather(
             client.chat("small", ask, options=FEW), client.generate("small", "Hi", options=FEW),
@@ -456,7 +464,7 @@ def test_openai_client_on_the_same_models(server):
 
 
 def test_node_client(server):
-    done = run.run_node("ollama.mjs", f"http://127.0.0.1:{server.port}", STORIES)
+    done = run_node("ollama.mjs", f"http://127.0.0.1:{server.port}", STORIES)
     assert done.returncode == 0, done.stdout + done.stderr
     checks = done.stdout.split()
     assert checks[-1] == "done" and len(checks) >= 15, checks
@@ -584,7 +592,7 @@ def test_large_blobs_are_not_held_in_memory(server):
     piece = os.urandom(1 << 20)
     digest = hashlib.sha256(piece * 300).hexdigest()
     import http.client
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=300)
     before = resident(server)
     connection.putrequest("POST", "/api/blobs/sha256:" + digest)
     connection.putheader("Content-Length", str(len(piece) * 300))
@@ -663,9 +671,9 @@ def test_histograms_count_every_answer(server):
 def test_every_metric_of_the_dashboard_and_the_manual_is_there(server):
     server.api("generate", {"model": "small", "prompt": "Once", "options": FEW})
     there = metrics_of(server)[1]
-    dashboard = (run.ROOT / "packaging" / "grafana-hone.json").read_text()
+    dashboard = (suite.ROOT / "packaging" / "grafana-hone.json").read_text()
     json.loads(dashboard)
-    manual = (run.ROOT / "docs" / "serving.md").read_text()
+    manual = (suite.ROOT / "docs" / "serving.md").read_text()
     wanted = set(re.findall(r"hone_[a-z_]+", dashboard)) | set(
         re.findall(r"`(hone_[a-z_]+)`", manual.split("## Metrics")[1].split("With `--adapt`:")[0]))
     assert len(wanted) > 20
@@ -792,7 +800,7 @@ def test_killed_in_mid_upload_and_mid_create_the_store_is_sound(hone):
     server = OllamaServer(hone)
     try:
         for moment in (0.02, 0.1, 0.3):
-            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=300)
             connection.putrequest("POST", "/api/blobs/sha256:" + digest)
             connection.putheader("Content-Length", str(len(blob) * 8))
             connection.endheaders()
@@ -838,7 +846,7 @@ def test_going_down_ends_a_pull(hone):
         server = OllamaServer(hone)
         conf = pathlib.Path(server.store.name, "config", "models.conf")
         server.process.terminate()
-        server.process.wait(timeout=20)
+        server.process.wait(timeout=60)
         conf.write_text(f"[slow:1b]\nsource = http://127.0.0.1:{silent.getsockname()[1]}/x.gguf\n")
         again = Server(hone, env=server.env, models=())
         asking = threading.Thread(target=ask_without_end, args=(again, "/api/pull", {
@@ -852,22 +860,17 @@ def test_going_down_ends_a_pull(hone):
 
 
 def main():
-    hone = os.path.abspath(sys.argv[1])
+    hone, wanted = suite.arguments()
     if not MODEL.exists():
-        print(f"skipped ollama: {MODEL} is not there\n0 passed, 0 failed, 1 skipped")
-        return 0
-    wanted = sys.argv[2:]
-    if not run.use_clients(PACKAGES):
+        return suite.skip_all(f"{MODEL} is not there")
+    if not suite.use_packages(*PACKAGES):
         print(f"{', '.join(PACKAGES)} cannot be had: their tests are skipped")
-    tests = [(n, f) for n, f in globals().items() if n.startswith("test_")
-             and (not wanted or n in wanted)]
-    shared = OllamaServer(hone)
-    results = [run_test(n, f, shared) for n, f in tests if f.__code__.co_varnames[0] == "server"]
-    results.append(shared.stop() == 0)
-    results += [run_test(n, f, hone) for n, f in tests if f.__code__.co_varnames[0] == "hone"]
-    print(f"{results.count(True)} passed, {results.count(False)} failed, "
-          f"{results.count(None)} skipped")
-    return 1 if False in results else 0
+    tally = suite.Tally()
+    server = OllamaServer(hone)
+    tally.run_all(suite.find(globals(), wanted, "server"), server)
+    tally.check("the server ends with 0", server.stop() == 0)
+    tally.run_all(suite.find(globals(), wanted, "hone"), hone)
+    return tally.end()
 
 
 if __name__ == "__main__":

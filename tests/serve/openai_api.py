@@ -23,7 +23,11 @@ import sys
 import tempfile
 import time
 
-from run import MODEL, ROOT, SHARED, Server, run_node, run_test, use_clients
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
+
+import suite
+from run import run_node
+from suite import MODEL, ROOT, SHARED, Server, wait_until
 
 PACKAGES = ["openai==3.54.0", "langchain-openai==1.7.3", "schemathesis==4.32.5"]
 TEMPLATES = SHARED / "data" / "vectors" / "templates"
@@ -50,7 +54,7 @@ def make_model(folder, template):
 
 def client(server, **more):
     import openai
-    return openai.OpenAI(base_url=f"http://127.0.0.1:{server.port}/v1", api_key="none", timeout=120,
+    return openai.OpenAI(base_url=f"http://127.0.0.1:{server.port}/v1", api_key="none", timeout=300,
                          max_retries=0, **more)
 
 
@@ -59,7 +63,7 @@ def run_async(server, work):
 
     async def run():
         async with openai.AsyncOpenAI(base_url=f"http://127.0.0.1:{server.port}/v1", api_key="none",
-                                      timeout=120, max_retries=0) as c:
+                                      timeout=300, max_retries=0) as c:
             return await work(c)
 
     return asyncio.run(run())
@@ -199,6 +203,22 @@ def test_chat_refuses_by_name(server):
         {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}]}]
     # no model that hears is open here, nor in the store
     assert "hone pull whisper:base" in refused(openai.NotFoundError, create, messages=spoken)
+
+
+def test_members_that_nobody_reads_are_held_to_the_description(server):
+    tool = {"type": "function", "name": "f", "description": True}
+    for path, body, words in (
+            ("/v1/chat/completions", {"messages": [{**MESSAGES[0], "name": False}]}, "messages[0].name is false"),
+            ("/v1/chat/completions", {"messages": MESSAGES, "tools": [
+                {"type": "function", "function": {"name": "f", "strict": "x"}}]}, "tools[0].function.strict"),
+            ("/v1/chat/completions", {"messages": [*MESSAGES, {"role": "assistant", "tool_calls": [
+                {"id": "1", "type": "function", "function": {"name": "f", "arguments": {}}}]}]}, "arguments is an object"),
+            ("/apply-template", {"messages": [{**MESSAGES[0], "reasoning_content": []}]}, "reasoning_content is a list"),
+            ("/v1/responses", {"input": "x", "tools": [tool]}, "tools[0].description is true"),
+            ("/v1/embeddings", {"input": "x", "stream": True}, "stream: there is no such field"),
+            ("/tokenize", {"content": "x", "a" * 3000: 1}, "no such field")):
+        status, _, answer = server.ask("POST", path, body)
+        assert status == 400 and words in json.loads(answer)["error"]["message"], (path, answer)
 
 
 def test_what_steers_openai_alone_is_taken(server):
@@ -589,20 +609,12 @@ def test_a_cancelled_request_stops_within_one_step(server):
         s = socket.create_connection(("127.0.0.1", server.port))
         s.sendall(f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(data)}\r\n\r\n{data}"
                   .encode())
-        wait_for(lambda: server.metric("hone_requests_processing") > 0, path)
+        wait_until(lambda: server.metric("hone_requests_processing") > 0, path)
         s.close()
-        wait_for(lambda: server.metric("hone_requests_processing") == 0, path)
+        wait_until(lambda: server.metric("hone_requests_processing") == 0, path)
         steps = server.metric("hone_steps_total")
         time.sleep(0.2)
         assert server.metric("hone_steps_total") - steps <= 1, path
-
-
-def wait_for(condition, what):
-    for _ in range(200):
-        if condition():
-            return
-        time.sleep(0.02)
-    raise AssertionError(f"{what}: it never came")
 
 
 # --- others ---
@@ -735,14 +747,12 @@ def test_schemathesis(server):
 
 def main():
     global MODEL
-    hone, wanted = os.path.abspath(sys.argv[1]), sys.argv[2:]
+    hone, wanted = suite.arguments()
     if not MODEL.exists():
-        print(f"skipped: {MODEL} is not there\n0 passed, 0 failed, 1 skipped")
-        return 0
-    if not use_clients(PACKAGES):
-        print(f"skipped: {', '.join(PACKAGES)} cannot be had\n0 passed, 0 failed, 1 skipped")
-        return 0
-    tests = [(n, f) for n, f in globals().items() if n.startswith("test_") and (not wanted or n in wanted)]
+        return suite.skip_all(f"{MODEL} is not there")
+    if not suite.use_packages(*PACKAGES):
+        return suite.skip_all(f"{', '.join(PACKAGES)} cannot be had")
+    tally = suite.Tally()
     with tempfile.TemporaryDirectory(prefix="hone-models-") as models:
         plain, tooled, thinker = (make_model(pathlib.Path(models) / name, template) for name, template in (
             ("plain", MODEL / "chat_template.jinja"),
@@ -751,10 +761,9 @@ def main():
         MODEL = plain
         server = Server(hone, "--slots", "8", models=(plain, tooled, thinker))
         server.tooled, server.thinker = tooled, thinker
-        results = [run_test(n, f, server) for n, f in tests]
-        results.append(server.stop() == 0)
-    print(f"{results.count(True)} passed, {results.count(False)} failed, {results.count(None)} skipped")
-    return 1 if False in results else 0
+        tally.run_all(suite.find(globals(), wanted), server)
+        tally.check("the server ends with 0", server.stop() == 0)
+    return tally.end()
 
 
 if __name__ == "__main__":

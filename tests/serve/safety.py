@@ -11,7 +11,6 @@ import json
 import os
 import pathlib
 import re
-import signal
 import socket
 import ssl
 import struct
@@ -21,10 +20,13 @@ import tempfile
 import threading
 import time
 
-sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "pull"))
+TESTS = pathlib.Path(__file__).resolve().parents[1]
+sys.path += [str(TESTS), str(TESTS / "pull")]
 
+import suite
 from hub import Hub, Repository
-from run import MODEL, SHARED, SPEECH, Server, chat, run_test, wav
+from run import chat, wav
+from suite import MODEL, SHARED, SPEECH, Server, wait_until
 
 STORIES = SHARED / "models" / "stories260K.gguf"
 CHAT = "/v1/chat/completions"
@@ -38,18 +40,6 @@ PATHS = [("GET", "/v1/models"), ("POST", CHAT), ("POST", "/v1/completions"),
          ("POST", "/api/show"), ("GET", "/api/ps"), ("POST", "/api/pull"), ("POST", "/api/create"),
          ("POST", "/api/copy"), ("DELETE", "/api/delete"), ("GET", "/api/version"),
          ("POST", "/api/blobs/sha256:" + "0" * 64), ("HEAD", "/api/blobs/sha256:" + "0" * 64)]
-
-
-@contextlib.contextmanager
-def serving(hone, *options, **more):
-    server = Server(hone, *options, **more)
-    try:
-        yield server
-    finally:
-        if server.process.poll() is None:
-            assert server.stop() == 0, "the server did not end as it should"
-        else:
-            raise AssertionError("the server died: " + "".join(server.lines[-5:]))
 
 
 def connect(server):
@@ -98,7 +88,7 @@ def pull(hone, server, name, data):
     path = pathlib.Path(server.home.name) / f"{name}.gguf"
     path.write_bytes(data)
     made = subprocess.run([hone, "pull", "--name", f"{name}:x", path], capture_output=True,
-                          text=True, env={**os.environ, "HONE_HOME": server.home.name}, timeout=60)
+                          text=True, env={**os.environ, "HONE_HOME": server.home.name}, timeout=300)
     assert made.returncode in (0, 1), (name, made.returncode, made.stderr)
     return made.returncode == 0
 
@@ -135,7 +125,7 @@ def completion(name):
 
 
 def refuses_models(hone, models):
-    with serving(hone) as server:
+    with Server(hone) as server:
         assert pull(hone, server, "good", STORIES.read_bytes())
         assert server.ask("POST", COMPLETIONS, completion("good:x"))[0] == 200
         for name, data in models.items():
@@ -176,10 +166,10 @@ def test_cve_gguf_tensor_that_extends_past_the_file(hone):
             path = pathlib.Path(folder) / f"{name}.gguf"
             path.write_bytes(data)
             made = subprocess.run([hone, "quantize", path, "--type", "q8_0", "--output",
-                                   f"{folder}/out.gguf"], capture_output=True, text=True, timeout=60)
+                                   f"{folder}/out.gguf"], capture_output=True, text=True, timeout=300)
             assert made.returncode in (1, 2), (name, made)
             assert not os.path.exists(f"{folder}/out.gguf"), name
-    with serving(hone) as server:  # as it was done: upload, quantise, take the result away
+    with Server(hone) as server:  # as it was done: upload, quantise, take the result away
         for data in models.values():
             digest = "sha256:" + hashlib.sha256(data).hexdigest()
             assert server.ask("POST", f"/api/blobs/{digest}", data)[0] == 201
@@ -227,7 +217,7 @@ def test_cve_gguf_metadata_of_the_wrong_type(hone):
 
 
 def test_cve_tokeniser_with_endless_and_broken_texts(hone):
-    with serving(hone) as server:
+    with Server(hone) as server:
         for text in ("a" * 3_000_000, " " * 1_000_000, "\u0301" * 300_000, "<|im_end|>" * 100_000,
                      "\U0010ffff" * 100_000, "\ud7ff\ue000" * 1000):
             begin = cpu_seconds(server)
@@ -242,7 +232,7 @@ def test_cve_tokeniser_with_endless_and_broken_texts(hone):
 
 
 def test_cve_images_that_are_none(hone):
-    with serving(hone) as server:
+    with Server(hone) as server:
         for url in ("data:image/png;base64,", "data:image/png;base64,AAAA", "data:,x", "x" * 100000,
                     "data:image/png;base64," + "A" * 5_000_000):
             parts = [{"type": "image_url", "image_url": {"url": url}}]
@@ -253,7 +243,7 @@ def test_cve_images_that_are_none(hone):
 
 
 def test_cve_numbers_that_reach_memory(hone):
-    with serving(hone) as server:
+    with Server(hone) as server:
         for fields in ({"n": -1}, {"n": 2 ** 31}, {"n": 2 ** 63}, {"n": 1e300}, {"max_tokens": -5},
                        {"max_tokens": 1.5}, {"top_logprobs": 10 ** 9, "logprobs": True},
                        {"logit_bias": {"99999999999": 1}}, {"logit_bias": {"-1": 1}},
@@ -271,7 +261,7 @@ def test_cve_numbers_that_reach_memory(hone):
 
 
 def test_cve_nothing_listens_but_the_one_port(hone):
-    with serving(hone) as server:
+    with Server(hone) as server:
         inodes = {os.readlink(f"/proc/{server.process.pid}/fd/{fd}")[8:-1]
                   for fd in os.listdir(f"/proc/{server.process.pid}/fd")
                   if os.readlink(f"/proc/{server.process.pid}/fd/{fd}").startswith("socket:")}
@@ -288,7 +278,7 @@ def test_cve_paths_out_of_the_store(hone):
     names = ["../../../etc/passwd", "/etc/passwd", "..", ".", "a/../../b", "..%2f..%2fetc%2fpasswd",
              "hf.co/../../x:y", "x:../../etc", "x\\..\\y", "\u2025/x", "models/evil/../x:1",
              str(SHARED / "golden" / "qwen2-tied"), "a\u0000b", "~/x", "file:///etc/passwd", "x" * 9000]
-    with serving(hone) as server:
+    with Server(hone) as server:
         before = snapshot(server)
         for name in names:
             for path, body in ((CHAT, chat(model=name)), ("/api/show", {"model": name}),
@@ -322,7 +312,7 @@ def snapshot(server):
 
 
 def test_cve_answers_tell_nothing_of_files_and_names(hone):
-    with serving(hone) as server:
+    with Server(hone) as server:
         def words(name):
             status, _, body = server.ask("POST", CHAT, chat(model=name))
             return status, body.replace(json.dumps(name)[1:-1].encode(), b"NAME")
@@ -331,14 +321,14 @@ def test_cve_answers_tell_nothing_of_files_and_names(hone):
         for path in ("/v1/nothing", "/.git/config", "/v1/models/no:1"):
             body = server.ask("GET", path)[2]
             assert b"/work" not in body and server.home.name.encode() not in body, body
-    with serving(hone, env={"HONE_API_KEY": "k"}) as server:  # the same, whatever is asked for
+    with Server(hone, env={"HONE_API_KEY": "k"}) as server:  # the same, whatever is asked for
         assert len({server.ask("GET", p)[2] for p in ("/v1/models", "/v1/models/a:b", "/nothing")}) == 1
 
 
 def test_cve_tokens_do_not_follow_a_redirect(hone):
     hub = Hub({"owner/large": Repository({"large-q8_0.gguf": STORIES.read_bytes()})})
     try:
-        with serving(hone, env={"HF_ENDPOINT": hub.endpoint, "HF_TOKEN": "hf_secret"}) as server:
+        with Server(hone, env={"HF_ENDPOINT": hub.endpoint, "HF_TOKEN": "hf_secret"}) as server:
             body = {"model": "hf.co/owner/large:Q8_0", "stream": False}
             status, _, answer = server.ask("POST", "/api/pull", body)
             assert status == 200 and b"success" in answer, answer
@@ -356,7 +346,7 @@ def test_cve_tokens_do_not_follow_a_redirect(hone):
 
 
 def test_cve_dns_rebinding(hone):
-    with serving(hone) as server:
+    with Server(hone) as server:
         for host in ("evil.example", "evil.example:1", "localhost.evil.example", "127.0.0.1.evil.example",
                      "[::ffff:1.2.3.4]", "1.2.3.4", "0.0.0.0", "", "localhost@evil", "local%68ost"):
             answer = raw(server, head("GET", "/v1/models", "Connection: close", host=host))
@@ -364,17 +354,17 @@ def test_cve_dns_rebinding(hone):
         for host in ("localhost", "LOCALHOST:80", "127.0.0.1", "127.8.9.1:5", "[::1]:7", "localhost."):
             answer = raw(server, head("GET", "/v1/models", "Connection: close", host=host))
             assert status_of(answer) == 200, (host, answer[:60])
-    with serving(hone, "--allow-host", "llm.example") as server:
+    with Server(hone, "--allow-host", "llm.example") as server:
         for host, expected in (("llm.example:443", 200), ("evil.example", 403)):
             assert server.ask("GET", "/v1/models", headers={"Host": host})[0] == expected
-    with serving(hone, "--host", "0.0.0.0", "--open-to-all") as server:
+    with Server(hone, "--host", "0.0.0.0", "--open-to-all") as server:
         for host, expected in (("evil.example", 403), ("10.1.2.3:80", 200), (socket.gethostname(), 200)):
             assert server.ask("GET", "/v1/models", headers={"Host": host})[0] == expected, host
 
 
 def test_cve_pages_of_other_sites(hone):
     asks = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
-    with serving(hone) as server:
+    with Server(hone) as server:
         for origin in ("https://evil.example", "null", "http://localhost.evil.example", "file://",
                        "https://evil.example/?x=http://localhost", "http://evil.example:80"):
             for method, more in (("POST", {}), ("OPTIONS", asks)):
@@ -383,8 +373,8 @@ def test_cve_pages_of_other_sites(hone):
                 assert not [h for h in headers if h.lower().startswith("access-control")], headers
         status, headers, _ = server.ask("POST", CHAT, chat(), {"Origin": "http://localhost:3000"})
         assert status == 200 and "Access-Control-Allow-Origin" not in headers
-    with serving(hone, "--allow-origin", "https://*.friend.example", "--allow-origin", "app://x",
-                 env={"HONE_API_KEY": "k"}) as server:
+    with Server(hone, "--allow-origin", "https://*.friend.example", "--allow-origin", "app://x",
+                env={"HONE_API_KEY": "k"}) as server:
         key = {"Authorization": "Bearer k"}
         for origin in ("https://chat.friend.example", "app://x"):
             status, headers, _ = server.ask("OPTIONS", CHAT, None, {"Origin": origin, **asks})
@@ -405,7 +395,7 @@ def test_cve_requests_to_other_machines(hone):
     urls = [f"http://127.0.0.1:{port}/x.png", f"http://localhost:{port}/", f"http://[::1]:{port}/",
             f"http://0.0.0.0:{port}/", f"http://2130706433:{port}/", "file:///etc/passwd",
             f"https://127.0.0.1:{port}/", f"ftp://127.0.0.1:{port}/", f"gopher://127.0.0.1:{port}/"]
-    with serving(hone) as server:
+    with Server(hone) as server:
         for url in urls:
             for part in ({"type": "image_url", "image_url": {"url": url}},
                          {"type": "input_audio", "input_audio": {"data": url, "format": "wav"}},
@@ -426,7 +416,7 @@ def test_cve_requests_to_other_machines(hone):
 
 
 def test_cve_file_names_reach_no_shell(hone):
-    with serving(hone) as server, tempfile.TemporaryDirectory() as folder:
+    with Server(hone) as server, tempfile.TemporaryDirectory() as folder:
         mark = pathlib.Path(folder) / "mark"
         for name in (f"a;touch {mark};.wav", f"$(touch {mark}).wav", f"`touch {mark}`", "../../x.wav",
                      f"|touch {mark}", "-i x"):
@@ -443,7 +433,7 @@ def test_cve_file_names_reach_no_shell(hone):
 
 
 def test_cve_ways_round_the_key(hone):
-    with serving(hone, env={"HONE_API_KEY": "right-key"}) as server:
+    with Server(hone, env={"HONE_API_KEY": "right-key"}) as server:
         def refused(method, path, *fields):
             answer = raw(server, head(method, path, "Content-Length: 2", "Connection: close",
                                       *fields) + b"{}")
@@ -471,7 +461,7 @@ def test_cve_ways_round_the_key(hone):
 
 
 def test_cve_compressed_and_endless_bodies(hone):
-    with serving(hone, "--max-body", "1M") as server:
+    with Server(hone, "--max-body", "1M") as server:
         still_works(server)
         before = resident(server)
         bomb = gzip.compress(b" " * 20_000_000)
@@ -494,7 +484,7 @@ def test_cve_compressed_and_endless_bodies(hone):
 
 
 def test_cve_heads_without_end(hone):
-    with serving(hone) as server:
+    with Server(hone) as server:
         for data in (head("GET", "/" + "a" * 100_000), head("GET", "/health", "X: " + "y" * 100_000),
                      head("GET", "/health", *[f"X{i}: y" for i in range(20_000)])):
             assert status_of(raw(server, data)) in (0, 400, 413, 414, 431), data[:20]
@@ -509,7 +499,7 @@ def test_cve_heads_without_end(hone):
 def test_cve_grammars_and_schemas_that_explode(hone):
     deep = '{"type":"object","required":["a"],"properties":{"a":' * 900 + "{}" + "}}" * 900
     wide = {"anyOf": [{"type": "string", "pattern": f"(a|aa|{i})" + "{1,99}" * 3} for i in range(300)]}
-    with serving(hone) as server:
+    with Server(hone) as server:
         for schema in (deep, wide, {"type": "string", "pattern": "(((a{1,999}){1,999}){1,999}){1,999}"},
                        {"type": "string", "maxLength": 10 ** 15}, {"$ref": "#"},
                        {"enum": ["x" * 100] * 50_000}):
@@ -548,7 +538,7 @@ def trickle(s, data, pause):
 
 
 def test_slow_heads_and_bodies_are_ended_though_they_never_rest(hone):
-    with serving(hone, "--patience", "1") as server:
+    with Server(hone, "--patience", "1") as server:
         sockets = [connect(server) for _ in range(4)]
         trickle(sockets[0], head("GET", "/health", "X: " + "y" * 1000), 0.1)
         sockets[1].sendall(head("POST", CHAT, "Content-Length: 1000"))
@@ -556,13 +546,13 @@ def test_slow_heads_and_bodies_are_ended_though_they_never_rest(hone):
         sockets[2].sendall(head("POST", CHAT, "Transfer-Encoding: chunked"))
         trickle(sockets[2], b"1\r\n \r\n" * 300, 0.1)
         begin = time.monotonic()  # the last one says nothing at all
-        assert all(ended_within(s, 4) for s in sockets), "one of them was borne with"
-        assert 0.9 < time.monotonic() - begin < 4
+        assert all(ended_within(s, 20) for s in sockets), "one of them was borne with"
+        assert 0.9 < time.monotonic() - begin < 20  # each would go on for 100 s
         still_works(server)
 
 
 def test_patience_is_for_clients_and_not_for_the_server(hone):
-    with serving(hone, "--patience", "1", "--slots", "1") as server:
+    with Server(hone, "--patience", "1", "--slots", "1") as server:
         took = []
 
         def ask(stream):
@@ -582,27 +572,25 @@ def test_patience_is_for_clients_and_not_for_the_server(hone):
 
 
 def test_readers_that_do_not_read_are_ended(hone):
-    with serving(hone, "--patience", "1") as server:
+    with Server(hone, "--patience", "1") as server:
         s = socket.socket()
         s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         s.connect(("127.0.0.1", server.port))
         body = json.dumps(chat(stream=True, max_tokens=6000, ignore_eos=True, logprobs=True,
                                top_logprobs=20)).encode()
         s.sendall(head("POST", CHAT, f"Content-Length: {len(body)}") + body)
-        deadline = time.monotonic() + 15
-        while server.metric("hone_requests_open") and time.monotonic() < deadline:
-            time.sleep(0.2)
-        assert server.metric("hone_requests_open") == 0, "it still waits for its reader"
+        wait_until(lambda: server.metric("hone_requests_open") == 0, "the end of the wait for a reader")
         s.close()
         still_works(server)
 
 
 def test_connections_have_a_limit(hone):
-    with serving(hone, "--max-connections", "8", "--patience", "2") as server:
+    with Server(hone, "--max-connections", "8", "--patience", "5") as server:
+        begin = time.monotonic()
         crowd = [connect(server) for _ in range(30)]
-        time.sleep(0.3)
-        assert sum(ended_within(s, 0.05) for s in crowd) >= 20
-        time.sleep(3)  # those that said nothing have been ended
+        wait_until(lambda: sum(ended_within(s, 0.01) for s in crowd) >= 20, "the end of those beyond it")
+        assert time.monotonic() - begin < 5, "they were ended for their silence"
+        wait_until(lambda: all(ended_within(s, 0.01) for s in crowd), "the end of those that say nothing")
         still_works(server)
         for s in crowd:
             s.close()
@@ -612,7 +600,7 @@ def test_rates_are_limited_for_each_key(hone):
     with tempfile.NamedTemporaryFile("w", suffix=".keys") as keys:
         keys.write("k-alice alice\nk-bob bob requests=1000 tokens=30\n")
         keys.flush()
-        with serving(hone, "--api-key-file", keys.name, "--rate", "5") as server:
+        with Server(hone, "--api-key-file", keys.name, "--rate", "5") as server:
             def ask(key):
                 return server.ask("POST", CHAT, chat(), {"Authorization": f"Bearer {key}"})
             codes = [ask("k-alice")[0] for _ in range(8)]
@@ -631,27 +619,25 @@ def test_keys_change_while_the_server_runs(hone):
         path = pathlib.Path(folder) / "keys"
         path.write_text("k-alice alice\n")
         path.chmod(0o600)
-        with serving(hone, "--api-key-file", str(path)) as server:
+        with Server(hone, "--api-key-file", str(path)) as server:
             def code(key):
                 return server.ask("GET", "/v1/models", headers={"Authorization": f"Bearer {key}"})[0]
 
             def becomes(key, expected):
-                deadline = time.monotonic() + 5
-                while code(key) != expected:
-                    assert time.monotonic() < deadline, (key, expected)
-                    time.sleep(0.1)
+                wait_until(lambda: code(key) == expected, (key, expected))
+
             assert code("k-alice") == 200 and code("k-carol") == 401
             path.write_text(f"sha256:{hashed} carol  # only its hash\n")
             becomes("k-carol", 200)
             becomes("k-alice", 401)
             assert code("sha256:" + hashed) == 401  # the hash is no key
             path.write_text("k-carol name=wrong\n")  # cannot be read: as before, and said
-            time.sleep(1.2)
-            assert code("k-carol") == 200
-            deadline = time.monotonic() + 5
-            while not any("line 1" in line for line in server.lines):
-                assert time.monotonic() < deadline, "the mistake is not told"
-                time.sleep(0.05)
+
+            def mistake_is_told():
+                assert code("k-carol") == 200
+                return any("line 1" in line for line in server.lines)
+
+            wait_until(mistake_is_told, "words about the mistake")
             path.write_text("# nobody\n")
             becomes("k-carol", 401)
             assert not any("k-carol" in line or "k-alice" in line for line in server.lines)
@@ -659,14 +645,14 @@ def test_keys_change_while_the_server_runs(hone):
 
 def test_secrets_are_in_no_log_and_no_metric(hone):
     key = "sk-very-secret-key-31337"
-    with serving(hone, env={"HONE_API_KEY": key}) as server:
+    with Server(hone, env={"HONE_API_KEY": key}) as server:
         good = {"Authorization": f"Bearer {key}"}
         server.ask("POST", CHAT, chat("my secret text 4711"), good)
         server.ask("GET", f"/v1/models?key={key}", headers=good)
         server.ask("GET", "/v1/models", headers={"Authorization": f"Bearer {key}-wrong"})
         server.ask("GET", "/nothing", headers={**good, "X-Secret": key, "Cookie": key})
         shown = server.ask("GET", "/metrics", headers=good)[2].decode()
-        time.sleep(0.2)
+        wait_until(lambda: any("/metrics" in line for line in server.lines), "the log")
         shown += "".join(server.lines)
         assert "/v1/models" in shown  # the log was written
         for secret in (key, "secret", "4711", hashlib.sha256(key.encode()).hexdigest()[:16]):
@@ -684,7 +670,7 @@ def test_tls(hone):
         if made.returncode:
             raise ImportError("openssl makes no certificate here")
         files = ["--tls-cert", f"{folder}/cert", "--tls-key", f"{folder}/key"]
-        with serving(hone, *files) as server:
+        with Server(hone, *files) as server:
             trusting = ssl.create_default_context(cafile=f"{folder}/cert")
             with trusting.wrap_socket(connect(server), server_hostname="localhost") as s:
                 s.sendall(head("GET", "/health", "Connection: close"))
@@ -700,26 +686,22 @@ def test_tls(hone):
             except (ssl.SSLError, ConnectionError):
                 pass
         for wrong in (files[:2], ["--tls-cert", f"{folder}/key", "--tls-key", f"{folder}/cert"]):
-            run = subprocess.run([hone, "serve", "--port", "0", *wrong], capture_output=True, timeout=20)
+            run = subprocess.run([hone, "serve", "--port", "0", *wrong], capture_output=True, timeout=60)
             assert run.returncode in (1, 2) and run.stderr, run
 
 
 def test_it_says_that_root_is_a_bad_idea(hone):
-    with serving(hone) as server:
+    with Server(hone) as server:
         assert any("root" in line for line in server.lines) == (os.geteuid() == 0)
 
 
 def main():
-    hone = os.path.abspath(sys.argv[1])
-    wanted = sys.argv[2:]
+    hone, wanted = suite.arguments()
     if not MODEL.exists():
-        print(f"skipped safety: {MODEL} is not there\n0 passed, 0 failed, 1 skipped")
-        return 0
-    results = [run_test(name, function, hone) for name, function in list(globals().items())
-               if name.startswith("test_") and (not wanted or name in wanted)]
-    print(f"{results.count(True)} passed, {results.count(False)} failed, "
-          f"{results.count(None)} skipped")
-    return 1 if False in results else 0
+        return suite.skip_all(f"{MODEL} is not there")
+    tally = suite.Tally()
+    tally.run_all(suite.find(globals(), wanted), hone)
+    return tally.end()
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include "base/utf8.h"
 #include "files.h"
 #include "hone/hone.h"
 #include "model_folder.h"
@@ -34,6 +35,19 @@ static void check_recipe(const model_recipe *r, hone_status want, const char *a,
                          const char *c) {
     CHECK_OK(model_write_gguf(r, path));
     check_open(path, want, a, b, c);
+}
+
+/* --- words --- */
+
+static void words_can_always_be_shown(void) {
+    char long_name[3000] = "x";
+    for (size_t n = 1; n + 3 < sizeof long_name; n += 2) memcpy(long_name + n, "ö", 3);
+    fail(HONE_ERR_FORMAT, "%s", long_name);
+    CHECK(utf8_is_valid(hone_error_message(), strlen(hone_error_message())));
+    fail_context(HONE_ERR_FORMAT, "%s", long_name);
+    CHECK(utf8_is_valid(hone_error_message(), strlen(hone_error_message())));
+    fail(HONE_ERR_FORMAT, "%s", "a\x1b[1mb\xff\xc2\x9b" "c\u00e4");
+    CHECK_MSG(!strcmp(hone_error_message(), "a?[1mb???c\u00e4"), "%s", hone_error_message());
 }
 
 /* --- files --- */
@@ -299,6 +313,7 @@ static void models_beyond_memory_are_refused_with_numbers(void) {
 
 int main(void) {
     begin();
+    RUN(words_can_always_be_shown);
     RUN(folders_without_a_model);
     RUN(no_file);
     RUN(foreign_files);

@@ -174,10 +174,11 @@ static hone_status count_own(void *context, const task_summary *s) {
     return HONE_OK;
 }
 
+/* All but those of two published functions, in five languages: they are drawn many times. */
 static void hones_own_tasks_have_a_hundred_items_each(void) {
     size_t n[2] = {0, 0};
     CHECK_OK(task_each(count_own, n));
-    CHECK_MSG(n[0] == 10 && n[1] == 10, "%zu, %zu", n[0], n[1]);
+    CHECK_MSG(n[0] == 10 + 5 && n[1] == 10, "%zu, %zu", n[0], n[1]);
 }
 
 /* --- choices --- */
@@ -456,6 +457,39 @@ static void references_of_own_programs_pass(void) {
     references_pass("code_c", NULL, 6);
 }
 
+static const char *const two_functions[] = {"prime_fibonacci", "prime_fibonacci_js", "prime_fibonacci_c",
+                                            "prime_fibonacci_cpp", "prime_fibonacci_rs"};
+
+static void two_functions_pass_in_every_language(void) {
+    if (program_check("python") != HONE_OK) SKIP("%s", hone_error_message());
+    for (size_t i = 0; i < 5; i++) references_pass(two_functions[i], NULL, 1);
+}
+
+static double check_answer(task *t, const char *answer, char **fault) {
+    const eval_run_state run = {.t = t};
+    eval_code_check check = {&run, 0};
+    double score = -1;
+    CHECK_OK(eval_check_answer(&check, answer, &score, fault));
+    return score;
+}
+
+/* The published answer: its loop runs up to and with n, so that nothing is prime. What the prompt shows finds
+ * that; what only the tests know is no strategy's to see. A main of the answer's own does not matter. */
+static void a_wrong_function_fails_and_its_fault_is_told(void) {
+    static const char wrong[] = "```c\nint is_prime(int n) {\n for (int i = 2; i <= n; i++) if (n % i == 0) "
+                                "return 0;\n return 1;\n}\nint main(void) { return 1; }\n```";
+    static const char shown_only[] = "```c\nint is_prime(int n) { return n % 2; }\n```";
+    task *t = NULL;
+    char *fault = NULL;
+    if (program_check("c") != HONE_OK) SKIP("%s", hone_error_message());
+    if (!CHECK_OK(task_open(&t, "prime_fibonacci_c", NULL))) return;
+    CHECK(!judge(t, 0, wrong) && check_answer(t, wrong, &fault) == 0 && fault && strstr(fault, "exited"));
+    mem_free(fault);
+    fault = NULL;
+    CHECK(!judge(t, 0, shown_only) && check_answer(t, shown_only, &fault) == 1 && !fault);
+    task_close(t);
+}
+
 static void references_of_public_programs_pass(void) {
     if (!test_shared()) SKIP("the reference data is missing");
     if (program_check("python") != HONE_OK) SKIP("%s", hone_error_message());
@@ -529,6 +563,8 @@ int main(void) {
     RUN(choices_can_be_asked_for_by_letter);
     RUN(examples_stand_before_the_item);
     RUN(references_of_own_programs_pass);
+    RUN(two_functions_pass_in_every_language);
+    RUN(a_wrong_function_fails_and_its_fault_is_told);
     RUN(references_of_public_programs_pass);
     RUN(blocks_of_code_are_found_in_chats);
     RUN(rust_runs_where_it_is_installed);

@@ -171,6 +171,32 @@ static void what_programs_print_is_voted_on(void) {
     hone_strategy_result_release(&r);
 }
 
+/* "Runs" code: what says "loop" runs out of time. */
+static hone_status times_out(void *user, const char *code, const char *input, char **output) {
+    if (strstr(code, "loop")) return fail(HONE_ERR_UNSUPPORTED, "ran out of time");
+    return last_word(user, code, input, output);
+}
+
+static hone_status check_times_out(void *user, const char *text, double *score, char **fault) {
+    *score = 0;
+    *fault = mem_copy_string("ran out of time", 15);
+    return strstr(text, "loop") ? HONE_OK : (mem_free(*fault), likes_three(user, text, score, fault));
+}
+
+/* A program that does not end has no part in the vote, and its fault is told for the repair. */
+static void code_that_runs_out_of_time_never_wins(void) {
+    hone_strategy_options o = {.run_code = times_out};
+    script s = {.texts = {"loop 7", "loop 7", "prints 2"}};
+    hone_strategy_result r = play_with(&s, "code-bon3", &o, HONE_OK);
+    CHECK(!strcmp(r.text, "prints 2") && r.n_votes == 1 && r.votes[0].n == 1);
+    hone_strategy_result_release(&r);
+    hone_strategy_options checked = {.check = check_times_out};
+    script t = {.texts = {"loop a", "loop b", "mended 3"}};
+    r = play_with(&t, "code-bon2", &checked, HONE_OK);
+    CHECK(!strcmp(r.text, "mended 3") && strstr(t.asked[2], "ran out of time"));
+    hone_strategy_result_release(&r);
+}
+
 static void the_round_trip_keeps_what_behaves_alike(void) {
     hone_strategy_options o = {.run_code = last_word};
     script s = {.texts = {"code 7", "it prints seven", "other code 7"}};
@@ -261,6 +287,7 @@ int main(void) {
     RUN(failing_code_is_repaired_once);
     RUN(a_failed_check_is_told_and_asked_again);
     RUN(what_programs_print_is_voted_on);
+    RUN(code_that_runs_out_of_time_never_wins);
     RUN(the_round_trip_keeps_what_behaves_alike);
     RUN(the_output_tag_is_the_answer);
     RUN(the_tree_prefers_what_the_discriminator_completes_alike);

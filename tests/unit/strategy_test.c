@@ -3,8 +3,6 @@
 #include <jansson.h>
 
 #include "base/mem.h"
-#include "files.h"
-#include "model_files.h"
 #include "strategy/answer_text.h"
 #include "strategy/strategy_int.h"
 #include "strategy/vote.h"
@@ -124,7 +122,8 @@ static void expressions_are_typed(void) {
     check_expression("self_consistency5", "sc5");
     check_expression("", NULL);
     check_expression("sc8 & re2", NULL);      /* nothing behind a program */
-    check_expression("diverse", NULL);        /* chooses nothing */
+    check_expression("diverse", "diverse4 & vote"); /* who chooses nothing else, votes */
+    check_expression("re2 & sample3 | none | first", "re2 & sample3 & vote | none | first");
     check_expression("sc4 & vote", NULL);
     check_expression("vote", NULL);
     check_expression("none | sc4", NULL);     /* no selector */
@@ -273,6 +272,17 @@ static void a_budget_is_kept_and_the_best_so_far_returned(void) {
     hone_strategy_result_release(&r);
 }
 
+static void a_budget_of_seconds_is_kept(void) {
+    char endless[512] = "";
+    for (int i = 0; i < 100; i++) strcat(endless, "word ");
+    script s = {.texts = {"4", endless, endless, endless}, .step_ms = 5};
+    hone_strategy_options seconds = {.max_seconds = 0.02};
+    hone_strategy_result r = play_with(&s, "sample4 & vote", &seconds, HONE_OK);
+    CHECK(!strcmp(r.stop_reason, "budget of seconds") && !strcmp(r.text, "4"));
+    CHECK_MSG(r.draws[1].end == HONE_DRAW_KILLED && s.n_steps <= 5, "%zu steps", s.n_steps);
+    hone_strategy_result_release(&r);
+}
+
 static void cancelling_hands_over_what_there_is(void) {
     script s = {.texts = {"4 b", "a b c d e f", "a b c d e f"}, .cancel_at_step_3 = true};
     hone_strategy_result r = play(&s, "sample3 & vote");
@@ -299,60 +309,37 @@ static void the_trace_tells_everything(void) {
     hone_strategy_result_release(&r);
 }
 
-/* --- the real engine --- */
+/* --- what may come --- */
 
-static hone_model *made_model(void) {
-    hone_model *m = NULL;
-    test_folder folder = test_folder_make();
-    const char *path = test_path(folder.path, "model.gguf");
-    if (CHECK_OK(model_write_gguf(&(model_recipe){.type = DTYPE_F32}, path)))
-        CHECK_OK(hone_model_open(&m, path, &(hone_model_options){.n_threads = 1}));
-    test_folder_remove(&folder);
-    return m;
+static void malformed_answers_are_none(void) {
+    static char deep[6000];
+    for (size_t i = 0; i < 5000; i++) deep[i] = '{';
+    check_read("\\boxed{", HONE_ANSWER_AUTO, NULL);
+    check_read("\\boxed{}", HONE_ANSWER_NUMBER, NULL);
+    check_read("so \\boxed{4", HONE_ANSWER_NUMBER, "4");
+    check_read("The answer is", HONE_ANSWER_NUMBER, NULL);
+    check_read("answer: ####", HONE_ANSWER_CHOICE, NULL);
+    check_read("1/0", HONE_ANSWER_TEXT, "1/0");
+    check_read("- . , -- ..", HONE_ANSWER_NUMBER, NULL);
+    check_read("</think></think>7", HONE_ANSWER_NUMBER, "7");
+    char *answer = NULL;
+    static const char *const odd[] = {"\xff\xfe 4 \xc3", "\\boxed{\xf0\x9f}", "\xe2\x82", "```", "```\n```",
+                                      "99999999999999999999999999999999999999999999/3", "-/-", "((((((", "$", deep};
+    for (size_t i = 0; i < sizeof odd / sizeof *odd; i++)
+        for (int form = HONE_ANSWER_AUTO; form <= HONE_ANSWER_CODE; form++) {
+            CHECK_OK(answer_read(odd[i], (hone_answer_form)form, &answer));
+            mem_free(answer);
+            answer = NULL;
+        }
 }
 
-static hone_request babble(void) {
-    hone_request q = {.prompt = "the one", .prompt_bytes = 7, .sampling = hone_sampling_greedy(),
-                      .max_tokens = 12, .ignore_eos = true};
-    q.sampling.temperature = 1;
-    q.sampling.seed = 5;
-    return q;
-}
-
-static hone_strategy_result run_real(hone_model *m, const char *expression, const hone_request *q) {
-    hone_session *session = NULL;
-    hone_strategy *s = NULL;
-    hone_strategy_result r = {0};
-    CHECK_OK(hone_session_open(&session, m, &(hone_session_options){.exact = true}));
-    CHECK_OK(hone_strategy_parse(&s, expression));
-    CHECK_OK(hone_strategy_run(s, session, q, NULL, &r));
-    hone_strategy_close(s);
-    hone_session_close(session);
-    return r;
-}
-
-/* Draw k of a batch is what sequence k of the same seed is alone, bit for bit, and the prompt is
- * computed once. */
-static void draws_together_are_the_draws_alone(void) {
-    hone_model *m = made_model();
-    hone_request q = babble();
-    hone_strategy_result r = run_real(m, "sample5 & first", &q);
-    CHECK(r.n_draws == 5);
-    for (size_t i = 0; i < r.n_draws; i++) {
-        hone_session *session = NULL;
-        hone_result alone = {0};
-        q.sequence = (uint32_t)i;
-        CHECK_OK(hone_session_open(&session, m, &(hone_session_options){.exact = true}));
-        CHECK_OK(hone_generate(session, &q, &alone));
-        CHECK_MSG(r.draws[i].text && !strcmp(alone.text, r.draws[i].text), "draw %zu", i);
-        CHECK(r.draws[i].n_cached_tokens == (i ? r.draws[i].n_prompt_tokens : 0));
-        hone_result_release(&alone);
-        hone_session_close(session);
-    }
-    CHECK(strcmp(r.draws[0].text, r.draws[1].text)); /* and they differ */
-    CHECK(r.n_prefill_tokens == r.draws[0].n_prompt_tokens);
+/* Who says nothing that can be read abstains, and never decides. */
+static void what_cannot_be_read_does_not_vote(void) {
+    script s = {.texts = {"It is a long way round and nobody has ever found where it ends, they say.",
+                          "No idea whatsoever, and nothing short to be said about it by anybody here.", "is 4"}};
+    hone_strategy_result r = play(&s, "sample3 & vote");
+    CHECK(!strcmp(r.text, "is 4") && r.n_votes == 1 && !r.draws[0].answer);
     hone_strategy_result_release(&r);
-    hone_model_close(m);
 }
 
 static void every_failed_allocation_is_survived(void) {
@@ -395,7 +382,9 @@ int main(void) {
     RUN(a_budget_is_kept_and_the_best_so_far_returned);
     RUN(cancelling_hands_over_what_there_is);
     RUN(the_trace_tells_everything);
-    RUN(draws_together_are_the_draws_alone);
+    RUN(a_budget_of_seconds_is_kept);
+    RUN(malformed_answers_are_none);
+    RUN(what_cannot_be_read_does_not_vote);
     RUN(every_failed_allocation_is_survived);
     return test_summary();
 }

@@ -1,22 +1,28 @@
 /* Rows of blocks with few tokens on AVX-512 VNNI: the slot dot_rows.
  *
- * What decides is the number of instructions for each byte of weights: one core reads some 8 bytes a
- * cycle from memory. So a piece of 256 weights is unpacked in registers once for all tokens
- * (pieces512.h), and its product with one token is four vpdpbusd, one conversion and two or three
- * float operations. An output is the sum of 16 lanes, each of which adds its pieces in order: it
- * depends neither on the tokens nor on the rows computed together. */
+ * What decides with one token is the number of instructions for each byte of weights (one core reads
+ * some 8 bytes a cycle from memory), with several how often the two pipes are used that have both
+ * vpdpbusd and float multiplications. So a piece of 256 weights is unpacked in registers once for all
+ * tokens (pieces512.h), and two rows' products with one token are eight vpdpbusd, whose sums begin
+ * from what takes the zero point off, and two or three multiplications. An output is the sum of
+ * lanes each of which adds its pieces in order: it depends neither on the tokens nor on the rows
+ * computed together. */
 #include "tensor/x86/pieces512.h"
 
 /* Rows that are read side by side, from places far apart: one stream alone gets two thirds of what
  * the memory gives a core. */
 enum { STREAMS = 4 };
 
-/* The activations of a piece in the order of a type's codes. `scale` is a factor for each lane of
- * the type's scales. In groups of 32 its upper half serves the minima, and is the negative sum of
- * the activations, or what takes the zero point off; in groups of 16 `min` is that. */
+/* The activations of a piece in the order of a type's codes, and for each lane the scale. Types with
+ * minima have the sum of each lane's group, times the scale; all others what the lane's products
+ * begin from, −zero point · Σ q. */
 typedef struct piece_input {
     int8_t q[PIECE];
-    float scale[16], min[16];
+    float scale[16];
+    union {
+        float sum[16];
+        int32_t begin[16];
+    };
 } piece_input;
 
 _Static_assert(sizeof(piece_input) == DOT_ROWS_SCRATCH, "kernels.h");
@@ -36,143 +42,178 @@ INLINE __m512i first_bytes(const int8_t *q, size_t k, size_t n) {
     return _mm512_maskz_loadu_epi8(rest >= 64 ? ~UINT64_C(0) : (UINT64_C(1) << rest) - 1, q + k);
 }
 
-INLINE void arrange_codes(int8_t *to, const dtype type, const int8_t *q, size_t k, size_t n) {
-    __m512i in[4];
-    for (int i = 0; i < 4; i++) in[i] = first_bytes(q, k + 64 * i, n);
+/* The order of a type's codes for vpermt2d over the two halves of a piece: lane l of register i is
+ * dword from[i][l] of 64, which the mask says is in the upper half. */
+typedef struct code_order {
+    __m512i from[4];
+    __mmask16 is_high[4];
+} code_order;
+
+INLINE code_order code_order_of(const dtype type) {
+    code_order order;
     for (int i = 0; i < 4; i++) {
-        int32_t from[16]; /* which of 64 dwords */
+        int32_t from[16];
         for (int l = 0; l < 16; l++) from[l] = order_of(type, i, l / 4, l % 4) / 4;
-        __m512i at = _mm512_loadu_si512(from);
-        __m512i low = _mm512_permutex2var_epi32(in[0], at, in[1]);
-        __m512i high = _mm512_permutex2var_epi32(in[2], at, in[3]);
-        __mmask16 is_high = _mm512_test_epi32_mask(at, _mm512_set1_epi32(32));
-        _mm512_storeu_si512(to + 64 * i, _mm512_mask_mov_epi32(low, is_high, high));
+        order.from[i] = _mm512_loadu_si512(from);
+        order.is_high[i] = _mm512_test_epi32_mask(order.from[i], _mm512_set1_epi32(32));
+    }
+    return order;
+}
+
+INLINE void arrange_codes(int8_t *to, const code_order *order, const int8_t *q, size_t k,
+                          size_t n) {
+    __m512i in[4];
+    for (int i = 0; i < 4; i++)
+        in[i] = k + PIECE <= n ? load_64(q + k + 64 * i) : first_bytes(q, k + 64 * i, n);
+    for (int i = 0; i < 4; i++) {
+        __m512i low = _mm512_permutex2var_epi32(in[0], order->from[i], in[1]);
+        __m512i high = _mm512_permutex2var_epi32(in[2], order->from[i], in[3]);
+        _mm512_storeu_si512(to + 64 * i, _mm512_mask_mov_epi32(low, order->is_high[i], high));
     }
 }
 
-/* The piece of token t from column k on. The minima of the blocks with m are added, all others taken
+INLINE __m512i four_dots(__m512i sum, const __m512i *w, const int8_t *x) {
+    for (int k = 0; k < 4; k++) sum = _mm512_dpbusd_epi32(sum, w[k], load_64(x + 64 * k));
+    return sum;
+}
+
+/* The piece of token t from column k on. A type's minima are added in blocks of 32, otherwise taken
  * off. */
 INLINE void arrange_piece(piece_input *to, const dtype type, const piece_plan *plan,
-                          const activations *x, size_t t, size_t k) {
+                          const code_order *order, const activations *x, size_t t, size_t k) {
     const unpack_traits traits = unpack_traits_of(type);
-    const float zero = traits.is_signed ? 128 : traits.zero;
-    const float sign = !traits.has_min ? -zero : traits.block == 32 ? 1.0f : -1.0f;
     const size_t n = x->n_in, blocks = n / 32;
-    arrange_codes(to->q, type, x->q + t * n, k, n);
+    arrange_codes(to->q, order, x->q + t * n, k, n);
     __m512 scale = first_floats(x->scale + t * blocks, k / 32, blocks);
-    if (traits.group == 32) {
+    _mm512_storeu_ps(to->scale, _mm512_permutexvar_ps(plan->blocks, scale));
+    if (traits.has_min) {
+        __m512i group = plan->blocks;
         __m512 sum = first_floats(x->sum32 + t * blocks, k / 32, blocks);
-        sum = _mm512_mul_ps(sum, _mm512_set1_ps(sign));
-        scale = _mm512_insertf32x8(scale, _mm512_castps512_ps256(sum), 1);
+        if (traits.group == 16) {
+            group = _mm512_cvtepu8_epi32(plan->groups);
+            sum = first_floats(x->sum16 + t * 2 * blocks, k / 16, 2 * blocks);
+        }
+        sum = _mm512_mul_ps(sum, _mm512_set1_ps(traits.block == 32 ? 1.0f : -1.0f));
+        _mm512_storeu_ps(to->sum, _mm512_permutexvar_ps(group, sum));
     } else {
-        __m512 sum = first_floats(x->sum16 + t * 2 * blocks, k / 16, 2 * blocks);
-        __m512i group = _mm512_cvtepu8_epi32(plan->groups);
-        sum = _mm512_mul_ps(_mm512_permutexvar_ps(group, sum), _mm512_set1_ps(sign));
-        scale = _mm512_permutexvar_ps(plan->lanes, scale);
-        _mm512_storeu_ps(to->min, sum);
+        const __m512i zero = every_byte(traits.is_signed ? 128 : traits.zero);
+        __m512i sum = four_dots(_mm512_setzero_si512(), (__m512i[]){zero, zero, zero, zero}, to->q);
+        _mm512_storeu_si512(to->begin, _mm512_sub_epi32(_mm512_setzero_si512(), sum));
     }
-    _mm512_storeu_ps(to->scale, scale);
 }
 
 /* to[piece, token] */
 INLINE void arrange(piece_input *to, const dtype type, const piece_plan *plan,
                     const activations *x) {
+    const code_order order = code_order_of(type);
     for (size_t k = 0; k < x->n_in; k += PIECE)
-        for (size_t t = 0; t < x->n_tokens; t++) arrange_piece(to++, type, plan, x, t, k);
+        for (size_t t = 0; t < x->n_tokens; t++) arrange_piece(to++, type, plan, &order, x, t, k);
 }
 
 /* --- products --- */
 
-INLINE __m512i four_dots(const piece *p, const int8_t *x) {
-    __m512i dot = _mm512_setzero_si512();
-    for (int k = 0; k < 4; k++) dot = _mm512_dpbusd_epi32(dot, p->q[k], load_64(x + 64 * k));
-    return dot;
+/* Vectors of sums of two rows and one token: groups of 32 share one. */
+INLINE int sums_of_pair(const dtype type) { return unpack_traits_of(type).group == 32 ? 1 : 2; }
+
+/* Loads are as scarce as multiplications here: gcc would load once for each use. */
+INLINE __m512i loaded_once(const int8_t *q) {
+    __m512i v = load_64(q);
+    __asm__("" : "+v"(v));
+    return v;
 }
 
-INLINE __m512 add_product(__m512 sum, const dtype type, const piece_plan *plan, const piece *p,
-                          const piece_input *x) {
-    __m512 dot = _mm512_cvtepi32_ps(four_dots(p, x->q));
-    __m512 factor = _mm512_mul_ps(p->scale, _mm512_loadu_ps(x->scale));
-    if (unpack_traits_of(type).group == 16) {
-        sum = _mm512_fmadd_ps(dot, factor, sum);
-        return _mm512_fmadd_ps(p->min, _mm512_loadu_ps(x->min), sum);
+INLINE void add_products(__m512 *sum, const dtype type, const pair *p, const piece_input *x) {
+    const bool has_min = unpack_traits_of(type).has_min;
+    const __m512i begin = has_min ? _mm512_setzero_si512() : load_64(x->begin);
+    __m512i dot[2] = {begin, begin};
+    for (int k = 0; k < 4; k++) {
+        const __m512i in = loaded_once(x->q + 64 * k);
+        for (int row = 0; row < 2; row++)
+            dot[row] = _mm512_dpbusd_epi32(dot[row], p->q[row][k], in);
     }
-    sum = _mm512_fmadd_ps(dot, _mm512_permutexvar_ps(plan->lanes, factor), sum);
-    return _mm512_mask_add_ps(sum, 0xff00, sum, factor);
+    if (sums_of_pair(type) == 1) dot[0] = folded(dot[0], dot[1]);
+    for (int i = 0; i < sums_of_pair(type); i++) {
+        __m512 factor = _mm512_mul_ps(p->scale[i], _mm512_loadu_ps(x->scale));
+        sum[i] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[i]), factor, sum[i]);
+        if (has_min) sum[i] = _mm512_fmadd_ps(p->min[i], _mm512_loadu_ps(x->sum), sum[i]);
+    }
 }
 
 /* --- rows --- */
 
-/* The lanes' sums of four vectors. */
-INLINE __m128 sum_lanes_4(const __m512 *v, size_t stride) {
-    __m128 quarter[4];
-    for (int i = 0; i < 4; i++) {
-        __m512 all = v[i * stride];
-        __m256 half = _mm256_add_ps(_mm512_castps512_ps256(all), _mm512_extractf32x8_ps(all, 1));
-        quarter[i] = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
-    }
-    return _mm_hadd_ps(_mm_hadd_ps(quarter[0], quarter[1]), _mm_hadd_ps(quarter[2], quarter[3]));
+INLINE __m128 quarter_of(__m512 v) {
+    __m256 half = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
+    return _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
 }
 
-/* With several tokens a piece takes so long that the processor looks ahead no further than to the
- * next few, and its own prefetch begins anew with each page. */
+/* The lanes' sums of two pairs of rows. */
+INLINE __m128 sum_lanes(const dtype type, const __m512 *first, const __m512 *second) {
+    if (sums_of_pair(type) == 1) return _mm_hadd_ps(quarter_of(*first), quarter_of(*second));
+    return _mm_hadd_ps(_mm_hadd_ps(quarter_of(first[0]), quarter_of(first[1])),
+                       _mm_hadd_ps(quarter_of(second[0]), quarter_of(second[1])));
+}
+
+/* Inputs (tokens times columns) beyond which rows are prefetched: they take half of the first cache,
+ * and the processor's own prefetch, which also begins anew with each page, is busy with them. */
+enum { FEW_INPUTS = 9 << 10 };
+
 INLINE void prefetch_piece(const char *at, const size_t bytes) {
     enum { AHEAD = 2048 };
-    for (size_t line = 0; line < bytes; line += 64) __builtin_prefetch(at + AHEAD + line, 0, 2);
+    for (size_t line = 0; line < bytes; line += 64) __builtin_prefetch(at + AHEAD + line, 0, 3);
+}
+
+/* sum[pair][token] += the products of a piece of four rows. */
+INLINE void add_pieces(__m512 *sum, const dtype type, const piece_plan *plan,
+                       const char *const at[STREAMS], const piece_input *x, const size_t tokens) {
+#pragma GCC unroll 2
+    for (int s = 0; s < STREAMS; s += 2) {
+        const pair p = pair_of(type, plan, at[s], at[s + 1]);
+        for (size_t t = 0; t < tokens; t++, sum += sums_of_pair(type))
+            add_products(sum, type, &p, x + t);
+    }
 }
 
 /* out[token][stream] = products of one row from each stream with `tokens` tokens. A row's last
- * columns that fill no piece are copied to one with zeros. The inputs of a piece's successor lie
- * n_tokens further. */
+ * columns that fill no piece are copied to one with zeros. */
 INLINE void dot_streams(float out[][STREAMS], const dtype type, const piece_plan *plan,
-                        const char *const rows[STREAMS], const piece_input *x, size_t n_tokens,
-                        size_t n_in, const int tokens) {
+                        const char *const rows[STREAMS], const piece_input *x, size_t n_in,
+                        const size_t tokens) {
     const unpack_traits traits = unpack_traits_of(type);
     const size_t piece_bytes = PIECE / traits.block * (size_t)traits.block_bytes;
     const size_t whole = n_in / PIECE * piece_bytes;
     const size_t rest = n_in % PIECE / traits.block * traits.block_bytes;
-    __m512 sum[STREAMS * MATMUL_FEW_TOKENS];
-    for (int i = 0; i < STREAMS * tokens; i++) sum[i] = _mm512_setzero_ps();
-    for (size_t at = 0; at < whole; at += piece_bytes, x += n_tokens)
-#pragma GCC unroll 4
-        for (int s = 0; s < STREAMS; s++) {
-            if (tokens > 3) prefetch_piece(rows[s] + at, piece_bytes);
-            const piece p = piece_of(type, plan, rows[s] + at);
-#pragma GCC unroll 8
-            for (int t = 0; t < tokens; t++)
-                sum[s * tokens + t] = add_product(sum[s * tokens + t], type, plan, &p, x + t);
-        }
-    for (int s = 0; s < STREAMS && rest; s++) {
-        char last[PIECE / 32 * sizeof(block_q8_0)] = {0};
-        memcpy(last, rows[s] + whole, rest);
-        const piece p = piece_of(type, plan, last);
-        for (int t = 0; t < tokens; t++)
-            sum[s * tokens + t] = add_product(sum[s * tokens + t], type, plan, &p, x + t);
+    const size_t half = (size_t)sums_of_pair(type) * tokens; /* of the sums: those of one pair */
+    const bool prefetches = tokens * n_in > FEW_INPUTS;
+    __m512 sum[2 * 2 * MATMUL_FEW_TOKENS];
+    for (size_t i = 0; i < 2 * half; i++) sum[i] = _mm512_setzero_ps();
+    for (size_t at = 0; at < whole; at += piece_bytes, x += tokens) {
+        const char *const pieces[STREAMS] = {rows[0] + at, rows[1] + at, rows[2] + at,
+                                             rows[3] + at};
+        for (int s = 0; s < STREAMS && prefetches; s++) prefetch_piece(pieces[s], piece_bytes);
+        add_pieces(sum, type, plan, pieces, x, tokens);
     }
-    for (int t = 0; t < tokens; t++) _mm_storeu_ps(out[t], sum_lanes_4(sum + t, (size_t)tokens));
+    if (rest) {
+        char last[STREAMS][PIECE / 32 * sizeof(block_q8_0)] = {0};
+        for (int s = 0; s < STREAMS; s++) memcpy(last[s], rows[s] + whole, rest);
+        const char *const pieces[STREAMS] = {last[0], last[1], last[2], last[3]};
+        add_pieces(sum, type, plan, pieces, x, tokens);
+    }
+    for (size_t t = 0; t < tokens; t++) {
+        const __m512 *first = sum + t * (size_t)sums_of_pair(type);
+        _mm_storeu_ps(out[t], sum_lanes(type, first, first + half));
+    }
 }
 
-/* The same for all tokens, MATMUL_FEW_TOKENS at the most. */
+/* The sums of up to three tokens stay in registers. */
 INLINE void dot_streams_of(float out[][STREAMS], const dtype type, const piece_plan *plan,
                            const char *const rows[STREAMS], const piece_input *x, size_t n_tokens,
                            size_t n_in) {
-#define DOT_STREAMS(tokens) \
-    dot_streams(out + t, type, plan, rows, x + t, n_tokens, n_in, tokens)
-    size_t t = 0;
-    if (n_tokens == 7) {
-        DOT_STREAMS(4);
-        t = 4;
+    switch (n_tokens) {
+    case 1: dot_streams(out, type, plan, rows, x, n_in, 1); break;
+    case 2: dot_streams(out, type, plan, rows, x, n_in, 2); break;
+    case 3: dot_streams(out, type, plan, rows, x, n_in, 3); break;
+    default: dot_streams(out, type, plan, rows, x, n_in, n_tokens); break;
     }
-    switch (n_tokens - t) {
-    case 1: DOT_STREAMS(1); break;
-    case 2: DOT_STREAMS(2); break;
-    case 3: DOT_STREAMS(3); break;
-    case 4: DOT_STREAMS(4); break;
-    case 5: DOT_STREAMS(5); break;
-    case 6: DOT_STREAMS(6); break;
-    case 8: DOT_STREAMS(8); break;
-    }
-#undef DOT_STREAMS
 }
 
 /* Stream s has the rows from s · share on; where they run out it repeats the last one. */

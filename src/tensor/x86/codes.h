@@ -98,17 +98,24 @@ INLINE __m256 floats_of_bytes(__m128i eight, const bool is_signed) {
                                         : _mm256_cvtepu8_epi32(eight));
 }
 
-/* The first 16 bytes of a block of Q4_K or Q5_K: d, dmin and twelve bytes of squeezed scales and
- * minima, which become eight bytes each (q4_k_scale, q4_k_min in tensor/blocks.h). */
+/* Of the first 16 bytes of two blocks of Q4_K or Q5_K (d, dmin and twelve bytes of squeezed scales
+ * and minima) eight bytes of each (q4_k_scale, q4_k_min in tensor/blocks.h). */
+INLINE __m256i scale_codes_of_heads_q4_k(__m256i heads) {
+    const __m256i low_at = _mm256_broadcastsi128_si256(
+        _mm_setr_epi8(4, 5, 6, 7, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15));
+    const __m256i high_at = _mm256_broadcastsi128_si256(
+        _mm_setr_epi8(-1, -1, -1, -1, 4, 5, 6, 7, -1, -1, -1, -1, 8, 9, 10, 11));
+    const __m256i low_mask = _mm256_set1_epi64x(0x0f0f0f0f3f3f3f3f);
+    const __m256i shift = _mm256_setr_epi32(0, 0, 0, 4, 0, 0, 0, 4);
+    __m256i low = _mm256_srlv_epi32(_mm256_shuffle_epi8(heads, low_at), shift);
+    __m256i high = _mm256_srli_epi32(_mm256_shuffle_epi8(heads, high_at), 2);
+    return _mm256_or_si256(_mm256_and_si256(low, low_mask),
+                           _mm256_and_si256(high, _mm256_set1_epi32(0x30303030)));
+}
+
 INLINE __m128i scale_codes_q4_k(const void *block) {
-    const __m128i head = _mm_loadu_si128(block);
-    const __m128i low_at = _mm_setr_epi8(4, 5, 6, 7, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15);
-    const __m128i high_at = _mm_setr_epi8(-1, -1, -1, -1, 4, 5, 6, 7, -1, -1, -1, -1, 8, 9, 10, 11);
-    const __m128i low_mask = _mm_setr_epi32(0x3f3f3f3f, 0x0f0f0f0f, 0x3f3f3f3f, 0x0f0f0f0f);
-    __m128i low = _mm_srlv_epi32(_mm_shuffle_epi8(head, low_at), _mm_setr_epi32(0, 0, 0, 4));
-    __m128i high = _mm_srli_epi32(_mm_shuffle_epi8(head, high_at), 2);
-    return _mm_or_si128(_mm_and_si128(low, low_mask),
-                        _mm_and_si128(high, _mm_set1_epi32(0x30303030)));
+    __m256i head = _mm256_castsi128_si256(_mm_loadu_si128(block));
+    return _mm256_castsi256_si128(scale_codes_of_heads_q4_k(head));
 }
 
 INLINE void scale_codes_q3_k(uint8_t codes[16], const uint8_t scales[12]) {

@@ -5,9 +5,10 @@
  * order, each of a piece's four registers would hold other groups (runs of 16 or 32 weights with one
  * scale), and each would need its own conversion to floats, its own scales and their spreading over
  * the lanes. Here lane l of all four registers belongs to the same group, so that a piece is four
- * vpdpbusd into one sum, one conversion and one multiply-add. Where that takes a permutation of the
- * codes within a type's unpacking, the cheapest differs: hence the five orders. The activations are
- * brought into the same order once (avx512_vnni_rows.c).
+ * vpdpbusd into one sum. In groups of 32 lanes 2i and 2i + 1 have the same group: the sums of two
+ * rows' pieces fit one register. Where that takes a permutation of the codes within a type's
+ * unpacking, the cheapest differs: hence the five orders. The activations are brought into the same
+ * order once (avx512_vnni_rows.c).
  *
  * Codes are unsigned; the signed ones of unpack.h stand 128 above their value. */
 #ifndef TENSOR_X86_PIECES512_H
@@ -22,9 +23,8 @@
 
 enum { PIECE = 256 }; /* weights, a whole number of blocks of each type */
 
-/* In groups of 32, `scale` is eight scales and behind them eight minima; in groups of 16, sixteen
- * scales in the order of the lanes, and `min` has their minima (the scales themselves where the type
- * has none: they take the zero point off). */
+/* In groups of 32, `scale` is eight scales and behind them eight minima where the type has them; in
+ * groups of 16, sixteen scales in the order of the lanes, and `min` has their minima. */
 typedef struct piece {
     __m512i q[4];
     __m512 scale, min;
@@ -40,7 +40,9 @@ INLINE int order_of(const dtype type, const int k, const int j, const int i) {
     case DTYPE_Q6_K: return 128 * (i & 1) + 64 * (i >> 1) + 32 * (j >> 1) + 16 * (j & 1) + 4 * k;
     case DTYPE_Q2_K:
     case DTYPE_Q3_K: return 128 * (j >> 1) + 32 * i + 16 * (j & 1) + 4 * ((i + k) & 3);
-    case DTYPE_Q8_0: return 64 * i + 32 * (j >> 1) + 16 * (j & 1) + 4 * k;
+    case DTYPE_Q8_0:
+        return 128 * (j >> 1) + 64 * (i >> 1) + 32 * (j & 1) + 16 * (k & 1) + 8 * (k >> 1) +
+               4 * (i & 1);
     default: return 32 * (j + 4 * (i >> 1)) + 16 * (k & 1) + 4 * (2 * (k >> 1) + (i & 1));
     }
 }
@@ -51,7 +53,8 @@ typedef struct piece_plan {
     __m512i heads;  /* the same for their fifth bits, d and m, twice for each block */
     __m512i halves; /* 16-bit places of d, and of m or again d, of eight blocks */
     __m128i groups; /* for groups of 16: the group of each lane, as bytes */
-    __m512i lanes;  /* for groups of 32: the same as lanes */
+    __m512i blocks; /* the block of 32 of each lane; in groups of 32 once two rows' pieces are one */
+    __m512i pairs;  /* for groups of 32: of each lane then, its place in both rows' scales */
 } piece_plan;
 
 /* The place of the word at byte `at` of four blocks, for vpermt2w over loads of 64 bytes at 0 and at
@@ -66,7 +69,7 @@ INLINE piece_plan plan_of(const dtype type) {
     const unpack_traits traits = unpack_traits_of(type);
     const int bytes = traits.block_bytes, nibbles = bytes - 16, fifths = nibbles - 4;
     uint16_t quads[32], heads[32], halves[32] = {0};
-    int32_t lanes[16];
+    int32_t in_blocks[16], pairs[16];
     uint8_t groups[16];
     for (int i = 0; i < 32; i++) {
         int block = i / 8 * bytes, word = i % 4;
@@ -78,12 +81,14 @@ INLINE piece_plan plan_of(const dtype type) {
         halves[i] = (uint16_t)(block / 4 * 32 + d + (i >= 8 && traits.has_min));
     }
     for (int l = 0; l < 16; l++) {
-        lanes[l] = order_of(type, 0, l / 4, l % 4) / 32;
-        groups[l] = (uint8_t)(order_of(type, 0, l / 4, l % 4) / 16);
+        int lane = traits.group == 32 ? l % 2 * 2 : l % 4; /* before `folded` */
+        groups[l] = (uint8_t)(order_of(type, 0, l / 4, lane) / 16);
+        in_blocks[l] = groups[l] / 2;
+        pairs[l] = l % 4 / 2 * 16 + in_blocks[l];
     }
     return (piece_plan){_mm512_loadu_si512(quads), _mm512_loadu_si512(heads),
                         _mm512_loadu_si512(halves), _mm_loadu_si128((const void *)groups),
-                        _mm512_loadu_si512(lanes)};
+                        _mm512_loadu_si512(in_blocks), _mm512_loadu_si512(pairs)};
 }
 
 /* --- pieces of eight blocks of 32 --- */
@@ -161,22 +166,19 @@ INLINE __m512i two_blocks_q8_0(const block_q8_0 *b) {
     return _mm512_xor_si512(_mm512_inserti64x4(first, second, 1), every_byte(128));
 }
 
-/* Lane 4j + v of q[k] is dword k of quad j of the v-th of four registers. */
-INLINE void transpose_quads(__m512i q[4], __m512i a, __m512i b, __m512i c, __m512i d) {
-    __m512i ab = _mm512_unpacklo_epi32(a, b), cd = _mm512_unpacklo_epi32(c, d);
-    q[0] = _mm512_unpacklo_epi64(ab, cd);
-    q[1] = _mm512_unpackhi_epi64(ab, cd);
-    ab = _mm512_unpackhi_epi32(a, b);
-    cd = _mm512_unpackhi_epi32(c, d);
-    q[2] = _mm512_unpacklo_epi64(ab, cd);
-    q[3] = _mm512_unpackhi_epi64(ab, cd);
-}
-
+/* Eight bytes of each block to every register. */
 INLINE void piece_q8_0(piece *p, const block_q8_0 *b) {
-    transpose_quads(p->q, two_blocks_q8_0(b), two_blocks_q8_0(b + 2), two_blocks_q8_0(b + 4),
-                    two_blocks_q8_0(b + 6));
-    __m256 d = halves_8(b, sizeof *b);
-    p->scale = _mm512_insertf32x8(_mm512_castps256_ps512(d), d, 1);
+    __m512i two[4];
+    for (int v = 0; v < 4; v++) two[v] = two_blocks_q8_0(b + 2 * v);
+    __m512i first = _mm512_unpacklo_epi64(two[0], two[1]);
+    __m512i second = _mm512_unpacklo_epi64(two[2], two[3]);
+    p->q[0] = _mm512_shuffle_i64x2(first, second, 0x88);
+    p->q[1] = _mm512_shuffle_i64x2(first, second, 0xdd);
+    first = _mm512_unpackhi_epi64(two[0], two[1]);
+    second = _mm512_unpackhi_epi64(two[2], two[3]);
+    p->q[2] = _mm512_shuffle_i64x2(first, second, 0x88);
+    p->q[3] = _mm512_shuffle_i64x2(first, second, 0xdd);
+    p->scale = _mm512_castps256_ps512(halves_8(b, sizeof *b));
 }
 
 /* --- super-blocks --- */
@@ -200,26 +202,19 @@ INLINE __m512i bits_of_lanes(const int first, const int per_half_j, const int pe
     return _mm512_loadu_si512(bits);
 }
 
-INLINE __m512 scales_of_q4_k(const void *block) {
-    const __m128i head = _mm_loadl_epi64(block);
-    const __m512i which = _mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
-    __m512 factors = _mm512_permutexvar_ps(which, _mm512_castps128_ps512(_mm_cvtph_ps(head)));
-    return _mm512_mul_ps(factors, floats_of_codes(scale_codes_q4_k(block), false));
-}
-
 /* Quads j of the registers are bytes 32j … 32j + 15 and 32j + 16 … of the nibbles. Lanes i < 2 take
- * the low nibbles, others the high ones; and the same with the quad's halves exchanged. */
+ * the low nibbles, others the high ones where they are, sixteen times their value; and the same with
+ * the quad's halves exchanged. */
 INLINE void piece_q4_k(piece *p, const block_q4_k *b) {
-    const __m512i shift = bits_of_lanes(0, 0, 0, 4, 0);
+    const __m512i mask = _mm512_set4_epi64(-0x0f0f0f0f0f0f0f10, 0x0f0f0f0f0f0f0f0f,
+                                           -0x0f0f0f0f0f0f0f10, 0x0f0f0f0f0f0f0f0f);
     __m512i first = load_64(b->qs), second = load_64(b->qs + 64);
     for (int v = 0; v < 2; v++) {
         __m512i bytes = v == 0 ? _mm512_shuffle_i64x2(first, second, 0x88)
                                : _mm512_shuffle_i64x2(first, second, 0xdd);
-        __m512i swapped = _mm512_shuffle_epi32(bytes, 0x4e);
-        p->q[2 * v] = low_nibbles(_mm512_srlv_epi32(bytes, shift));
-        p->q[2 * v + 1] = low_nibbles(_mm512_srlv_epi32(swapped, shift));
+        p->q[2 * v] = _mm512_and_si512(bytes, mask);
+        p->q[2 * v + 1] = _mm512_and_si512(_mm512_shuffle_epi32(bytes, 0x4e), mask);
     }
-    p->scale = scales_of_q4_k(b);
 }
 
 /* Fifth bits: bit 2j for low nibbles, 2j + 1 for high ones, brought to bit 4. */
@@ -237,7 +232,6 @@ INLINE void piece_q5_k(piece *p, const block_q5_k *b) {
             fifths = _mm512_shuffle_epi32(fifths, 0x4e);
         }
     }
-    p->scale = scales_of_q4_k(b);
 }
 
 INLINE void piece_q6_k(piece *p, const piece_plan *plan, const block_q6_k *b) {
@@ -257,7 +251,7 @@ INLINE void piece_q6_k(piece *p, const piece_plan *plan, const block_q6_k *b) {
         p->q[2 * v + 1] = _mm512_unpackhi_epi64(first, second);
     }
     __m128i codes = _mm_shuffle_epi8(_mm_loadu_si128((const void *)b->scales), plan->groups);
-    p->scale = p->min = scaled(b->d, codes, true);
+    p->scale = scaled(b->d, codes, true);
 }
 
 /* The dwords of each quad turned by k, so that lane i of it holds dword (i + k) % 4. */
@@ -304,7 +298,7 @@ INLINE void piece_q3_k(piece *p, const piece_plan *plan, const block_q3_k *b) {
         p->q[k] = masked_or(_mm512_srlv_epi32(turned(bits, k), shift), every_byte(3), set);
     }
     __m128i codes = _mm_shuffle_epi8(sixteen_scales_q3_k(b), plan->groups);
-    p->scale = p->min = scaled(b->d, codes, true);
+    p->scale = scaled(b->d, codes, true);
 }
 
 INLINE void piece_iq4_xs(piece *p, const block_iq4_xs *b) {
@@ -319,7 +313,7 @@ INLINE void piece_iq4_xs(piece *p, const block_iq4_xs *b) {
                                     _mm256_and_si256(high, _mm256_set1_epi32(48)));
     __m256 scale = _mm256_cvtepi32_ps(_mm256_sub_epi32(codes, _mm256_set1_epi32(32)));
     scale = _mm256_mul_ps(scale, _mm256_set1_ps(_cvtsh_ss(b->d)));
-    p->scale = _mm512_insertf32x8(_mm512_castps256_ps512(scale), scale, 1);
+    p->scale = _mm512_castps256_ps512(scale);
 }
 
 INLINE piece piece_of(const dtype type, const piece_plan *plan, const void *blocks) {
@@ -333,6 +327,58 @@ INLINE piece piece_of(const dtype type, const piece_plan *plan, const void *bloc
     case DTYPE_Q6_K: piece_q6_k(&p, plan, blocks); break;
     case DTYPE_IQ4_XS: piece_iq4_xs(&p, blocks); break;
     default: small_piece(&p, type, plan, blocks); break;
+    }
+    return p;
+}
+
+/* --- two rows --- */
+
+/* The same piece of two rows. In groups of 32 the first scale and minimum are those of both, for
+ * the lanes that `folded` makes. */
+typedef struct pair {
+    __m512i q[2][4];
+    __m512 scale[2], min[2];
+} pair;
+
+/* One vector of two rows' sums, whose lanes 2i and 2i + 1 belong to one group: quads have two groups
+ * of a and the same two of b. */
+INLINE __m512i folded(__m512i a, __m512i b) {
+    __m512 first = _mm512_castsi512_ps(a), second = _mm512_castsi512_ps(b);
+    return _mm512_add_epi32(_mm512_castps_si512(_mm512_shuffle_ps(first, second, 0x88)),
+                            _mm512_castps_si512(_mm512_shuffle_ps(first, second, 0xdd)));
+}
+
+/* Of Q4_K and of Q5_K: quads have scales 2j and 2j + 1 of both. Those of high nibbles that were left
+ * where they are shrink by 16. */
+INLINE void scales_of_pair_q4_k(pair *p, const dtype type, const void *a, const void *b) {
+    const float shrink = type == DTYPE_Q4_K ? 1.0f / 16 : 1;
+    const __m128i first = _mm_loadu_si128(a), second = _mm_loadu_si128(b);
+    __m256i both = scale_codes_of_heads_q4_k(_mm256_set_m128i(second, first));
+    __m128i low = _mm256_castsi256_si128(both), high = _mm256_extracti128_si256(both, 1);
+    __m512 scales = floats_of_codes(_mm_unpacklo_epi16(low, high), false);
+    __m512 minima = floats_of_codes(_mm_unpackhi_epi16(low, high), false);
+    __m128 factors = _mm_cvtph_ps(_mm_unpacklo_epi32(first, second)); /* d and dmin of both */
+    __m128 d = _mm_mul_ps(_mm_moveldup_ps(factors), _mm_setr_ps(1, shrink, 1, shrink));
+    p->scale[0] = _mm512_mul_ps(scales, _mm512_broadcast_f32x4(d));
+    p->min[0] = _mm512_mul_ps(minima, _mm512_broadcast_f32x4(_mm_movehdup_ps(factors)));
+}
+
+INLINE pair pair_of(const dtype type, const piece_plan *plan, const void *a, const void *b) {
+    const piece first = piece_of(type, plan, a), second = piece_of(type, plan, b);
+    pair p;
+    for (int k = 0; k < 4; k++) {
+        p.q[0][k] = first.q[k];
+        p.q[1][k] = second.q[k];
+    }
+    if (unpack_traits_of(type).group == 16) {
+        p.scale[0] = first.scale, p.scale[1] = second.scale;
+        p.min[0] = first.min, p.min[1] = second.min;
+    } else if (type == DTYPE_Q4_K || type == DTYPE_Q5_K) {
+        scales_of_pair_q4_k(&p, type, a, b);
+    } else {
+        const __m512i minima = _mm512_add_epi32(plan->pairs, _mm512_set1_epi32(8));
+        p.scale[0] = _mm512_permutex2var_ps(first.scale, plan->pairs, second.scale);
+        p.min[0] = _mm512_permutex2var_ps(first.scale, minima, second.scale);
     }
     return p;
 }
