@@ -21,6 +21,9 @@ typedef struct hone_model hone_model;
 /* Zero-initialise and set what you need. */
 typedef struct hone_model_options {
     int n_threads; /* compute threads; 0 = one for each fast core that may be used */
+    bool copy_weights;  /* into memory of this process's own, in large pages where the system has
+                         * them, instead of mapping the file: takes longer to open and shares
+                         * nothing, and reading may be faster. Linux */
     bool describe_only; /* for looking at: opens also what this machine has no memory for */
     const char *chat_template; /* Jinja source in place of the model's own; NULL = its own */
 } hone_model_options;

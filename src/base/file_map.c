@@ -36,8 +36,48 @@ hone_status file_map_open(file_map *map, const char *path) {
     return status;
 }
 
+#ifdef __linux__
+enum { TAKEN_AT_ONCE = 32 << 20 };
+#define LARGE_PAGE ((size_t)2 << 20)
+
+/* The copy lies as its place does within large pages, so that these can move as a whole. */
+hone_status file_map_take_in(file_map *map) {
+    if (!map->data || map->taken_in) return HONE_OK;
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE), room = map->size + LARGE_PAGE;
+    uint8_t *from = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (from == MAP_FAILED)
+        return fail(HONE_ERR_MEMORY, "out of memory: a copy of %zu bytes", map->size);
+    size_t skipped = ((uintptr_t)map->data - (uintptr_t)from) % LARGE_PAGE;
+    uint8_t *copy = from + skipped;
+    madvise(copy, map->size, MADV_HUGEPAGE);
+    for (size_t at = 0; at < map->size; at += TAKEN_AT_ONCE) {
+        size_t left = map->size - at, n = left < TAKEN_AT_ONCE ? left : TAKEN_AT_ONCE;
+        memcpy(copy + at, map->data + at, n);
+        madvise((void *)(map->data + at), n, MADV_DONTNEED); /* not twice in memory */
+    }
+    mprotect(copy, map->size, PROT_READ);
+    bool moved = mremap(copy, map->size, map->size, MREMAP_MAYMOVE | MREMAP_FIXED,
+                        (void *)map->data) != MAP_FAILED;
+    if (!moved) {
+        munmap(from, room);
+        return fail(HONE_ERR_MEMORY, "a copy of %zu bytes cannot be put in place", map->size);
+    }
+    /* What lay around the copy; in between somebody else may have mapped something by now. */
+    size_t end = skipped + (map->size + page - 1) / page * page;
+    if (skipped) munmap(from, skipped);
+    if (end < room) munmap(from + end, room - end);
+    map->taken_in = true;
+    return HONE_OK;
+}
+#else
+hone_status file_map_take_in(file_map *map) {
+    (void)map;
+    return fail(HONE_ERR_UNSUPPORTED, "weights are always mapped on this system");
+}
+#endif
+
 void file_map_forget(const file_map *map) {
-    if (map->data) madvise((void *)map->data, map->size, MADV_DONTNEED);
+    if (map->data && !map->taken_in) madvise((void *)map->data, map->size, MADV_DONTNEED);
 }
 
 void file_map_release(file_map *map) {

@@ -2,6 +2,7 @@
 #ifndef BASE_FILE_MAP_H
 #define BASE_FILE_MAP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -11,6 +12,7 @@ typedef struct file_map {
     const uint8_t *data; /* NULL when the file is empty */
     size_t size;
     int lock; /* an open file that holds a shared lock, only while data is not NULL; −1 = none */
+    bool taken_in; /* file_map_take_in */
 } file_map;
 
 /* Maps the whole of a regular file; the pages are shared with every other process that maps it.
@@ -20,8 +22,13 @@ typedef struct file_map {
 hone_status file_map_open(file_map *map, const char *path);
 void file_map_release(file_map *map);
 
+/* Puts a copy of the bytes in place of the mapped pages, at the same address: memory of this
+ * process's own, in large pages where the system has them, which no other process shares and which
+ * the system cannot drop. HONE_ERR_MEMORY, HONE_ERR_UNSUPPORTED beyond Linux; the map is as it was then. */
+hone_status file_map_take_in(file_map *map);
+
 /* Lets go of the pages that were read so far, so that they no longer count as this process's
- * memory. What is read again comes back from the file. */
+ * memory. What is read again comes back from the file. Does nothing to a copy. */
 void file_map_forget(const file_map *map);
 
 #endif

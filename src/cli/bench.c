@@ -78,7 +78,7 @@ static bool on_load(void *context, const char *what, size_t run, size_t n) {
 
 /* Before the engine opens the model: what is open cannot be dropped from the cache. */
 static int measure_load(load_time *t, const choice *c, const char *name) {
-    hone_model_options model = {0};
+    hone_model_options model = {.copy_weights = c->engine.no_map};
     const hone_session_options session = {.kv = engine_kv_type(&c->engine), .exact = c->engine.exact};
     char *path;
     int code = engine_choose_threads(c->engine.threads, &model.n_threads);

@@ -128,9 +128,9 @@ static hone_status load_beside(engine *e, const char *name) {
     return status;
 }
 
-static hone_status open_with_own(engine *e, const char *name, int n_threads) {
+static hone_status open_with_own(engine *e, const char *name, int n_threads, bool no_map) {
     TRY(load_beside(e, name));
-    const hone_model_options options = {.n_threads = n_threads,
+    const hone_model_options options = {.n_threads = n_threads, .copy_weights = no_map,
                                         .chat_template = model_settings_jinja(&e->beside)};
     TRY(store_open_model(&e->model, name, &options));
     e->own.sampling = hone_sampling_default(e->model);
@@ -139,10 +139,10 @@ static hone_status open_with_own(engine *e, const char *name, int n_threads) {
 }
 
 /* The model and what stands beside it. */
-static int open_model(engine *e, const char *name, int64_t threads) {
-    int n_threads, code = engine_choose_threads(threads, &n_threads);
+static int open_model(engine *e, const char *name, const engine_settings *settings) {
+    int n_threads, code = engine_choose_threads(settings->threads, &n_threads);
     if (code != CLI_OK) return code;
-    hone_status status = open_with_own(e, name, n_threads);
+    hone_status status = open_with_own(e, name, n_threads, settings->no_map);
     if (status != HONE_OK) return engine_fail_model(status, name);
     if (e->beside.chat_template && !hone_model_describe(e->model)->has_chat_template)
         fprintf(stderr, "hone: warning: the template beside %s is in Go's form, which hone does not "
@@ -221,7 +221,7 @@ int engine_open(engine *e, const char *name, const engine_settings *settings) {
     }
     *e = (engine){.n_draft = 0};
     double start_ms = clock_ms();
-    int code = open_model(e, name, settings->threads);
+    int code = open_model(e, name, settings);
     if (code == CLI_OK) code = engine_open_session(&e->session, e, settings, settings->prefill_chunk);
     e->load_ms = clock_ms() - start_ms;
     if (code == CLI_OK) code = open_draft(e, settings);

@@ -21,11 +21,13 @@ typedef struct engine_settings {
     int64_t n_draft;          /* CLI_UNSET = the library's default */
     cli_texts adapters;
     size_t prefill_chunk;     /* 0 = the library's default; comes from a profile */
+    bool no_map;
 } engine_settings;
 
 /* In the order of hone_kv_type. */
 #define ENGINE_KV_CHOICES "f16|f32|q8_0"
-#define ENGINE_SETTINGS_UNSET {CLI_UNSET, CLI_UNSET, -1, false, NULL, CLI_UNSET, {{NULL}, 0}, 0}
+#define ENGINE_SETTINGS_UNSET                                                                      \
+    {CLI_UNSET, CLI_UNSET, -1, false, NULL, CLI_UNSET, {{NULL}, 0}, 0, false}
 
 /* Rows of an option table for engine_settings `s`. */
 #define ENGINE_OPTIONS(s)                                                                          \
@@ -34,7 +36,9 @@ typedef struct engine_settings {
              "speculate with a smaller model of the same vocabulary, or with n-grams of the text " \
              "so far; the answer stays what it would be without"),                                 \
     CLI_INTEGER("draft-tokens", 0, &(s).n_draft, "N", 1, HONE_MAX_DRAFT,                           \
-                "tokens drafted at a time (default 5)")
+                "tokens drafted at a time (default 5)"),                                           \
+    CLI_FLAG("no-map", 0, &(s).no_map, "copy the weights into memory, in large pages where the "   \
+                                       "system has them, instead of mapping the file")
 
 /* Those of them that a session needs, without speculation. */
 #define ENGINE_SESSION_OPTIONS(s)                                                                  \

@@ -35,6 +35,7 @@ static void describe(words *w, const profile *p) {
     add_number(w, "prefill chunk", p->prefill_chunk);
     add_number(w, "context", p->n_context);
     if (p->kv >= 0) add(w, "cache", engine_kv_name((hone_kv_type)p->kv));
+    if (p->map == 0) add(w, "weights", "copied");
     add_number(w, "n-gram drafts", p->n_draft);
     add_number(w, "temperature", p->temperature);
     add_number(w, "top-p", p->top_p);
@@ -58,7 +59,8 @@ static void tell(const char *model, const profile *p) {
     words w = {.n = 0};
     if (!cli_is_terminal(stderr)) return;
     describe(&w, p);
-    fprintf(stderr, "%s, as tuned: %s (--no-profile: not)\n", model, w.text);
+    fprintf(stderr, "%s, as tuned%s: %s (--no-profile: not)\n", model,
+            p->is_doubted ? " on a busy machine (better tune again)" : "", w.text);
 }
 
 static bool threads_are_free(int64_t flag) {
@@ -80,6 +82,7 @@ void profile_option_run(engine_settings *to, answer_settings *sampling, const ch
     if (p.n_threads > 0 && threads_are_free(to->threads)) to->threads = p.n_threads;
     if (p.n_context > 0 && to->context == CLI_UNSET) to->context = p.n_context;
     if (p.prefill_chunk > 0) to->prefill_chunk = (size_t)p.prefill_chunk;
+    if (p.map == 0) to->no_map = true;
     if (p.kv >= 0 && to->kv < 0 && !to->exact) to->kv = p.kv;
     if (p.n_draft > 0 && !to->draft && to->n_draft == CLI_UNSET) {
         to->draft = "ngram";
@@ -121,6 +124,7 @@ void profile_option_serve(void *user, const char *name, const char *path, model_
     if (p.n_slots > 0 && is_free->slots) opening->n_slots = (size_t)p.n_slots;
     if (p.n_context > 0 && is_free->context) opening->session.n_context = (size_t)p.n_context;
     if (p.kv >= 0 && is_free->kv) opening->session.kv = (hone_kv_type)p.kv;
+    if (p.map == 0) opening->copy_weights = true;
     if (p.prefill_chunk > 0) opening->session.prefill_chunk = (size_t)p.prefill_chunk;
     opening->parameters = make_parameters(&p);
     tell(name, &p);

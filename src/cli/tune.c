@@ -240,7 +240,7 @@ static int tell(tuning *x) {
                       .unmet = x->unmet[0] ? x->unmet : NULL, .resumed = x->resumed};
     if (!page.unmet && x->t.n_steps) {
         hone_status status = profile_save(name, x->space.goal, &x->defaults, &x->t.best,
-                                          x->kept.id, &file);
+                                          x->kept.id, &x->validity, &file);
         if (status == HONE_OK) page.profile = file.text;
         else cli_error("the profile is not kept: %s", hone_error_message());
     }

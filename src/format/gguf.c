@@ -41,6 +41,11 @@ hone_status gguf_check_name(gguf_string name, size_t max_bytes, const char *what
 
 /* --- keys and tensors --- */
 
+hone_status gguf_take_in(gguf *file) {
+    for (size_t i = 0; i < file->n_maps; i++) TRY(file_map_take_in(&file->maps[i]));
+    return HONE_OK;
+}
+
 void gguf_forget(const gguf *file) {
     for (size_t i = 0; i < file->n_maps; i++) file_map_forget(&file->maps[i]);
 }

@@ -68,6 +68,9 @@ const gguf_tensor *gguf_tensor_at(const gguf *file, size_t i);
 uint32_t gguf_version(const gguf *file);
 /* Bytes of all parts. */
 size_t gguf_file_bytes(const gguf *file);
+/* file_map_take_in for all parts. */
+hone_status gguf_take_in(gguf *file);
+
 /* file_map_forget for all parts. */
 void gguf_forget(const gguf *file);
 

@@ -391,6 +391,11 @@ size_t safetensors_count(const safetensors *st) { return st->n_entries; }
 const safetensors_entry *safetensors_at(const safetensors *st, size_t i) { return &st->entries[i]; }
 size_t safetensors_file_bytes(const safetensors *st) { return st->bytes; }
 
+hone_status safetensors_take_in(safetensors *st) {
+    for (size_t i = 0; i < st->n_parts; i++) TRY(file_map_take_in(&st->parts[i].map));
+    return HONE_OK;
+}
+
 void safetensors_forget(const safetensors *st) {
     for (size_t i = 0; i < st->n_parts; i++) file_map_forget(&st->parts[i].map);
 }

@@ -33,6 +33,7 @@ size_t safetensors_count(const safetensors *st);
 const safetensors_entry *safetensors_at(const safetensors *st, size_t i);
 const safetensors_entry *safetensors_find(const safetensors *st, const char *name); /* or NULL */
 size_t safetensors_file_bytes(const safetensors *st);
+hone_status safetensors_take_in(safetensors *st);    /* file_map_take_in for all files */
 void safetensors_forget(const safetensors *st); /* file_map_forget for all files */
 
 /* A key of "__metadata__", or NULL. */

@@ -79,6 +79,8 @@ void tensor_table_keep_map(tensor_table *t, const file_map *map) {
     t->map = *map;
 }
 
+hone_status tensor_table_take_in(tensor_table *t) { return file_map_take_in(&t->map); }
+
 const file_map *tensor_table_map(const tensor_table *t) { return &t->map; }
 
 const named_tensor *tensor_table_find(const tensor_table *t, const char *name) {

@@ -31,6 +31,7 @@ hone_status tensor_table_add(tensor_table *t, const char *name, const tensor *vi
  * file. */
 hone_status tensor_table_keep(tensor_table *t, void *memory);
 void tensor_table_keep_map(tensor_table *t, const file_map *map);
+hone_status tensor_table_take_in(tensor_table *t); /* file_map_take_in */
 const file_map *tensor_table_map(const tensor_table *t);
 
 const named_tensor *tensor_table_find(const tensor_table *t, const char *name); /* or NULL */

@@ -219,6 +219,7 @@ static hone_status open_parts(hone_model *m, const char *path, const hone_model_
     if (sized) TRY(check_memory(path, (uint64_t)st.st_size));
     TRY(source_open(&m->source, path));
     if (!o->describe_only) TRY(check_memory(path, source_file_bytes(&m->source)));
+    if (o->copy_weights) TRY(source_take_in(&m->source));
     m->family = whisper_is(&m->source) ? FAMILY_WHISPER : FAMILY_LLAMA;
     TRY(m->family == FAMILY_WHISPER ? whisper_open(&m->speech, &m->source)
                                     : llama_open(&m->net, &m->source));

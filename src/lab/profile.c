@@ -12,11 +12,11 @@
 
 enum { MAX_PROFILE_BYTES = 1 << 16, VERSION = 1 };
 
-static const profile nothing = {-1, -1, -1, -1, -1, -1, NAN, NAN, NAN, NAN, NAN};
+static const profile nothing = {-1, -1, -1, -1, -1, -1, -1, NAN, NAN, NAN, NAN, NAN, false};
 
 bool profile_is_empty(const profile *p) {
     return p->n_threads < 0 && p->prefill_chunk < 0 && p->n_context < 0 && p->n_slots < 0 &&
-           p->n_draft < 0 && p->kv < 0 && isnan(p->temperature) && isnan(p->top_p) &&
+           p->n_draft < 0 && p->kv < 0 && p->map < 0 && isnan(p->temperature) && isnan(p->top_p) &&
            isnan(p->top_k) && isnan(p->min_p) && isnan(p->repeat_penalty);
 }
 
@@ -127,10 +127,12 @@ static double real(const json_t *o, const char *key, double low, double high) {
 static void take(profile *p, const json_t *o) {
     const json_t *e = json_object_get(o, "engine"), *s = json_object_get(o, "sampling");
     *p = (profile){
+        .is_doubted = json_is_true(json_object_get(o, "doubted")),
         .n_threads = whole(e, "threads", 1, 1024),
         .prefill_chunk = whole(e, "prefill_chunk", 1, 1 << 16),
         .n_context = whole(e, "context", 1, 1 << 30), .n_slots = whole(e, "slots", 1, 256),
         .n_draft = whole(e, "draft_tokens", 0, HONE_MAX_DRAFT), .kv = -1,
+        .map = json_is_false(json_object_get(e, "map")) ? 0 : -1,
         .temperature = real(s, "temperature", 0, 100), .top_p = real(s, "top_p", 0, 1),
         .top_k = real(s, "top_k", 0, 1 << 30), .min_p = real(s, "min_p", 0, 1),
         .repeat_penalty = real(s, "repeat_penalty", 0.01, 100)};
@@ -154,6 +156,7 @@ profile_state profile_load(profile *out, const char *model) {
 /* --- writing --- */
 
 static json_t *number_of(tune_knob knob, double value) {
+    if (knob == TUNE_WEIGHTS) return json_boolean(value == 0);
     if (knob == TUNE_KV) return json_string(kv_names[(int)value]);
     return value == floor(value) && knob < TUNE_TEMPERATURE ? json_integer((json_int_t)value)
                                                             : json_real(value);
@@ -163,7 +166,8 @@ static const struct {
     tune_knob knob;
     const char *key;
 } engine_keys[] = {{TUNE_THREADS, "threads"}, {TUNE_SLOTS, "slots"}, {TUNE_CHUNK, "prefill_chunk"},
-                   {TUNE_CONTEXT, "context"}, {TUNE_KV, "kv"}, {TUNE_DRAFT, "draft_tokens"}},
+                   {TUNE_CONTEXT, "context"}, {TUNE_KV, "kv"}, {TUNE_DRAFT, "draft_tokens"},
+                   {TUNE_WEIGHTS, "map"}},
   sampling_keys[] = {{TUNE_TEMPERATURE, "temperature"}, {TUNE_TOP_P, "top_p"}, {TUNE_TOP_K, "top_k"},
                      {TUNE_MIN_P, "min_p"}, {TUNE_REPEAT_PENALTY, "repeat_penalty"}};
 
@@ -203,18 +207,23 @@ static hone_status write_profile(const fs_path *path, json_t *o) {
 }
 
 hone_status profile_save(const char *model, tune_goal goal, const tune_config *defaults,
-                         const tune_config *best, int64_t result, fs_path *path) {
+                         const tune_config *best, int64_t result, const validity *doubts,
+                         fs_path *path) {
     present now;
     fs_path name;
     bool quality = goal == TUNE_QUALITY;
+    bool doubted = validity_has(doubts, VALIDITY_DISTURBED) ||
+                   validity_has(doubts, VALIDITY_THROTTLED) ||
+                   validity_has(doubts, VALIDITY_SWAPPING);
     json_use_mem();
     TRY(find_file(model, &name, path));
     TRY(look_at_machine(&now));
     TRY(hash_model(model, now.hash));
     json_t *other = keep_part(path->text, model, quality ? "engine" : "sampling");
-    json_t *o = json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:I, s:o, s:o}", "version", VERSION, "model",
+    json_t *o = json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:I, s:b, s:o, s:o}", "version", VERSION, "model",
                           name.text, "hash", now.hash, "machine", now.machine.fingerprint, "build",
                           now.build, "goal", tune_goal_name(goal), "result", (json_int_t)result,
+                          "doubted", doubted,
                           quality ? "sampling" : "engine", make_part(goal, defaults, best),
                           quality ? "engine" : "sampling", other ? other : json_object());
     hone_status status = write_profile(path, o);

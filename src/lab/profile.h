@@ -9,11 +9,14 @@
 
 #include "base/fs.h"
 #include "lab/tune.h"
+#include "lab/validity.h"
 
 /* What a setting holds that the profile says nothing about: −1, of floats NAN. */
 typedef struct profile {
     int n_threads, prefill_chunk, n_context, n_slots, n_draft, kv; /* kv: a hone_kv_type */
+    int map; /* 0: weights are copied */
     double temperature, top_p, top_k, min_p, repeat_penalty;
+    bool is_doubted; /* the machine was not quiet while it was tuned */
 } profile;
 
 typedef enum profile_state {
@@ -32,9 +35,11 @@ bool profile_is_empty(const profile *p);
 /* What differs between best and the program's defaults, for that goal, becomes part of the
  * model's profile: speeds replace what was said about the engine, quality what was said about
  * sampling, and `slots` comes from throughput alone; the other part stays if it is not stale.
- * `result` is the number under which the tuning is kept, 0 = none. *path says where the file
+ * `result` is the number under which the tuning is kept, 0 = none; `doubts` is what speaks against
+ * its numbers: a profile that was made on a disturbed machine says so. *path says where the file
  * lies. Errors: those of files, HONE_ERR_MEMORY. */
 hone_status profile_save(const char *model, tune_goal goal, const tune_config *defaults,
-                         const tune_config *best, int64_t result, fs_path *path);
+                         const tune_config *best, int64_t result, const validity *doubts,
+                         fs_path *path);
 
 #endif

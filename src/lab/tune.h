@@ -36,13 +36,15 @@ typedef struct tune_config {
     size_t prefill_chunk, n_context;
     hone_kv_type kv;
     bool exact;
+    bool copied; /* weights in memory of the process's own, instead of mapped */
     size_t n_draft; /* tokens drafted at a time from n-grams of the text; 0 = no drafts */
     hone_sampling sampling; /* biases are not used */
 } tune_config;
 
 /* What can be turned, in the order in which it is. */
 typedef enum tune_knob {
-    TUNE_MODEL, TUNE_SLOTS, TUNE_THREADS, TUNE_CHUNK, TUNE_DRAFT, TUNE_KV, TUNE_CONTEXT,
+    TUNE_MODEL, TUNE_SLOTS, TUNE_THREADS, TUNE_CHUNK, TUNE_DRAFT, TUNE_KV, TUNE_WEIGHTS,
+    TUNE_CONTEXT,
     TUNE_TEMPERATURE, TUNE_TOP_P, TUNE_TOP_K, TUNE_MIN_P, TUNE_REPEAT_PENALTY, TUNE_EXACT, TUNE_N_KNOBS
 } tune_knob;
 

@@ -17,7 +17,7 @@ const char *tune_goal_unit(tune_goal goal) {
 
 const char *tune_knob_name(tune_knob knob) {
     static const char *const names[TUNE_N_KNOBS] = {
-        "model", "slots", "threads", "prefill chunk", "n-gram drafts", "cache type", "context",
+        "model", "slots", "threads", "prefill chunk", "n-gram drafts", "cache type", "weights", "context",
         "temperature", "top-p", "top-k", "min-p", "repeat penalty", "exact"};
     return names[knob];
 }
@@ -32,6 +32,7 @@ double tune_get(const tune_config *c, tune_knob knob) {
     case TUNE_CHUNK: return (double)c->prefill_chunk;
     case TUNE_DRAFT: return (double)c->n_draft;
     case TUNE_KV: return c->kv;
+    case TUNE_WEIGHTS: return c->copied;
     case TUNE_CONTEXT: return (double)c->n_context;
     case TUNE_EXACT: return c->exact;
     case TUNE_TEMPERATURE: return (double)c->sampling.temperature;
@@ -52,6 +53,7 @@ void tune_set(tune_config *c, tune_knob knob, double value) {
     case TUNE_CHUNK: c->prefill_chunk = (size_t)value; break;
     case TUNE_DRAFT: c->n_draft = (size_t)value; break;
     case TUNE_KV: c->kv = (hone_kv_type)value; break;
+    case TUNE_WEIGHTS: c->copied = value != 0; break;
     case TUNE_CONTEXT: c->n_context = (size_t)value; break;
     case TUNE_EXACT: /* goes with a cache of its own */
         c->exact = value != 0;
@@ -75,6 +77,7 @@ void tune_value_text(char *text, size_t n, tune_knob knob, double value, const c
                   (knob == TUNE_TOP_K && value == 0) || (knob == TUNE_MIN_P && value == 0);
     if (is_off) snprintf(text, n, "off");
     else if (knob == TUNE_EXACT) snprintf(text, n, "on");
+    else if (knob == TUNE_WEIGHTS) snprintf(text, n, value != 0 ? "copied" : "mapped");
     else if (knob == TUNE_KV) snprintf(text, n, "%s", kv_name((hone_kv_type)value));
     else if (knob == TUNE_MODEL) snprintf(text, n, "%s", models[(size_t)value]);
     else snprintf(text, n, "%.6g", value);
@@ -95,9 +98,10 @@ void tune_config_line(char line[TUNE_MAX_LINE], const tune_config *c) {
 }
 
 json_t *tune_config_to_json(const tune_config *c, tune_goal goal, const char *const *models) {
-    json_t *o = json_pack("{s:s, s:i, s:I, s:I, s:s, s:b}", "model", models[c->model], "threads",
+    json_t *o = json_pack("{s:s, s:i, s:I, s:I, s:s, s:b, s:b}", "model", models[c->model], "threads",
                           c->n_threads, "context", (json_int_t)c->n_context, "prefill_chunk",
-                          (json_int_t)c->prefill_chunk, "kv", kv_name(c->kv), "exact", c->exact);
+                          (json_int_t)c->prefill_chunk, "kv", kv_name(c->kv), "exact", c->exact,
+                          "map", !c->copied);
     if (goal == TUNE_DECODE)
         json_object_set_new(o, "draft_tokens", json_integer((json_int_t)c->n_draft));
     if (goal == TUNE_THROUGHPUT)
@@ -180,5 +184,6 @@ void tune_space_fill(tune_space *s, const tune_config *baseline, int n_processor
     if (s->goal == TUNE_TTFT) OFFER(s, TUNE_CHUNK, baseline, 128, 256, 1024);
     if (s->goal == TUNE_DECODE) OFFER(s, TUNE_DRAFT, baseline, 2, 4, 7);
     OFFER(s, TUNE_KV, baseline, HONE_KV_F16, HONE_KV_Q8_0, HONE_KV_F32);
+    OFFER(s, TUNE_WEIGHTS, baseline, 1);
     if (baseline->n_context > 2048) OFFER(s, TUNE_CONTEXT, baseline, 2048);
 }

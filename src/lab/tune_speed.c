@@ -16,10 +16,11 @@ enum {
     LOSS_BYTES = 2400, /* of our own text */
 };
 
-/* A model with so many threads, and the text in its tokens. */
+/* A model with so many threads, mapped or copied, and the text in its tokens. */
 typedef struct opened {
     size_t which;
     int n_threads;
+    bool copied;
     hone_model *model;
     int32_t *text; /* hone_free */
     size_t n_text;
@@ -54,17 +55,19 @@ struct tune_speed {
 
 /* --- models and sessions --- */
 
-static hone_status open_model(tune_speed *s, size_t which, int n_threads, const opened **out) {
-    for (size_t i = 0; i < s->n_opened; i++)
-        if (s->opened[i].which == which && s->opened[i].n_threads == n_threads) {
-            *out = &s->opened[i];
-            return HONE_OK;
-        }
+static hone_status open_model(tune_speed *s, size_t which, int n_threads, bool copied,
+                              const opened **out) {
+    for (size_t i = 0; i < s->n_opened; i++) {
+        const opened *o = &s->opened[i];
+        if (o->which != which || o->n_threads != n_threads || o->copied != copied) continue;
+        *out = o;
+        return HONE_OK;
+    }
     if (s->n_opened == MAX_MODELS_OPEN) return fail(HONE_ERR_MEMORY, "too many models are open");
     opened *o = &s->opened[s->n_opened];
-    const hone_model_options options = {.n_threads = n_threads};
+    const hone_model_options options = {.n_threads = n_threads, .copy_weights = copied};
     const char *text = own_text(0);
-    *o = (opened){.which = which, .n_threads = n_threads};
+    *o = (opened){.which = which, .n_threads = n_threads, .copied = copied};
     TRY(store_open_model(&o->model, s->settings.models[which], &options));
     s->n_opened++;
     if (!hone_model_describe(o->model)->takes_text)
@@ -82,7 +85,7 @@ static void leave(station *at) {
 static hone_status settle(tune_speed *s, station *at, const tune_config *c) {
     const hone_session_options options = {.n_context = c->n_context, .kv = c->kv, .exact = c->exact,
                                           .prefill_chunk = c->prefill_chunk};
-    TRY(open_model(s, c->model, c->n_threads, &at->on));
+    TRY(open_model(s, c->model, c->n_threads, c->copied, &at->on));
     at->config = *c;
     for (; at->n < c->n_slots && at->n < MAX_SLOTS; at->n++)
         TRY(hone_session_open(&at->sessions[at->n], at->on->model, &options));
@@ -270,7 +273,7 @@ static hone_status find_loss(tune_speed *s, const tune_config *c, hone_kv_type k
             *nll = s->losses[i].nll;
             return HONE_OK;
         }
-    TRY(open_model(s, c->model, c->n_threads, &on));
+    TRY(open_model(s, c->model, c->n_threads, false, &on));
     TRY(score_text(on, kv, nll, &n_tokens));
     if (s->n_losses == 0) s->n_loss_tokens = n_tokens;
     s->losses[s->n_losses++] = (known_loss){c->model, kv, *nll};
@@ -290,12 +293,22 @@ static hone_status judge_loss(tune_speed *s, const tune_config *c, bool *allowed
     return HONE_OK;
 }
 
+/* The mapped file stays beside the copy while both are tried. */
+static void judge_copy(const opened *on, bool *allowed, char why[96]) {
+    uint64_t bytes = hone_model_describe(on->model)->file_bytes;
+    *allowed = bytes < system_look_at_memory("").left / 2;
+    if (!*allowed)
+        snprintf(why, 96, "a copy of %.0f MiB takes more than half of the free memory",
+                 (double)bytes / 1048576);
+}
+
 static hone_status allow(void *context, const tune_config *c, bool *allowed, char why[96]) {
     tune_speed *s = context;
     const opened *on;
     *allowed = true;
-    TRY(open_model(s, c->model, c->n_threads, &on));
+    TRY(open_model(s, c->model, c->n_threads, false, &on));
     TRY(judge_memory(s, on, c, allowed, why));
+    if (*allowed && c->copied) judge_copy(on, allowed, why);
     if (*allowed && s->settings.max_loss >= 0) TRY(judge_loss(s, c, allowed, why));
     return HONE_OK;
 }

@@ -88,6 +88,11 @@ size_t source_table_bytes(const model_source *s) {
     return safetensors_count(s->folder) * (sizeof(safetensors_entry) + 1000);
 }
 
+hone_status source_take_in(model_source *s) {
+    if (s->raw) return tensor_table_take_in(s->raw);
+    return s->gguf ? gguf_take_in(s->gguf) : safetensors_take_in(s->folder);
+}
+
 void source_forget(const model_source *s) {
     if (s->raw) file_map_forget(tensor_table_map(s->raw));
     else if (s->gguf) gguf_forget(s->gguf);

@@ -29,6 +29,7 @@ void source_release(model_source *s);
 size_t source_file_bytes(const model_source *s);
 /* Memory for the lists of keys and tensors, about. */
 size_t source_table_bytes(const model_source *s);
+hone_status source_take_in(model_source *s); /* file_map_take_in for all files */
 void source_forget(const model_source *s); /* file_map_forget for all files */
 
 /* The tokenizer that comes with the weights. */

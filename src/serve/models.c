@@ -199,6 +199,7 @@ static hone_status choose_opening(const models *m, entry *e) {
 static hone_status load(const models *m, entry *e) {
     TRY(choose_opening(m, e));
     const hone_model_options options = {.n_threads = e->opening.n_threads,
+                                        .copy_weights = e->opening.copy_weights,
                                         .chat_template = model_settings_jinja(&e->settings)};
     TRY(hone_model_open(&e->model, e->path, &options));
     TRY(open_adapters(e));

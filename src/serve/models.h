@@ -18,6 +18,7 @@ typedef struct models models;
 /* What one model is opened with. */
 typedef struct model_opening {
     int n_threads;
+    bool copy_weights; /* hone/model.h */
     size_t n_slots;
     hone_session_options session;
     json_t *parameters; /* Ollama's options for what the model's own say nothing about; taken over,

@@ -1,4 +1,6 @@
 /* Models in every type and file: the same weights give the same logits, whatever holds them. */
+#include <unistd.h>
+
 #include "hone/hone.h"
 #include "model_folder.h"
 #include "test.h"
@@ -366,6 +368,29 @@ static void unknown_scalings_are_refused_by_name(void) {
     }
 }
 
+/* In memory of our own, of a folder of files, too; and the file may go. */
+static void copied_weights_are_the_mapped_ones(void) {
+    const hone_session_options usual = {.n_context = 64};
+    test_folder folder = test_folder_make();
+    const char *path = test_path(folder.path, "model.gguf"), *smol = golden_folder("llama-smol");
+    CHECK_OK(model_write_gguf(&(model_recipe){.type = DTYPE_Q4_0, .width = 512, .n_layers = 4}, path));
+    const char *const paths[] = {path, smol};
+    for (size_t i = 0; i < 2 && paths[i]; i++) {
+        hone_model *mapped = open_model(paths[i]), *copied = NULL;
+        CHECK_OK(hone_model_open(&copied, paths[i],
+                                 &(hone_model_options){.n_threads = 1, .copy_weights = true}));
+        float *a = mapped ? logits_of(mapped, &usual, PROMPT, false) : NULL;
+        hone_model_close(mapped);
+        if (i == 0) CHECK(truncate(path, 0) == 0); /* what is mapped would be gone */
+        float *b = copied ? logits_of(copied, &usual, PROMPT, false) : NULL;
+        if (a && b) CHECK(largest_gap(a, b, hone_model_describe(copied)->n_vocab) == 0);
+        free(a);
+        free(b);
+        hone_model_close(copied);
+    }
+    test_folder_remove(&folder);
+}
+
 int main(void) {
     RUN(every_type_is_its_decoded_values);
     RUN(rows_of_192_take_blocks_of_32);
@@ -380,5 +405,6 @@ int main(void) {
     RUN(linear_scaling_divides);
     RUN(scaled_models_open_and_differ);
     RUN(unknown_scalings_are_refused_by_name);
+    RUN(copied_weights_are_the_mapped_ones);
     return test_summary();
 }

@@ -342,19 +342,23 @@ static void a_profile_holds_until_something_changes(void) {
     fs_path path;
     profile p;
     tune_config best = usual;
+    validity quiet = {.n = 0}, busy = {.n = 0};
+    validity_doubt(&busy, VALIDITY_DISTURBED, "other programs");
     snprintf(model, sizeof model, "%s/model.gguf", folder);
     write_model(model, "weights");
     CHECK(profile_load(&p, model) == PROFILE_NONE);
     best.n_threads = 2;
     best.kv = HONE_KV_Q8_0;
-    CHECK_OK(profile_save(model, TUNE_DECODE, &usual, &best, 7, &path));
+    CHECK_OK(profile_save(model, TUNE_DECODE, &usual, &best, 7, &quiet, &path));
     CHECK(profile_load(&p, model) == PROFILE_FRESH);
     CHECK(p.n_threads == 2 && p.kv == HONE_KV_Q8_0 && p.prefill_chunk == -1 && isnan(p.temperature));
+    CHECK(!p.is_doubted && p.map == -1);
 
     tune_config sober = usual;
     sober.sampling.temperature = 0;
-    CHECK_OK(profile_save(model, TUNE_QUALITY, &usual, &sober, 8, &path));
+    CHECK_OK(profile_save(model, TUNE_QUALITY, &usual, &sober, 8, &busy, &path));
     CHECK(profile_load(&p, model) == PROFILE_FRESH && p.n_threads == 2 && p.temperature == 0);
+    CHECK(p.is_doubted);
 
     write_model(model, "other weights");
     CHECK(profile_load(&p, model) == PROFILE_STALE && strstr(hone_error_message(), "files have changed"));
@@ -391,7 +395,7 @@ static void nonsense_in_a_profile_says_nothing(void) {
     write_model(model, "weights");
     tune_config best = usual;
     best.n_threads = 2;
-    CHECK_OK(profile_save(model, TUNE_DECODE, &usual, &best, 0, &path));
+    CHECK_OK(profile_save(model, TUNE_DECODE, &usual, &best, 0, &(validity){.n = 0}, &path));
     CHECK_OK(json_parse_file(&o, path.text, 1 << 16));
     json_object_set_new(o, "engine", json_pack("{s:i, s:s, s:i, s:s}", "threads", 1 << 20, "kv", "q3", "slots",
                                                -5, "context", "long"));
