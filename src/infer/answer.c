@@ -31,7 +31,8 @@ void hone_result_release(hone_result *result) {
 
 static hone_status check_request(const hone_answer *a) {
     const hone_request *r = a->request;
-    if (r->n_top_logprobs > HONE_MAX_TOP_LOGPROBS || r->n_top_logprobs > a->model->net.h.n_vocab)
+    if (r->n_top_logprobs > HONE_MAX_TOP_LOGPROBS ||
+        r->n_top_logprobs > tokenizer_size(a->model->tokenizer))
         return fail(HONE_ERR_ARGUMENT, "%zu alternatives per token, at most %d", r->n_top_logprobs,
                     HONE_MAX_TOP_LOGPROBS);
     if (r->grammar && hone_grammar_model(r->grammar) != a->model)
@@ -185,7 +186,8 @@ void answer_show(hone_answer *a, hone_piece *piece, const float *logits) {
     top_logprobs top;
     if (!r->on_piece) return;
     if (logits)
-        logits_describe(m->compute.k, logits, m->net.h.n_vocab, r->n_top_logprobs, piece, &top);
+        logits_describe(m->compute.k, logits, m->net.h.n_vocab, tokenizer_size(m->tokenizer),
+                        r->n_top_logprobs, piece, &top);
     if (r->on_piece(r->user, piece) == 0) return;
     a->receiver_left = true;
     answer_end(a, HONE_FINISH_CANCELLED);

@@ -35,7 +35,7 @@ typedef struct reading {
     int32_t *ids;
 } reading;
 
-/* Tokens of a piece whose largest logit is `largest`. */
+/* Tokens begin … end − 1, whose largest logit is at most `largest`. */
 static void take_top(reading *r, size_t n_wanted, const float *logits, size_t begin, size_t end,
                      float largest) {
     if (r->n_top == n_wanted && (n_wanted == 0 || largest <= logits[r->ids[n_wanted - 1]])) return;
@@ -54,8 +54,8 @@ static void take_sum(reading *r, double sum, float largest) {
     r->sum += sum * exp((double)largest - r->max);
 }
 
-static reading read_all(const kernels *k, const float *logits, size_t n, size_t n_top, int32_t *ids,
-                        bool sum_logits) {
+static reading read_all(const kernels *k, const float *logits, size_t n, size_t n_known,
+                        size_t n_top, int32_t *ids, bool sum_logits) {
     reading r = {.max = -INFINITY, .ids = ids};
     float work[PIECE], largest;
     for (size_t i = 0; i < n; i += PIECE) {
@@ -63,7 +63,7 @@ static reading read_all(const kernels *k, const float *logits, size_t n, size_t 
         memcpy(work, logits + i, width * sizeof *work);
         k->softmax_row(work, width, 1, &largest);
         take_sum(&r, sum_of(work, width), largest);
-        take_top(&r, n_top, logits, i, i + width, largest);
+        take_top(&r, n_top, logits, i, i + width < n_known ? i + width : n_known, largest);
         if (sum_logits) r.logit_sum += sum_of(logits + i, width);
     }
     return r;
@@ -75,7 +75,7 @@ static double logprob(const reading *r, float logit) {
 }
 
 double logits_logprob(const kernels *k, const float *logits, size_t n_vocab, int32_t token) {
-    reading r = read_all(k, logits, n_vocab, 0, NULL, false);
+    reading r = read_all(k, logits, n_vocab, 0, 0, NULL, false);
     return logprob(&r, logits[token]);
 }
 
@@ -85,14 +85,14 @@ static void fill_top(const reading *r, const float *logits, double *logprobs) {
 
 void logits_top(const kernels *k, const float *logits, size_t n_vocab, size_t n_top, int32_t *ids,
                 double *logprobs) {
-    reading r = read_all(k, logits, n_vocab, n_top, ids, false);
+    reading r = read_all(k, logits, n_vocab, n_vocab, n_top, ids, false);
     fill_top(&r, logits, logprobs);
 }
 
-void logits_describe(const kernels *k, const float *logits, size_t n_vocab, size_t n_top,
-                     hone_piece *piece, top_logprobs *top) {
+void logits_describe(const kernels *k, const float *logits, size_t n_vocab, size_t n_known,
+                     size_t n_top, hone_piece *piece, top_logprobs *top) {
     const double n = (double)n_vocab;
-    reading r = read_all(k, logits, n_vocab, n_top, top->ids, true);
+    reading r = read_all(k, logits, n_vocab, n_known, n_top, top->ids, true);
     fill_top(&r, logits, top->logprobs);
     piece->logprob = logprob(&r, logits[piece->token]);
     piece->certainty = r.max + log(r.sum) - log(n) - r.logit_sum / n;

@@ -25,8 +25,9 @@ typedef struct top_logprobs {
 } top_logprobs;
 
 /* Fills the piece's logprob and certainty, KL(U ‖ p) = −ln n − (1/n) Σ ln p, for its token, and its
- * n_top alternatives, which lie in `top` and are borrowed from there. */
-void logits_describe(const kernels *k, const float *logits, size_t n_vocab, size_t n_top,
-                     hone_piece *piece, top_logprobs *top);
+ * n_top alternatives, which lie in `top` and are borrowed from there. Rows from n_known on stand
+ * for no token: they have their probability, but are no alternative. */
+void logits_describe(const kernels *k, const float *logits, size_t n_vocab, size_t n_known,
+                     size_t n_top, hone_piece *piece, top_logprobs *top);
 
 #endif

@@ -300,10 +300,16 @@ static double certainty_of(const float *logits) {
 
 static int measure(void *user, const hone_piece *piece) {
     measured *m = user;
-    int32_t ids[5];
-    double logprobs[5], own;
+    int32_t ids[MADE_VOCABULARY];
+    double logprobs[MADE_VOCABULARY], own;
+    size_t n_tokens = 0;
     if (piece->token < 0) return 0;
-    CHECK_OK(hone_top_logprobs(m->twin, 5, ids, logprobs));
+    CHECK_OK(hone_top_logprobs(m->twin, MADE_VOCABULARY, ids, logprobs));
+    for (size_t i = 0; i < MADE_VOCABULARY; i++) /* rows of padding are no alternatives */
+        if (ids[i] < MADE_TOKENS) {
+            ids[n_tokens] = ids[i];
+            logprobs[n_tokens++] = logprobs[i];
+        }
     CHECK_NEAR(piece->certainty, certainty_of(hone_session_logits(m->twin, 0)), 1e-6);
     CHECK_OK(hone_score(m->twin, &piece->token, 1, &own));
     m->n_bad += piece->n_top != 5 || fabs(own - piece->logprob) > 1e-9;

@@ -65,7 +65,7 @@ static void all_are_near_sums_in_double(void) {
         }
         hone_piece piece = {.token = (int32_t)(n - 1)};
         top_logprobs top;
-        logits_describe(k, logits, n, n < TOP ? n : TOP, &piece, &top);
+        logits_describe(k, logits, n, n, n < TOP ? n : TOP, &piece, &top);
         double expected = (double)logits[n - 1] - log(sum);
         CHECK_NEAR(piece.logprob, expected, 1e-6);
         CHECK_NEAR(logits_logprob(k, logits, n, piece.token), expected, 1e-6);
@@ -81,7 +81,7 @@ static void alternatives_are_the_most_probable(void) {
         top_logprobs top;
         bool taken[MOST] = {false};
         fill(n, 1, trial % 2);
-        logits_describe(k, logits, n, TOP, &piece, &top);
+        logits_describe(k, logits, n, n, TOP, &piece, &top);
         CHECK(piece.n_top == TOP);
         for (size_t t = 0; t < TOP; t++) {
             size_t best = n;
@@ -94,12 +94,26 @@ static void alternatives_are_the_most_probable(void) {
     }
 }
 
+/* Rows behind the last token count as probability, and are never offered. */
+static void padding_is_no_alternative(void) {
+    EACH_TABLE(k) for (size_t n_known = TOP; n_known < MOST; n_known += 97) {
+        hone_piece piece = {.token = 0};
+        top_logprobs top;
+        fill(MOST, 1, false);
+        logits[MOST - 1] = 50;
+        logits_describe(k, logits, MOST, n_known, TOP, &piece, &top);
+        CHECK(piece.n_top == TOP);
+        for (size_t t = 0; t < TOP; t++) CHECK(piece.top_ids[t] < (int32_t)n_known);
+        CHECK(piece.logprob < -20);
+    }
+}
+
 static void what_is_even_has_no_certainty(void) {
     hone_piece piece = {.token = 7};
     top_logprobs top;
     for (size_t i = 0; i < MOST; i++) logits[i] = 3.25f;
     EACH_TABLE(k) {
-        logits_describe(k, logits, MOST, 0, &piece, &top);
+        logits_describe(k, logits, MOST, MOST, 0, &piece, &top);
         CHECK_NEAR(piece.certainty, 0, 1e-6);
         CHECK_NEAR(piece.logprob, -log(MOST), 1e-6);
         CHECK(piece.n_top == 0);
@@ -113,6 +127,7 @@ int main(void) {
     RUN(ties_go_to_the_lower_id_and_infinity_is_impossible);
     RUN(all_are_near_sums_in_double);
     RUN(alternatives_are_the_most_probable);
+    RUN(padding_is_no_alternative);
     RUN(what_is_even_has_no_certainty);
     return test_summary();
 }

@@ -112,7 +112,8 @@ static bool same_draw(const hone_draw *a, const hone_draw *b) {
 }
 
 static void the_same_seed_gives_the_same_run(void) {
-    static const char *const expressions[] = {"sc6", "rsa3", "moa3", "diverse4 & certainty"};
+    static const char *const expressions[] = {"sc6", "rsa3", "moa3", "diverse4 & certainty",
+                                              "cot-decode3"};
     hone_model *m = made_model();
     hone_request q = babble();
     for (size_t i = 0; i < sizeof expressions / sizeof *expressions; i++) {
