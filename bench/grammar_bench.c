@@ -133,8 +133,9 @@ int main(int argc, char **argv) {
     for (size_t i = 0; i < n_steps; i++) sum += steps_us[i];
     printf("all: median %.1f us, mean %.1f us, p99 %.1f us", median, sum / (double)n_steps,
            steps_us[n_steps * 99 / 100]);
-    if (argc > 2) printf("; median %.2f %%, mean %.2f %% of a step of %s ms", median / 10 / atof(argv[2]),
-                         sum / (double)n_steps / 10 / atof(argv[2]), argv[2]);
+    if (argc > 2)
+        printf("; median %.2f %%, mean %.2f %% of a step of %s ms", median / 10 / atof(argv[2]),
+               sum / (double)n_steps / 10 / atof(argv[2]), argv[2]);
     printf("\n");
     token_trie_release(&trie);
     free(stops);

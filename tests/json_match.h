@@ -1,5 +1,5 @@
-/* Whether a JSON value can be written as a grammar wants it: its texts are tried member by member, in
- * every order of an object's members. Numbers are written in plain decimals, strings with the
+/* Whether a JSON value can be written as a grammar wants it: its texts are tried member by member,
+ * in every order of an object's members. Numbers are written in plain decimals, strings with the
  * escapes that JSON asks for, without white space. */
 #ifndef TESTS_JSON_MATCH_H
 #define TESTS_JSON_MATCH_H
@@ -26,18 +26,21 @@ static inline void match_add(match_states *s, uint32_t state) {
 
 static inline uint32_t match_bytes(grammar_machine *m, uint32_t state, const char *text, size_t n) {
     for (size_t i = 0; i < n && state != GRAMMAR_DEAD; i++)
-        if (grammar_machine_step(m, state, (uint8_t)text[i], &state) != HONE_OK) return GRAMMAR_DEAD;
+        if (grammar_machine_step(m, state, (uint8_t)text[i], &state) != HONE_OK)
+            return GRAMMAR_DEAD;
     return state;
 }
 
-static inline uint32_t match_string(grammar_machine *m, uint32_t state, const char *text, size_t n) {
+static inline uint32_t match_string(grammar_machine *m, uint32_t state, const char *text,
+                                    size_t n) {
     state = match_bytes(m, state, "\"", 1);
     for (size_t i = 0; i < n; i++) {
         static const char letters[] = "btn\0fr";
         unsigned char c = (unsigned char)text[i];
         char escape[8] = {(char)c};
         if (c == '"' || c == '\\') snprintf(escape, sizeof escape, "\\%c", c);
-        else if (c >= 8 && c <= 13 && c != 11) snprintf(escape, sizeof escape, "\\%c", letters[c - 8]);
+        else if (c >= 8 && c <= 13 && c != 11)
+            snprintf(escape, sizeof escape, "\\%c", letters[c - 8]);
         else if (c < 32) snprintf(escape, sizeof escape, "\\u%04x", c);
         state = match_bytes(m, state, escape, c ? strlen(escape) : 1);
     }
@@ -98,7 +101,8 @@ static inline match_states match_value(grammar_machine *m, uint32_t state, json_
         out.n = 0;
         for (int k = 0; k < before.n; k++) match_add(&out, match_bytes(m, before.at[k], "]", 1));
     } else if (json_is_string(value)) {
-        match_add(&out, match_string(m, state, json_string_value(value), json_string_length(value)));
+        match_add(&out,
+                  match_string(m, state, json_string_value(value), json_string_length(value)));
     } else if (json_is_number(value)) {
         match_add(&out, match_number(m, state, value));
     } else {

@@ -14,7 +14,8 @@ static inline uint32_t random_next(uint64_t *seed) {
 
 /* Writes at most `size` bytes; −1 when the text has not ended by then. Ends and closing marks are
  * preferred, so that texts stay short; `plain`: printable ASCII alone, no blanks, no backslashes. */
-static inline int random_text(grammar_machine *m, uint64_t *seed, bool plain, char *text, int size) {
+static inline int random_text(grammar_machine *m, uint64_t *seed, bool plain, char *text,
+                              int size) {
     uint32_t state = grammar_machine_start(m);
     for (int n = 0; n < size; n++) {
         uint8_t bytes[256];
@@ -27,7 +28,8 @@ static inline int random_text(grammar_machine *m, uint64_t *seed, bool plain, ch
             if (b && strchr("\"]}", b) && (closing < 0 || random_next(seed) % 2)) closing = n_bytes;
             bytes[n_bytes++] = (uint8_t)b;
         }
-        if (grammar_machine_accepts(m, state) && (n_bytes == 0 || random_next(seed) % 4 == 0)) return n;
+        if (grammar_machine_accepts(m, state) && (n_bytes == 0 || random_next(seed) % 4 == 0))
+            return n;
         if (n_bytes == 0) return -1;
         int pick = (int)(random_next(seed) % (unsigned)n_bytes);
         /* the further, the more eagerly to the end */

@@ -1,6 +1,6 @@
-/* An engine that follows a script: draw k (its sequence number) says texts[k], a word a step, side by
- * side with the others of its call; when asked to judge texts[k] it says Yes with p_yes[k], when asked to
- * rate it the digit ratings[k]. There may be several models, which all know the script. */
+/* An engine that follows a script: draw k (its sequence number) says texts[k], a word a step, side
+ * by side with the others of its call; when asked to judge texts[k] it says Yes with p_yes[k], when
+ * asked to rate it the digit ratings[k]. There may be several models, which all know the script. */
 #ifndef TESTS_STRATEGY_SCRIPT_H
 #define TESTS_STRATEGY_SCRIPT_H
 
@@ -33,7 +33,7 @@ typedef struct script {
     size_t n_models;                /* 0 = 1 */
     size_t model[SCRIPT_DRAWS];     /* that draw k was asked of */
     bool fails[8];                  /* [models] */
-    char seen[4096];                /* every message of the first draw of the last call, a line each */
+    char seen[4096]; /* every message of the first draw of the last call, a line each */
     /* of the call under way */
     const char *at[SCRIPT_DRAWS];
     buf said[SCRIPT_DRAWS];
@@ -55,7 +55,8 @@ enum { SCRIPT_DIGIT = 10 };
 
 /* One token: a digit where a rating is asked for, else Yes or No with their probabilities. */
 static inline void judge_text(script *s, const hone_request *q) {
-    size_t k = q->n_messages < 2 ? SIZE_MAX : script_index(s, &q->messages[q->n_messages - 2].parts[0]);
+    size_t k = q->n_messages < 2 ? SIZE_MAX
+                                 : script_index(s, &q->messages[q->n_messages - 2].parts[0]);
     double p = k == SIZE_MAX ? 0.9 : s->p_yes[k];
     int32_t ids[] = {1, 2};
     if (last_part(q)->n_bytes > 4 && !memcmp(last_part(q)->data, "Rate", 4) && k != SIZE_MAX)
@@ -66,8 +67,8 @@ static inline void judge_text(script *s, const hone_request *q) {
     q->on_piece(q->user, &piece);
 }
 
-static inline void finish(script *s, const hone_request *q, size_t i, hone_finish how, draws_done *done,
-                   void *user) {
+static inline void finish(script *s, const hone_request *q, size_t i, hone_finish how,
+                          draws_done *done, void *user) {
     hone_result result = {.finish = how, .n_tokens = s->said[i].len / 2, .n_prompt_tokens = 10};
     (void)q;
     result.text = buf_take(&s->said[i]);
@@ -110,7 +111,8 @@ static inline hone_status script_run(void *self, size_t model, const hone_reques
             return fail(HONE_ERR_CANCELLED, "cancelled");
         }
         s->n_steps++;
-        if (s->step_ms > 0) nanosleep(&(struct timespec){.tv_nsec = (long)(1e6 * s->step_ms)}, NULL);
+        if (s->step_ms > 0)
+            nanosleep(&(struct timespec){.tv_nsec = (long)(1e6 * s->step_ms)}, NULL);
         for (size_t i = 0; i < n; i++) {
             if (!s->at[i]) continue;
             if (q[i].max_tokens == 1) {
@@ -126,7 +128,8 @@ static inline hone_status script_run(void *self, size_t model, const hone_reques
             int32_t ids[] = {1, 2};
             const char *text = s->texts[q[i].sequence % SCRIPT_DRAWS];
             bool unsure = text && text[0] == '?';
-            double p = unsure ? s->unsure_logprob : s->top_logprob, logprobs[] = {p, log1p(-exp(p))};
+            double p = unsure ? s->unsure_logprob : s->top_logprob,
+                   logprobs[] = {p, log1p(-exp(p))};
             if (p != 0 && q[i].n_top_logprobs)
                 piece.n_top = 2, piece.top_ids = ids, piece.top_logprobs = logprobs;
             hone_status status = buf_add(&s->said[i], s->at[i], word);

@@ -17,8 +17,8 @@ static inline float *wav_read_clip(const char *clip, size_t *n) {
     snprintf(path, sizeof path, "%s/data/speech/%s", test_shared(), clip);
     FILE *in = fopen(path, "rb");
     if (!in) return NULL;
-    if (fread(head, 1, sizeof head, in) == sizeof head && !memcmp(head + 20, "\1\0\1\0\x80\x3e\0\0", 8) &&
-        !memcmp(head + 34, "\x10\0data", 6)) {
+    if (fread(head, 1, sizeof head, in) == sizeof head &&
+        !memcmp(head + 20, "\1\0\1\0\x80\x3e\0\0", 8) && !memcmp(head + 34, "\x10\0data", 6)) {
         fseek(in, 0, SEEK_END);
         *n = ((size_t)ftell(in) - sizeof head) / 2;
         fseek(in, sizeof head, SEEK_SET);

@@ -25,8 +25,9 @@ typedef ptrdiff_t hone_audio_reader(void *user, void *bytes, size_t n);
 
 /* Errors of all that open: HONE_ERR_NOT_FOUND, HONE_ERR_IO, HONE_ERR_FORMAT (empty, not audio, no
  * audio stream, a rate of 0, more than 64 channels, a WAV header that promises over 16 times what
- * the file has, nothing that can be decoded), HONE_ERR_UNSUPPORTED (a format or codec that is not read, by name;
- * a library built without decoders), HONE_ERR_MEMORY. An audio file without a sample is fine. */
+ * the file has, nothing that can be decoded), HONE_ERR_UNSUPPORTED (a format or codec that is not
+ * read, by name; a library built without decoders), HONE_ERR_MEMORY. An audio file without a sample
+ * is fine. */
 HONE_API hone_status hone_audio_open(hone_audio **audio, const char *path);
 
 /* The bytes of a file; borrowed until the reader is closed. */
@@ -34,7 +35,8 @@ HONE_API hone_status hone_audio_open_bytes(hone_audio **audio, const void *bytes
 
 /* A file that comes through a pipe or a connection. Formats that need their end first (MP4 files
  * that were not made for streaming) cannot be read like this. */
-HONE_API hone_status hone_audio_open_stream(hone_audio **audio, hone_audio_reader *read, void *user);
+HONE_API hone_status hone_audio_open_stream(hone_audio **audio, hone_audio_reader *read,
+                                            void *user);
 
 /* Raw little-endian signed 16-bit samples, channels interleaved. */
 HONE_API hone_status hone_audio_open_pcm(hone_audio **audio, int rate, int n_channels,
@@ -56,8 +58,8 @@ HONE_API const hone_audio_info *hone_audio_describe(const hone_audio *audio);
 HONE_API hone_status hone_audio_read(hone_audio *audio, float *samples, size_t n, size_t *n_read);
 HONE_API bool hone_audio_truncated(const hone_audio *audio);
 
-/* Begins again at the first sample. HONE_ERR_UNSUPPORTED, and nothing changed, for what cannot be read
- * twice: streams, raw samples, pipes. After another failure the reader can only be closed. */
+/* Begins again at the first sample. HONE_ERR_UNSUPPORTED, and nothing changed, for what cannot be
+ * read twice: streams, raw samples, pipes. After another failure the reader can only be closed. */
 HONE_API hone_status hone_audio_rewind(hone_audio *audio);
 HONE_API bool hone_audio_can_rewind(const hone_audio *audio);
 

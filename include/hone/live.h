@@ -16,8 +16,9 @@ typedef struct hone_live hone_live;
 
 /* Zero-initialise and set what you need. */
 typedef struct hone_live_options {
-    /* How to transcribe, NULL = the defaults; its texts must outlive the calls. on_segment hears of settled segments, their times
-     * counted from the first sample pushed; on_progress and batched are not used. */
+    /* How to transcribe, NULL = the defaults; its texts must outlive the calls. on_segment hears of
+     * settled segments, their times counted from the first sample pushed; on_progress and batched
+     * are not used. */
     const hone_transcribe_options *transcribe;
     /* What is being said, so far; "" when it became segments. May be NULL. */
     void (*on_partial)(void *user, const char *text);

@@ -117,8 +117,8 @@ typedef struct hone_request {
                                     * anything */
 
     /* Thoughts are what a model writes between <think> and </think>, or [THINK] and [/THINK],
-     * before its answer; the prompt may already hold the opening tag. With limit_thinking the closing tag
-     * is written for the model after thinking_budget tokens of them. */
+     * before its answer; the prompt may already hold the opening tag. With limit_thinking the
+     * closing tag is written for the model after thinking_budget tokens of them. */
     bool limit_thinking;
     size_t thinking_budget;
 

@@ -47,8 +47,8 @@ HONE_API size_t hone_session_context(const hone_session *session); /* most token
 HONE_API hone_model *hone_session_model(const hone_session *session);
 /* Bytes of cache that this session refers to; pages shared with forks count in full. */
 HONE_API uint64_t hone_session_kv_bytes(const hone_session *session);
-/* Bytes of cache that it answers for: a page that k sessions share counts a k-th in each, so that the
- * sum over all sessions is the memory that they take. */
+/* Bytes of cache that it answers for: a page that k sessions share counts a k-th in each, so that
+ * the sum over all sessions is the memory that they take. */
 HONE_API uint64_t hone_session_kv_share(const hone_session *session);
 
 /* --- advancing --- */

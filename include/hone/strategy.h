@@ -43,11 +43,11 @@ typedef enum hone_strategy_kind {
 typedef struct hone_strategy_info {
     const char *name;
     hone_strategy_kind kind;
-    size_t n_draws;        /* its number of draws (or examples) without a suffix; 0 = it takes none */
+    size_t n_draws; /* its number of draws (or examples) without a suffix; 0 = it takes none */
     const char *summary;   /* what it does */
     const char *reference; /* the paper that it follows, or "" */
     const char *advice;    /* what is known of it on small models; "" = useful */
-    double bar;            /* 0 … 1, without "@"; 0 = it takes none. What is below is not good enough */
+    double bar; /* 0 … 1, without "@"; 0 = it takes none. What is below is not good enough */
 } hone_strategy_info;
 
 /* The i-th, in the order of the help; NULL behind the last one. */
@@ -91,7 +91,8 @@ typedef enum hone_answer_form {
 typedef hone_status (*hone_answer_check)(void *user, const char *text, double *score, char **fault);
 
 /* Runs code and hands over what it printed, NUL-terminated, freed with hone_free. */
-typedef hone_status (*hone_code_run)(void *user, const char *code, const char *input, char **output);
+typedef hone_status (*hone_code_run)(void *user, const char *code, const char *input,
+                                     char **output);
 
 typedef struct hone_draw hone_draw;
 
@@ -109,7 +110,7 @@ typedef struct hone_strategy_options {
     hone_answer_form form;
     hone_answer_check check;         /* NULL = nothing outside can judge */
     hone_code_run run_code;          /* NULL = code cannot be run */
-    hone_session *const *others;     /* sessions of the models behind "with", in their order, or of */
+    hone_session *const *others; /* sessions of the models behind "with", in their order, or of */
     size_t n_others;                 /* any others for programs that ask several */
     const hone_example *examples;    /* for `shots` and `nearest`; at most HONE_MAX_EXAMPLES */
     size_t n_examples;
@@ -175,11 +176,10 @@ HONE_API void hone_strategy_result_release(hone_strategy_result *result);
  * return value than 0 cancels.
  * The session ends with the prompt's common beginning. hone_session_cancel on it ends all draws, of
  * every model, within one step; the result is then what was best so far, finish "cancelled".
- * Where several models are asked, one that fails is left out (its draws say why); the run fails when
- * nobody is left.
- * Errors: those of hone_generate; HONE_ERR_UNSUPPORTED for a program that needs a checker, a way
- * to run code, examples or another model and has none; HONE_ERR_ARGUMENT for fewer sessions than
- * there are models behind "with". */
+ * Where several models are asked, one that fails is left out (its draws say why); the run fails
+ * when nobody is left. Errors: those of hone_generate; HONE_ERR_UNSUPPORTED for a program that
+ * needs a checker, a way to run code, examples or another model and has none; HONE_ERR_ARGUMENT for
+ * fewer sessions than there are models behind "with". */
 HONE_API hone_status hone_strategy_run(const hone_strategy *strategy, hone_session *session,
                                        const hone_request *request,
                                        const hone_strategy_options *options,

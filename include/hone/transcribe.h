@@ -1,10 +1,10 @@
 /* Speech to text with a Whisper model (Radford et al. 2022, docs/models/whisper.md).
  *
  * hone_transcribe reads audio to its end, window by window of 30 s, and hands over segments as they
- * are settled. The model is a hone_model like any other (hone_model_describe: takes_audio). Calls on
- * one model may run at the same time: encoders take turns, and windows that are decoded at the same
- * time share every pass over the weights. What a call writes does not depend on its company but for
- * float rounding (with `exact`: not at all). */
+ * are settled. The model is a hone_model like any other (hone_model_describe: takes_audio). Calls
+ * on one model may run at the same time: encoders take turns, and windows that are decoded at the
+ * same time share every pass over the weights. What a call writes does not depend on its company
+ * but for float rounding (with `exact`: not at all). */
 #ifndef HONE_TRANSCRIBE_H
 #define HONE_TRANSCRIBE_H
 
@@ -43,7 +43,7 @@ typedef struct hone_segment {
 typedef struct hone_transcribe_options {
     const char *language;      /* "en", "german", …; NULL or "auto" = detect */
     hone_speech_task task;
-    bool timestamps;           /* segments by the model's own time marks; else one for each window */
+    bool timestamps; /* segments by the model's own time marks; else one for each window */
     bool words;                /* word times by cross-attention alignment */
     const char *prompt;        /* initial prompt: names, spelling, style; NULL = none */
     const char *prefix;        /* forced beginning of the first window's text; NULL = none */

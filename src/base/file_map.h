@@ -24,7 +24,8 @@ void file_map_release(file_map *map);
 
 /* Puts a copy of the bytes in place of the mapped pages, at the same address: memory of this
  * process's own, in large pages where the system has them, which no other process shares and which
- * the system cannot drop. HONE_ERR_MEMORY, HONE_ERR_UNSUPPORTED beyond Linux; the map is as it was then. */
+ * the system cannot drop. HONE_ERR_MEMORY, HONE_ERR_UNSUPPORTED beyond Linux; the map is as it was
+ * then. */
 hone_status file_map_take_in(file_map *map);
 
 /* Lets go of the pages that were read so far, so that they no longer count as this process's

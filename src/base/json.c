@@ -82,8 +82,8 @@ static hone_status check_outline(const char *text, size_t n, const char *name) {
         return fail(HONE_ERR_FORMAT, "%s: JSON nested %zu deep, at most %d", name, o.depth,
                     JSON_MAX_DEPTH);
     if (memory_of(&o, n) > JSON_MAX_MEMORY)
-        return fail(HONE_ERR_FORMAT, "%s: JSON that would take %zu MiB of memory, at most %zu", name,
-                    memory_of(&o, n) >> 20, JSON_MAX_MEMORY >> 20);
+        return fail(HONE_ERR_FORMAT, "%s: JSON that would take %zu MiB of memory, at most %zu",
+                    name, memory_of(&o, n) >> 20, JSON_MAX_MEMORY >> 20);
     return HONE_OK;
 }
 

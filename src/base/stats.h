@@ -60,8 +60,8 @@ double spread_width(const spread *s);
 
 /* --- comparisons --- */
 
-/* Exact two-sided p of McNemar's test: `b` items are solved by the one system only, `c` by the other
- * only. */
+/* Exact two-sided p of McNemar's test: `b` items are solved by the one system only, `c` by the
+ * other only. */
 double stats_mcnemar(size_t b, size_t c);
 
 /* Holm's correction (1979) of p[n], the values of all comparisons that were looked at; adjusted[n]

@@ -14,8 +14,8 @@ typedef struct system_memory {
                        all groups above the process's own) and the address-space limit */
     uint64_t left;  /* the least of what the system can give without swapping and what those limits
                        leave; files that are only cached count as left */
-    double stalled; /* percent of the last ten seconds in which a task waited for memory (PSI, of the
-                       own group where there is one); 0 where the kernel does not tell */
+    double stalled; /* percent of the last ten seconds in which a task waited for memory (PSI, of
+                       the own group where there is one); 0 where the kernel does not tell */
 } system_memory;
 
 /* `root` stands before /proc and /sys: "" for this machine. */

@@ -47,7 +47,8 @@ static void look_at_group(system_memory *m, const group_kind *kind, const char *
     fs_path stat;
     for (int i = 0; i < 2 && kind->limits[i]; i++)
         limit = least(limit, number_in(folder, kind->limits[i], UINT64_MAX));
-    if (limit == UINT64_MAX || fs_path_format(&stat, "%s/%s", folder, kind->stat) != HONE_OK) return;
+    if (limit == UINT64_MAX || fs_path_format(&stat, "%s/%s", folder, kind->stat) != HONE_OK)
+        return;
     uint64_t droppable = fs_read_number_behind(stat.text, kind->droppable, 0);
     m->limit = least(m->limit, limit);
     m->left = least(m->left, rest(limit, rest(number_in(folder, kind->used, 0), droppable)));
@@ -87,7 +88,8 @@ static void look_at_own_groups(system_memory *m, const char *root) {
     if (!file) return;
     while (fgets(line, sizeof line, file)) {
         line[strcspn(line, "\n")] = '\0';
-        char *controllers = strchr(line, ':'), *group = controllers ? strchr(controllers + 1, ':') : NULL;
+        char *controllers = strchr(line, ':'),
+             *group = controllers ? strchr(controllers + 1, ':') : NULL;
         if (!group || strstr(group, "..")) continue;
         group++;
         if (!strcmp(group, "/")) *group = '\0';
@@ -106,7 +108,8 @@ static void look_at_address_space(system_memory *m) {
 }
 
 system_memory system_look_at_memory(const char *root) {
-    system_memory m = {.limit = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE)};
+    system_memory m = {.limit = (uint64_t)sysconf(_SC_PHYS_PAGES) *
+                                (uint64_t)sysconf(_SC_PAGESIZE)};
     fs_path path;
     m.left = m.limit;
     if (fs_path_format(&path, "%s/proc/meminfo", root) == HONE_OK) {

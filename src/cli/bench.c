@@ -79,7 +79,8 @@ static bool on_load(void *context, const char *what, size_t run, size_t n) {
 /* Before the engine opens the model: what is open cannot be dropped from the cache. */
 static int measure_load(load_time *t, const choice *c, const char *name) {
     hone_model_options model = {.copy_weights = c->engine.no_map};
-    const hone_session_options session = {.kv = engine_kv_type(&c->engine), .exact = c->engine.exact};
+    const hone_session_options session = {.kv = engine_kv_type(&c->engine),
+                                          .exact = c->engine.exact};
     char *path;
     int code = engine_choose_threads(c->engine.threads, &model.n_threads);
     if (code != CLI_OK) return code;
@@ -191,9 +192,11 @@ static int bench_model(const choice *c, const cli_usage *usage, const char *name
 
 /* MODEL is the server's name for it; the lengths are single numbers. */
 static int bench_server(const choice *c, const cli_usage *usage, const char *model) {
-    if (c->prompt.n > 1 || c->depth.n || c->parallel.n || c->batch.n || c->engine.draft || c->limits)
-        return cli_wrong_use(usage, "--url takes one --prompt length, --decode, --seed and the options "
-                                    "for servers");
+    if (c->prompt.n > 1 || c->depth.n || c->parallel.n || c->batch.n || c->engine.draft ||
+        c->limits)
+        return cli_wrong_use(usage,
+                             "--url takes one --prompt length, --decode, --seed and the options "
+                             "for servers");
     load_settings s = {.server.model = model, .seed = (uint64_t)c->seed,
                        .n_prompt = c->prompt.n ? (size_t)c->prompt.items[0] : 128,
                        .n_decode = c->decode != CLI_UNSET ? (size_t)c->decode : 64};

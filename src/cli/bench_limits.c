@@ -52,8 +52,9 @@ static int print_json(const hone_limits *looks, size_t n, const validity *v) {
     json_t *reasons = json_array();
     for (size_t i = 0; i < v->n; i++)
         json_array_append_new(reasons, json_string(v->reasons[i].words));
-    return cli_print_json(json_pack("{s:s, s:o, s:b, s:o}", "cpu", processor, "limits", list, "valid",
-                                    v->n == 0, "reasons", reasons), false);
+    return cli_print_json(json_pack("{s:s, s:o, s:b, s:o}", "cpu", processor, "limits", list,
+                                    "valid", v->n == 0, "reasons", reasons),
+                          false);
 }
 
 int bench_print_limits(int n_threads, bool json) {

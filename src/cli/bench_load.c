@@ -92,7 +92,8 @@ static int print_page(const load *l, const load_settings *s) {
     static const char *const headers[] = {"", "mean", "median", "90 %", "95 %", "99 %",
                                           "interval of the median"};
     const load_request *failure = first_failure(l);
-    char *model = cli_printable(l->server.model), *words = cli_printable(failure ? failure->words : "");
+    char *model = cli_printable(l->server.model),
+         *words = cli_printable(failure ? failure->words : "");
     printf("%s at %s (%s), ", model ? model : "", s->server.url, endpoint_api_name(l->server.api));
     if (s->rate > 0) printf("%.3g arrivals in a second", s->rate);
     else printf("%zu at once", s->concurrency);

@@ -232,7 +232,8 @@ static void print_memory(const bench *b) {
 static void print_energy(const bench *b) {
     const bench_row *row = bench_find(b, BENCH_DECODE);
     printf("energy               ");
-    if (row && row->joules_per_token > 0) printf("%.3f J for a decoded token, ", row->joules_per_token);
+    if (row && row->joules_per_token > 0)
+        printf("%.3f J for a decoded token, ", row->joules_per_token);
     printf("%s\n", b->energy);
 }
 

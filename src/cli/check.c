@@ -46,7 +46,8 @@ static hone_status open_length(check *c) {
     char rest;
     if (sscanf(c->value, "%zu-%zu%c", &c->low, &c->high, &rest) == 2 && c->low <= c->high)
         return HONE_OK;
-    return fail(HONE_ERR_ARGUMENT, "--check length takes LOW-HIGH in characters, not \"%s\"", c->value);
+    return fail(HONE_ERR_ARGUMENT, "--check length takes LOW-HIGH in characters, not \"%s\"",
+                c->value);
 }
 
 static hone_status open_check(check *c, const char *form) {
@@ -113,9 +114,10 @@ static hone_status judge_schema(const check *c, const char *text, bool *holds, b
     TRY(hone_grammar_test(c->grammar, text, n, &match));
     *holds = match == HONE_GRAMMAR_WHOLE;
     if (*holds) return HONE_OK;
-    return buf_add_text(fault, match == HONE_GRAMMAR_BEGINNING
-                                   ? "The JSON document is not finished.\n"
-                                   : "It is not one JSON document of the schema that was asked for.\n");
+    return buf_add_text(fault,
+                        match == HONE_GRAMMAR_BEGINNING
+                            ? "The JSON document is not finished.\n"
+                            : "It is not one JSON document of the schema that was asked for.\n");
 }
 
 static hone_status judge_length(const check *c, const char *text, bool *holds, buf *fault) {

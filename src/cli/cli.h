@@ -59,8 +59,8 @@ int cmd_results(int argc, char **argv);
 int cmd_report(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 
-/* The words that the program was called with, argv[0] included; NULL ends them. Options move operands
- * about in what a command gets. */
+/* The words that the program was called with, argv[0] included; NULL ends them. Options move
+ * operands about in what a command gets. */
 const char *const *cli_command_line(void);
 
 /* "hone: <sentence>" on stderr. The sentence says what was wrong and, where it helps, what to do;

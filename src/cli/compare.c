@@ -21,8 +21,8 @@
 #include "weights/store.h"
 
 #define DEFAULT_TASKS "knowledge,logic,reading"
-/* What comes with every comparison of strategies: one answer, made alone as theirs are; one drawn as
- * they draw, where the first is not; several draws, of which the first is taken. */
+/* What comes with every comparison of strategies: one answer, made alone as theirs are; one drawn
+ * as they draw, where the first is not; several draws, of which the first is taken. */
 #define NONE "none"
 #define ONE_DRAW "sample1 & first"
 #define CONTROL "sample4 & first"
@@ -73,8 +73,8 @@ static int split(char copy[MAX_LIST_BYTES], const char **items, size_t *n, const
         char *comma = strchr(at, ',');
         if (comma) *comma = 0;
         if (*n == MAX_LIST || !*at)
-            return cli_wrong_use(usage, "%s takes at most %d names with commas between them", option,
-                                 MAX_LIST);
+            return cli_wrong_use(usage, "%s takes at most %d names with commas between them",
+                                 option, MAX_LIST);
         items[*n] = at + strspn(at, " ");
         at = comma ? comma + 1 : NULL;
     }
@@ -148,7 +148,8 @@ static int add_model(cast *c, const char *model, const char *shown) {
     if (c->n_strategies == 0) return add_entry(c, model, shown, NULL, COMPARE_MODEL, 0);
     size_t none = c->n, drawn = c->n + c->narrow;
     int code = add_entry(c, model, shown, NONE, COMPARE_NONE, 0);
-    if (code == CLI_OK && c->narrow) code = add_entry(c, model, shown, ONE_DRAW, COMPARE_ONE_DRAW, none);
+    if (code == CLI_OK && c->narrow)
+        code = add_entry(c, model, shown, ONE_DRAW, COMPARE_ONE_DRAW, none);
     if (code == CLI_OK) code = add_entry(c, model, shown, CONTROL, COMPARE_CONTROL, drawn);
     for (size_t i = 0; i < c->n_strategies && code == CLI_OK; i++)
         if (strcmp(c->strategy[i], NONE))
@@ -164,7 +165,8 @@ static bool on_quantised(void *context, uint64_t done, uint64_t total) {
 
 static int make_folder(cast *c) {
     const char *where = getenv("TMPDIR");
-    hone_status status = fs_path_format(&c->folder, "%s/hone-compare-XXXXXX", where && *where ? where : "/tmp");
+    hone_status status = fs_path_format(&c->folder, "%s/hone-compare-XXXXXX",
+                                        where && *where ? where : "/tmp");
     if (status == HONE_OK && !mkdtemp(c->folder.text)) {
         cli_error("%s: no folder can be made there", c->folder.text);
         c->folder.text[0] = 0;
@@ -210,20 +212,24 @@ static int add_all(cast *c, const cli_operands *operands) {
 
 /* --- telling --- */
 
-static bool on_progress(void *context, const char *label, const char *doing, size_t n_done, size_t n) {
+static bool on_progress(void *context, const char *label, const char *doing, size_t n_done,
+                        size_t n) {
     cast *c = context;
     if (c->label != label || c->doing != doing) c->start_ms = clock_ms();
     c->label = label;
     c->doing = doing;
-    double left = n_done ? (clock_ms() - c->start_ms) / 1000 * (double)(n - n_done) / (double)n_done : 0;
-    cli_progress("%s: %s, %zu of %zu%s%.0f s left", label, doing, n_done, n, n_done ? ", " : "; ", left);
+    double left = n_done ? (clock_ms() - c->start_ms) / 1000 * (double)(n - n_done) / (double)n_done
+                         : 0;
+    cli_progress("%s: %s, %zu of %zu%s%.0f s left", label, doing, n_done, n, n_done ? ", " : "; ",
+                 left);
     return !interrupt_seen();
 }
 
 static hone_status write_html(const record *kept, const char *path) {
     stored_result stored;
     buf page;
-    if (!kept->id) return fail(HONE_ERR_IO, "%s: the result was not kept, so there is no page", path);
+    if (!kept->id)
+        return fail(HONE_ERR_IO, "%s: the result was not kept, so there is no page", path);
     TRY(results_get(kept->db, kept->id, &stored));
     buf_init(&page, REPORT_MAX_BYTES);
     hone_status status = report_html(&page, &stored, 1);
@@ -237,8 +243,10 @@ static hone_status write_html(const record *kept, const char *path) {
 
 static json_t *settings_json(const choice *c, const cast *x, const compare_settings *s) {
     json_t *tasks = json_array(), *entries = json_array();
-    for (size_t i = 0; i < x->n_tasks; i++) json_array_append_new(tasks, json_string(x->opened[i]->name));
-    for (size_t i = 0; i < x->n; i++) json_array_append_new(entries, cli_json_text(x->entries[i].label));
+    for (size_t i = 0; i < x->n_tasks; i++)
+        json_array_append_new(tasks, json_string(x->opened[i]->name));
+    for (size_t i = 0; i < x->n; i++)
+        json_array_append_new(entries, cli_json_text(x->entries[i].label));
     return json_pack("{s:o, s:o, s:I, s:I, s:I, s:f, s:s, s:b, s:i}", "entries", entries, "tasks", tasks,
                      "limit", (json_int_t)s->eval.limit, "seed", (json_int_t)s->eval.seed, "repeat",
                      (json_int_t)c->repeat, "temperature", c->temperature, "kv",
@@ -300,16 +308,20 @@ static int compare(cast *x, const choice *c, const cli_operands *operands, const
                              "--route and --cascade go neither with --strategies nor with --html");
     x->one_model = operands->n == 1 && !c->quants;
     x->narrow = c->temperature < DRAWN_FROM;
-    int code = split(x->strategies, x->strategy, &x->n_strategies, c->strategies, "--strategies", usage);
-    if (code == CLI_PARSED) code = split(x->quants, x->quant, &x->n_quants, c->quants, "--quant", usage);
-    if (code == CLI_PARSED) code = split(x->insteads, x->instead, &x->n_instead, c->instead, "--instead", usage);
+    int code = split(x->strategies, x->strategy, &x->n_strategies, c->strategies, "--strategies",
+                     usage);
+    if (code == CLI_PARSED)
+        code = split(x->quants, x->quant, &x->n_quants, c->quants, "--quant", usage);
+    if (code == CLI_PARSED)
+        code = split(x->insteads, x->instead, &x->n_instead, c->instead, "--instead", usage);
     if (code == CLI_PARSED) code = check_names(x, usage);
     if (code == CLI_PARSED) code = check_draws(x, c, usage);
     if (code == CLI_PARSED) code = open_tasks(x, c->tasks, usage);
     if (code != CLI_PARSED) return code;
     code = add_all(x, operands);
     if (code == CLI_OK && x->n < 2)
-        return cli_wrong_use(usage, "there is one model: name another, or give --quant or --strategies");
+        return cli_wrong_use(usage,
+                             "there is one model: name another, or give --quant or --strategies");
     bool cascades = c->policies.cascade != CLI_UNSET;
     if (code == CLI_OK && cascades && (c->policies.route || x->n != 2))
         return cli_wrong_use(usage, "--cascade is for two models, and not beside --route");

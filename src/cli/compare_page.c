@@ -51,7 +51,8 @@ static bool is_model(const compare_entry *e) {
 
 static int print_models(const page *p) {
     const size_t n_tasks = p->c->settings->n_tasks;
-    const char *headers[8 + COMPARE_MAX_TASKS] = {"", "type", "size", "memory", "prefill", "decode"};
+    const char *headers[8 + COMPARE_MAX_TASKS] = {"",       "type",    "size",
+                                                  "memory", "prefill", "decode"};
     char align[9 + COMPARE_MAX_TASKS] = "llrrrr";
     size_t n = 6;
     for (size_t t = 0; t < n_tasks; t++, n++) headers[n] = task_name(p, t), align[n] = 'l';
@@ -71,7 +72,8 @@ static int print_models(const page *p) {
         add_speed(&table, &e->decode, e->speed_validity.n == 0);
         for (size_t t = 0; t < n_tasks; t++) {
             const eval_result *r = &e->results[t];
-            if (t < e->n_results && r->n_figures) add_figure(&table, &r->figures[0], r->validity.n == 0);
+            if (t < e->n_results && r->n_figures)
+                add_figure(&table, &r->figures[0], r->validity.n == 0);
             else cli_table_add(&table, "–");
         }
         cli_table_add(&table, "%.2f", seconds_an_item(e));
@@ -117,7 +119,8 @@ static void add_strategy(const page *p, cli_table *table, size_t i, size_t t) {
     else cli_table_add(table, "–");
     if (v) cli_table_add(table, "%.3f", v->p_adjusted);
     else cli_table_add(table, "–");
-    if (v && v->outcome == COMPARE_OPEN && v->n_needed > v->n) cli_table_add(table, "%zu", v->n_needed);
+    if (v && v->outcome == COMPARE_OPEN && v->n_needed > v->n)
+        cli_table_add(table, "%zu", v->n_needed);
     else cli_table_add(table, "–");
     if (is_oracle(r)) cli_table_add(table, "%.3f", r->figures[1].e.value);
     else cli_table_add(table, "–");
@@ -130,8 +133,9 @@ static void add_strategy(const page *p, cli_table *table, size_t i, size_t t) {
 }
 
 static int print_strategies(const page *p, size_t t) {
-    static const char *const headers[] = {"", "accuracy", "difference", "p", "needed", "oracle", "draws",
-                                          "tokens", "seconds", "× one", "verdict"};
+    static const char *const headers[] = {"",        "accuracy", "difference", "p",
+                                          "needed",  "oracle",   "draws",      "tokens",
+                                          "seconds", "× one",    "verdict"};
     const eval_result *first = &p->c->entries[0].results[t];
     cli_table table;
     if (p->c->entries[0].n_results <= t) return CLI_OK;
@@ -161,11 +165,13 @@ static void print_verdict(const page *p, const compare_verdict *v) {
     if (b->role == COMPARE_INSTEAD)
         printf(", at %.2f s an item beside %.2f s", compare_seconds_an_item(&a->results[v->task]),
                compare_seconds_an_item(&b->results[v->task]));
-    if (v->outcome == COMPARE_OPEN && v->n_needed > v->n) printf("; about %zu would be needed", v->n_needed);
+    if (v->outcome == COMPARE_OPEN && v->n_needed > v->n)
+        printf("; about %zu would be needed", v->n_needed);
     printf("\n");
 }
 
-static void print_doubt(const page *p, bool *any, const char *label, const char *of, const validity *v) {
+static void print_doubt(const page *p, bool *any, const char *label, const char *of,
+                        const validity *v) {
     for (size_t k = 0; k < v->n; k++, *any = true)
         printf("%s%s* %s, %s: %s\n", *any ? "" : "\n", p->markdown ? "* \\" : "", label, of,
                v->reasons[k].words);
@@ -194,7 +200,8 @@ static void print_notes(const comparison *c, bool strategies) {
 
 /* What the tables of strategies have not told. */
 static bool is_in_words(const comparison *c, const compare_verdict *v, bool strategies) {
-    return !strategies || c->entries[v->b].role == COMPARE_INSTEAD || c->entries[v->a].role == COMPARE_NONE;
+    return !strategies || c->entries[v->b].role == COMPARE_INSTEAD ||
+           c->entries[v->a].role == COMPARE_NONE;
 }
 
 static bool tells_of_models(const comparison *c) {

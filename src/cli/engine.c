@@ -181,7 +181,8 @@ static int apply_adapters(const engine *e, const engine_settings *settings, hone
 
 int engine_open_session(hone_session **session, const engine *e, const engine_settings *settings,
                         size_t prefill_chunk) {
-    int code = open_session(session, e->model, choose_context(e, settings), settings, prefill_chunk);
+    int code = open_session(session, e->model, choose_context(e, settings), settings,
+                            prefill_chunk);
     if (code != CLI_OK) return code;
     code = apply_adapters(e, settings, *session);
     if (code == CLI_OK) return CLI_OK;
@@ -222,7 +223,8 @@ int engine_open(engine *e, const char *name, const engine_settings *settings) {
     *e = (engine){.n_draft = 0};
     double start_ms = clock_ms();
     int code = open_model(e, name, settings);
-    if (code == CLI_OK) code = engine_open_session(&e->session, e, settings, settings->prefill_chunk);
+    if (code == CLI_OK)
+        code = engine_open_session(&e->session, e, settings, settings->prefill_chunk);
     e->load_ms = clock_ms() - start_ms;
     if (code == CLI_OK) code = open_draft(e, settings);
     if (code != CLI_OK) engine_release(e);

@@ -64,9 +64,9 @@ typedef struct engine {
     double load_ms; /* opening the model and its session */
 } engine;
 
-/* Opens what the settings ask for, with the template, the adapters and the context length that stand
- * beside the model where the settings say nothing else; tells what went wrong. Returns an exit code; release after
- * CLI_OK only. `name` is a name in the store, a file or a folder. */
+/* Opens what the settings ask for, with the template, the adapters and the context length that
+ * stand beside the model where the settings say nothing else; tells what went wrong. Returns an
+ * exit code; release after CLI_OK only. `name` is a name in the store, a file or a folder. */
 int engine_open(engine *e, const char *name, const engine_settings *settings);
 void engine_release(engine *e);
 
@@ -83,8 +83,8 @@ bool engine_find_entry(const char *name, store_entry *entry);
  * Returns an exit code. */
 int engine_fail_model(hone_status status, const char *name);
 
-/* What --threads (CLI_UNSET where absent) and HONE_THREADS mean: a number of compute threads. A flag
- * beats the environment. Returns an exit code. */
+/* What --threads (CLI_UNSET where absent) and HONE_THREADS mean: a number of compute threads. A
+ * flag beats the environment. Returns an exit code. */
 int engine_choose_threads(int64_t flag, int *threads);
 
 /* Opens a model to be looked at, also one that this machine has no memory for, and says nothing;

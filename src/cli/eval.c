@@ -44,7 +44,8 @@ static bool on_progress(void *context, const char *doing, size_t n_done, size_t 
     double left = n_done ? seconds * (double)(n - n_done) / (double)n_done : 0;
     const char *name = e->tasks[e->n_run]->name;
     if (n_done == 0) cli_progress("%s: %s, 0 of %zu", name, doing, n);
-    else if (left < 90) cli_progress("%s: %s, %zu of %zu, %.0f s left", name, doing, n_done, n, left);
+    else if (left < 90)
+        cli_progress("%s: %s, %zu of %zu, %.0f s left", name, doing, n_done, n, left);
     else cli_progress("%s: %s, %zu of %zu, %.0f min left", name, doing, n_done, n, left / 60);
     return !interrupt_seen();
 }
@@ -55,8 +56,8 @@ static hone_status open_tasks(evaluation *e) {
         char name[MAX_NAME];
         size_t n = strcspn(list, ",");
         if (n == 0 || n >= sizeof name || e->n == MAX_TASKS)
-            return fail(HONE_ERR_ARGUMENT, "--tasks takes at most %d names with commas between them",
-                        MAX_TASKS);
+            return fail(HONE_ERR_ARGUMENT,
+                        "--tasks takes at most %d names with commas between them", MAX_TASKS);
         memcpy(name, list, n);
         name[n] = '\0';
         TRY(task_open(&e->tasks[e->n], name, e->c->items));
@@ -76,7 +77,8 @@ static hone_status run_tasks(evaluation *e) {
             .observe = on_progress, .context = e};
         if (interrupt_seen()) break;
         e->start_ms = clock_ms();
-        hone_status status = eval_run(&e->results[e->n_run], e->subject, e->tasks[e->n_run], &settings);
+        hone_status status = eval_run(&e->results[e->n_run], e->subject, e->tasks[e->n_run],
+                                      &settings);
         if (status != HONE_OK) return fail_context(status, "%s", e->tasks[e->n_run]->name);
         RECORD(&e->kept, eval_store(&e->results[e->n_run], e->kept.db, e->kept.id));
     }
@@ -93,8 +95,9 @@ static json_t *describe_settings(const evaluation *e) {
         json_array_append_new(tasks, json_pack("{s:s, s:s, s:s}", "task", e->tasks[i]->name,
                                                "template_sha256", e->tasks[i]->template_sha256.text,
                                                "items_sha256", e->tasks[i]->items_sha256.text));
-    return json_pack("{s:o, s:s, s:s?, s:b, s:I, s:I, s:I, s:i, s:i, s:I}", "tasks", tasks, "kind", s->kind,
-                     "strategy", s->strategy, "exact", s->exact, "seed", (json_int_t)c->seed, "limit",
+    return json_pack("{s:o, s:s, s:s?, s:b, s:I, s:I, s:I, s:i, s:i, s:I}", "tasks", tasks, "kind",
+                     s->kind, "strategy", s->strategy, "exact", s->exact, "seed",
+                     (json_int_t)c->seed, "limit",
                      (json_int_t)(c->limit == CLI_UNSET ? 0 : c->limit), "max_tokens",
                      (json_int_t)(c->max_tokens == CLI_UNSET ? 0 : c->max_tokens), "prompting",
                      c->prompting, "choices", c->choices, "parallel", (json_int_t)s->n_parallel);
@@ -137,7 +140,8 @@ static hone_status write_samples(const evaluation *e, const char *path) {
     hone_status status = HONE_OK;
     for (size_t t = 0; t < e->n_run; t++)
         for (size_t i = 0; i < e->results[t].n_items && status == HONE_OK; i++)
-            if (e->results[t].items[i].done) status = write_sample(&f, e->results[t].items[i].sample);
+            if (e->results[t].items[i].done)
+                status = write_sample(&f, e->results[t].items[i].sample);
     if (status == HONE_OK) status = new_file_commit(&f);
     new_file_discard(&f);
     return status;
@@ -306,7 +310,8 @@ int cmd_eval(int argc, char **argv) {
     if (code != CLI_PARSED) return code;
     if (!c.tasks) return cli_wrong_use(&usage, "which --tasks? `hone tasks` lists them");
     if (!c.url && operands.n == 0) return cli_wrong_use(&usage, "which model?");
-    if (c.items && strchr(c.tasks, ',')) return cli_wrong_use(&usage, "--items belongs to one task");
+    if (c.items && strchr(c.tasks, ','))
+        return cli_wrong_use(&usage, "--items belongs to one task");
     evaluation *e = mem_calloc(1, sizeof *e);
     if (!e) return cli_fail(mem_fail("evaluation", sizeof *e));
     e->c = &c;

@@ -103,8 +103,8 @@ static hone_status hash_text(sha256_hex *hex, const char *text, size_t n_bytes, 
 }
 
 /* The candidate's numbers; `place` is its own among the result's models. */
-static hone_status store_fidelity(const fidelity *f, size_t place, const char *items_hash, results *r,
-                                  int64_t id) {
+static hone_status store_fidelity(const fidelity *f, size_t place, const char *items_hash,
+                                  results *r, int64_t id) {
     char condition[32];
     snprintf(condition, sizeof condition, "candidate=%zu", place);
     const struct {
@@ -252,7 +252,8 @@ int cmd_fidelity(int argc, char **argv) {
         CLI_INTEGER("tokens", 'n', &c.tokens, "N", 64, 1 << 30, "read only so many tokens of it"),
         CLI_INTEGER("threads", 't', &c.threads, "N", 1, 1024,
                     "compute threads (default: $HONE_THREADS, or one for each usable core)"),
-        CLI_FLAG("exact", 0, &c.exact, "float activations and an f32 cache: only the weights differ"),
+        CLI_FLAG("exact", 0, &c.exact,
+                 "float activations and an f32 cache: only the weights differ"),
         CLI_FLAG("json", 0, &c.json, "print one JSON object"),
         CLI_OPTIONS_END,
     };

@@ -169,14 +169,16 @@ static int free_table(cli_table *table, bool failed) {
 static void print_markdown_row(const cli_table *table, char *const *cells) {
     for (size_t i = 0; i < table->n_columns; i++) {
         fputs("| ", stdout);
-        for (const char *c = cells[i]; *c; c++) printf("%s%c", strchr("\\`*_[]|<>", *c) ? "\\" : "", *c);
+        for (const char *c = cells[i]; *c; c++)
+            printf("%s%c", strchr("\\`*_[]|<>", *c) ? "\\" : "", *c);
         putchar(' ');
     }
     puts("|");
 }
 
 int cli_table_print_markdown(cli_table *table) {
-    for (size_t i = 0; i + table->n_columns <= table->n_cells && !table->failed; i += table->n_columns) {
+    for (size_t i = 0; i + table->n_columns <= table->n_cells && !table->failed;
+         i += table->n_columns) {
         print_markdown_row(table, table->cells + i);
         for (size_t k = 0; i == 0 && k < table->n_columns; k++)
             fputs(table->align[k] == 'r' ? "|---:" : "|---", stdout);

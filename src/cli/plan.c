@@ -275,7 +275,8 @@ int cmd_plan(int argc, char **argv) {
         CLI_TEXT("machine", 0, &machine, "FILE",
                  "plan for the machine that this file describes (JSON: memory, cores, "
                  "read_bytes_per_s)"),
-        CLI_TEXT("task", 0, &p.task, "TASK", "also tell how well each did this task here (hone eval)"),
+        CLI_TEXT("task", 0, &p.task, "TASK",
+                 "also tell how well each did this task here (hone eval)"),
         CLI_INTEGER("context", 'c', &context, "N", 1, 1 << 30,
                     "tokens of each slot (default: 4096, and more where it fits)"),
         CLI_INTEGER("slots", 0, &slots, "N", 1, 1024, "answers at a time (default 1)"),

@@ -1,5 +1,5 @@
-/* `hone compare --route` and `--cascade`: what ways of choosing who answers are worth, on items held
- * out (route/regret.h, route/cascade_bar.h). */
+/* `hone compare --route` and `--cascade`: what ways of choosing who answers are worth, on items
+ * held out (route/regret.h, route/cascade_bar.h). */
 #ifndef CLI_POLICIES_H
 #define CLI_POLICIES_H
 

@@ -116,8 +116,8 @@ static int print_tries(const prompt_tuning *p) {
 static int print_page(const prompt_tuning *p) {
     const eval_figure *own = &p->entries[0].results[0].figures[0];
     int code = p->n_tries ? print_tries(p) : CLI_OK;
-    printf("on %zu items held out: the task's own prompt %.3f (%.3f to %.3f)\n", own->n, own->e.value,
-           own->e.low, own->e.high);
+    printf("on %zu items held out: the task's own prompt %.3f (%.3f to %.3f)\n", own->n,
+           own->e.value, own->e.low, own->e.high);
     if (!p->is_judged) {
         printf("no gain found: no other prompt did better on the items that were tried\n");
         return code;
@@ -173,7 +173,8 @@ static int run(const choice *c, const cli_operands *o, const cli_usage *usage) {
         return cli_wrong_use(usage, "\"%s\" is none of show, test and tune", what);
     if (is_show ? o->n != 2 : o->n != 3)
         return cli_wrong_use(usage, "%s takes a task%s", what, is_show ? "" : " and a model");
-    if (c->nearest && !c->shots) return cli_wrong_use(usage, "--nearest says which --shots are taken");
+    if (c->nearest && !c->shots)
+        return cli_wrong_use(usage, "--nearest says which --shots are taken");
     if (tune && (c->instruction || c->shots))
         return cli_wrong_use(usage, "tune looks for the instruction and the examples itself");
     if (!tune && !is_show && !c->instruction && !c->shots)

@@ -75,7 +75,8 @@ static int read_rule(work *w, const char *typed, const cli_usage *usage) {
     if (n == 0 || n >= sizeof w->patterns[i])
         return cli_wrong_use(usage, "--tensor-type takes PATTERN=TYPE, not \"%s\"", typed);
     if (!quantise_type_by_name(equals + 1, &w->rules[i].type))
-        return cli_wrong_use(usage, "--tensor-type: there is no type \"%s\" for weights", equals + 1);
+        return cli_wrong_use(usage, "--tensor-type: there is no type \"%s\" for weights",
+                             equals + 1);
     memcpy(w->patterns[i], typed, n);
     w->patterns[i][n] = 0;
     w->rules[i].pattern = w->patterns[i];
@@ -143,7 +144,8 @@ static int report(const char *in, const char *out, const request *q, const quant
     if (done->lossy_type)
         fprintf(stderr, "hone: warning: %s was quantised already (%s); what that lost is lost on "
                 "top. Start from F16 or F32 where you can\n", in, done->lossy_type);
-    printf("%s: %s, %s (from %s)\n", out, q->r.mix ? quant_mix_name(q->r.mix) : "types by their cost",
+    printf("%s: %s, %s (from %s)\n", out,
+           q->r.mix ? quant_mix_name(q->r.mix) : "types by their cost",
            cli_format_bytes(&after, done->out_bytes), cli_format_bytes(&before, done->in_bytes));
     int code = print_classes(out);
     if (done->no_fidelity[0])
@@ -200,10 +202,12 @@ static int check_goal(request *q, const cli_usage *usage) {
                              q->target_size);
     int n = (q->r.type != NULL) + (q->target_bytes > 0) + !isnan(q->max_loss);
     if (n == 0) return cli_wrong_use(usage, "to which type? --type says so");
-    if (n > 1) return cli_wrong_use(usage, "--type, --target-size and --max-loss exclude each other");
+    if (n > 1)
+        return cli_wrong_use(usage, "--type, --target-size and --max-loss exclude each other");
     if (q->calibration && q->r.type)
-        return cli_wrong_use(usage, "--text is for --target-size and --max-loss; hone calibrate makes "
-                                    "importance data for a type");
+        return cli_wrong_use(usage,
+                             "--text is for --target-size and --max-loss; hone calibrate makes "
+                             "importance data for a type");
     if (!isnan(q->max_loss) && q->no_fidelity)
         return cli_wrong_use(usage, "--max-loss has to measure: leave --no-fidelity away");
     return CLI_PARSED;

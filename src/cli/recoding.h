@@ -1,4 +1,5 @@
-/* What `convert`, `merge` and `quantize` share: the type's name, progress, interruption, the last line. */
+/* What `convert`, `merge` and `quantize` share: the type's name, progress, interruption, the last
+ * line. */
 #ifndef CLI_RECODING_H
 #define CLI_RECODING_H
 

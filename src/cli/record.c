@@ -10,7 +10,8 @@
 
 void record_note(record *r, hone_status status) {
     if (status == HONE_OK) return;
-    if (status != HONE_ERR_CANCELLED) cli_error("this result is not kept: %s", hone_error_message());
+    if (status != HONE_ERR_CANCELLED)
+        cli_error("this result is not kept: %s", hone_error_message());
     results_close(r->db);
     r->db = NULL;
     r->id = 0;

@@ -67,7 +67,8 @@ static int print_result(const stored_result *r) {
     char *name = cli_printable(report_format_subject(&subject, r));
     printf("%s%lld: %s of %s%s, %s UTC, %.1f s\n\n", cli_colour_code(stdout, CLI_BOLD),
            (long long)r->id, result_kind_name(r->kind), name ? name : "",
-           cli_colour_code(stdout, CLI_PLAIN), report_format_time(&time, r->started_ms), r->seconds);
+           cli_colour_code(stdout, CLI_PLAIN), report_format_time(&time, r->started_ms),
+           r->seconds);
     mem_free(name);
     int code = print_metrics(r);
     printf("\n");
@@ -177,7 +178,8 @@ int cmd_report(int argc, char **argv) {
     results *r;
     hone_status status = results_open(&r, NULL);
     if (status != HONE_OK) return cli_fail(status);
-    code = c.repeat != CLI_UNSET ? report_repeat(r, c.repeat, c.json) : report(r, &c, &operands, &usage);
+    code = c.repeat != CLI_UNSET ? report_repeat(r, c.repeat, c.json)
+                                 : report(r, &c, &operands, &usage);
     results_close(r);
     return code;
 }

@@ -70,7 +70,8 @@ static void judge_files(result_diff *d, const stored_result *a, const stored_res
         const result_subject *x = &a->subjects[i], *y = &b->subjects[i];
         if (*x->hash && *y->hash && strcmp(x->hash, y->hash) != 0) {
             validity_doubt(&d->doubts, VALIDITY_NOT_COMPARABLE,
-                           "%.60s is another file: %.12s… then, %.12s… now", x->name, x->hash, y->hash);
+                           "%.60s is another file: %.12s… then, %.12s… now", x->name, x->hash,
+                           y->hash);
         }
     }
     if (strcmp(a->build, b->build) != 0) {
@@ -104,7 +105,8 @@ int report_repeat(results *r, int64_t id, bool json) {
     pid_t pid = 0;
     hone_status status = results_get(r, id, &old);
     if (status == HONE_OK && (!old.argv || !old.argv[0])) {
-        status = fail(HONE_ERR_UNSUPPORTED, "result %lld does not say by which command", (long long)id);
+        status = fail(HONE_ERR_UNSUPPORTED, "result %lld does not say by which command",
+                      (long long)id);
     }
     int code = status == HONE_OK ? run_again(&old, &pid) : cli_fail(status);
     if (code == CLI_OK) {

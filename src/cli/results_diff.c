@@ -37,9 +37,10 @@ json_t *results_diff_to_json(const result_diff *d, const stored_result *a, const
     }
     for (size_t i = 0; i < d->doubts.n; i++)
         json_array_append_new(doubts, json_string(d->doubts.reasons[i].words));
-    return json_pack("{s:I, s:I, s:b, s:o, s:o, s:o}", "a", (json_int_t)a->id, "b", (json_int_t)b->id,
-                     "comparable", !validity_has(&d->doubts, VALIDITY_NOT_COMPARABLE), "metrics",
-                     metrics, "tasks", tasks, "doubts", doubts);
+    return json_pack("{s:I, s:I, s:b, s:o, s:o, s:o}", "a", (json_int_t)a->id, "b",
+                     (json_int_t)b->id, "comparable",
+                     !validity_has(&d->doubts, VALIDITY_NOT_COMPARABLE), "metrics", metrics,
+                     "tasks", tasks, "doubts", doubts);
 }
 
 /* --- tables --- */
@@ -47,11 +48,13 @@ json_t *results_diff_to_json(const result_diff *d, const stored_result *a, const
 static void add_value(cli_table *t, const result_metric *m) {
     report_text value, interval;
     const char *range = report_format_interval(&interval, m);
-    cli_table_add(t, *range ? "%s  (%s)" : "%s%s", report_format_value(&value, m->value, m->unit), range);
+    cli_table_add(t, *range ? "%s  (%s)" : "%s%s", report_format_value(&value, m->value, m->unit),
+                  range);
 }
 
 static int print_metrics(const result_diff *d) {
-    static const char *const headers[] = {"metric", "condition", "first", "second", "ratio", "verdict"};
+    static const char *const headers[] = {"metric", "condition", "first",
+                                          "second", "ratio",     "verdict"};
     cli_table t;
     if (d->n_rows == 0) return CLI_OK;
     cli_table_init(&t, "llrrrl", headers);
@@ -69,8 +72,9 @@ static int print_metrics(const result_diff *d) {
 }
 
 static int print_tasks(const result_diff *d) {
-    static const char *const headers[] = {"task", "items", "only first", "only second", "difference",
-                                          "95 %", "p", "verdict of the second"};
+    static const char *const headers[] = {
+        "task",       "items", "only first", "only second",
+        "difference", "95 %",  "p",          "verdict of the second"};
     cli_table t;
     if (d->n_tasks == 0) return CLI_OK;
     printf("\n");
@@ -98,7 +102,8 @@ static void print_name(const char *place, const stored_result *r) {
     mem_free(name);
 }
 
-int results_print_diff_tables(const result_diff *d, const stored_result *a, const stored_result *b) {
+int results_print_diff_tables(const result_diff *d, const stored_result *a,
+                              const stored_result *b) {
     print_name("first ", a);
     print_name("second", b);
     printf("\n");

@@ -11,8 +11,8 @@ static bool read_since(const char *text, int64_t *ms) {
     struct tm when = {.tm_hour = 0};
     char unit, more;
     unsigned long n;
-    int n_read = sscanf(text, "%4d-%2d-%2d%*1[ T]%2d:%2d%c", &when.tm_year, &when.tm_mon, &when.tm_mday,
-                        &when.tm_hour, &when.tm_min, &more);
+    int n_read = sscanf(text, "%4d-%2d-%2d%*1[ T]%2d:%2d%c", &when.tm_year, &when.tm_mon,
+                        &when.tm_mday, &when.tm_hour, &when.tm_min, &more);
     if (n_read == 3 || n_read == 5) {
         when.tm_year -= 1900;
         when.tm_mon -= 1;

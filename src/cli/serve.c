@@ -97,7 +97,8 @@ static void print_welcome(const server *s, const serve_settings *settings, char 
     size_t n_keys = guard_keys(server_guard(s));
     fprintf(stderr, "\nkeys: %s", n_keys ? "needed, of which there are " : "none needed");
     if (n_keys) fprintf(stderr, "%zu", n_keys);
-    fprintf(stderr, "; answers at once: %lld a model; Ctrl-C ends it\n", (long long)slots_of(settings));
+    fprintf(stderr, "; answers at once: %lld a model; Ctrl-C ends it\n",
+            (long long)slots_of(settings));
 }
 
 static void wait_for_signal(void) {

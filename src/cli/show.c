@@ -258,8 +258,9 @@ int cmd_show(int argc, char **argv) {
     const cli_option options[] = {
         CLI_INTEGER("context", 'c', &settings.context, "N", 1, 1 << 30,
                     "count the memory for N tokens (default: the model's maximum)"),
-        ADAPTER_OPTION(&settings.adapters, "say whether this adapter belongs to the model, and count "
-                                           "its memory; repeatable"),
+        ADAPTER_OPTION(&settings.adapters,
+                       "say whether this adapter belongs to the model, and count "
+                       "its memory; repeatable"),
         CLI_CHOICE("kv", 0, &settings.kv, ENGINE_KV_CHOICES,
                    "count the memory for a cache of this type (default f16)"),
         CLI_FLAG("template", 0, &template_only, "print only the chat template"),

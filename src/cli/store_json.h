@@ -7,8 +7,8 @@
 #include "weights/store.h"
 
 /* {"name", "origin", "file", "bytes", "sha256", "license", "source", "revision", "modified",
- * "path", "problem", "files": [{"role", "file", "bytes", "sha256", "path"}]}; what is not known is null,
- * "origin" is "hone" or the program that keeps it. NULL when memory is short. */
+ * "path", "problem", "files": [{"role", "file", "bytes", "sha256", "path"}]}; what is not known is
+ * null, "origin" is "hone" or the program that keeps it. NULL when memory is short. */
 json_t *store_entry_json(const store_entry *entry);
 
 #endif

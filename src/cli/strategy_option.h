@@ -1,5 +1,5 @@
-/* `--strategy` and what belongs to it: the checks that judge its answers, the examples that it shows,
- * the models that it asks beside the first. */
+/* `--strategy` and what belongs to it: the checks that judge its answers, the examples that it
+ * shows, the models that it asks beside the first. */
 #ifndef CLI_STRATEGY_OPTION_H
 #define CLI_STRATEGY_OPTION_H
 

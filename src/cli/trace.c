@@ -42,14 +42,16 @@ static void print_draw(FILE *out, const hone_strategy_result *t, size_t i, bool 
 void trace_print(FILE *out, const hone_strategy_result *t) {
     bool models = has_several_models(t);
     fprintf(out, "\n%s draw  %sstage      temp.  tokens  end       score  seconds  answer%s\n",
-            cli_colour_code(out, CLI_BOLD), models ? "model  " : "", cli_colour_code(out, CLI_PLAIN));
+            cli_colour_code(out, CLI_BOLD), models ? "model  " : "",
+            cli_colour_code(out, CLI_PLAIN));
     for (size_t i = 0; i < t->n_draws; i++) print_draw(out, t, i, models);
     if (t->n_votes) fprintf(out, "votes:");
     for (size_t i = 0; i < t->n_votes; i++) {
         fputs(i ? ", " : " ", out);
         print_answer(out, t->votes[i].answer);
         fprintf(out, " %zu", t->votes[i].n);
-        if (t->votes[i].weight != (double)t->votes[i].n) fprintf(out, " (%.3f)", t->votes[i].weight);
+        if (t->votes[i].weight != (double)t->votes[i].n)
+            fprintf(out, " (%.3f)", t->votes[i].weight);
     }
     if (t->n_votes) fputc('\n', out);
     fprintf(out, "ended: %s; computed %zu tokens of prompts and %zu of answers in %.2f s\n",

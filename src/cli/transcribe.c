@@ -27,7 +27,8 @@ typedef struct job {
 
 static const char *format_clock(cli_text *t, double seconds) {
     unsigned long s = (unsigned long)seconds;
-    if (s >= 3600) snprintf(t->text, sizeof t->text, "%lu:%02lu:%02lu", s / 3600, s / 60 % 60, s % 60);
+    if (s >= 3600)
+        snprintf(t->text, sizeof t->text, "%lu:%02lu:%02lu", s / 3600, s / 60 % 60, s % 60);
     else snprintf(t->text, sizeof t->text, "%lu:%02lu", s / 60, s % 60);
     return t->text;
 }
@@ -154,7 +155,8 @@ static int check_use(const cli_usage *usage, const transcribe_settings *s, bool 
     if (live && s->output_folder) return cli_wrong_use(usage, "--live prints to standard output");
     if (live && !hone_transcript_streams((hone_transcript_format)s->format))
         return cli_wrong_use(usage, "--live has no end for JSON to wait for; use another --format");
-    if (!live && files->n == 0) return cli_wrong_use(usage, "what shall be transcribed? FILE is missing");
+    if (!live && files->n == 0)
+        return cli_wrong_use(usage, "what shall be transcribed? FILE is missing");
     if (files->n > 1 && !s->output_folder && s->format != HONE_FORMAT_TEXT)
         return cli_wrong_use(usage, "several files in this format need --output-dir");
     if (s->input.pcm_channels != CLI_UNSET && s->input.pcm_rate == CLI_UNSET)
@@ -193,7 +195,8 @@ int cmd_transcribe(int argc, char **argv) {
                  "what is spoken: de, german, …; default: found out"),
         CLI_FLAG("translate", 0, &translate, "into English"),
         CLI_CHOICE("format", 'f', &s.format, HONE_TRANSCRIPT_FORMATS, "what is written"),
-        CLI_FLAG("words", 'w', &s.options.words, "times of single words, where the format has them"),
+        CLI_FLAG("words", 'w', &s.options.words,
+                 "times of single words, where the format has them"),
         CLI_TEXT("output-dir", 'o', &s.output_folder, "FOLDER",
                  "write FOLDER/<name>.<format> for each file"),
         CLI_TEXT("prompt", 0, &s.options.prompt, "TEXT", "names, spelling and style to expect"),

@@ -125,7 +125,8 @@ static hone_status transcribe(hone_model *model, ear *e, const transcribe_settin
     const char *head = hone_transcript_head(out.format);
     if (*head) cli_write(head, strlen(head));
     size_t n;
-    while (status == HONE_OK && (n = take(e, samples)) > 0) status = hone_live_push(live, samples, n);
+    while (status == HONE_OK && (n = take(e, samples)) > 0)
+        status = hone_live_push(live, samples, n);
     hone_transcribe_uncancel(model); /* what was said before Ctrl-C is still worth its text */
     if (status == HONE_OK || status == HONE_ERR_CANCELLED) status = hone_live_finish(live);
     hone_live_close(live);

@@ -34,7 +34,8 @@ typedef struct choice {
 typedef struct tuning {
     const choice *c;
     tune_space space;
-    tune_config defaults, baseline; /* what the program does by itself; the same, fitted into the memory */
+    tune_config defaults,
+        baseline; /* what the program does by itself; the same, fitted into the memory */
     task *task;
     tune_speed *speed;
     tune_quality *quality;
@@ -163,7 +164,8 @@ static hone_status begin_keeping(tuning *x) {
     for (size_t i = 0; i < x->space.n_models; i++)
         record_add_model(kept, "model", x->space.models[i], NULL);
     if (kept->db && settings)
-        record_note(kept, tune_journal_find(kept->db, settings, kept->subjects, kept->n_subjects, &id));
+        record_note(kept,
+                    tune_journal_find(kept->db, settings, kept->subjects, kept->n_subjects, &id));
     if (kept->db && id) {
         kept->id = id;
         json_decref(settings);
@@ -311,7 +313,8 @@ static int check(choice *c, const cli_usage *usage) {
                              c->memory);
     if (ollama_parse_duration(c->budget, "--budget", &c->budget_ms) != HONE_OK)
         return cli_wrong_use(usage, "%s", hone_error_message());
-    if (c->budget_ms < LEAST_BUDGET_MS) return cli_wrong_use(usage, "--budget is a second at least");
+    if (c->budget_ms < LEAST_BUDGET_MS)
+        return cli_wrong_use(usage, "--budget is a second at least");
     if (c->goal == TUNE_QUALITY && !c->task)
         return cli_wrong_use(usage, "--goal quality needs a --task; `hone tasks` lists them");
     if (c->goal != TUNE_QUALITY && c->task)

@@ -112,7 +112,8 @@ static void print_figure(const tune *t, const char *name, const tune_config *c) 
 int tune_print_page(const tune_page *p) {
     const tune *t = p->t;
     printf("%s for %s%s%s: %zu runs", t->space->models[t->baseline.model],
-           tune_goal_name(t->space->goal), p->task ? " on " : "", p->task ? p->task : "", t->n_runs);
+           tune_goal_name(t->space->goal), p->task ? " on " : "", p->task ? p->task : "",
+           t->n_runs);
     if (p->n_tokens) printf(" of %zu tokens", p->n_tokens);
     printf(" in %.0f of %.0f s\n\n", t->spent_ms / 1000, p->budget_ms / 1000);
     int code = print_path(t);
@@ -132,7 +133,8 @@ int tune_print_page(const tune_page *p) {
 
 /* --- the database --- */
 
-static result_metric figure_metric(const tune *t, const char *condition, const estimate *e, size_t n) {
+static result_metric figure_metric(const tune *t, const char *condition, const estimate *e,
+                                   size_t n) {
     static const char *const names[] = {"decode", "ttft", "throughput", "score"};
     tune_goal goal = t->space->goal;
     return (result_metric){.name = names[goal], .condition = condition, .unit = tune_goal_unit(goal),

@@ -351,7 +351,8 @@ static hone_status overwrite_head(const gguf_writer *w, const buf *head, const c
     size_t room, needed;
     TRY(data_offset(path, &room));
     if (!gguf_align(head->len, w->alignment, &needed) || needed != room)
-        return fail(HONE_ERR_ARGUMENT, "%s: a head of %zu bytes for one of %zu", path, needed, room);
+        return fail(HONE_ERR_ARGUMENT, "%s: a head of %zu bytes for one of %zu", path, needed,
+                    room);
     int fd = open(path, O_WRONLY | O_CLOEXEC);
     if (fd < 0) return fail(HONE_ERR_IO, "%s: %s", path, strerror(errno));
     hone_status status = fs_write_all(fd, head->data, head->len, path);

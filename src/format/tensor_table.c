@@ -45,7 +45,8 @@ hone_status tensor_table_add(tensor_table *t, const char *name, const tensor *vi
     size_t n = strlen(name), bytes = view->row_bytes;
     bool was_there;
     if (n == 0 || n > TENSOR_TABLE_MAX_NAME || t->n == TENSOR_TABLE_MAX)
-        return fail(HONE_ERR_FORMAT, "tensor %zu: a name of %zu bytes, or too many tensors", t->n, n);
+        return fail(HONE_ERR_FORMAT, "tensor %zu: a name of %zu bytes, or too many tensors", t->n,
+                    n);
     for (size_t d = 1; d < TENSOR_MAX_DIMS; d++)
         if (!size_mul(bytes, view->ne[d], &bytes))
             return fail(HONE_ERR_FORMAT, "tensor '%s': more bytes than a file can hold", name);
@@ -101,8 +102,9 @@ hone_status tensor_view_init(tensor *view, dtype type, const size_t *sizes, size
     size_t total = v.row_bytes;
     for (size_t i = 1; i < TENSOR_MAX_DIMS && fits; i++) fits = size_mul(total, v.ne[i], &total);
     if (!fits)
-        return fail(HONE_ERR_FORMAT, "rows of %zu elements of %s, or more bytes than a file can hold",
-                    v.ne[0], dtype_get(type)->name);
+        return fail(HONE_ERR_FORMAT,
+                    "rows of %zu elements of %s, or more bytes than a file can hold", v.ne[0],
+                    dtype_get(type)->name);
     *view = v;
     *bytes = total;
     return HONE_OK;

@@ -128,7 +128,8 @@ static hone_status put_pre_tokenizer(json_t *root, const tokenizer_spec *spec) {
     const char *regexes[SPLIT_STEPS_MAX];
     size_t n;
     if (!split_rule_regexes(spec->split, regexes, &n) || spec->add_prefix_space)
-        return fail(HONE_ERR_UNSUPPORTED, "this pre-tokenizer is not written to tokenizer.json yet");
+        return fail(HONE_ERR_UNSUPPORTED,
+                    "this pre-tokenizer is not written to tokenizer.json yet");
     json_t *list = json_array();
     for (size_t i = 0; i < n; i++)
         json_array_append_new(list, json_pack("{s:s, s:{s:s}, s:s, s:b}", "type", "Split",

@@ -21,9 +21,9 @@ hone_status ranked_texts_add(ranked_texts *texts, const char *bytes, size_t n);
  * file in errors. */
 hone_status ranked_texts_parse(ranked_texts *texts, const char *file, size_t n, const char *name);
 
-/* Whisper's tokenizer of a model with n_vocab tokens: the texts, of which those are passed over that
- * stand where special tokens belong, and the special tokens by OpenAI's rule, timestamps left out.
- * The spec owns all that it points to. HONE_ERR_FORMAT when the numbers do not fit. */
+/* Whisper's tokenizer of a model with n_vocab tokens: the texts, of which those are passed over
+ * that stand where special tokens belong, and the special tokens by OpenAI's rule, timestamps left
+ * out. The spec owns all that it points to. HONE_ERR_FORMAT when the numbers do not fit. */
 hone_status tokenizer_spec_from_whisper_ranks(tokenizer_spec *spec, const ranked_texts *texts,
                                               size_t n_vocab, const char *name);
 

@@ -86,9 +86,9 @@ hone_status tokenizer_spec_from_json(tokenizer_spec *spec, const char *json, siz
 hone_status tokenizer_spec_to_gguf(gguf_writer *w, const tokenizer_spec *spec, size_t n_vocab,
                                    const char *name);
 
-/* As tokenizer.json, such that tokenizer_spec_from_json reads it back; SentencePiece becomes BPE over
- * characters with the merges that its scores mean. And the members of tokenizer_config.json and
- * generation_config.json that the spec knows. *out is for the caller to json_decref.
+/* As tokenizer.json, such that tokenizer_spec_from_json reads it back; SentencePiece becomes BPE
+ * over characters with the merges that its scores mean. And the members of tokenizer_config.json
+ * and generation_config.json that the spec knows. *out is for the caller to json_decref.
  * HONE_ERR_UNSUPPORTED for ways to split that have no expression here, and for tokens with one
  * text. */
 hone_status tokenizer_spec_to_json(json_t **out, const tokenizer_spec *spec, const char *name);

@@ -20,8 +20,8 @@ typedef struct whisper_ggml {
 bool whisper_ggml_is(const uint8_t *data, size_t size);
 
 /* Views point into the bytes, which must outlive them. All numbers are positive and the lengths lie
- * within the file; whether they make a model is the caller's question. `name` stands for the file in
- * errors. */
+ * within the file; whether they make a model is the caller's question. `name` stands for the file
+ * in errors. */
 hone_status whisper_ggml_parse(whisper_ggml *out, const uint8_t *data, size_t size,
                                const char *name);
 void whisper_ggml_release(whisper_ggml *w);

@@ -1,5 +1,5 @@
-/* The inside of an answer under way, which answer.c (life, tokens, steps) and answer_prompt.c (the way
- * through the prompt) share. */
+/* The inside of an answer under way, which answer.c (life, tokens, steps) and answer_prompt.c (the
+ * way through the prompt) share. */
 #ifndef INFER_ANSWER_INT_H
 #define INFER_ANSWER_INT_H
 

@@ -303,7 +303,8 @@ hone_status hone_grammar_mask(hone_grammar *g, hone_grammar_cursor *cursor,
     return status;
 }
 
-static hone_status test_text(hone_grammar *g, const char *text, size_t n, hone_grammar_match *match) {
+static hone_status test_text(hone_grammar *g, const char *text, size_t n,
+                             hone_grammar_match *match) {
     trigger_tail tail = {.n = 0};
     uint32_t state = g->triggers.n ? WAITING : grammar_machine_start(g->machine);
     if (g->triggers.n) TRY(wait_for_trigger(g, &tail, text, n, &state));

@@ -12,8 +12,8 @@ hone_status triggers_init(grammar_triggers *t, const char *const *texts, size_t 
     for (size_t i = 0; i < n; i++) {
         t->all[i].n = strlen(texts[i]);
         if (t->all[i].n == 0 || t->all[i].n > TRIGGER_MAX_BYTES)
-            return fail(HONE_ERR_ARGUMENT, "a trigger of %zu bytes; 1 to %d may be set", t->all[i].n,
-                        TRIGGER_MAX_BYTES);
+            return fail(HONE_ERR_ARGUMENT, "a trigger of %zu bytes; 1 to %d may be set",
+                        t->all[i].n, TRIGGER_MAX_BYTES);
         memcpy(t->all[i].text, texts[i], t->all[i].n);
         if (t->all[i].n > t->longest) t->longest = t->all[i].n;
     }

@@ -1,5 +1,5 @@
-/* The arithmetic of memory (include/hone/memory.h): the sizes that opening, sessions, passes and the
- * sampler ask for. */
+/* The arithmetic of memory (include/hone/memory.h): the sizes that opening, sessions, passes and
+ * the sampler ask for. */
 #include "hone/memory.h"
 
 #include "base/system.h"

@@ -35,7 +35,8 @@ static hone_status check_memory(const char *path, uint64_t file_bytes) {
     return fail(HONE_ERR_MEMORY,
                 "%s needs %s of memory (%s of weights, the rest for cache and buffers); this "
                 "process may use %s. A model file of at most %s would fit: try a smaller "
-                "quantisation or a smaller model", path, show_bytes(needed, file_bytes + WORKING_BYTES),
+                "quantisation or a smaller model",
+                path, show_bytes(needed, file_bytes + WORKING_BYTES),
                 show_bytes(weights, file_bytes), show_bytes(present, have),
                 show_bytes(fits, have > WORKING_BYTES ? have - WORKING_BYTES : 0));
 }

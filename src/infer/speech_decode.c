@@ -220,7 +220,8 @@ static void examine(void *user, size_t index, int thread) {
 static hone_status begin_text(speech_decoder *d, job *j, size_t first_look) {
     const size_t n_vocab = d->m->speech.h.n_vocab;
     const float *at_start = d->logits + (d->looks[first_look].row - 1) * n_vocab;
-    float log_sum = speech_log_sum_exp(d->m->compute.k, at_start, n_vocab, d->m->compute.scratch[0]);
+    float log_sum = speech_log_sum_exp(d->m->compute.k, at_start, n_vocab,
+                                       d->m->compute.scratch[0]);
     j->search.window->no_speech_prob =
         expf(at_start[j->search.s->rules.ids->no_speech] - log_sum);
     return speech_search_spread(&j->search, &d->cache);
@@ -235,7 +236,8 @@ static void settle(job *j, hone_status status) {
 
 static void begin_texts(speech_decoder *d) {
     for (size_t i = 0; i < d->n_looks; i++)
-        if (!d->looks[i].j->search.prompt_is_read) settle(d->looks[i].j, begin_text(d, d->looks[i].j, i));
+        if (!d->looks[i].j->search.prompt_is_read)
+            settle(d->looks[i].j, begin_text(d, d->looks[i].j, i));
 }
 
 static hone_status compute_logits(speech_decoder *d) {

@@ -55,8 +55,8 @@ hone_status speech_decode(hone_model *m, const speech_settings *s, speech_window
 /* The model's; opened when first needed. */
 void speech_decoder_close(speech_decoder *d); /* NULL is allowed */
 
-/* Whatever else computes on the model (spectrum, encoder, language, words) does so between these two.
- * It goes before passes of decoding, so that windows of several calls meet in one. */
+/* Whatever else computes on the model (spectrum, encoder, language, words) does so between these
+ * two. It goes before passes of decoding, so that windows of several calls meet in one. */
 void speech_turn_begin(hone_model *m);
 void speech_turn_end(hone_model *m);
 

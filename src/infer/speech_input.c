@@ -112,7 +112,8 @@ hone_status speech_input_open(speech_input *in, hone_model *m, hone_audio *audio
                               hone_mel_padding padding, bool keeps_all) {
     *in = (speech_input){.m = m, .audio = audio, .padding = padding, .keeps_all = keeps_all};
     in->samples = mem_alloc(WINDOW_SAMPLES * sizeof *in->samples);
-    hone_status status = in->samples ? HONE_OK : mem_fail("samples", WINDOW_SAMPLES * sizeof(float));
+    hone_status status = in->samples ? HONE_OK
+                                     : mem_fail("samples", WINDOW_SAMPLES * sizeof(float));
     if (status == HONE_OK && padding == HONE_MEL_OPENAI) status = read_all(in);
     if (status != HONE_OK) speech_input_close(in);
     return status;

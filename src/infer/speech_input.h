@@ -1,9 +1,9 @@
 /* Audio as windows of log-mel: two ways to pad, one face (docs/models/whisper.md).
  *
- * OpenAI's way needs the maximum of the whole file before the first window. Ten minutes are kept as a
- * spectrum; what is longer is read twice, and only the frames from the window on are kept the second
- * time. What cannot be read twice (a pipe) is kept, 115 MB an hour, and dropped window by window.
- * Hugging Face's way reads as it goes and holds 30 s. */
+ * OpenAI's way needs the maximum of the whole file before the first window. Ten minutes are kept as
+ * a spectrum; what is longer is read twice, and only the frames from the window on are kept the
+ * second time. What cannot be read twice (a pipe) is kept, 115 MB an hour, and dropped window by
+ * window. Hugging Face's way reads as it goes and holds 30 s. */
 #ifndef INFER_SPEECH_INPUT_H
 #define INFER_SPEECH_INPUT_H
 
@@ -26,8 +26,8 @@ typedef struct speech_input {
     double mel_ms;
 } speech_input;
 
-/* The audio is the caller's. `keeps_all`: the whole spectrum can be looked at until the end (only as
- * OpenAI). Computes in turns of its own (speech_turn_begin), here and in the calls below. */
+/* The audio is the caller's. `keeps_all`: the whole spectrum can be looked at until the end (only
+ * as OpenAI). Computes in turns of its own (speech_turn_begin), here and in the calls below. */
 hone_status speech_input_open(speech_input *in, hone_model *m, hone_audio *audio,
                               hone_mel_padding padding, bool keeps_all);
 void speech_input_close(speech_input *in);
@@ -40,8 +40,8 @@ hone_status speech_input_window(speech_input *in, size_t seek, float *mel, size_
  * hear, and the model would make something up. */
 bool speech_input_is_silent(const speech_input *in, size_t begin, size_t n);
 
-/* As the window's frames, for n ≤ MEL_WINDOW_FRAMES frames from `begin` on, all of them content and kept.
- * Only as OpenAI. */
+/* As the window's frames, for n ≤ MEL_WINDOW_FRAMES frames from `begin` on, all of them content and
+ * kept. Only as OpenAI. */
 void speech_input_span(const speech_input *in, size_t begin, size_t n, float *mel);
 
 /* The first 30 s as the language is told by: with silence behind a shorter audio. */

@@ -1,6 +1,6 @@
 /* The search for one window's text: at falling certainty, with beams or draws (Radford et al. 2022,
- * §4.5). What it knows are tokens, log-probabilities and rows of a cache; who computes the logits of
- * its hypotheses, with how many other windows, is infer/speech_decode.c's affair. */
+ * §4.5). What it knows are tokens, log-probabilities and rows of a cache; who computes the logits
+ * of its hypotheses, with how many other windows, is infer/speech_decode.c's affair. */
 #ifndef INFER_SPEECH_SEARCH_H
 #define INFER_SPEECH_SEARCH_H
 

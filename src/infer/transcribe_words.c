@@ -213,7 +213,8 @@ static size_t count_text(const transcription *t, const hone_segment *s) {
 }
 
 /* Words go to the segment in which their tokens lie; *next is the first that is not given yet. */
-static hone_status give_words(const window_words *ww, hone_segment *s, double offset, size_t *next) {
+static hone_status give_words(const window_words *ww, hone_segment *s, double offset,
+                              size_t *next) {
     size_t n_text = count_text(ww->t, s), n_seen = 0;
     hone_word *words = mem_calloc(ww->n_words, sizeof *words);
     if (!words) return mem_fail("words", ww->n_words * sizeof *words);

@@ -42,7 +42,8 @@ bench_row *bench_add(bench *b, bench_kind kind, double *values, size_t n) {
 }
 
 double bench_speculation_gain(const bench *b) {
-    const bench_row *with = bench_find(b, BENCH_SPECULATION), *without = bench_find(b, BENCH_DECODE);
+    const bench_row *with = bench_find(b, BENCH_SPECULATION),
+                    *without = bench_find(b, BENCH_DECODE);
     return with && without && without->speed.median > 0
                ? with->speed.median / without->speed.median : 0;
 }

@@ -38,8 +38,8 @@ typedef struct bench_row {
     spread speed;      /* tokens/s of all answers together */
     double *samples;   /* [speed.n] the single runs, ascending */
     spread ttft_ms;    /* prefill: until the first token is chosen; n 0 = not measured */
-    spread times_one;  /* several answers together: their time over that of the smallest number that was
-                        * measured in turn with them, run by run; n 0 = not measured */
+    spread times_one; /* several answers together: their time over that of the smallest number that
+                       * was measured in turn with them, run by run; n 0 = not measured */
     double joules_per_token; /* of the whole machine (lab/energy.h); 0 = unknown */
     /* The least time that the machine's limits allow, over the time that it took; and which limit
      * is the nearer one. 0 = unknown. */
@@ -82,8 +82,8 @@ typedef struct bench_subject {
     bool exact;
     hone_draft_kind draft_kind;
     size_t n_draft;
-    hone_session *const *batch_sessions; /* one like `session` for each of the settings' batches, with
-                                            that prefill_chunk */
+    hone_session *const *batch_sessions; /* one like `session` for each of the settings' batches,
+                                            with that prefill_chunk */
 } bench_subject;
 
 /* Lists hold what is swept; the rows come in their order. Lengths that are 0 measure nothing. */

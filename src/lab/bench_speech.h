@@ -1,8 +1,9 @@
 /* How fast a speech model is on this machine: the real-time factor, encoder and decoder apart.
  *
- * A recording is transcribed as `hone transcribe` does it, again and again; or, without one, 30 s of
- * noise with texts of a fixed length, so that models and machines can be compared whatever they would
- * hear. Times are those of the transcript (hone/transcribe.h), rates are medians with their spread. */
+ * A recording is transcribed as `hone transcribe` does it, again and again; or, without one, 30 s
+ * of noise with texts of a fixed length, so that models and machines can be compared whatever they
+ * would hear. Times are those of the transcript (hone/transcribe.h), rates are medians with their
+ * spread. */
 #ifndef LAB_BENCH_SPEECH_H
 #define LAB_BENCH_SPEECH_H
 

@@ -113,7 +113,8 @@ static hone_status measure_prefill(run *r, hone_session *session, size_t n_batch
         r->others[i] = ttft_ms;
     }
     energy_look_at(&after, "");
-    bench_row *row = add_row(r, BENCH_PREFILL, n, depth, r->values, energy_between(&before, &after));
+    bench_row *row = add_row(r, BENCH_PREFILL, n, depth, r->values,
+                             energy_between(&before, &after));
     if (!row) return HONE_ERR_MEMORY;
     row->n_batch = n_batch;
     row->ttft_ms = spread_of(r->others, r->settings->repeat);
@@ -166,7 +167,8 @@ typedef struct decode_runs {
     double joules[BENCH_MAX_SWEEP];
 } decode_runs;
 
-/* In turn, so that a busy machine slows all of them: the first number of answers, the second, …; again. */
+/* In turn, so that a busy machine slows all of them: the first number of answers, the second, …;
+ * again. */
 static hone_status run_decodes(run *r, size_t start, decode_runs *runs) {
     const bench_settings *s = r->settings;
     energy_look before, after;
@@ -185,7 +187,8 @@ static hone_status run_decodes(run *r, size_t start, decode_runs *runs) {
     return HONE_OK;
 }
 
-static hone_status add_decode_row(run *r, size_t start, const decode_runs *runs, size_t k, size_t one) {
+static hone_status add_decode_row(run *r, size_t start, const decode_runs *runs, size_t k,
+                                  size_t one) {
     const bench_settings *s = r->settings;
     const size_t n = s->n_decode, n_parallel = s->parallels[k];
     const double *ms = runs->ms + k * s->repeat, *of_one = runs->ms + one * s->repeat;

@@ -69,8 +69,8 @@ typedef enum compare_use { COMPARE_USE, COMPARE_DO_NOT_USE, COMPARE_UNKNOWN } co
 
 const char *compare_use_name(compare_use u); /* "use", "do not use", "not distinguishable" */
 
-/* "Use": better than the base, and not worse than something instead that costs no more. "Do not use":
- * worse than one of these. */
+/* "Use": better than the base, and not worse than something instead that costs no more. "Do not
+ * use": worse than one of these. */
 typedef struct compare_advice {
     size_t entry, task;
     compare_use use;

@@ -173,7 +173,8 @@ static void advise(const comparison *c, compare_advice *x) {
         const compare_verdict *v = &c->verdicts[i];
         if (!counts_against(c, v, x)) continue;
         if (v->b == e->base) x->n = v->n;
-        bool decides = v->outcome == COMPARE_WORSE || (v->outcome == COMPARE_BETTER && v->b == e->base);
+        bool decides = v->outcome == COMPARE_WORSE ||
+                       (v->outcome == COMPARE_BETTER && v->b == e->base);
         if (!decides || x->use == COMPARE_DO_NOT_USE) continue;
         x->use = v->outcome == COMPARE_WORSE ? COMPARE_DO_NOT_USE : COMPARE_USE;
         x->decided_by = i;

@@ -8,8 +8,8 @@
 #include "lab/compare.h"
 
 static json_t *spread_json(const spread *s) {
-    return s->n ? json_pack("{s:f, s:f, s:f, s:I}", "tokens_per_s", s->median, "low", s->low, "high",
-                            s->high, "n", (json_int_t)s->n)
+    return s->n ? json_pack("{s:f, s:f, s:f, s:I}", "tokens_per_s", s->median, "low", s->low,
+                            "high", s->high, "n", (json_int_t)s->n)
                 : json_null();
 }
 
@@ -30,18 +30,20 @@ static json_t *entry_json(const compare_entry *e) {
     for (size_t t = 0; t < e->n_results; t++)
         json_array_append_new(tasks, eval_result_to_json(&e->results[t]));
     o = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:o, s:o, s:o}", "name", e->label, "role",
-                  role_name(e->role), "model", e->model, "quantisation", e->quantisation, "file_bytes", (json_int_t)e->file_bytes,
-                  "peak_memory_bytes", (json_int_t)e->memory_bytes, "prefill",
-                  spread_json(&e->prefill), "decode", spread_json(&e->decode), "tasks", tasks);
+                  role_name(e->role), "model", e->model, "quantisation", e->quantisation,
+                  "file_bytes", (json_int_t)e->file_bytes, "peak_memory_bytes",
+                  (json_int_t)e->memory_bytes, "prefill", spread_json(&e->prefill), "decode",
+                  spread_json(&e->decode), "tasks", tasks);
     json_object_set_new(o, "strategy", e->strategy ? json_string(e->strategy) : json_null());
     return o;
 }
 
 static json_t *advice_json(const comparison *c, const compare_advice *x) {
     const compare_verdict *v = x->decided_by == SIZE_MAX ? NULL : &c->verdicts[x->decided_by];
-    return json_pack("{s:s, s:s, s:s, s:I, s:b, s:o, s:o, s:o}", "entry", c->entries[x->entry].label,
-                     "task", c->settings->tasks[x->task]->name, "verdict", compare_use_name(x->use),
-                     "n", (json_int_t)x->n, "enough", x->n >= COMPARE_ENOUGH_ITEMS, "decided_by",
+    return json_pack("{s:s, s:s, s:s, s:I, s:b, s:o, s:o, s:o}", "entry",
+                     c->entries[x->entry].label, "task", c->settings->tasks[x->task]->name,
+                     "verdict", compare_use_name(x->use), "n", (json_int_t)x->n, "enough",
+                     x->n >= COMPARE_ENOUGH_ITEMS, "decided_by",
                      v ? json_string(c->entries[v->b].label) : json_null(), "times_tokens",
                      json_finite(x->cost_tokens), "times_seconds", json_finite(x->cost_seconds));
 }
@@ -51,7 +53,8 @@ json_t *compare_to_json(const comparison *c) {
     json_t *rows = json_array(), *verdicts = json_array(), *advice = json_array();
     for (size_t i = 0; i < c->n_advice; i++)
         json_array_append_new(advice, advice_json(c, &c->advice[i]));
-    for (size_t i = 0; i < c->n_entries; i++) json_array_append_new(rows, entry_json(&c->entries[i]));
+    for (size_t i = 0; i < c->n_entries; i++)
+        json_array_append_new(rows, entry_json(&c->entries[i]));
     for (size_t i = 0; i < c->n_verdicts; i++) {
         const compare_verdict *v = &c->verdicts[i];
         json_t *o = json_pack("{s:s, s:s, s:s, s:I, s:o, s:o, s:o, s:f, s:f, s:s, s:o}", "a",
@@ -65,8 +68,8 @@ json_t *compare_to_json(const comparison *c) {
                               v->n_needed ? json_integer((json_int_t)v->n_needed) : json_null());
         json_array_append_new(verdicts, o);
     }
-    json_t *root = json_pack("{s:o, s:o, s:o, s:b}", "rows", rows, "verdicts", verdicts, "advice", advice,
-                             "finished", !c->cancelled);
+    json_t *root = json_pack("{s:o, s:o, s:o, s:b}", "rows", rows, "verdicts", verdicts, "advice",
+                             advice, "finished", !c->cancelled);
     if (json_build_end("comparison") == HONE_OK) return root;
     json_decref(root);
     return NULL;
@@ -74,14 +77,15 @@ json_t *compare_to_json(const comparison *c) {
 
 /* --- kept --- */
 
-static hone_status store_spread(const char *name, const char *condition, const spread *s, results *r,
-                                int64_t id) {
+static hone_status store_spread(const char *name, const char *condition, const spread *s,
+                                results *r, int64_t id) {
     const result_metric m = {.name = name, .condition = condition, .unit = "tokens/s",
                              .value = s->median, .low = s->low, .high = s->high, .n = s->n, .better = 1};
     return s->n ? results_add_metrics(r, id, &m, 1) : HONE_OK;
 }
 
-static hone_status store_items(const compare_entry *e, const eval_result *x, results *r, int64_t id) {
+static hone_status store_items(const compare_entry *e, const eval_result *x, results *r,
+                               int64_t id) {
     char name[512];
     size_t n = 0;
     result_item *items = mem_calloc(x->n_items, sizeof *items);
@@ -102,7 +106,8 @@ static hone_status store_items(const compare_entry *e, const eval_result *x, res
     return status;
 }
 
-static hone_status store_task(const compare_entry *e, const eval_result *x, results *r, int64_t id) {
+static hone_status store_task(const compare_entry *e, const eval_result *x, results *r,
+                              int64_t id) {
     for (size_t f = 0; f < x->n_figures; f++) {
         const eval_figure *figure = &x->figures[f];
         char condition[512];

@@ -85,7 +85,8 @@ static hone_status try_api(endpoint *e, endpoint_api api, bool *speaks) {
     *speaks = status == HONE_OK && http_status == 200 &&
               first_model(&answer, lists[api], names[api], e);
     if (status == HONE_OK && (http_status == 401 || http_status == 403)) {
-        status = fail(HONE_ERR_IO, "%s: the server wants an API key (HTTP %ld)", url.text, http_status);
+        status = fail(HONE_ERR_IO, "%s: the server wants an API key (HTTP %ld)", url.text,
+                      http_status);
     }
     if (*speaks) e->api = api;
     buf_release(&answer);

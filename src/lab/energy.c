@@ -22,7 +22,8 @@ static bool read_word(const char *folder, const char *name, char *word, size_t n
 static bool read_millionths(const char *folder, const char *name, double *value) {
     char word[40];
     double number;
-    if (!read_word(folder, name, word, sizeof word) || sscanf(word, "%lf", &number) != 1) return false;
+    if (!read_word(folder, name, word, sizeof word) || sscanf(word, "%lf", &number) != 1)
+        return false;
     *value = 1e-6 * number;
     return true;
 }

@@ -84,7 +84,8 @@ static hone_status add_shots(buf *out, const task *t, const json_t *item) {
                                 shots->n, n);
 }
 
-hone_status eval_prompt(const eval_run_state *run, const char *form, const json_t *item, char **text) {
+hone_status eval_prompt(const eval_run_state *run, const char *form, const json_t *item,
+                        char **text) {
     buf out;
     buf_init(&out, MAX_PROMPT_BYTES);
     hone_status status = add_shots(&out, run->t, item);
@@ -232,7 +233,8 @@ static hone_status check_repeat(const task *t, const eval_settings *s) {
 
 static bool wants_chat(const eval_run_state *run) {
     bool wanted = run->settings->prompting == EVAL_CHAT ||
-                  (run->settings->prompting == EVAL_AS_TASK && (run->t->chat || run->settings->by_answer));
+                  (run->settings->prompting == EVAL_AS_TASK &&
+                   (run->t->chat || run->settings->by_answer));
     return wanted && subject_describe(run->s)->has_chat;
 }
 

@@ -70,7 +70,7 @@ typedef struct eval_result {
     eval_group *groups;
     size_t n_groups;
     bool chat;                /* whether the model's template was used */
-    double seconds, answer_seconds;   /* in all; until the answers were there, without judging them */
+    double seconds, answer_seconds; /* in all; until the answers were there, without judging them */
     size_t n_prompt_tokens, n_tokens; /* read, and written; 0 = not known */
     size_t n_draws;                   /* made for the answers; more than one each with a strategy */
     size_t n_empty, n_cut, n_truncated, n_failed;
@@ -84,12 +84,12 @@ typedef struct eval_result {
 hone_status eval_run(eval_result *r, subject *s, const task *t, const eval_settings *settings);
 void eval_result_release(eval_result *r);
 
-/* One object: name, n, metric, value, interval, hashes, settings, counts, reasons. NULL when memory is
- * short. */
+/* One object: name, n, metric, value, interval, hashes, settings, counts, reasons. NULL when memory
+ * is short. */
 json_t *eval_result_to_json(const eval_result *r);
 
-/* Its figures as metrics of the stored result ("task=…", and for groups "group=… task=…"), each item
- * with its sample. Errors of lab/results.h. */
+/* Its figures as metrics of the stored result ("task=…", and for groups "group=… task=…"), each
+ * item with its sample. Errors of lab/results.h. */
 hone_status eval_store(const eval_result *r, results *db, int64_t id);
 
 #endif

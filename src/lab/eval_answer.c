@@ -80,7 +80,8 @@ static hone_status letter_prompt(const eval_run_state *run, const json_t *item, 
     return status;
 }
 
-static hone_status make_prompt(const answering *a, const json_t *item, size_t direction, char **text) {
+static hone_status make_prompt(const answering *a, const json_t *item, size_t direction,
+                               char **text) {
     const eval_run_state *run = a->run;
     const task *t = run->t;
     if (t->kind == TASK_CHOICE) return letter_prompt(run, item, text);
@@ -117,7 +118,8 @@ static hone_status make_requests(answering *a) {
         return mem_fail("requests", n * sizeof *a->requests);
     for (size_t i = 0; i < n; i++) {
         const eval_item *item = &run->r->items[i / a->n_directions];
-        hone_status status = make_prompt(a, eval_json(run, item), i % a->n_directions, &a->prompts[i]);
+        hone_status status = make_prompt(a, eval_json(run, item), i % a->n_directions,
+                                         &a->prompts[i]);
         if (status != HONE_OK) return fail_context(status, "item %s", task_item_id(t, item->index));
         const eval_settings *s = run->settings;
         a->requests[i] = (subject_request){
@@ -150,7 +152,8 @@ static void release(answering *a) {
 
 static bool is_blank(const char *text) { return text[strspn(text, " \t\r\n")] == '\0'; }
 
-/* Where only a beginning of the completion counts, the limit of tokens cut nothing if that is there. */
+/* Where only a beginning of the completion counts, the limit of tokens cut nothing if that is
+ * there. */
 static bool was_cut(const task *t, const subject_answer *answer) {
     if (answer->end != SUBJECT_CUT) return false;
     switch (t->cut) {
@@ -176,9 +179,9 @@ static json_t *sample_of(const answering *a, const eval_item *item, size_t i) {
     const subject_answer *answer = &a->answers[i];
     const char *id = task_item_id(a->run->t, item->index);
     json_t *name = item->draw ? json_sprintf("%s #%zu", id, item->draw + 1) : json_string(id);
-    json_t *o = json_pack("{s:s, s:o, s:s, s:s, s:s, s:I, s:I}", "task", a->run->t->name, "id", name,
-                          "prompt", a->prompts[i], "output",
-                          answer->text, "end", subject_end_name(answer->end), "prompt_tokens",
+    json_t *o = json_pack("{s:s, s:o, s:s, s:s, s:s, s:I, s:I}", "task", a->run->t->name, "id",
+                          name, "prompt", a->prompts[i], "output", answer->text, "end",
+                          subject_end_name(answer->end), "prompt_tokens",
                           (json_int_t)answer->n_prompt_tokens, "tokens",
                           (json_int_t)answer->n_tokens);
     const char *group = task_item_group(a->run->t, item->index);

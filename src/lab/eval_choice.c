@@ -71,7 +71,8 @@ static hone_status read_texts(choosing *c, asked *a) {
     size_t n = json_array_size(list);
     TRY(json_get_u64(item, "answer", &answer));
     if (n < 2 || n > MAX_CHOICES || answer >= n)
-        return fail(HONE_ERR_FORMAT, "\"%s\" has %zu texts (2 to %d), and \"answer\" is none of them",
+        return fail(HONE_ERR_FORMAT,
+                    "\"%s\" has %zu texts (2 to %d), and \"answer\" is none of them",
                     cloze ? "contexts" : "choices", n, MAX_CHOICES);
     a->n = n;
     a->answer = (size_t)answer;
@@ -162,7 +163,8 @@ static void settle(choosing *c, asked *a) {
                              picked == a->answer, "truncated", truncated);
     if (cloze) {
         json_t *contexts = json_array();
-        for (size_t i = 0; i < a->n; i++) json_array_append_new(contexts, json_string(a->contexts[i]));
+        for (size_t i = 0; i < a->n; i++)
+            json_array_append_new(contexts, json_string(a->contexts[i]));
         json_object_set_new(item->sample, "contexts", contexts);
     } else {
         json_object_set_new(item->sample, "context", json_string(a->contexts[0]));

@@ -86,7 +86,8 @@ static size_t cut_completion(const char *text, task_cut cut) {
 /* --- the program --- */
 
 static bool is_import(const char *line) {
-    static const char *const beginnings[] = {"import ", "from ", "#include", "using ", "use ", NULL};
+    static const char *const beginnings[] = {"import ", "from ", "#include",
+                                             "using ",  "use ",  NULL};
     for (int i = 0; beginnings[i]; i++)
         if (strncmp(line, beginnings[i], strlen(beginnings[i])) == 0) return true;
     return false;
@@ -178,7 +179,8 @@ hone_status eval_check_answer(void *user, const char *text, double *score, char 
     program_result result;
     buf source;
     buf_init(&source, MAX_SOURCE_BYTES);
-    hone_status status = fill_program(&source, c->run, t->check, json_array_get(t->items, c->index), text);
+    hone_status status = fill_program(&source, c->run, t->check, json_array_get(t->items, c->index),
+                                      text);
     if (status == HONE_OK)
         status = program_run(&result, t->language, source.data ? source.data : "");
     buf_release(&source);

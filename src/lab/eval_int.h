@@ -1,5 +1,5 @@
-/* The parts of a run: eval.c draws items, adds up and judges the run; the others ask and judge items
- * of a kind, and note in each what came out. */
+/* The parts of a run: eval.c draws items, adds up and judges the run; the others ask and judge
+ * items of a kind, and note in each what came out. */
 #ifndef LAB_EVAL_INT_H
 #define LAB_EVAL_INT_H
 
@@ -14,8 +14,8 @@ typedef struct eval_run_state {
     bool cancelled;
 } eval_run_state;
 
-/* Each fills figures' names and metrics, and the items. HONE_ERR_CANCELLED ends the run with what is
- * done. */
+/* Each fills figures' names and metrics, and the items. HONE_ERR_CANCELLED ends the run with what
+ * is done. */
 hone_status eval_run_choices(eval_run_state *run);
 hone_status eval_run_answers(eval_run_state *run);
 hone_status eval_run_speech(eval_run_state *run);
@@ -29,7 +29,8 @@ const json_t *eval_json(const eval_run_state *run, const eval_item *item);
 hone_status eval_tell(eval_run_state *run, const char *doing, size_t n_done, size_t n);
 
 /* The prompt with its shots; *text is freed with mem_free. `chat`: of the user's turn. */
-hone_status eval_prompt(const eval_run_state *run, const char *form, const json_t *item, char **text);
+hone_status eval_prompt(const eval_run_state *run, const char *form, const json_t *item,
+                        char **text);
 
 /* "A", "B", …; for forms. */
 const char *eval_label(size_t index);

@@ -234,7 +234,8 @@ static hone_status learn(runner *r) {
                                  : more.outcome != LOAD_DONE ? &more : NULL;
     if (failed) return fail(HONE_ERR_IO, "%s: %s", r->chat.text, failed->words);
     c->tokens_per_word = more.prompt_tokens > few.prompt_tokens
-                             ? (double)(more.prompt_tokens - few.prompt_tokens) / (MORE - FEW) : 1.3;
+                             ? (double)(more.prompt_tokens - few.prompt_tokens) / (MORE - FEW)
+                             : 1.3;
     c->fixed_tokens = few.prompt_tokens ? (double)few.prompt_tokens - FEW * c->tokens_per_word : 0;
     return HONE_OK;
 }

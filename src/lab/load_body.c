@@ -14,13 +14,15 @@ static json_t *openai_body(const load *l, json_t *messages, size_t n_decode, uin
 
 static json_t *ollama_body(const load *l, json_t *messages, size_t n_decode, uint64_t seed) {
     return json_pack("{s:s, s:o, s:b, s:{s:I, s:i, s:I}}", "model", l->server.model, "messages",
-                     messages, "stream", 1, "options", "num_predict", (json_int_t)n_decode, "temperature", 0,
-                     "seed", (json_int_t)(seed & 0x7fffffff));
+                     messages, "stream", 1, "options", "num_predict", (json_int_t)n_decode,
+                     "temperature", 0, "seed", (json_int_t)(seed & 0x7fffffff));
 }
 
-hone_status load_make_body(buf *out, const load *l, const buf *prompt, size_t n_decode, uint64_t seed) {
+hone_status load_make_body(buf *out, const load *l, const buf *prompt, size_t n_decode,
+                           uint64_t seed) {
     json_build_begin();
-    json_t *messages = json_pack("[{s:s, s:s%}]", "role", "user", "content", prompt->data, prompt->len);
+    json_t *messages = json_pack("[{s:s, s:s%}]", "role", "user", "content", prompt->data,
+                                 prompt->len);
     json_t *body = l->server.api == ENDPOINT_OPENAI ? openai_body(l, messages, n_decode, seed)
                                          : ollama_body(l, messages, n_decode, seed);
     char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;

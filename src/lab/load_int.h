@@ -5,6 +5,7 @@
 #include "lab/load.h"
 
 /* The body of a chat with this one message. */
-hone_status load_make_body(buf *out, const load *l, const buf *prompt, size_t n_decode, uint64_t seed);
+hone_status load_make_body(buf *out, const load *l, const buf *prompt, size_t n_decode,
+                           uint64_t seed);
 
 #endif

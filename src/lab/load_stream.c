@@ -114,7 +114,8 @@ hone_status load_stream_add(load_stream *s, const char *bytes, size_t n) {
         const char *end = memchr(bytes, '\n', n);
         size_t used = end ? (size_t)(end - bytes) + 1 : n;
         if (used > MAX_LINE_BYTES - s->line.len) {
-            return fail(HONE_ERR_FORMAT, "a line of the stream is longer than %d bytes", MAX_LINE_BYTES);
+            return fail(HONE_ERR_FORMAT, "a line of the stream is longer than %d bytes",
+                        MAX_LINE_BYTES);
         }
         TRY(buf_add(&s->line, bytes, used));
         bytes += used, n -= used;

@@ -136,7 +136,8 @@ void load_judge(validity *v, const load_request *requests, size_t n, size_t n_de
                        "the server tells no usage for %zu of %zu answers: their tokens are unknown",
                        c.n_silent, c.n_done);
     if (c.n_empty)
-        validity_doubt(v, VALIDITY_EMPTY_ANSWER, "%zu of %zu answers are empty", c.n_empty, c.n_done);
+        validity_doubt(v, VALIDITY_EMPTY_ANSWER, "%zu of %zu answers are empty", c.n_empty,
+                       c.n_done);
     if (c.n_early)
         validity_doubt(v, VALIDITY_EARLY_END,
                        "%zu of %zu answers ended before their %zu tokens: the work is not fixed",
@@ -150,8 +151,8 @@ void load_judge(validity *v, const load_request *requests, size_t n, size_t n_de
                        c.n_cut, c.n_done);
     if ((double)(n - c.n_done) > FAILED_TOLERATED * (double)n)
         validity_doubt(v, VALIDITY_ERRORS,
-                       "%zu of %zu requests failed; the times are those of the others", n - c.n_done,
-                       n);
+                       "%zu of %zu requests failed; the times are those of the others",
+                       n - c.n_done, n);
     if (c.n_done < LEAST_ANSWERS)
         validity_doubt(v, VALIDITY_FEW_REPETITIONS,
                        "fewer than %d answers say little about percentiles", LEAST_ANSWERS);

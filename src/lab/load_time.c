@@ -79,7 +79,8 @@ static hone_status add_bytes(void *context, const char *path, const char *name) 
 
 hone_status load_time_measure(load_time *out, const char *path, const hone_model_options *model,
                               const hone_session_options *session,
-                              bool (*observe)(void *context, const char *what, size_t run, size_t n),
+                              bool (*observe)(void *context, const char *what, size_t run,
+                                              size_t n),
                               void *context) {
     double cold[LOAD_TIME_RUNS], warm[LOAD_TIME_RUNS];
     uint64_t bytes = 0;
@@ -95,7 +96,8 @@ hone_status load_time_measure(load_time *out, const char *path, const hone_model
     if (t.kept <= KEPT_TOLERATED) t.cold = spread_of(cold, n_cold);
     else TRY(load_once(path, model, session, &warm[0])); /* so that what was dropped is back */
     for (size_t i = 0; i < LOAD_TIME_RUNS; i++) {
-        if (observe && !observe(context, "warm load", i + 1, LOAD_TIME_RUNS)) return HONE_ERR_CANCELLED;
+        if (observe && !observe(context, "warm load", i + 1, LOAD_TIME_RUNS))
+            return HONE_ERR_CANCELLED;
         TRY(load_once(path, model, session, &warm[i]));
     }
     t.warm = spread_of(warm, LOAD_TIME_RUNS);

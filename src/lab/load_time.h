@@ -12,7 +12,7 @@
 
 typedef struct load_time {
     spread warm, cold; /* milliseconds; cold.n 0 = not measured */
-    double kept;       /* share of the files that could not be dropped: another program has them open */
+    double kept; /* share of the files that could not be dropped: another program has them open */
 } load_time;
 
 enum { LOAD_TIME_RUNS = 3 }; /* cold ones beyond LOAD_TIME_LARGE bytes: one */
@@ -23,7 +23,8 @@ enum { LOAD_TIME_RUNS = 3 }; /* cold ones beyond LOAD_TIME_LARGE bytes: one */
  * steps. */
 hone_status load_time_measure(load_time *out, const char *path, const hone_model_options *model,
                               const hone_session_options *session,
-                              bool (*observe)(void *context, const char *what, size_t run, size_t n),
+                              bool (*observe)(void *context, const char *what, size_t run,
+                                              size_t n),
                               void *context);
 
 #endif

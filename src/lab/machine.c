@@ -163,7 +163,8 @@ static void look_at_group(machine_memory *m) {
     char group[512];
     if (find_group("memory", group, sizeof group)) {
         m->group = group_number("/sys/fs/cgroup/memory", group, "memory.usage_in_bytes", "");
-        m->group_peak = group_number("/sys/fs/cgroup/memory", group, "memory.max_usage_in_bytes", "");
+        m->group_peak = group_number("/sys/fs/cgroup/memory", group, "memory.max_usage_in_bytes",
+                                     "");
     } else if (find_group("", group, sizeof group)) {
         m->group = group_number("/sys/fs/cgroup", group, "memory.current", "");
         m->group_peak = group_number("/sys/fs/cgroup", group, "memory.peak", "");

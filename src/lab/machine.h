@@ -40,7 +40,8 @@ typedef struct machine_state {
 void machine_look(machine_state *state);
 
 /* Steps of a chain of dependent multiplications in a second, on one thread: follows the clock that
- * the processor has. Takes about 20 ms; for validity_judge_limits where the real limits take too long. */
+ * the processor has. Takes about 20 ms; for validity_judge_limits where the real limits take too
+ * long. */
 double machine_clock_rate(void);
 
 /* The memory of this program. 0 = unknown. */
@@ -49,7 +50,7 @@ typedef struct machine_memory {
     uint64_t resident_file; /* … pages of mapped files: other programs may share them, */
     uint64_t resident_own;  /* … and its own */
     uint64_t mapped;        /* address space */
-    uint64_t group;         /* what its control group (cgroup) is charged with, the file cache included, */
+    uint64_t group; /* what its control group (cgroup) is charged with, the file cache included, */
     uint64_t group_peak;    /* … and the most of it since the group began */
 } machine_memory;
 

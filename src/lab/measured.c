@@ -24,7 +24,8 @@ static void take_all(measured *out, const stored_result *r, const char *conditio
         if (!decode && is_single_decode(m)) {
             take(&out->decode, m, r->id);
             decode = true;
-        } else if (!score && condition && r->kind == RESULT_EVAL && !strcmp(m->condition, condition)) {
+        } else if (!score && condition && r->kind == RESULT_EVAL &&
+                   !strcmp(m->condition, condition)) {
             take(&out->score, m, r->id);
             score = true;
         }
@@ -54,7 +55,8 @@ hone_status measured_find(measured *out, results *db, const char *fingerprint, c
 
 hone_status measured_read_limit(double *out, results *db, const char *fingerprint) {
     results_list list;
-    const results_filter filter = {.kind = result_kind_name(RESULT_BENCH), .fingerprint = fingerprint};
+    const results_filter filter = {.kind = result_kind_name(RESULT_BENCH),
+                                   .fingerprint = fingerprint};
     *out = 0;
     TRY(results_find(db, &filter, &list));
     for (size_t i = 0; i < list.n; i++) {

@@ -16,10 +16,12 @@ const char *metric_interval_name(const metric *m) { return m->is_share ? "Wilson
 
 typedef struct items_of_metric {
     const metric *m;
-    const metric_counts *items, *others; /* `others`: of the system that is compared with, or NULL */
+    const metric_counts *items,
+        *others; /* `others`: of the system that is compared with, or NULL */
 } items_of_metric;
 
-static double value_of(const metric *m, const metric_counts *items, const uint32_t *drawn, size_t n) {
+static double value_of(const metric *m, const metric_counts *items, const uint32_t *drawn,
+                       size_t n) {
     double sums[METRIC_MAX_COUNTS] = {0};
     for (size_t i = 0; i < n; i++)
         for (size_t c = 0; c < m->n_counts; c++) sums[c] += items[drawn[i]].of[c];

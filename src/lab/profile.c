@@ -53,7 +53,8 @@ static hone_status find_file(const char *model, fs_path *name, fs_path *path) {
     TRY(find_name(model, name));
     TRY(paths_folder(&folder, PATHS_DATA));
     TRY(sha256_of_text(&hex, name->text));
-    const char *slash = strrchr(name->text, '/'), *last = slash && slash[1] ? slash + 1 : name->text;
+    const char *slash = strrchr(name->text, '/'),
+               *last = slash && slash[1] ? slash + 1 : name->text;
     for (const char *at = last; *at && n + 1 < sizeof safe; at++) {
         bool plain = (*at >= 'a' && *at <= 'z') || (*at >= 'A' && *at <= 'Z') ||
                      (*at >= '0' && *at <= '9') || (n > 0 && strchr("._-", *at));

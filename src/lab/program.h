@@ -13,8 +13,8 @@ typedef struct program_result {
     char output[SANDBOX_MAX_SHOWN]; /* what it, or the compiler, wrote */
 } program_result;
 
-/* "python", "javascript", "c", "cpp", "rust". HONE_ERR_UNSUPPORTED where the language is not installed
- * or there is no sandbox; HONE_ERR_ARGUMENT for another one. */
+/* "python", "javascript", "c", "cpp", "rust". HONE_ERR_UNSUPPORTED where the language is not
+ * installed or there is no sandbox; HONE_ERR_ARGUMENT for another one. */
 hone_status program_check(const char *language);
 
 /* Runs `source` to its end. What the program does is in the result; errors are those of

@@ -12,7 +12,8 @@ typedef struct field {
 } field;
 
 static hone_status copy_part(char *out, const char *from, size_t n) {
-    if (n == 0 || n >= MAX_NAME) return fail(HONE_ERR_FORMAT, "a field's name is empty or too long");
+    if (n == 0 || n >= MAX_NAME)
+        return fail(HONE_ERR_FORMAT, "a field's name is empty or too long");
     memcpy(out, from, n);
     out[n] = '\0';
     return HONE_OK;
@@ -38,7 +39,8 @@ static hone_status read_field(field *f, const char *text, size_t n) {
 static hone_status add_value(buf *out, const json_t *value, const char *name) {
     switch (json_typeof(value)) {
     case JSON_STRING: return buf_add(out, json_string_value(value), json_string_length(value));
-    case JSON_INTEGER: return buf_add_format(out, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+    case JSON_INTEGER:
+        return buf_add_format(out, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
     case JSON_REAL: return buf_add_format(out, "%.17g", json_real_value(value));
     case JSON_TRUE: return buf_add_text(out, "true");
     case JSON_FALSE: return buf_add_text(out, "false");
@@ -79,7 +81,8 @@ static hone_status add_filtered(buf *out, const json_t *value, const field *f) {
     else if (strcmp(f->filter, "spaces") == 0)
         for (size_t i = start; i < out->len; i++)
             out->data[i] = out->data[i] == '_' ? ' ' : out->data[i];
-    else if (*f->filter) return fail(HONE_ERR_FORMAT, "{%s|%s}: no such filter", f->name, f->filter);
+    else if (*f->filter)
+        return fail(HONE_ERR_FORMAT, "{%s|%s}: no such filter", f->name, f->filter);
     return HONE_OK;
 }
 

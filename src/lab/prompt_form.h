@@ -12,8 +12,8 @@
 #include "base/buf.h"
 #include "base/json.h"
 
-/* Appends the form filled from `item`; members of `first` (may be NULL) go before those of the item.
- * HONE_ERR_FORMAT for a form that is malformed and for a member that the item lacks. */
+/* Appends the form filled from `item`; members of `first` (may be NULL) go before those of the
+ * item. HONE_ERR_FORMAT for a form that is malformed and for a member that the item lacks. */
 hone_status prompt_form_fill(buf *out, const char *form, const json_t *item, const json_t *first);
 
 #endif

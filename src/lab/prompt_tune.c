@@ -43,14 +43,16 @@ static hone_status shuffle(json_t *array, uint64_t seed, uint32_t stream) {
         size_t other = (size_t)((uint64_t)random * (uint64_t)n >> 32);
         json_t *last = json_incref(json_array_get(array, n - 1));
         json_t *chosen = json_incref(json_array_get(array, other));
-        int failed = json_array_set_new(array, n - 1, chosen) | json_array_set_new(array, other, last);
+        int failed = json_array_set_new(array, n - 1, chosen) |
+                     json_array_set_new(array, other, last);
         if (failed) return mem_fail("items", 0);
     }
     return HONE_OK;
 }
 
 /* Items first … first + n − 1 of `all` as a task of their own. */
-static hone_status make_half(prompt_half *half, const task *t, json_t *all, size_t first, size_t n) {
+static hone_status make_half(prompt_half *half, const task *t, json_t *all, size_t first,
+                             size_t n) {
     json_build_begin();
     half->items = json_array();
     for (size_t i = first; i < first + n; i++)
@@ -63,8 +65,8 @@ static hone_status make_half(prompt_half *half, const task *t, json_t *all, size
 
 hone_status prompt_split(prompt_half *train, prompt_half *held_out, const task *t, uint64_t seed) {
     if (t->n_items < LEAST_ITEMS)
-        return fail(HONE_ERR_ARGUMENT, "%s has %zu items, and two halves need %d", t->name, t->n_items,
-                    LEAST_ITEMS);
+        return fail(HONE_ERR_ARGUMENT, "%s has %zu items, and two halves need %d", t->name,
+                    t->n_items, LEAST_ITEMS);
     json_use_mem();
     json_t *all = json_copy(t->items);
     if (!all) return mem_fail("items", t->n_items);
@@ -159,10 +161,12 @@ static hone_status dress(dressed *d, const task *t, const json_t *train, const p
             return fail(HONE_ERR_UNSUPPORTED, "%s: no examples can be made of its items, or it has its "
                                               "own", t->name);
         if (v->nearest && !prompt_takes_nearest(t))
-            return fail(HONE_ERR_UNSUPPORTED, "%s: its items have no question to be near to", t->name);
+            return fail(HONE_ERR_UNSUPPORTED, "%s: its items have no question to be near to",
+                        t->name);
         if (v->n_shots > PROMPT_MAX_SHOTS || v->n_shots >= json_array_size(train))
-            return fail(HONE_ERR_ARGUMENT, "%zu examples: at most %d, and fewer than half of the items",
-                        v->n_shots, PROMPT_MAX_SHOTS);
+            return fail(HONE_ERR_ARGUMENT,
+                        "%zu examples: at most %d, and fewer than half of the items", v->n_shots,
+                        PROMPT_MAX_SHOTS);
         TRY(add_shots(d, train, v));
     }
     return v->instruction ? add_instruction(d, v->instruction) : HONE_OK;
@@ -209,8 +213,8 @@ static hone_status try_one(prompt_tuning *p, subject *s, const prompt_variant *v
     return status;
 }
 
-/* The examples' number first, each with some draws; then as many of the nearest; then other orders of
- * those that were best. */
+/* The examples' number first, each with some draws; then as many of the nearest; then other orders
+ * of those that were best. */
 static hone_status try_shots(prompt_tuning *p, subject *s, double *best,
                              const prompt_tune_settings *settings) {
     static const size_t numbers[] = {1, 3, 5}, n_numbers = sizeof numbers / sizeof *numbers;
@@ -239,7 +243,8 @@ static hone_status search(prompt_tuning *p, subject *s, const prompt_tune_settin
     double best = 0;
     TRY(try_one(p, s, &(prompt_variant){.instruction = NULL}, &best, settings));
     for (size_t i = 0; prompt_instruction(i); i++)
-        TRY(try_one(p, s, &(prompt_variant){.instruction = prompt_instruction(i)}, &best, settings));
+        TRY(try_one(p, s, &(prompt_variant){.instruction = prompt_instruction(i)}, &best,
+                    settings));
     return prompt_takes_shots(&p->train.task) ? try_shots(p, s, &best, settings) : HONE_OK;
 }
 
@@ -256,7 +261,8 @@ static hone_status judge(prompt_tuning *p, const prompt_tune_settings *settings)
     return status;
 }
 
-static hone_status run_held_out(prompt_tuning *p, subject *s, const prompt_tune_settings *settings) {
+static hone_status run_held_out(prompt_tuning *p, subject *s,
+                                const prompt_tune_settings *settings) {
     const prompt_variant own = {.instruction = NULL};
     bool same = !p->best.instruction && p->best.n_shots == 0;
     for (size_t i = 0; i < (same ? 1 : 2); i++) {
@@ -305,7 +311,8 @@ hone_status prompt_show(char **text, const task *t, const prompt_variant *varian
     prompt_tuning p = {.n_tries = 0};
     hone_status status = prompt_split(&p.train, &p.held_out, t, seed);
     if (status == HONE_OK) status = dress(&d, &p.held_out.task, p.train.items, variant);
-    if (status == HONE_OK) status = fill_prompt(text, &d, chat ? d.task.chat_prompt : d.task.prompt);
+    if (status == HONE_OK)
+        status = fill_prompt(text, &d, chat ? d.task.chat_prompt : d.task.prompt);
     undress(&d);
     prompt_tuning_release(&p);
     return status;

@@ -33,8 +33,8 @@ typedef struct race {
     hone_status (*measure)(void *context, size_t contestant, size_t round, double *values);
     size_t n_values;     /* 1 … RACE_MAX_VALUES */
     size_t most_rounds;  /* for which there is work, warm-up included; 0 = no end */
-    bool by_mean;        /* differences are summed up by their mean (scores of items), else by the median
-                          * (logarithms of speeds) */
+    bool by_mean; /* differences are summed up by their mean (scores of items), else by the median
+                   * (logarithms of speeds) */
     double least;        /* a smaller gain is no gain */
     double (*clock)(void *context); /* milliseconds */
     double deadline;     /* on that clock; no run is begun that would pass it, as far as is known */

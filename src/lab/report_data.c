@@ -14,8 +14,8 @@ static double field(const json_t *object, const char *key) {
 static json_t *metric_to_json(const result_metric *m) {
     return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:I, s:i, s:s}", "name", m->name, "condition",
                      m->condition, "unit", m->unit, "value", json_finite(m->value), "low",
-                     json_finite(m->low), "high", json_finite(m->high), "n", (json_int_t)m->n, "better", m->better,
-                     "items_hash", m->items_hash);
+                     json_finite(m->low), "high", json_finite(m->high), "n", (json_int_t)m->n,
+                     "better", m->better, "items_hash", m->items_hash);
 }
 
 static json_t *subject_to_json(const result_subject *s) {
@@ -80,15 +80,16 @@ static const result_metric *find_named(const stored_result *r, const char *name)
 /* What can stand for quality: a share of right answers, or the distance from the original. */
 static bool is_quality(const stored_result *r, const result_metric *m) {
     bool of_items = r->kind == RESULT_EVAL && m->better != 0 && *m->condition;
-    return (of_items && isfinite(m->low)) || (r->kind == RESULT_FIDELITY && !strcmp(m->name, "kl_mean"));
+    return (of_items && isfinite(m->low)) ||
+           (r->kind == RESULT_FIDELITY && !strcmp(m->name, "kl_mean"));
 }
 
 static json_t *interval_point(const result_metric *x, const result_metric *y) {
     return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:s, s:i}", "x",
                      json_finite(x->value), "x_low", json_finite(x->low), "x_high",
-                     json_finite(x->high), "y", json_finite(y->value), "y_low",
-                     json_finite(y->low), "y_high", json_finite(y->high), "quality", y->name, "condition",
-                     y->condition, "unit", y->unit, "better", y->better);
+                     json_finite(x->high), "y", json_finite(y->value), "y_low", json_finite(y->low),
+                     "y_high", json_finite(y->high), "quality", y->name, "condition", y->condition,
+                     "unit", y->unit, "better", y->better);
 }
 
 /* Every quality of a model beside its newest speed. */
@@ -104,7 +105,8 @@ static json_t *chart_speed_quality(const stored_result *list, size_t n) {
         for (size_t m = 0; speed && m < list[i].n_metrics; m++) {
             if (!is_quality(&list[i], &list[i].metrics[m])) continue;
             json_t *point = interval_point(speed, &list[i].metrics[m]);
-            json_object_set_new(point, "label", json_string(report_format_subject(&label, &list[i])));
+            json_object_set_new(point, "label",
+                                json_string(report_format_subject(&label, &list[i])));
             json_array_append_new(points, point);
         }
     }

@@ -3,12 +3,13 @@
 #include "lab/report_int.h"
 
 #ifdef __APPLE__
-#define EMBED(name, file)                                                                            \
-    __asm__(".const\n.private_extern _" #name "\n_" #name ":\n.incbin \"" file "\"\n.byte 0\n.text\n")
+#define EMBED(name, file)                                                                          \
+    __asm__(".const\n.private_extern _" #name "\n_" #name ":\n.incbin \"" file                     \
+            "\"\n.byte 0\n.text\n")
 #else
-#define EMBED(name, file)                                                                            \
-    __asm__(".pushsection .rodata\n.hidden " #name "\n.global " #name "\n" #name ":\n.incbin \"" file  \
-            "\"\n.byte 0\n.popsection\n")
+#define EMBED(name, file)                                                                          \
+    __asm__(".pushsection .rodata\n.hidden " #name "\n.global " #name "\n" #name                   \
+            ":\n.incbin \"" file "\"\n.byte 0\n.popsection\n")
 #endif
 
 EMBED(report_style, HONE_REPORT_STYLE);

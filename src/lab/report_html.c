@@ -65,13 +65,14 @@ static hone_status add_headline(buf *out, const stored_result *r) {
 }
 
 static hone_status add_overview(buf *out, const stored_result *list, size_t n) {
-    TRY(buf_add_text(out, "<div class=scroll><table><tr><th class=n>#<th>kind<th>model<th>started (UTC)"
-                          "<th>machine<th>result<th>valid</tr>\n"));
+    TRY(buf_add_text(out,
+                     "<div class=scroll><table><tr><th class=n>#<th>kind<th>model<th>started (UTC)"
+                     "<th>machine<th>result<th>valid</tr>\n"));
     for (size_t i = 0; i < n; i++) {
         const stored_result *r = &list[i];
         report_text subject, time;
-        TRY(buf_add_format(out, "<tr><td class=n><a href=\"#r%lld\">%lld</a></td>", (long long)r->id,
-                           (long long)r->id));
+        TRY(buf_add_format(out, "<tr><td class=n><a href=\"#r%lld\">%lld</a></td>",
+                           (long long)r->id, (long long)r->id));
         TRY(add_cell(out, result_kind_name(r->kind), false));
         TRY(add_cell(out, report_format_subject(&subject, r), false));
         TRY(add_cell(out, report_format_time(&time, r->started_ms), false));
@@ -131,7 +132,8 @@ static hone_status add_conditions(buf *out, const stored_result *r) {
     buf command;
     buf_init(&command, REPORT_MAX_BYTES);
     hone_status status = report_add_command(&command, r);
-    if (status == HONE_OK) status = add_term(out, "command", command.data ? command.data : "unknown");
+    if (status == HONE_OK)
+        status = add_term(out, "command", command.data ? command.data : "unknown");
     buf_release(&command);
     return status == HONE_OK ? buf_add_text(out, "</dl>\n") : status;
 }
@@ -163,8 +165,9 @@ static hone_status add_charts(buf *out, const stored_result *list, size_t n) {
         TRY(buf_add_text(out, "<p>This hone was built without the chart library (Chart.js): the "
                               "charts are left out. The tables below hold every number.</p>"));
     } else {
-        TRY(buf_add_text(out, "<noscript>The charts are drawn by a script; the tables below hold every "
-                              "number.</noscript>"));
+        TRY(buf_add_text(out,
+                         "<noscript>The charts are drawn by a script; the tables below hold every "
+                         "number.</noscript>"));
     }
     TRY(buf_add_text(out, "</div>\n<script type=\"application/json\" id=data>"));
     json_t *data = report_to_json(list, n);

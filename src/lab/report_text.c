@@ -69,7 +69,8 @@ const char *report_format_subject(report_text *t, const stored_result *r) {
     if (!*name) name = s->file ? s->file : "";
     size_t n = strlen(name);
     int shown = n > 60 ? 60 : (int)n;
-    while (shown > 0 && shown < (int)n && (name[shown] & 0xc0) == 0x80) shown--; /* whole characters */
+    while (shown > 0 && shown < (int)n && (name[shown] & 0xc0) == 0x80)
+        shown--; /* whole characters */
     if (*s->quantisation) {
         snprintf(t->text, sizeof t->text, "%.*s (%.20s)", shown, name, s->quantisation);
     } else {
@@ -140,13 +141,15 @@ static hone_status add_csv_line(buf *out, const stored_result *r, const result_m
     TRY(add_number(out, m->low));
     TRY(add_number(out, m->high));
     TRY(add_field(out, m->unit, false));
-    TRY(buf_add_format(out, "%llu,%s,", (unsigned long long)m->n, r->validity.n ? "false" : "true"));
+    TRY(buf_add_format(out, "%llu,%s,", (unsigned long long)m->n,
+                       r->validity.n ? "false" : "true"));
     return add_field(out, r->validity.n ? r->validity.reasons[0].words : "", true);
 }
 
 hone_status report_csv(buf *out, const stored_result *list, size_t n) {
-    TRY(buf_add_text(out, "result,kind,started,model,hash,quantisation,machine,metric,condition,value,"
-                          "low,high,unit,n,valid,reason\r\n"));
+    TRY(buf_add_text(out,
+                     "result,kind,started,model,hash,quantisation,machine,metric,condition,value,"
+                     "low,high,unit,n,valid,reason\r\n"));
     for (size_t i = 0; i < n; i++) {
         for (size_t k = 0; k < list[i].n_metrics; k++)
             TRY(add_csv_line(out, &list[i], &list[i].metrics[k]));
@@ -183,7 +186,8 @@ static hone_status add_metrics(buf *out, const stored_result *r) {
         const result_metric *m = &r->metrics[i];
         report_text value, interval, count;
         snprintf(count.text, sizeof count.text, "%llu", (unsigned long long)m->n);
-        const char *cells[] = {m->name, m->condition, report_format_value(&value, m->value, m->unit),
+        const char *cells[] = {m->name, m->condition,
+                               report_format_value(&value, m->value, m->unit),
                                report_format_interval(&interval, m), count.text};
         TRY(add_row(out, cells, 5));
     }

@@ -25,7 +25,8 @@ diff_verdict diff_compare(const result_metric *a, const result_metric *b) {
 
 /* What is right or wrong, and how much memory it takes, does not depend on the machine. */
 static bool depends_on_machine(const result_metric *m) {
-    static const char *const units[] = {"tokens/s", "ms", "s", "1/s", "J/token", "bytes/s", "ops/s"};
+    static const char *const units[] = {"tokens/s", "ms",      "s",    "1/s",
+                                        "J/token",  "bytes/s", "ops/s"};
     for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
         if (!strcmp(m->unit, units[i])) return true;
     }

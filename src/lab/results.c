@@ -186,7 +186,8 @@ static hone_status add_metric(results *r, int64_t id, const result_metric *m) {
     hone_status status = json_build_end("the samples of a metric");
     if (status == HONE_OK) {
         status = results_execute(
-            r, "INSERT OR REPLACE INTO metric VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+            r,
+            "INSERT OR REPLACE INTO metric VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             "itttdddiitj", id, m->name, m->condition ? m->condition : "", m->unit, m->value, m->low,
             m->high, (int64_t)m->n, (int64_t)m->better, m->items_hash, samples);
     }
@@ -239,8 +240,8 @@ hone_status results_finish(results *r, int64_t id, const validity *v, json_t *de
 }
 
 hone_status results_name_subject(results *r, int64_t id, size_t place, const char *name) {
-    TRY(results_execute(r, "UPDATE subject SET name = ?3 WHERE result = ?1 AND place = ?2", "iit", id,
-                        (int64_t)place, name));
+    TRY(results_execute(r, "UPDATE subject SET name = ?3 WHERE result = ?1 AND place = ?2", "iit",
+                        id, (int64_t)place, name));
     return check_id(r, id);
 }
 

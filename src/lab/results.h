@@ -67,10 +67,10 @@ typedef struct result_metric {
 typedef struct result_item {
     const char *task, *id;
     const char *prompt, *output; /* as they stood; NULL = none */
-    const char *verdict;         /* "right", "wrong", "invalid", or NULL where there is only a score */
+    const char *verdict; /* "right", "wrong", "invalid", or NULL where there is only a score */
     const char *reason;          /* why it is invalid (validity_code_name or words), or NULL */
     double score;                /* what the metric is made of; NAN = none */
-    json_t *scores;              /* an object with whatever else was scored; NULL = none. Borrowed. */
+    json_t *scores; /* an object with whatever else was scored; NULL = none. Borrowed. */
 } result_item;
 
 /* --- writing --- */
@@ -79,7 +79,7 @@ typedef struct result_start {
     result_kind kind;
     const result_subject *subjects; /* the first one is what the result is about */
     size_t n_subjects;
-    json_t *settings;          /* an object: all that the numbers depend on. Borrowed, may be NULL */
+    json_t *settings; /* an object: all that the numbers depend on. Borrowed, may be NULL */
     const char *const *argv;   /* the command line, argv[0] included; NULL ends it. May be NULL */
     const char *items_hash;    /* of all items together; NULL = none */
     int64_t repeats;           /* the result that this one repeats; 0 = none */
@@ -145,7 +145,8 @@ hone_status results_get(results *r, int64_t id, stored_result *out);
 void result_release(stored_result *out);
 
 /* The metric of that key, or NULL. */
-const result_metric *result_find_metric(const stored_result *r, const char *name, const char *condition);
+const result_metric *result_find_metric(const stored_result *r, const char *name,
+                                        const char *condition);
 
 typedef enum results_wanted { RESULTS_VALID, RESULTS_ALL, RESULTS_INVALID } results_wanted;
 

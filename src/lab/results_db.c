@@ -100,7 +100,8 @@ static hone_status prepare(results *r, sqlite3_stmt **out, const char *sql, cons
     return fail(HONE_ERR_MEMORY, "%s: a value: %s", r->path.text, sqlite3_errstr(code));
 }
 
-hone_status results_prepare(results *r, sqlite3_stmt **out, const char *sql, const char *types, ...) {
+hone_status results_prepare(results *r, sqlite3_stmt **out, const char *sql, const char *types,
+                            ...) {
     va_list args;
     va_start(args, types);
     hone_status status = prepare(r, out, sql, types, args);

@@ -32,7 +32,8 @@ hone_status results_unlock(results *r, hone_status status);
 /* A statement with its parameters ?1, ?2, … bound from `types`, one letter each: 'i' int64_t, 'd'
  * double (NAN = NULL), 't' const char * (NULL = NULL; repaired where it is no UTF-8), 'j' json_t *
  * (NULL = NULL). End it with sqlite3_finalize. */
-hone_status results_prepare(results *r, sqlite3_stmt **out, const char *sql, const char *types, ...);
+hone_status results_prepare(results *r, sqlite3_stmt **out, const char *sql, const char *types,
+                            ...);
 
 /* The next row: *there false where there is none. */
 hone_status results_step(results *r, sqlite3_stmt *statement, bool *there);

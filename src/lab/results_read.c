@@ -257,7 +257,8 @@ hone_status results_get(results *r, int64_t id, stored_result *out) {
     return status;
 }
 
-const result_metric *result_find_metric(const stored_result *r, const char *name, const char *condition) {
+const result_metric *result_find_metric(const stored_result *r, const char *name,
+                                        const char *condition) {
     for (size_t i = 0; i < r->n_metrics; i++) {
         const result_metric *m = &r->metrics[i];
         if (!strcmp(m->name, name) && !strcmp(m->condition, condition)) return m;

@@ -287,8 +287,8 @@ static void check(void) {
     checked = run(&job);
     if (checked == HONE_OK &&
         (job.end != SANDBOX_EXITED || job.code != 0 || strcmp(job.output, "fine\n") != 0))
-        checked = fail(HONE_ERR_UNSUPPORTED, "no sandbox: a trial program did not run in it: %.200s",
-                       job.output);
+        checked = fail(HONE_ERR_UNSUPPORTED,
+                       "no sandbox: a trial program did not run in it: %.200s", job.output);
     if (checked != HONE_OK) snprintf(why_not, sizeof why_not, "%s", hone_error_message());
 }
 

@@ -1,11 +1,11 @@
 /* Runs programs that nobody has read: what models write, and what the tests of tasks do with it.
  *
- * A program gets namespaces of its own (user, mount, process, network, IPC: Linux's, as bubblewrap and
- * containers use them): no network, not even loopback; of the file system only the system's programs
- * and libraries, read-only, and its own small temporary folders in memory; no /proc; no other process
- * to be seen or signalled. It has no privileges and cannot gain any, many system calls are refused
- * (seccomp), and time, memory, processes, files and output are limited. When the call returns nothing
- * of it runs any more.
+ * A program gets namespaces of its own (user, mount, process, network, IPC: Linux's, as bubblewrap
+ * and containers use them): no network, not even loopback; of the file system only the system's
+ * programs and libraries, read-only, and its own small temporary folders in memory; no /proc; no
+ * other process to be seen or signalled. It has no privileges and cannot gain any, many system
+ * calls are refused (seccomp), and time, memory, processes, files and output are limited. When the
+ * call returns nothing of it runs any more.
  *
  * Works as an ordinary user and as root; needs user namespaces, which some containers and systems
  * forbid: then nothing is run at all. Linux only. Thread-safe. */
@@ -45,8 +45,8 @@ typedef struct sandbox_job {
     const char *const *argv;  /* argv[0] is a path inside; NULL ends; no shell */
     const char *folder;       /* the caller's, seen as SANDBOX_PROGRAM; NULL = none */
     bool may_write;           /* into that folder, too (compilers) */
-    const char *tools;        /* a folder outside of the system's own with what the program needs, at
-                                 the same path, read-only; NULL = none */
+    const char *tools; /* a folder outside of the system's own with what the program needs, at
+                          the same path, read-only; NULL = none */
     sandbox_limits limits;    /* all set */
     /* Results. */
     sandbox_end end;

@@ -72,8 +72,8 @@ static unsigned long locked_flags(const char *path) {
     return flags;
 }
 
-/* What lies at `from` outside appears at `to`, with what is mounted below. Systems before Linux 5.12
- * can protect only the top of it. */
+/* What lies at `from` outside appears at `to`, with what is mounted below. Systems before
+ * Linux 5.12 can protect only the top of it. */
 static void bind(const sandbox_plan *plan, const char *from, const char *to, bool writable) {
     place p = inside(plan, to);
     unsigned long flags = MS_REMOUNT | MS_BIND | MS_NOSUID | (writable ? 0 : MS_RDONLY);

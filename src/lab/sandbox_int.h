@@ -1,5 +1,5 @@
-/* The two sides of a sandbox: sandbox.c starts, watches and ends it; sandbox_inside.c is what the new
- * process does with itself before it becomes the program. */
+/* The two sides of a sandbox: sandbox.c starts, watches and ends it; sandbox_inside.c is what the
+ * new process does with itself before it becomes the program. */
 #ifndef LAB_SANDBOX_INT_H
 #define LAB_SANDBOX_INT_H
 

@@ -7,9 +7,9 @@
 
 #include "base/json.h"
 
-/* Whether `answer` (valid UTF-8) follows the instruction ("punctuation:no_comma") with its arguments,
- * an object. An empty answer follows nothing. HONE_ERR_FORMAT for an unknown instruction or an
- * argument that is missing. */
+/* Whether `answer` (valid UTF-8) follows the instruction ("punctuation:no_comma") with its
+ * arguments, an object. An empty answer follows nothing. HONE_ERR_FORMAT for an unknown instruction
+ * or an argument that is missing. */
 hone_status score_ifeval_check(const char *answer, const char *instruction, const json_t *arguments,
                                bool *follows);
 

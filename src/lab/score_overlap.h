@@ -7,8 +7,8 @@
 
 enum { CHRF_ORDERS = 6, CHRF_COUNTS = 3 * CHRF_ORDERS };
 
-/* counts[CHRF_COUNTS]: for n = 1 … 6 the matching character n-grams, those of the hypothesis and those
- * of the reference, without white space. HONE_ERR_MEMORY. */
+/* counts[CHRF_COUNTS]: for n = 1 … 6 the matching character n-grams, those of the hypothesis and
+ * those of the reference, without white space. HONE_ERR_MEMORY. */
 hone_status score_chrf_count(double *counts, const char *hypothesis, const char *reference);
 
 /* chrF, 0 … 100, from the sums of all sentences' counts. */

@@ -29,8 +29,8 @@ static bool is_money_or_percent(uint32_t code) {
            code == 0x20B9;
 }
 
-/* Digits of all scripts as ASCII, signs of money gone; everything beyond ASCII as a blank, which parts
- * numbers just as well. */
+/* Digits of all scripts as ASCII, signs of money gone; everything beyond ASCII as a blank, which
+ * parts numbers just as well. */
 static hone_status plain_digits(buf *out, const char *text) {
     for (size_t n = strlen(text), i = 0; i < n;) {
         uint32_t code;
@@ -167,7 +167,8 @@ hone_status score_same_text(const char *answer, const char *expected, bool *same
     buf_init(&right, 4 * strlen(expected) + 64);
     hone_status status = score_plain_text(&right, expected, strlen(expected));
     if (status == HONE_OK) {
-        const char *have = seen->data ? seen->data + start : "", *want = right.data ? right.data : "";
+        const char *have = seen->data ? seen->data + start : "",
+                   *want = right.data ? right.data : "";
         *same = strcmp(have, want) == 0;
         if (strlen(want) == 3 && want[0] == '(' && want[2] == ')')
             *same = *same || begins_with_letter(have, want[1]);

@@ -109,7 +109,8 @@ static bool read_process(process *p, const char *id, double tick_ms) {
                         &p->parent, &faults, &child_faults, &user, &system, &child_user,
                         &child_system) != 7)
         return false;
-    p->cpu_ms = ((double)user + (double)system + (double)child_user + (double)child_system) * tick_ms;
+    p->cpu_ms = ((double)user + (double)system + (double)child_user + (double)child_system) *
+                tick_ms;
     p->n_major_faults = faults + child_faults;
     return true;
 }

@@ -30,8 +30,8 @@ typedef struct subject_settings {
     const char *strategy; /* how answers are made (hone/strategy.h); NULL = one draw each. In process */
 } subject_settings;
 
-/* HONE_ERR_ARGUMENT for settings that do not go together (a server has its own threads, context, and
- * so on); errors of opening models and of asking servers. */
+/* HONE_ERR_ARGUMENT for settings that do not go together (a server has its own threads, context,
+ * and so on); errors of opening models and of asking servers. */
 hone_status subject_open(subject **out, const subject_settings *settings);
 void subject_close(subject *s); /* NULL is allowed */
 
@@ -97,8 +97,8 @@ typedef struct subject_answer {
     size_t n_drawn; /* with a strategy: draws that were to be an answer, those that were cut too */
 } subject_answer;
 
-/* Answers requests[n]; answers[n] are zeroed before, release each afterwards in any case. The failure
- * of one is noted in it, those of all come back. */
+/* Answers requests[n]; answers[n] are zeroed before, release each afterwards in any case. The
+ * failure of one is noted in it, those of all come back. */
 hone_status subject_generate(subject *s, const subject_request *requests, size_t n,
                              subject_answer *answers, const subject_progress *progress);
 void subject_answer_release(subject_answer *answer);

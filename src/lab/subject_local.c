@@ -228,7 +228,8 @@ static hone_status transcribe(subject *base, const char *path, const char *langu
 }
 
 static const subject_ops text_ops = {close_local, generate, subject_local_score, NULL};
-static const subject_ops strategy_ops = {close_local, subject_local_strategy, subject_local_score, NULL};
+static const subject_ops strategy_ops = {close_local, subject_local_strategy, subject_local_score,
+                                         NULL};
 static const subject_ops speech_ops = {close_local, NULL, NULL, transcribe};
 
 hone_status subject_local_open(subject **out, const subject_settings *settings) {

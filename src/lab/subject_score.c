@@ -1,7 +1,7 @@
 /* Log-likelihoods in process. What is common is computed once: the beginning that all contexts of a
- * batch share (few-shot examples) in a stem that lives from batch to batch, each context in a fork of
- * it, each continuation in a fork of its context. Contexts of a batch go in one step, and so do the
- * continuations. */
+ * batch share (few-shot examples) in a stem that lives from batch to batch, each context in a fork
+ * of it, each continuation in a fork of its context. Contexts of a batch go in one step, and so do
+ * the continuations. */
 #include <string.h>
 
 #include "base/mem.h"

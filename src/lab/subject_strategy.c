@@ -49,7 +49,8 @@ static hone_status answer(subject_local *s, const sessions *open, const subject_
     const hone_strategy_options options = {.form = r->form, .check = r->check, .user = r->check_user,
                                            .others = open->of + 1, .n_others = s->n_others};
     local_request_init(&request, r);
-    hone_status status = hone_strategy_run(s->strategy, open->of[0], &request.request, &options, &trace);
+    hone_status status = hone_strategy_run(s->strategy, open->of[0], &request.request, &options,
+                                           &trace);
     /* what a strategy lacks, it lacks for every item */
     if (status == HONE_ERR_MEMORY || status == HONE_ERR_UNSUPPORTED) return status;
     if (status != HONE_OK) return subject_note_failure(out, status, hone_error_message());

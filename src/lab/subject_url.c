@@ -163,16 +163,17 @@ static json_t *stops_of(const subject_request *r, size_t most) {
 static json_t *messages_of(const subject_request *r) {
     json_t *list = json_array();
     if (r->system)
-        json_array_append_new(list, json_pack("{s:s, s:s}", "role", "system", "content", r->system));
+        json_array_append_new(list,
+                              json_pack("{s:s, s:s}", "role", "system", "content", r->system));
     json_array_append_new(list, json_pack("{s:s, s:s}", "role", "user", "content", r->prompt));
     return list;
 }
 
 static json_t *openai_body(const subject_url *s, const subject_request *r) {
     json_t *body = json_pack("{s:s, s:I, s:f, s:f, s:I}", "model", s->server.model, "max_tokens",
-                             (json_int_t)r->max_tokens, "temperature", (double)r->sampling.temperature,
-                             "top_p", (double)r->sampling.top_p, "seed",
-                             (json_int_t)(r->sampling.seed & 0x7fffffff));
+                             (json_int_t)r->max_tokens, "temperature",
+                             (double)r->sampling.temperature, "top_p", (double)r->sampling.top_p,
+                             "seed", (json_int_t)(r->sampling.seed & 0x7fffffff));
     if (r->chat) json_object_set_new(body, "messages", messages_of(r));
     else json_object_set_new(body, "prompt", json_string(r->prompt));
     if (r->n_stop) json_object_set_new(body, "stop", stops_of(r, MAX_STOPS));
@@ -228,7 +229,8 @@ static hone_status take_text(void *context, size_t index, const json_t *json, co
                 : json_object_get(choice, openai ? "text" : "response"));
     const char *finish =
         json_string_value(json_object_get(choice, openai ? "finish_reason" : "done_reason"));
-    if (!text) return subject_note_failure(out, HONE_ERR_IO, json ? "an answer without text" : words);
+    if (!text)
+        return subject_note_failure(out, HONE_ERR_IO, json ? "an answer without text" : words);
     size_t n = stopped_at(text, r);
     out->text = mem_copy_string(text, n);
     if (!out->text) return mem_fail("answer", n);
@@ -275,9 +277,10 @@ static hone_status make_echo(void *context, size_t index, buf *out) {
     if (status == HONE_OK && one->continuation < scoring->n)
         status = buf_add_text(&text, scoring->continuations[one->continuation]);
     if (status == HONE_OK)
-        status = add_body(out, json_pack("{s:s, s:s, s:i, s:i, s:b, s:i}", "model", e->s->server.model,
-                                         "prompt", text.data ? text.data : "", "max_tokens", 1,
-                                         "logprobs", 1, "echo", 1, "temperature", 0));
+        status = add_body(out,
+                          json_pack("{s:s, s:s, s:i, s:i, s:b, s:i}", "model", e->s->server.model,
+                                    "prompt", text.data ? text.data : "", "max_tokens", 1,
+                                    "logprobs", 1, "echo", 1, "temperature", 0));
     buf_release(&text);
     return status;
 }

@@ -16,7 +16,8 @@ enum { DEFAULT_MAX_TOKENS = 256, MOST_TOKENS = 1 << 20, UNPACKED_AT_ONCE = 1 << 
 
 static const char *const kinds[] = {"choice", "cloze",   "number",      "exact",   "ifeval", "code",
                                     "crux",   "translation", "summary", "speech", "open",   NULL};
-static const char *const cuts[] = {"none", "line", "brace_line", "closing_brace", "closing_call", NULL};
+static const char *const cuts[] = {"none",          "line",         "brace_line",
+                                   "closing_brace", "closing_call", NULL};
 
 const char *task_kind_name(task_kind kind) { return kinds[kind]; }
 
@@ -135,7 +136,8 @@ static hone_status read_items(json_t **out, const char *path, const json_t *memb
 
 /* --- the manifest --- */
 
-static hone_status read_name(const json_t *m, const char *key, const char *const *names, int *index) {
+static hone_status read_name(const json_t *m, const char *key, const char *const *names,
+                             int *index) {
     const char *text = NULL;
     TRY(json_get_string(m, key, &text));
     if (!text) return HONE_OK;
@@ -153,7 +155,8 @@ static hone_status read_stops(task *t) {
     json_t *stop;
     json_array_foreach(list, i, stop) {
         if (t->n_stop == TASK_MAX_STOPS || !json_is_string(stop) || json_string_length(stop) == 0)
-            return fail(HONE_ERR_FORMAT, "\"stop\" is an array of at most %d texts", TASK_MAX_STOPS);
+            return fail(HONE_ERR_FORMAT, "\"stop\" is an array of at most %d texts",
+                        TASK_MAX_STOPS);
         t->stop[t->n_stop++] = json_string_value(stop);
     }
     return HONE_OK;
@@ -230,7 +233,8 @@ static hone_status open_items(task *t, const char *manifest_path, const char *it
     if (items_path) TRY(fs_path_format(&path, "%s", items_path));
     else TRY(task_places_find_items(&path, manifest_path, t->manifest));
     TRY(folder_of(&t->folder, path.text));
-    TRY(read_items(&t->items, path.text, json_object_get(t->manifest, "members"), &t->items_sha256));
+    TRY(read_items(&t->items, path.text, json_object_get(t->manifest, "members"),
+                   &t->items_sha256));
     t->n_items = json_array_size(t->items);
     return HONE_OK;
 }

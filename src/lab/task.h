@@ -1,8 +1,8 @@
 /* Tasks as data: a manifest (JSON) says how a model is asked and how its answers are judged; a file
  * of items (JSON lines) says what is asked. docs/eval.md has both formats.
  *
- * Manifests lie in the folders of $HONE_TASKS, or else beside the program (share/hone/tasks), and in
- * `tasks` among the user's data (weights/paths.h), where fetched items are kept, too. */
+ * Manifests lie in the folders of $HONE_TASKS, or else beside the program (share/hone/tasks), and
+ * in `tasks` among the user's data (weights/paths.h), where fetched items are kept, too. */
 #ifndef LAB_TASK_H
 #define LAB_TASK_H
 
@@ -40,7 +40,7 @@ typedef struct task_shots {
     size_t n;         /* of them before each item; 0 = none */
     const char *head, *form; /* before all of them, and for each */
     const char *match;       /* the member that must be the same; NULL = any */
-    bool nearest;            /* not the first ones, but those whose "question" resembles the item's */
+    bool nearest; /* not the first ones, but those whose "question" resembles the item's */
 } task_shots;
 
 /* Texts belong to the manifest. */
@@ -54,8 +54,8 @@ typedef struct task {
     const char *continuation; /* form; has {choice} and {label} besides the item's members */
     const char *prompt_input; /* the other direction of TASK_CRUX */
     const char *program, *language, *defines; /* of TASK_CODE */
-    const char *check;        /* of TASK_CODE: as `program`, with what the prompt shows in place of the
-                                 tests: strategies may check answers with it. NULL = they cannot */
+    const char *check; /* of TASK_CODE: as `program`, with what the prompt shows in place of the
+                          tests: strategies may check answers with it. NULL = they cannot */
     const char *group;        /* member by which figures are given apart; NULL = none */
     bool chat;                /* through the model's template, unless somebody says otherwise */
     task_cut cut;
@@ -94,9 +94,10 @@ hone_status task_each(hone_status (*each)(void *context, const task_summary *sum
 /* "choice", "number", … */
 const char *task_kind_name(task_kind kind);
 
-/* Fetches a public set's items to the user's tasks and checks their hash: HONE_ERR_UNSUPPORTED where
- * the manifest names no source. Fine where they are there. */
-hone_status task_fetch(const char *name, bool (*observe)(void *context, uint64_t done, uint64_t total),
+/* Fetches a public set's items to the user's tasks and checks their hash: HONE_ERR_UNSUPPORTED
+ * where the manifest names no source. Fine where they are there. */
+hone_status task_fetch(const char *name,
+                       bool (*observe)(void *context, uint64_t done, uint64_t total),
                        void *context);
 
 #endif

@@ -206,13 +206,15 @@ static hone_status fetch_items(const json_t *m, fetching *f) {
     TRY(json_get_string(m, "source", &source));
     TRY(json_get_string(m, "sha256", &sha256));
     if (!source || !sha256_is_hex(sha256))
-        return fail(HONE_ERR_UNSUPPORTED, "its manifest names no source; get the items yourself and "
-                                          "name the file with --items");
+        return fail(HONE_ERR_UNSUPPORTED,
+                    "its manifest names no source; get the items yourself and "
+                    "name the file with --items");
     TRY(kept_path(&path, items));
     return access(path.text, R_OK) == 0 ? HONE_OK : fetch_to(path.text, source, sha256, f);
 }
 
-hone_status task_fetch(const char *name, bool (*observe)(void *context, uint64_t done, uint64_t total),
+hone_status task_fetch(const char *name,
+                       bool (*observe)(void *context, uint64_t done, uint64_t total),
                        void *context) {
     fs_path path;
     json_t *m;

@@ -14,7 +14,8 @@ const char *tune_verdict_name(tune_verdict v) {
     return v == TUNE_NOT_ALLOWED ? "not allowed" : race_verdict_name((race_verdict)v);
 }
 
-void tune_init(tune *t, const tune_space *space, const tune_config *baseline, const tune_meter *meter) {
+void tune_init(tune *t, const tune_space *space, const tune_config *baseline,
+               const tune_meter *meter) {
     *t = (tune){.space = space, .meter = meter, .baseline = *baseline, .best = *baseline,
                 .gain = {NAN, NAN, NAN}, .verdict = TUNE_UNSETTLED};
 }

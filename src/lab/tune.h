@@ -155,7 +155,8 @@ struct tune {
     double deadline; /* on the meter's clock, while it runs */
 };
 
-void tune_init(tune *t, const tune_space *space, const tune_config *baseline, const tune_meter *meter);
+void tune_init(tune *t, const tune_space *space, const tune_config *baseline,
+               const tune_meter *meter);
 void tune_release(tune *t);
 
 /* HONE_OK also when it was cancelled. Errors: those of the meter, HONE_ERR_MEMORY. */

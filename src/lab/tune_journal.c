@@ -113,7 +113,8 @@ static hone_status take_lock(tune_journal *j) {
     return fs_lock_take(&j->lock, path.text, NULL, NULL);
 }
 
-hone_status tune_journal_open(tune_journal **out, const tune_meter *inner, results *db, int64_t id) {
+hone_status tune_journal_open(tune_journal **out, const tune_meter *inner, results *db,
+                              int64_t id) {
     tune_journal *j = mem_calloc(1, sizeof *j);
     if (!j) return mem_fail("notes", sizeof *j);
     *j = (tune_journal){.inner = *inner, .db = db, .id = id, .lock = {.fd = -1}};

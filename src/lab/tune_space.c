@@ -17,8 +17,9 @@ const char *tune_goal_unit(tune_goal goal) {
 
 const char *tune_knob_name(tune_knob knob) {
     static const char *const names[TUNE_N_KNOBS] = {
-        "model", "slots", "threads", "prefill chunk", "n-gram drafts", "cache type", "weights", "context",
-        "temperature", "top-p", "top-k", "min-p", "repeat penalty", "exact"};
+        "model",      "slots",   "threads",        "prefill chunk", "n-gram drafts",
+        "cache type", "weights", "context",        "temperature",   "top-p",
+        "top-k",      "min-p",   "repeat penalty", "exact"};
     return names[knob];
 }
 
@@ -72,7 +73,8 @@ static const char *kv_name(hone_kv_type type) {
     return type == HONE_KV_F32 ? "f32" : type == HONE_KV_Q8_0 ? "q8_0" : "f16";
 }
 
-void tune_value_text(char *text, size_t n, tune_knob knob, double value, const char *const *models) {
+void tune_value_text(char *text, size_t n, tune_knob knob, double value,
+                     const char *const *models) {
     bool is_off = (knob == TUNE_DRAFT && value == 0) || (knob == TUNE_EXACT && value == 0) ||
                   (knob == TUNE_TOP_K && value == 0) || (knob == TUNE_MIN_P && value == 0);
     if (is_off) snprintf(text, n, "off");
@@ -94,7 +96,8 @@ bool tune_same(const tune_config *a, const tune_config *b) {
 void tune_config_line(char line[TUNE_MAX_LINE], const tune_config *c) {
     size_t at = 0;
     for (tune_knob k = 0; k < TUNE_N_KNOBS && at < TUNE_MAX_LINE; k++)
-        at += (size_t)snprintf(line + at, TUNE_MAX_LINE - at, "%s%.9g", k ? " " : "", tune_get(c, k));
+        at += (size_t)snprintf(line + at, TUNE_MAX_LINE - at, "%s%.9g", k ? " " : "",
+                               tune_get(c, k));
 }
 
 json_t *tune_config_to_json(const tune_config *c, tune_goal goal, const char *const *models) {
@@ -135,15 +138,15 @@ static void offer(tune_choice *c, const tune_config *baseline, double value) {
     if (c->n < TUNE_MAX_VALUES) c->values[c->n++] = value;
 }
 
-static void offer_all(tune_space *s, tune_knob knob, const tune_config *baseline, const double *values,
-                      size_t n) {
+static void offer_all(tune_space *s, tune_knob knob, const tune_config *baseline,
+                      const double *values, size_t n) {
     tune_choice *c = add(s, knob);
     for (size_t i = 0; i < n; i++) offer(c, baseline, values[i]);
     if (c->n == 0) s->n_choices--;
 }
 
-#define OFFER(s, knob, baseline, ...)                                                                 \
-    offer_all(s, knob, baseline, (const double[]){__VA_ARGS__},                                       \
+#define OFFER(s, knob, baseline, ...)                                                              \
+    offer_all(s, knob, baseline, (const double[]){__VA_ARGS__},                                    \
               sizeof((const double[]){__VA_ARGS__}) / sizeof(double))
 
 static void offer_models(tune_space *s, const tune_config *baseline) {

@@ -20,8 +20,8 @@ typedef struct tune_speed_settings {
     size_t n_models;
     size_t n_prompt;           /* tokens that are read first; 0 = what suits the goal */
     uint64_t memory;           /* bytes for the process; 0 = no limit */
-    double max_loss;           /* most that the perplexity of a text of our own may grow beside the first
-                                * model's with an F16 cache: 0.02 is 2 %; negative = whatever */
+    double max_loss; /* most that the perplexity of a text of our own may grow beside the first
+                      * model's with an F16 cache: 0.02 is 2 %; negative = whatever */
     bool (*go_on)(void *context); /* asked between tokens; may be NULL */
     void *context;
 } tune_speed_settings;

@@ -242,7 +242,8 @@ static hone_status open_decoder(file_source *f) {
     f->decoder = ffmpeg.avcodec_alloc_context3(codec);
     f->packet = ffmpeg.av_packet_alloc();
     f->frame = ffmpeg.av_frame_alloc();
-    if (!f->decoder || !f->packet || !f->frame) return mem_fail("audio decoder", sizeof *f->decoder);
+    if (!f->decoder || !f->packet || !f->frame)
+        return mem_fail("audio decoder", sizeof *f->decoder);
     int code = ffmpeg.avcodec_parameters_to_context(f->decoder, p);
     f->decoder->thread_count = 1;
     f->decoder->pkt_timebase = f->stream->time_base;

@@ -1,7 +1,7 @@
 /* FFmpeg's functions, found when the first audio file is opened.
  *
- * Linked in the usual way, its libraries and all that they need (150 files) would cost every start of
- * every program a tenth of a second and 30 MB; who only runs text models never needs them. The
+ * Linked in the usual way, its libraries and all that they need (150 files) would cost every start
+ * of every program a tenth of a second and 30 MB; who only runs text models never needs them. The
  * libraries are those of the headers' major versions. */
 #ifndef MEDIA_FFMPEG_H
 #define MEDIA_FFMPEG_H

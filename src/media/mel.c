@@ -13,7 +13,7 @@
 
 struct mel_stream {
     mel_plan plan;
-    float *samples;     /* [n_samples] that frames to come need, MIRRORED at the beginning included */
+    float *samples; /* [n_samples] that frames to come need, MIRRORED at the beginning included */
     size_t n_samples;
     size_t n_pushed;    /* of the audio, zeros at its end included */
     float **blocks;     /* [n_blocks][BLOCK_FRAMES, MEL_BANDS]; NULL = dropped */

@@ -35,8 +35,8 @@ float mel_stream_maximum(const mel_stream *stream);  /* of all of them, log10 */
 /* log10 energies [MEL_BANDS] of a known frame that is not dropped. */
 const float *mel_stream_frame(const mel_stream *stream, size_t frame);
 
-/* out[MEL_BANDS, n] = the normalised values of frames begin … begin + n − 1 against `maximum`, bands
- * `stride` floats apart. The frames are known and not dropped. */
+/* out[MEL_BANDS, n] = the normalised values of frames begin … begin + n − 1 against `maximum`,
+ * bands `stride` floats apart. The frames are known and not dropped. */
 void mel_stream_normalised(const mel_stream *stream, size_t begin, size_t n, float maximum,
                            float *out, size_t stride);
 

@@ -77,9 +77,10 @@ static inline complex_lanes turn(const mel_plan *plan, complex_lanes a, size_t s
     return (complex_lanes){a.re * c + a.im * s, a.im * c - a.re * s};
 }
 
-/* One stage: out[q + stride · (radix · p + k)] = e^(−2πi·pk/n) · Σ_j in[q + stride · (p + j·n/radix)]
- * · e^(−2πi·jk/radix), where n · stride = 400. */
-static void stage4(const mel_plan *plan, const complex_lanes *in, complex_lanes *out, size_t stride) {
+/* One stage: out[q + stride · (radix · p + k)] = e^(−2πi·pk/n) · Σ_j in[q + stride · (p +
+ * j·n/radix)] · e^(−2πi·jk/radix), where n · stride = 400. */
+static void stage4(const mel_plan *plan, const complex_lanes *in, complex_lanes *out,
+                   size_t stride) {
     const size_t m = MEL_FFT / stride / 4;
     for (size_t p = 0; p < m; p++) {
         for (size_t q = 0; q < stride; q++) {
@@ -97,7 +98,8 @@ static void stage4(const mel_plan *plan, const complex_lanes *in, complex_lanes 
     }
 }
 
-static void stage5(const mel_plan *plan, const complex_lanes *in, complex_lanes *out, size_t stride) {
+static void stage5(const mel_plan *plan, const complex_lanes *in, complex_lanes *out,
+                   size_t stride) {
     const size_t m = MEL_FFT / stride / 5, fifth = MEL_FFT / 5;
     const double c1 = plan->cosine[fifth], c2 = plan->cosine[2 * fifth];
     const double s1 = plan->sine[fifth], s2 = plan->sine[2 * fifth];

@@ -27,12 +27,12 @@ typedef struct vad_spans {
 /* Speech among frames 0 … n_frames − 1, which are known and not dropped. HONE_ERR_MEMORY. */
 hone_status vad_find(const mel_stream *mel, size_t n_frames, vad_spans *speech);
 
-/* Whether anything in a window rises above its own noise: mel[MEL_BANDS, MEL_WINDOW_FRAMES], of which
- * n frames are content, as mel.h normalises it. */
+/* Whether anything in a window rises above its own noise: mel[MEL_BANDS, MEL_WINDOW_FRAMES], of
+ * which n frames are content, as mel.h normalises it. */
 bool vad_window_has_speech(const float *mel, size_t n);
 
-/* Windows of at most `longest` frames that together hold all of `speech`: neighbours share one while
- * they fit, and what is too long alone is cut at its quietest moments. HONE_ERR_MEMORY. */
+/* Windows of at most `longest` frames that together hold all of `speech`: neighbours share one
+ * while they fit, and what is too long alone is cut at its quietest moments. HONE_ERR_MEMORY. */
 hone_status vad_windows(const mel_stream *mel, const vad_spans *speech, size_t longest,
                         vad_spans *windows);
 

@@ -8,8 +8,9 @@
 
 #include "tensor/ops.h"
 
-/* out[n, heads · dim] = softmax(q · Kᵀ / √dim) · V with q, k, v[n, heads · dim]. `packed` has dense_attention_floats; each thread needs dense_attention_scratch_bytes of scratch.
- * `exact`: floats throughout. */
+/* out[n, heads · dim] = softmax(q · Kᵀ / √dim) · V with q, k, v[n, heads · dim]. `packed` has
+ * dense_attention_floats; each thread needs dense_attention_scratch_bytes of scratch. `exact`:
+ * floats throughout. */
 void op_dense_attention(compute *c, float *out, const float *q, const float *k, const float *v,
                         size_t n, size_t n_heads, size_t head_dim, float *packed, bool exact);
 size_t dense_attention_floats(size_t n, size_t n_heads, size_t head_dim);

@@ -162,8 +162,8 @@ static size_t widest_input(const hparams *h) {
     return n < h->n_ff ? h->n_ff : n;
 }
 
-/* Cuts the memory into the pass's arrays, each on a cache line of its own; with NULL it only counts.
- * Returns the number of floats. */
+/* Cuts the memory into the pass's arrays, each on a cache line of its own; with NULL it only
+ * counts. Returns the number of floats. */
 static size_t cut_memory(pass *p, float *memory, float **cosines, float **sines) {
     const hparams *h = &p->m->h;
     size_t n = p->b->n_tokens, heads = h->n_heads * h->head_dim, kv = h->n_kv_heads * h->head_dim;
@@ -275,8 +275,8 @@ static void copy_states(pass *p) {
                         p->m->output_norm, b->segments[i].n_tokens, h->n_embd, h->norm_eps);
 }
 
-/* A head beyond this goes in slices, so that who lets go of pages as they were read (compute.observe)
- * never has all of it in memory. */
+/* A head beyond this goes in slices, so that who lets go of pages as they were read
+ * (compute.observe) never has all of it in memory. */
 #define HEAD_SLICE_BYTES ((size_t)256 << 20)
 
 static void head(pass *p) {

@@ -30,8 +30,8 @@ typedef struct llama {
 hone_status llama_open(llama *m, const model_source *s);
 void llama_release(llama *m);
 
-/* The i-th matrix, NULL behind the last: for who looks at a model's matrices, or tries others of the same
- * shape in their place. A tied head comes twice, with the same data. */
+/* The i-th matrix, NULL behind the last: for who looks at a model's matrices, or tries others of
+ * the same shape in their place. A tied head comes twice, with the same data. */
 tensor *llama_matrix(llama *m, size_t i);
 
 /* One pass over the weights for the new tokens of several sessions. */

@@ -83,7 +83,8 @@ size_t source_table_bytes(const model_source *s) {
     if (s->gguf)
         return gguf_n_tensors(s->gguf) * (sizeof(gguf_tensor) + 2 * sizeof(strmap_slot)) +
                gguf_n_kv(s->gguf) * sizeof(gguf_kv);
-    if (s->table) return tensor_table_count(s->table) * (sizeof(named_tensor) + 2 * sizeof(strmap_slot));
+    if (s->table)
+        return tensor_table_count(s->table) * (sizeof(named_tensor) + 2 * sizeof(strmap_slot));
     /* the header stays as JSON values: two arrays, an object, four numbers and a text */
     return safetensors_count(s->folder) * (sizeof(safetensors_entry) + 1000);
 }
@@ -102,7 +103,8 @@ void source_forget(const model_source *s) {
 hone_status source_tokenizer(const model_source *s, tokenizer_spec *spec) {
     if (s->gguf) return tokenizer_spec_from_gguf(spec, s->gguf, s->path);
     if (s->texts.n == 0) return tokenizer_spec_from_folder(spec, s->path);
-    return tokenizer_spec_from_whisper_ranks(spec, &s->texts, source_whisper_vocabulary(s), s->path);
+    return tokenizer_spec_from_whisper_ranks(spec, &s->texts, source_whisper_vocabulary(s),
+                                             s->path);
 }
 
 /* --- tensors --- */

@@ -46,9 +46,9 @@ hone_status source_tensor(const model_source *s, const char *gguf_name, size_t n
 enum { SOURCE_MAX_NAME = 128 };
 
 /* A name in a folder of the tensor that GGUF calls `gguf_name`, and the way back; for layers any
- * ending is kept (".weight", ".bias"). Families may call one thing by several names: they count from
- * `nth` = 0. False for names that have no (further) counterpart, or where the counterpart does not
- * fit into out[n]. */
+ * ending is kept (".weight", ".bias"). Families may call one thing by several names: they count
+ * from `nth` = 0. False for names that have no (further) counterpart, or where the counterpart does
+ * not fit into out[n]. */
 bool source_folder_name(const char *gguf_name, size_t nth, char *out, size_t n);
 bool source_gguf_name(const char *folder_name, char *out, size_t n);
 

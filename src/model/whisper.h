@@ -120,9 +120,9 @@ typedef struct whisper_cross {
     size_t n_blocks; /* of KV_BLOCK positions */
 } whisper_cross;
 
-/* Encodes one window: mel[n_mels, 2 · n_context] as media/mel.h makes it. `cross` is a zeroed one or
- * one to be overwritten. *audio (may be NULL) = the encoder's output [n_context, embd], valid until
- * the scratch is used again. HONE_ERR_CANCELLED, HONE_ERR_MEMORY. */
+/* Encodes one window: mel[n_mels, 2 · n_context] as media/mel.h makes it. `cross` is a zeroed one
+ * or one to be overwritten. *audio (may be NULL) = the encoder's output [n_context, embd], valid
+ * until the scratch is used again. HONE_ERR_CANCELLED, HONE_ERR_MEMORY. */
 hone_status whisper_encode(const whisper_run *run, const float *mel, whisper_cross *cross,
                            const float **audio);
 void whisper_cross_release(whisper_cross *cross);
@@ -138,8 +138,8 @@ typedef struct whisper_cache {
 hone_status whisper_cache_init(whisper_cache *cache, const whisper *m, bool exact, size_t n_rows);
 void whisper_cache_release(whisper_cache *cache);
 
-/* Row `to` becomes a copy of the first n_tokens of row `from`; the pages are shared until one of the
- * two writes. */
+/* Row `to` becomes a copy of the first n_tokens of row `from`; the pages are shared until one of
+ * the two writes. */
 hone_status whisper_cache_copy(whisper_cache *cache, size_t to, size_t from, size_t n_tokens);
 
 /* Gives the row's memory back; it may be used again. */

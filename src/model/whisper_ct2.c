@@ -1,5 +1,5 @@
-/* Whisper in a folder of CTranslate2 (faster-whisper's form): model.bin, config.json, tokenizer.json.
- * Its fused projections are several tensors of ours, which are rows of them. */
+/* Whisper in a folder of CTranslate2 (faster-whisper's form): model.bin, config.json,
+ * tokenizer.json. Its fused projections are several tensors of ours, which are rows of them. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -83,7 +83,8 @@ static hone_status add_of_layer(model_source *s, const named_tensor *t, const ch
             char full[96];
             tensor share;
             if (!take_share(&t->view, part, n, &share))
-                return fail(HONE_ERR_FORMAT, "%s: tensor %s is no stack of %zu", s->path, t->name, n);
+                return fail(HONE_ERR_FORMAT, "%s: tensor %s is no stack of %zu", s->path, t->name,
+                            n);
             bool of_keys = !strcmp(name, "attn_k") || !strcmp(name, "cross_k");
             if (of_keys && kind[0] == 'b' && is_zero(&share)) continue;
             snprintf(full, sizeof full, "%s.blk.%u.%s.%s", stack, layer, name, kind);

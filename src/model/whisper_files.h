@@ -1,5 +1,5 @@
-/* Whisper in the forms of other programs: sources whose tensors lie under GGUF names in a table, and
- * whose config.json is made from what the file says (docs/models/whisper.md).
+/* Whisper in the forms of other programs: sources whose tensors lie under GGUF names in a table,
+ * and whose config.json is made from what the file says (docs/models/whisper.md).
  *
  * Each fills s->table and s->config; s->path is set. On failure the caller releases `s`. */
 #ifndef MODEL_WHISPER_FILES_H

@@ -126,7 +126,8 @@ static hone_status check_filters(const model_source *s, const whisper_ggml *w) {
     for (size_t band = 0; same && band < MEL_BANDS; band++) {
         for (size_t bin = 0; bin < MEL_BINS; bin++) {
             size_t i = bin - plan->bands[band].first; /* huge where bin comes before the band */
-            double want = i < plan->bands[band].n ? plan->weights[plan->bands[band].weights + i] : 0;
+            double want = i < plan->bands[band].n ? plan->weights[plan->bands[band].weights + i]
+                                                  : 0;
             float have;
             memcpy(&have, w->filters + 4 * (band * MEL_BINS + bin), sizeof have);
             same = same && fabs((double)have - want) < 1e-5;

@@ -36,7 +36,8 @@ static outcome play(const policy_trial *t, int half, const policy_item *at, size
                     size_t needed) {
     bool escalated = most < needed;
     return (outcome){policy_right(t, half, at, escalated),
-                     policy_seconds(t, half, at, 0) + (escalated ? policy_seconds(t, half, at, 1) : 0),
+                     policy_seconds(t, half, at, 0) +
+                         (escalated ? policy_seconds(t, half, at, 1) : 0),
                      escalated};
 }
 
@@ -96,8 +97,9 @@ json_t *cascade_bar_to_json(const cascade_bar *b, const char *second) {
     snprintf(name, sizeof name, "cascade%zu@%g with %s", b->n_draws, b->tries[b->best].bar, second);
     for (size_t k = 0; k < b->n_draws; k++) {
         const cascade_try *y = &b->tries[k];
-        json_array_append_new(bars, json_pack("{s:f, s:f, s:f, s:f}", "bar", y->bar, "right", y->right,
-                                              "seconds", y->seconds, "escalated", y->escalated));
+        json_array_append_new(bars,
+                              json_pack("{s:f, s:f, s:f, s:f}", "bar", y->bar, "right", y->right,
+                                        "seconds", y->seconds, "escalated", y->escalated));
     }
     json_object_set_new(root, "strategy", json_string(name));
     json_object_set_new(root, "escalated", json_real(b->escalated));

@@ -59,7 +59,8 @@ size_t policy_trial_items(const policy_trial *t, int half) {
 
 policy_item policy_trial_item(const policy_trial *t, int half, size_t i) {
     size_t k = 0;
-    while (i >= t->entries[half][0].results[k].n_items) i -= t->entries[half][0].results[k++].n_items;
+    while (i >= t->entries[half][0].results[k].n_items)
+        i -= t->entries[half][0].results[k++].n_items;
     const eval_item *item = &t->entries[half][0].results[k].items[i];
     return (policy_item){json_array_get(t->tasks[half][k]->items, item->index), k, i};
 }
@@ -99,7 +100,8 @@ void policy_table_release(policy_table *t) {
     *t = (policy_table){.n_policies = 0};
 }
 
-static hone_status differ(estimate *out, const double *a, const double *b, size_t n, uint64_t seed) {
+static hone_status differ(estimate *out, const double *a, const double *b, size_t n,
+                          uint64_t seed) {
     double *d = mem_calloc(n, sizeof *d);
     if (!d) return mem_fail("differences", n * sizeof *d);
     for (size_t i = 0; i < n; i++) d[i] = a[i] - b[i];
@@ -134,14 +136,15 @@ json_t *policy_table_to_json(const policy_table *t) {
     json_t *policies = json_array(), *differences = json_array();
     for (size_t i = 0; i < t->n_policies; i++) {
         const policy *p = &t->policies[i];
-        json_array_append_new(policies, json_pack("{s:s, s:f, s:f, s:f, s:f}", "name", p->name, "right",
-                                                  p->share.value, "low", p->share.low, "high",
-                                                  p->share.high, "seconds", p->mean_seconds));
+        json_array_append_new(policies,
+                              json_pack("{s:s, s:f, s:f, s:f, s:f}", "name", p->name, "right",
+                                        p->share.value, "low", p->share.low, "high", p->share.high,
+                                        "seconds", p->mean_seconds));
         if (i == 0) continue;
         json_array_append_new(differences,
-                              json_pack("{s:s, s:s, s:o, s:o}", "a", t->policies[0].name, "b", p->name,
-                                        "right", estimate_json(&t->differences[i].right), "seconds",
-                                        estimate_json(&t->differences[i].seconds)));
+                              json_pack("{s:s, s:s, s:o, s:o}", "a", t->policies[0].name, "b",
+                                        p->name, "right", estimate_json(&t->differences[i].right),
+                                        "seconds", estimate_json(&t->differences[i].seconds)));
     }
     return json_pack("{s:I, s:o, s:o}", "n", (json_int_t)t->n_items, "policies", policies,
                      "differences", differences);

@@ -23,9 +23,9 @@ typedef struct policy_trial {
     size_t n_entries, n_tasks;
 } policy_trial;
 
-/* Runs them all; of the settings the limit is that of both halves together; speeds are measured once.
- * Release the trial in any case. HONE_ERR_UNSUPPORTED for a task whose figure is no share of right
- * answers, HONE_ERR_CANCELLED, and errors of compare_run. */
+/* Runs them all; of the settings the limit is that of both halves together; speeds are measured
+ * once. Release the trial in any case. HONE_ERR_UNSUPPORTED for a task whose figure is no share of
+ * right answers, HONE_ERR_CANCELLED, and errors of compare_run. */
 hone_status policy_trial_run(policy_trial *t, const compare_entry *entries, size_t n_entries,
                              const compare_settings *settings);
 void policy_trial_release(policy_trial *t);
@@ -41,7 +41,8 @@ typedef struct policy_item {
 
 policy_item policy_trial_item(const policy_trial *t, int half, size_t i);
 const json_t *policy_sample(const policy_trial *t, int half, const policy_item *at, size_t entry);
-double policy_right(const policy_trial *t, int half, const policy_item *at, size_t entry); /* 0 or 1 */
+double policy_right(const policy_trial *t, int half, const policy_item *at,
+                    size_t entry); /* 0 or 1 */
 
 /* The mean for an item of its task: items are answered side by side. */
 double policy_seconds(const policy_trial *t, int half, const policy_item *at, size_t entry);

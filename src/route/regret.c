@@ -60,7 +60,8 @@ static measured measure(const policy_trial *t, field *f, prompt_kind kind, measu
         const eval_result *r = &t->entries[POLICY_LEARNT][i].results[k];
         const measured_row row = {.candidate = i, .quality = r->figures[0].e, .n = r->figures[0].n};
         size_t at = m.n_rows++;
-        for (; at > 0 && rows[at - 1].quality.value < row.quality.value; at--) rows[at] = rows[at - 1];
+        for (; at > 0 && rows[at - 1].quality.value < row.quality.value; at--)
+            rows[at] = rows[at - 1];
         rows[at] = row;
     }
     return m;
@@ -105,7 +106,8 @@ static size_t find_best(const policy_trial *t) {
             right += policy_right(t, POLICY_LEARNT, &at, e);
             seconds += policy_seconds(t, POLICY_LEARNT, &at, e);
         }
-        if (right > most || (right == most && seconds < least)) best = e, most = right, least = seconds;
+        if (right > most || (right == most && seconds < least))
+            best = e, most = right, least = seconds;
     }
     return best;
 }

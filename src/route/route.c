@@ -85,7 +85,8 @@ static hone_status judge_model(routing *r, size_t candidate, const hone_model *m
     c->memory_bytes = 0;
     if (*does && !wants_speech(r)) {
         hone_fit fit;
-        hone_status status = hone_fit_model(&fit, model, &(hone_fit_wish){.memory = r->request->memory});
+        hone_status status = hone_fit_model(&fit, model,
+                                            &(hone_fit_wish){.memory = r->request->memory});
         if (status != HONE_OK) return status;
         c->memory_bytes = fit.bytes;
         *does = fit.fits;
@@ -118,7 +119,8 @@ static hone_status look_and_judge(routing *r, size_t candidate, bool *does) {
     if (status != HONE_OK && status != HONE_ERR_MEMORY) {
         const char *words = hone_error_message(); /* the name is told, not where the file lies */
         size_t n_path = strlen(entry->path.text);
-        if (!strncmp(words, entry->path.text, n_path)) words += n_path + strspn(words + n_path, ": ");
+        if (!strncmp(words, entry->path.text, n_path))
+            words += n_path + strspn(words + n_path, ": ");
         *does = false;
         status = pass_over(r, "%s cannot be used: %s", name_of(r, candidate), words);
     }
@@ -167,7 +169,8 @@ static hone_status choose_by_rule(routing *r, bool *chosen) {
         bool does = true;
         if (!route_rule_fits(rule, c->guess.kind, r->request->priority)) continue;
         if (rule->model && !find_name(r, rule->model, &candidate)) {
-            TRY(pass_over(r, "rule %zu is for this, but %s is not in the store", i + 1, rule->model));
+            TRY(pass_over(r, "rule %zu is for this, but %s is not in the store", i + 1,
+                          rule->model));
             continue;
         }
         if (rule->model) TRY(judge(r, candidate, &does));
@@ -203,7 +206,8 @@ static bool is_faster(const routing *r, const measured_row *a, const measured_ro
 }
 
 /* Whether the row is good enough beside the best one. */
-static bool is_eligible(route_priority priority, const measured_row *row, const measured_row *best) {
+static bool is_eligible(route_priority priority, const measured_row *row,
+                        const measured_row *best) {
     switch (priority) {
     case ROUTE_SPEED: return row->quality.high >= least_share_for_speed * best->quality.value;
     case ROUTE_BALANCED: return row->quality.high >= best->quality.low;
@@ -247,8 +251,8 @@ static hone_status tell_pick(routing *r, const measured_row *pick, const measure
         snprintf(speed, sizeof speed, "%.1f tokens/s here", m->decode[pick->candidate]);
     if (is_loaded(r, pick->candidate)) snprintf(speed, sizeof speed, "it is loaded");
     TRY(reason(r, "measured: %s has %.3f (%.3f to %.3f) on %s, %llu items, result %lld; %s",
-               r->choice->model, pick->quality.value, pick->quality.low, pick->quality.high, m->task,
-               (unsigned long long)pick->n, (long long)pick->result, speed));
+               r->choice->model, pick->quality.value, pick->quality.low, pick->quality.high,
+               m->task, (unsigned long long)pick->n, (long long)pick->result, speed));
     if (pick == best)
         return reason(r, "no other that would do has a better figure there, or is faster and good "
                          "enough for the priority %s", route_priority_name(r->request->priority));
@@ -267,7 +271,8 @@ static hone_status choose_strategy(routing *r, const measured_row *pick) {
         if (row->quality.low <= pick->quality.high) continue;
         TRY(copy(&r->choice->strategy, row->strategy));
         return reason(r, "measured: with %s it has %.3f (%.3f to %.3f), result %lld", row->strategy,
-                      row->quality.value, row->quality.low, row->quality.high, (long long)row->result);
+                      row->quality.value, row->quality.low, row->quality.high,
+                      (long long)row->result);
     }
     return HONE_OK;
 }
@@ -313,9 +318,10 @@ static bool is_preferred(const routing *r, size_t a, size_t b) {
 }
 
 static hone_status choose_by_default(routing *r, bool *chosen) {
-    static const char *const words[] = {"the smallest file that will do",
-                                        "the largest file up to half of the memory, or what comes near",
-                                        "the largest file that fits"};
+    static const char *const words[] = {
+        "the smallest file that will do",
+        "the largest file up to half of the memory, or what comes near",
+        "the largest file that fits"};
     const store_listing *list = &r->choice->listing;
     size_t best;
     for (;;) {
@@ -346,7 +352,8 @@ static hone_status tell_kind(routing *r) {
     TRY(reason(r, "the prompt reads as %s (%.0f %%)%s%s", kind_name(g->kind),
                100 * g->probabilities[g->kind], *signs ? ": " : "; nothing in it is known", signs));
     if (g->kind == KIND_SPEECH && r->request->text_only)
-        return reason(r, "it is to be answered in text all the same (hone transcribe is for speech)");
+        return reason(r,
+                      "it is to be answered in text all the same (hone transcribe is for speech)");
     if (g->kind != KIND_IMAGE) return HONE_OK;
     return reason(r, "no model that hone runs sees pictures: a text model answers");
 }
@@ -386,8 +393,9 @@ static hone_status choose(routing *r) {
         return fail(HONE_ERR_NOT_FOUND, "there is no model in the store; `hone pull smollm2:135m` "
                                         "fetches a small one");
     if (r->n_too_large)
-        return fail(HONE_ERR_NOT_FOUND, "no model in the store fits into the memory (hone plan tells "
-                                        "what each needs)");
+        return fail(HONE_ERR_NOT_FOUND,
+                    "no model in the store fits into the memory (hone plan tells "
+                    "what each needs)");
     return fail(HONE_ERR_NOT_FOUND, "no model in the store is for %s%s", kind_name(c->guess.kind),
                 c->guess.kind == KIND_SPEECH ? "; `hone pull whisper:base` fetches one" : "");
 }

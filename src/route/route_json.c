@@ -5,7 +5,8 @@
 
 static json_t *settings_json(const route_settings *s) {
     json_t *object = json_object();
-    if (!isnan(s->temperature)) json_object_set_new(object, "temperature", json_real(s->temperature));
+    if (!isnan(s->temperature))
+        json_object_set_new(object, "temperature", json_real(s->temperature));
     if (!isnan(s->top_p)) json_object_set_new(object, "top_p", json_real(s->top_p));
     if (s->max_tokens)
         json_object_set_new(object, "max_tokens", json_integer((json_int_t)s->max_tokens));
@@ -17,13 +18,15 @@ static json_t *kind_json(const kind_guess *g) {
     size_t n_right, n;
     estimate accuracy = kind_accuracy(&n_right, &n);
     for (size_t i = 0; i < g->n_signs; i++)
-        json_array_append_new(signs, json_pack("{s:s, s:f}", "feature", g->signs[i].feature, "weight",
-                                               g->signs[i].weight));
+        json_array_append_new(signs, json_pack("{s:s, s:f}", "feature", g->signs[i].feature,
+                                               "weight", g->signs[i].weight));
     for (int k = 0; k < N_KINDS; k++)
-        json_object_set_new(probabilities, kind_name((prompt_kind)k), json_real(g->probabilities[k]));
+        json_object_set_new(probabilities, kind_name((prompt_kind)k),
+                            json_real(g->probabilities[k]));
     return json_pack("{s:s, s:o, s:o, s:{s:f, s:f, s:f, s:I}}", "kind", kind_name(g->kind),
                      "probabilities", probabilities, "signs", signs, "accuracy", "value",
-                     accuracy.value, "low", accuracy.low, "high", accuracy.high, "n", (json_int_t)n);
+                     accuracy.value, "low", accuracy.low, "high", accuracy.high, "n",
+                     (json_int_t)n);
 }
 
 static json_t *rows_json(const route_choice *c) {
@@ -58,5 +61,6 @@ json_t *route_choice_to_json(const route_choice *c, route_priority priority) {
                      "quantisation", c->quantisation, "strategy", c->strategy, "system", c->system,
                      "settings", settings_json(&c->settings), "reasons", reasons, "basis",
                      route_basis_name(c->basis), "fallback", (int)c->fallback, "priority",
-                     route_priority_name(priority), "task", kind_json(&c->guess), "rows", rows_json(c));
+                     route_priority_name(priority), "task", kind_json(&c->guess), "rows",
+                     rows_json(c));
 }

@@ -110,7 +110,8 @@ static hone_status read_rules(route_rules *r, const char *name) {
     if (status != HONE_OK) return fail_context(status, "%s", name);
     const json_t *list = json_object_get(r->root, "rules");
     if (!json_is_array(list) || json_array_size(list) > ROUTE_MAX_RULES)
-        return fail(HONE_ERR_FORMAT, "%s: \"rules\" is a list of at most %d", name, ROUTE_MAX_RULES);
+        return fail(HONE_ERR_FORMAT, "%s: \"rules\" is a list of at most %d", name,
+                    ROUTE_MAX_RULES);
     r->n = json_array_size(list);
     r->rules = mem_calloc(r->n ? r->n : 1, sizeof *r->rules);
     if (!r->rules) return mem_fail("rules", r->n * sizeof *r->rules);
@@ -134,7 +135,8 @@ hone_status route_rules_read(route_rules *r, const char *path) {
     buf text;
     buf_init(&text, MAX_RULES_BYTES);
     hone_status status = fs_read_file(&text, path);
-    if (status == HONE_OK) status = route_rules_parse(r, text.data ? text.data : "", text.len, path);
+    if (status == HONE_OK)
+        status = route_rules_parse(r, text.data ? text.data : "", text.len, path);
     buf_release(&text);
     return status;
 }

@@ -133,7 +133,8 @@ static hone_status take_first(trying *t, route_choice *c, served_model *served) 
     snprintf(c->model, sizeof c->model, "%s", served->name);
     snprintf(c->quantisation, sizeof c->quantisation, "%s",
              hone_model_describe(served->model)->weight_type);
-    return route_reason(c, "no model of the store will do: the one that the server has open answers");
+    return route_reason(c,
+                        "no model of the store will do: the one that the server has open answers");
 }
 
 /* One choice, borrowed; what cannot be had joins those to do without. */
@@ -219,5 +220,6 @@ hone_status auto_borrow(route_choice *choice, served_model *served, models *m, c
 
 json_t *auto_to_json(const route_choice *choice, const json_t *body) {
     route_priority priority;
-    return read_priority(&priority, body) == HONE_OK ? route_choice_to_json(choice, priority) : NULL;
+    return read_priority(&priority, body) == HONE_OK ? route_choice_to_json(choice, priority)
+                                                     : NULL;
 }

@@ -123,7 +123,8 @@ hone_status chat_prepare(chat_prompt *out, const chat_settings *s, const hone_mo
     bool must_call = s->choice == CHAT_TOOLS_REQUIRED || s->choice == CHAT_TOOLS_NAMED;
     if (p.tools) p.calls = format_of(model);
     if (p.tools && p.calls == CALLS_NONE) p.calls = CALLS_HERMES; /* as it was told to */
-    if (p.calls == CALLS_MISTRAL && must_call) p.calls = CALLS_JSON; /* no grammar writes the mark */
+    if (p.calls == CALLS_MISTRAL && must_call)
+        p.calls = CALLS_JSON; /* no grammar writes the mark */
     hone_status status = p.n_ids ? chat_grammar_make(&p.grammar, s, p.calls, model)
                                  : fail(HONE_ERR_ARGUMENT, "the prompt is empty");
     if (status == HONE_OK) *out = p;

@@ -1,5 +1,6 @@
-/* A conversation that a model is to go on with, by whatever API it came: messages, tools, thoughts and
- * the form of the answer go in; what the engine runs comes out, and a parser for what it writes.
+/* A conversation that a model is to go on with, by whatever API it came: messages, tools, thoughts
+ * and the form of the answer go in; what the engine runs comes out, and a parser for what it
+ * writes.
  *
  * Messages and tools are in the form of OpenAI's chat completions; other APIs translate theirs. */
 #ifndef SERVE_CHAT_H

@@ -46,9 +46,9 @@ static hone_status build(description *d) {
     d->root = json_pack(
         "{s:s, s:{s:s, s:s, s:s}, s:[{s:s}], s:[{s:[]}, {}], s:[], s:{}, s:{s:{}, s:{}, s:{s:{s:s, s:s}}}}",
         "openapi", "3.1.0", "info", "title", "hone", "version", HONE_VERSION, "description",
-        "Models on a person's own machine, by OpenAI's, Ollama's and hone's own API", "servers", "url", "/",
-        "security", "key", "tags", "paths", "components", "schemas", "responses", "securitySchemes",
-        "key", "type", "http", "scheme", "bearer");
+        "Models on a person's own machine, by OpenAI's, Ollama's and hone's own API", "servers",
+        "url", "/", "security", "key", "tags", "paths", "components", "schemas", "responses",
+        "securitySchemes", "key", "type", "http", "scheme", "bearer");
     if (!d->root) return fail(HONE_ERR_MEMORY, "openapi: memory is short");
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) TRY(add_part(d->root, parts[i]));
     d->text = json_dumps(d->root, JSON_COMPACT);

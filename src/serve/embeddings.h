@@ -1,4 +1,5 @@
-/* Embeddings as answers show them, whatever the API. What an embedding is: hone_request's `embedding`. */
+/* Embeddings as answers show them, whatever the API. What an embedding is: hone_request's
+ * `embedding`. */
 #ifndef SERVE_EMBEDDINGS_H
 #define SERVE_EMBEDDINGS_H
 

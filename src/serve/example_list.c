@@ -7,7 +7,8 @@
 
 #define MAX_FILE_BYTES ((size_t)16 << 20)
 
-static hone_status read_member(const json_t *object, const char *name, size_t i, const char **text) {
+static hone_status read_member(const json_t *object, const char *name, size_t i,
+                               const char **text) {
     *text = json_string_value(json_object_get(object, name));
     if (*text) return HONE_OK;
     return fail(HONE_ERR_ARGUMENT, "example %zu: \"%s\" is missing, or no text", i + 1, name);

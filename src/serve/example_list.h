@@ -1,5 +1,5 @@
-/* Examples for few-shot prompts (hone/strategy.h): objects {"question": …, "answer": …}, whose other
- * members do not count, so that the items of hone's tasks do, too. */
+/* Examples for few-shot prompts (hone/strategy.h): objects {"question": …, "answer": …}, whose
+ * other members do not count, so that the items of hone's tasks do, too. */
 #ifndef SERVE_EXAMPLE_LIST_H
 #define SERVE_EXAMPLE_LIST_H
 

@@ -21,9 +21,11 @@ const json_t *field_find(const json_t *object, const char *key);
 hone_status field_seed(const json_t *object, uint64_t *seed);
 
 /* A text or a list of them. The list is freed with mem_free, its texts belong to the object. */
-hone_status field_stops(const json_t *object, const char *key, const char *const **texts, size_t *n);
+hone_status field_stops(const json_t *object, const char *key, const char *const **texts,
+                        size_t *n);
 
 /* {"token id": bias}; the list is freed with mem_free. */
-hone_status field_biases(const json_t *object, const char *key, hone_logit_bias **biases, size_t *n);
+hone_status field_biases(const json_t *object, const char *key, hone_logit_bias **biases,
+                         size_t *n);
 
 #endif

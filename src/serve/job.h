@@ -1,5 +1,5 @@
-/* The requests of one HTTP exchange, whatever API it speaks: its prompts and choices run together on one
- * model, and one thread hears of all of them. They stop when the client hangs up. */
+/* The requests of one HTTP exchange, whatever API it speaks: its prompts and choices run together
+ * on one model, and one thread hears of all of them. They stop when the client hangs up. */
 #ifndef SERVE_JOB_H
 #define SERVE_JOB_H
 
@@ -8,8 +8,8 @@
 
 typedef struct job job;
 
-/* Hands requests[n] (n > 0, borrowed until the job is closed) to the scheduler, a limited number at a
- * time; the first one at once, so that HONE_ERR_BUSY is known before the answer begins. `client`:
+/* Hands requests[n] (n > 0, borrowed until the job is closed) to the scheduler, a limited number at
+ * a time; the first one at once, so that HONE_ERR_BUSY is known before the answer begins. `client`:
  * with whom they take turns; borrowed likewise. */
 hone_status job_open(job **out, scheduler *s, exchange *x, const char *client,
                      const hone_request *requests, size_t n);

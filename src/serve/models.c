@@ -153,8 +153,8 @@ static hone_status make_room(models *m, uint64_t bytes, const char *name) {
             close_entry(e);
             m->counts.n_evicted++;
         } else if (m->stopping || pthread_cond_timedwait(&m->changed, &m->lock, &end) != 0) {
-            return fail(HONE_ERR_BUSY, "no memory for %s while other models answer; try again later",
-                        name);
+            return fail(HONE_ERR_BUSY,
+                        "no memory for %s while other models answer; try again later", name);
         } else if (find(m, name)) {
             return HONE_OK; /* another request has begun to open it */
         }
@@ -469,7 +469,8 @@ void models_stop(models *m) {
     for (size_t i = 0; i < m->n; i++) {
         entry *e = m->entries[i];
         if (e->scheduler) scheduler_stop(e->scheduler);
-        if (!e->loading && hone_model_describe(e->model)->takes_audio) hone_transcribe_cancel(e->model);
+        if (!e->loading && hone_model_describe(e->model)->takes_audio)
+            hone_transcribe_cancel(e->model);
     }
     pthread_mutex_unlock(&m->lock);
 }

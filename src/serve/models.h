@@ -1,5 +1,5 @@
-/* The models that the server has open: loaded when first asked for, closed when memory is wanted for
- * another or nobody asked for a while.
+/* The models that the server has open: loaded when first asked for, closed when memory is wanted
+ * for another or nobody asked for a while.
  *
  * Names are those of the store; paths are never taken from a request. Any thread may call. Many
  * that ask for one model wait for one loading, and share its failure. A model in use is never

@@ -20,7 +20,7 @@ typedef struct ollama_request {
     json_t *messages;    /* the conversation in the form of serve/chat.h */
     json_t *variables;
     chat_settings settings;
-    bool templated;      /* `prompt` is valid: the template's words, a parser for thoughts and calls */
+    bool templated; /* `prompt` is valid: the template's words, a parser for thoughts and calls */
     chat_prompt prompt;
     int32_t *ids;        /* the prompt where it is not the template's alone */
     hone_grammar *grammar;

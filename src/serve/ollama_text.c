@@ -171,9 +171,9 @@ static void add_note(buf *notes, const char *words) {
 /* Fields of the request that have no meaning here; their names come from strangers. */
 static void note_fields(const answer *a, buf *notes) {
     static const char *const known[] = {
-        "model", "prompt", "suffix", "images", "think", "format", "options", "system", "template",
-        "stream", "raw", "keep_alive", "context", "truncate", "logprobs", "top_logprobs", "messages",
-        "tools", "priority"};
+        "model",    "prompt",       "suffix",   "images", "think",      "format",  "options",
+        "system",   "template",     "stream",   "raw",    "keep_alive", "context", "truncate",
+        "logprobs", "top_logprobs", "messages", "tools",  "priority"};
     const char *name;
     json_t *value;
     json_object_foreach(a->r.body, name, value) {

@@ -77,7 +77,8 @@ static bool take_number(openai_answer *a, const char *name, double value) {
 
 static void take_settings(openai_answer *a, const route_settings *s) {
     hone_sampling *sampling = &a->r.request.sampling;
-    if (take_number(a, "temperature", s->temperature)) sampling->temperature = (float)s->temperature;
+    if (take_number(a, "temperature", s->temperature))
+        sampling->temperature = (float)s->temperature;
     if (take_number(a, "top_p", s->top_p)) sampling->top_p = (float)s->top_p;
     if (s->max_tokens && !field_find(a->r.body, "max_tokens") &&
         !field_find(a->r.body, "max_completion_tokens"))

@@ -90,8 +90,8 @@ static hone_status find_format(const audio_request *r, hone_transcript_format *f
             *format = known[i].format;
             return HONE_OK;
         }
-    return fail(HONE_ERR_ARGUMENT, "response_format %s is none of json, text, srt, verbose_json, vtt",
-                name);
+    return fail(HONE_ERR_ARGUMENT,
+                "response_format %s is none of json, text, srt, verbose_json, vtt", name);
 }
 
 static hone_status make_settings(audio_settings *s, const audio_request *r, bool translate) {

@@ -31,7 +31,8 @@ static hone_status list_models(models *m, json_t *list) {
     hone_status status = store_list(s, true, &listing);
     for (size_t i = 0; status == HONE_OK && i < listing.n; i++) {
         const store_entry *e = listing.entries[i];
-        if (!e->problem[0]) json_array_append_new(list, model_json(e->manifest.name.text, e->modified));
+        if (!e->problem[0])
+            json_array_append_new(list, model_json(e->manifest.name.text, e->modified));
     }
     store_listing_release(&listing);
     store_close(s);

@@ -62,8 +62,8 @@ static json_t *usage(const response *a) {
     return json_pack("{s:I, s:{s:I, s:I}, s:I, s:{s:I}, s:I}", "input_tokens", in,
                      "input_tokens_details", "cached_tokens", (json_int_t)r->n_cached_tokens,
                      "cache_write_tokens", in - (json_int_t)r->n_cached_tokens, "output_tokens",
-                     made, "output_tokens_details", "reasoning_tokens", (json_int_t)r->n_thought_tokens,
-                     "total_tokens", in + made);
+                     made, "output_tokens_details", "reasoning_tokens",
+                     (json_int_t)r->n_thought_tokens, "total_tokens", in + made);
 }
 
 static bool is_cut(const response *a) {

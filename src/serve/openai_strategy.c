@@ -168,7 +168,8 @@ static json_t *usage_of(const hone_strategy_result *t) {
         cached += (json_int_t)t->draws[i].n_cached_tokens;
     }
     return json_pack("{s:I, s:I, s:I, s:{s:I}}", "prompt_tokens", prompt, "completion_tokens", made,
-                     "total_tokens", prompt + made, "prompt_tokens_details", "cached_tokens", cached);
+                     "total_tokens", prompt + made, "prompt_tokens_details", "cached_tokens",
+                     cached);
 }
 
 static const char *finish_of(const hone_strategy_result *t) {
@@ -183,8 +184,8 @@ static json_t *told(const strategy_answer *a) {
     hone_free(text);
     for (size_t i = 0; i < a->n_served; i++)
         json_array_append_new(names, json_string(a->served[i].name));
-    return json_pack("{s:s, s:o, s:o}", "strategy", hone_strategy_text(a->strategy), "models", names,
-                     "trace", trace);
+    return json_pack("{s:s, s:o, s:o}", "strategy", hone_strategy_text(a->strategy), "models",
+                     names, "trace", trace);
 }
 
 /* Beside what stands under "hone" already; NULL adds nothing. */
@@ -220,9 +221,10 @@ static hone_status add_chunk(strategy_answer *a, json_t *delta, const char *fini
 static void on_draw(void *user, const hone_draw *d, size_t n_draws) {
     strategy_answer *a = user;
     pthread_mutex_lock(&a->lock);
-    json_t *draw = json_pack("{s:{s:I, s:s, s:I, s:s, s:s?, s:f}}", "draw", "n", (json_int_t)n_draws,
-                             "stage", d->stage, "tokens", (json_int_t)d->n_tokens, "finish",
-                             hone_draw_end_name(d->end), "answer", d->answer, "ms", d->ms);
+    json_t *draw = json_pack("{s:{s:I, s:s, s:I, s:s, s:s?, s:f}}", "draw", "n",
+                             (json_int_t)n_draws, "stage", d->stage, "tokens",
+                             (json_int_t)d->n_tokens, "finish", hone_draw_end_name(d->end),
+                             "answer", d->answer, "ms", d->ms);
     /* one that is lost for want of memory stands in the trace all the same */
     if (add_chunk(a, json_object(), NULL, draw) == HONE_OK) pthread_cond_signal(&a->news);
     pthread_mutex_unlock(&a->lock);
@@ -256,7 +258,8 @@ static hone_status make_events(void *state, buf *out, bool *ended) {
     hone_status status = a->pending.len ? buf_add(out, a->pending.data, a->pending.len) : HONE_OK;
     a->pending.len = 0;
     *ended = a->ended;
-    if (status == HONE_OK && a->ended && a->status != HONE_OK) status = fail(a->status, "%s", a->words);
+    if (status == HONE_OK && a->ended && a->status != HONE_OK)
+        status = fail(a->status, "%s", a->words);
     pthread_mutex_unlock(&a->lock);
     return status;
 }

@@ -7,8 +7,9 @@
 
 bool openai_strategy_is_wanted(const openai_request *r);
 
-/* Answers the exchange, whole or streamed, and takes over what `base` holds. A stream tells each draw
- * that has ended in a chunk without text, under `hone`; then the answer; the trace comes with it. */
+/* Answers the exchange, whole or streamed, and takes over what `base` holds. A stream tells each
+ * draw that has ended in a chunk without text, under `hone`; then the answer; the trace comes with
+ * it. */
 void openai_strategy_answer(const openai_answer *base);
 
 #endif

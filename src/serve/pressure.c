@@ -11,8 +11,8 @@
 enum { USUAL_MS = 100, CLOSE_MS = 20 }; /* between looks */
 enum { CALM_MS = 2000 };                  /* before the next step up */
 
-/* What should always be left: a sixteenth, but no more than large buffers can want, and what two steps
- * may add. */
+/* What should always be left: a sixteenth, but no more than large buffers can want, and what two
+ * steps may add. */
 #define LEAST_RESERVE ((uint64_t)16 << 20)
 #define MOST_RESERVE ((uint64_t)1 << 30)
 

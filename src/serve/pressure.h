@@ -1,10 +1,10 @@
 /* `hone serve --adapt`: gives memory back before the system takes it.
  *
- * A thread looks ten times a second, and fifty times where little is left, at the machine, the control
- * groups and stalls (system_look_at_memory), and lowers what the schedulers of all open models may hold, in this order: cached
- * prefixes go; then slots are halved, down to one; where next to nothing is left, answers beyond the
- * slots end (serve/scheduler.h). After two calm seconds slots are doubled, and so on, until
- * everything is as it was configured. */
+ * A thread looks ten times a second, and fifty times where little is left, at the machine, the
+ * control groups and stalls (system_look_at_memory), and lowers what the schedulers of all open
+ * models may hold, in this order: cached prefixes go; then slots are halved, down to one; where
+ * next to nothing is left, answers beyond the slots end (serve/scheduler.h). After two calm seconds
+ * slots are doubled, and so on, until everything is as it was configured. */
 #ifndef SERVE_PRESSURE_H
 #define SERVE_PRESSURE_H
 
@@ -32,8 +32,8 @@ typedef struct pressure_state {
 
 pressure_state pressure_look(pressure *p);
 
-/* The rule: what may be held after a look at that time; pure, for the thread and for tests. Begin with
- * `now` as configured. */
+/* The rule: what may be held after a look at that time; pure, for the thread and for tests. Begin
+ * with `now` as configured. */
 typedef struct pressure_policy {
     scheduler_limits configured, now;
     double changed_ms, scarce_ms; /* of the last change, and when memory was last not ample */

@@ -20,8 +20,9 @@ typedef struct prompts {
 /* How many prompts the value holds; 0: it is none of those forms, or holds more than PROMPTS_MAX. */
 size_t prompts_count(const json_t *value);
 
-/* Texts get the model's BOS where it wants one, ids are taken as they are. `name`: of the field, for
- * errors: HONE_ERR_ARGUMENT for another form, ids that the model does not have, an empty prompt. */
+/* Texts get the model's BOS where it wants one, ids are taken as they are. `name`: of the field,
+ * for errors: HONE_ERR_ARGUMENT for another form, ids that the model does not have, an empty
+ * prompt. */
 hone_status prompts_read(prompts *out, const json_t *value, const char *name,
                          const hone_model *model);
 void prompts_release(prompts *p);

@@ -266,8 +266,8 @@ static void start(scheduler *s, ticket *t, hone_session *session) {
 }
 
 /* The next to admit: of those of the highest priority, of the client that has least running, the
- * oldest that need not wait for a prefix. NULL: none. The lock is held; the session is found without
- * it changing. */
+ * oldest that need not wait for a prefix. NULL: none. The lock is held; the session is found
+ * without it changing. */
 static ticket *next_in_line(scheduler *s, hone_session **session, hone_status *status) {
     for (int priority = PRIORITY_HIGH; priority >= PRIORITY_LOW; priority--)
         for (size_t share = 0; share <= s->n_running; share++)
@@ -358,8 +358,8 @@ static void finish(scheduler *s, ticket *t, hone_status status) {
     end_ticket(t, status);
 }
 
-/* The server wants no more of an answer that its client still waits for: what there is of it stands,
- * as if it had reached its length. */
+/* The server wants no more of an answer that its client still waits for: what there is of it
+ * stands, as if it had reached its length. */
 static void cut(scheduler *s, ticket *t) {
     size_t n_done;
     if (hone_answer_prompt(t->answer, &n_done) > n_done)
@@ -533,8 +533,8 @@ static bool wait_for_work(scheduler *s) {
     return go_on;
 }
 
-/* Requests that come together are best computed together: the first waits for a blink, in proportion
- * to what its prompt will take. */
+/* Requests that come together are best computed together: the first waits for a blink, in
+ * proportion to what its prompt will take. */
 static void gather(scheduler *s) {
     double blink = GATHER_SHARE * s->pace.token_ms[0] * (double)prompt_left(s->running->answer);
     if (blink > GATHER_MS) blink = GATHER_MS;

@@ -2,9 +2,9 @@
  *
  * One thread owns the model's sessions. Others submit tickets and wait for what comes of them; a
  * ticket is waited for, cancelled and closed by the thread that submitted it. Sessions of finished
- * answers stay as a cache of prefixes, within a budget of bytes, the least recently used goes first;
- * a new request begins with a fork of the one that shares most with it, and waits for a running one
- * whose prompt would give it more. */
+ * answers stay as a cache of prefixes, within a budget of bytes, the least recently used goes
+ * first; a new request begins with a fork of the one that shares most with it, and waits for a
+ * running one whose prompt would give it more. */
 #ifndef SERVE_SCHEDULER_H
 #define SERVE_SCHEDULER_H
 
@@ -64,18 +64,18 @@ void scheduler_stop(scheduler *s);
 /* All tickets are closed before. */
 void scheduler_close(scheduler *s);
 
-/* From any thread, obeyed before the next step: prefixes beyond the limit go. Of answers beyond it the
- * youngest go back to the queue, if nothing of them was shown; the others may end by themselves,
- * unless it is urgent. The oldest always goes on. What was freed is given back to the system. Whether
- * just these limits are obeyed already. */
+/* From any thread, obeyed before the next step: prefixes beyond the limit go. Of answers beyond it
+ * the youngest go back to the queue, if nothing of them was shown; the others may end by
+ * themselves, unless it is urgent. The oldest always goes on. What was freed is given back to the
+ * system. Whether just these limits are obeyed already. */
 bool scheduler_limit(scheduler *s, const scheduler_limits *limits);
 
 typedef struct ticket ticket;
 
-/* `request` has prompt_ids, is borrowed until the ticket is closed, and its on_piece is taken by the
- * scheduler. Those of one `client` take turns with those of others. `eldest`: NULL, or the first of
- * several tickets that one thread waits for together; it is closed last. HONE_ERR_BUSY when the queue
- * is full. */
+/* `request` has prompt_ids, is borrowed until the ticket is closed, and its on_piece is taken by
+ * the scheduler. Those of one `client` take turns with those of others. `eldest`: NULL, or the
+ * first of several tickets that one thread waits for together; it is closed last. HONE_ERR_BUSY
+ * when the queue is full. */
 hone_status scheduler_submit(scheduler *s, const hone_request *request, const char *client,
                              ticket *eldest, ticket **out);
 
@@ -89,8 +89,8 @@ typedef struct ticket_event {
 } ticket_event;
 
 /* Waits at most that long for news of any of tickets[n], which share an eldest; NOTHING then. NULLs
- * among them are passed over, DONE and FAILED are told again and again. The search begins at *which,
- * and the ticket that has news is left there. */
+ * among them are passed over, DONE and FAILED are told again and again. The search begins at
+ * *which, and the ticket that has news is left there. */
 ticket_event ticket_wait_any(ticket *const *tickets, size_t n, int milliseconds, size_t *which);
 void ticket_cancel(ticket *t); /* within one step; DONE follows */
 void ticket_close(ticket *t);  /* cancels first; NULL is allowed */

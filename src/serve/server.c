@@ -88,7 +88,8 @@ static void refuse_route(exchange *x, bool path_known) {
             const route *r = &route_lists[k]->items[i];
             size_t used = strlen(methods);
             if (fits(r, exchange_path(x)))
-                snprintf(methods + used, sizeof methods - used, "%s%s", used ? ", " : "", r->method);
+                snprintf(methods + used, sizeof methods - used, "%s%s", used ? ", " : "",
+                         r->method);
         }
     if (path_known) exchange_add_header(x, "Allow", methods);
     reply_error(x, path_known ? 405 : 404, NULL, NULL,

@@ -14,7 +14,8 @@ enum { MAX_SPOKEN_PARTS = 16 };
 
 /* `*bytes` is the caller's. */
 static hone_status decode(const json_t *part, unsigned char **bytes, size_t *n) {
-    const json_t *audio = json_object_get(part, "input_audio"), *data = json_object_get(audio, "data");
+    const json_t *audio = json_object_get(part, "input_audio"),
+                 *data = json_object_get(audio, "data");
     const char *text = json_string_value(data), *format = NULL;
     size_t n_text = json_string_length(data);
     TRY(json_get_string(audio, "format", &format)); /* the bytes themselves tell */

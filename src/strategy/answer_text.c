@@ -193,7 +193,8 @@ static char choice_last(span s) {
 static hone_status add_folded(buf *b, span s) {
     utf8proc_uint8_t *folded;
     utf8proc_option_t how = UTF8PROC_COMPOSE | UTF8PROC_CASEFOLD | UTF8PROC_STABLE;
-    utf8proc_ssize_t n = utf8proc_map((const utf8proc_uint8_t *)s.at, (utf8proc_ssize_t)s.n, &folded, how);
+    utf8proc_ssize_t n = utf8proc_map((const utf8proc_uint8_t *)s.at, (utf8proc_ssize_t)s.n,
+                                      &folded, how);
     if (n == UTF8PROC_ERROR_NOMEM) return mem_fail("answer", s.n);
     if (n < 0) return fail(HONE_ERR_FORMAT, "an answer: %s", utf8proc_errmsg(n));
     hone_status status = HONE_OK;
@@ -217,7 +218,8 @@ static hone_status add_canonical(buf *b, span s, hone_answer_form form) {
     char letter = choice_alone(s);
     if (form == HONE_ANSWER_CODE) return buf_add(b, s.at, s.n);
     if (form == HONE_ANSWER_CHOICE && !letter) letter = choice_first(s);
-    if (letter && (form == HONE_ANSWER_CHOICE || form == HONE_ANSWER_AUTO)) return buf_add(b, &letter, 1);
+    if (letter && (form == HONE_ANSWER_CHOICE || form == HONE_ANSWER_AUTO))
+        return buf_add(b, &letter, 1);
     if (form == HONE_ANSWER_CHOICE) return HONE_OK;
     if (form != HONE_ANSWER_TEXT && is_number_alone(s, &x)) return add_number(b, &x);
     if (form == HONE_ANSWER_NUMBER) {
@@ -231,7 +233,8 @@ hone_status answer_canonical(const char *text, size_t n, hone_answer_form form, 
     buf b;
     buf_init(&b, SIZE_MAX / 2);
     /* bytes that are no text say nothing that could be compared */
-    hone_status status = utf8_is_valid(text, n) ? add_canonical(&b, trimmed((span){text, n}), form) : HONE_OK;
+    hone_status status = utf8_is_valid(text, n) ? add_canonical(&b, trimmed((span){text, n}), form)
+                                                : HONE_OK;
     char *taken = NULL;
     if (status == HONE_OK && b.len && !(taken = buf_take(&b))) status = mem_fail("answer", b.len);
     buf_release(&b);
@@ -245,7 +248,8 @@ hone_status answer_canonical(const char *text, size_t n, hone_answer_form form, 
 static span after_thinking(span s) {
     static const char open[] = "<think>", close[] = "</think>";
     const char *last = NULL;
-    for (const char *p = s.at; (p = memmem(p, (size_t)(s.at + s.n - p), close, sizeof close - 1)); p++)
+    for (const char *p = s.at; (p = memmem(p, (size_t)(s.at + s.n - p), close, sizeof close - 1));
+         p++)
         last = p;
     if (last) {
         const char *at = last + sizeof close - 1;
@@ -258,7 +262,8 @@ static span after_thinking(span s) {
 static bool find_boxed(span s, span *found) {
     static const char mark[] = "\\boxed{";
     const char *last = NULL;
-    for (const char *p = s.at; (p = memmem(p, (size_t)(s.at + s.n - p), mark, sizeof mark - 1)); p++)
+    for (const char *p = s.at; (p = memmem(p, (size_t)(s.at + s.n - p), mark, sizeof mark - 1));
+         p++)
         last = p + sizeof mark - 1;
     if (!last) return false;
     size_t depth = 1;

@@ -12,7 +12,8 @@
 /* *answer (freed with mem_free) is NULL where the text holds none. In the form AUTO the first of
  * these that is there: the last \boxed{…}; what stands behind the last "answer is", "answer:" or
  * "####" up to the end of its sentence; the last choice letter in brackets or bold that stands
- * alone; the last number; all of it where it is short ("Paris."). Text inside <think>…</think> does not count, nor does an unclosed one. */
+ * alone; the last number; all of it where it is short ("Paris."). Text inside <think>…</think> does
+ * not count, nor does an unclosed one. */
 hone_status answer_read(const char *text, hone_answer_form form, char **answer);
 
 /* The canonical form of something that is an answer already. NULL = empty, or no UTF-8. */

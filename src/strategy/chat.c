@@ -46,7 +46,8 @@ static hone_status copy_request(chat *c, const hone_request *r) {
         TRY(add_line(c, (chat_line){.borrowed = &r->messages[i]}));
     if (r->prompt) TRY(add_text(c, "user", r->prompt, r->prompt_bytes));
     if (!last_of(c, "user"))
-        return fail(HONE_ERR_ARGUMENT, "a strategy needs a question: a prompt, or a message of a user");
+        return fail(HONE_ERR_ARGUMENT,
+                    "a strategy needs a question: a prompt, or a message of a user");
     return HONE_OK;
 }
 

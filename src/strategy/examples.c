@@ -34,9 +34,11 @@ static hone_status show_examples(strategy_run *r, size_t n, const char *name, ta
     size_t taken[HONE_MAX_DRAWS];
     char *question;
     if (o->n_examples == 0)
-        return fail(HONE_ERR_UNSUPPORTED, "%s needs examples, and none are given (--examples)", name);
+        return fail(HONE_ERR_UNSUPPORTED, "%s needs examples, and none are given (--examples)",
+                    name);
     if (o->n_examples > HONE_MAX_EXAMPLES)
-        return fail(HONE_ERR_ARGUMENT, "%zu examples, at most %d", o->n_examples, HONE_MAX_EXAMPLES);
+        return fail(HONE_ERR_ARGUMENT, "%zu examples, at most %d", o->n_examples,
+                    HONE_MAX_EXAMPLES);
     TRY(chat_question(&r->prompt, &question));
     size_t k = take(o, question, taken, n);
     mem_free(question);

@@ -103,7 +103,8 @@ static void pass_cancel_on(void *user, size_t n_done, size_t n) {
 /* Prompts to ids, their common beginning into the session, a fork for each. */
 static hone_status open_draws(batch *b, const hone_request *requests) {
     const hone_model *m = hone_session_model(b->session);
-    for (size_t i = 0; i < b->n; i++) TRY(draw_by_ids(m, &requests[i], &b->draws[i].request, &b->draws[i].ids));
+    for (size_t i = 0; i < b->n; i++)
+        TRY(draw_by_ids(m, &requests[i], &b->draws[i].request, &b->draws[i].ids));
     size_t common = common_tokens(b);
     if (b->n > 1 && common) {
         size_t n_reused;
@@ -119,7 +120,7 @@ static hone_status run_batch(batch *b, const hone_request *requests) {
     while (status == HONE_OK && b->n_running) {
         bool cancelled = hone_session_is_cancelled(b->own) || hone_session_is_cancelled(b->session);
         status = cancelled ? fail(HONE_ERR_CANCELLED, "cancelled")
-                                                       : hone_answers_step(b->running, b->n_running, 0);
+                           : hone_answers_step(b->running, b->n_running, 0);
         if (status == HONE_OK) reap(b);
     }
     if (status == HONE_OK) return HONE_OK;

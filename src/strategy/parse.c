@@ -132,7 +132,8 @@ static hone_status add_word(strategy_branch *b, const strategy_word *w) {
         if (b->n_transforms == MAX_TRANSFORMS)
             return fail(HONE_ERR_ARGUMENT, "more than %d transforms in a row", MAX_TRANSFORMS);
         b->transforms[b->n_transforms++] = *w;
-    } else if ((i->kind == HONE_STRATEGY_PROGRAM || i->kind == HONE_STRATEGY_SAMPLER) && !has_main) {
+    } else if ((i->kind == HONE_STRATEGY_PROGRAM || i->kind == HONE_STRATEGY_SAMPLER) &&
+               !has_main) {
         b->main = *w;
     } else if (i->kind == HONE_STRATEGY_SELECTOR && has_main &&
                b->main.def->info.kind == HONE_STRATEGY_SAMPLER && !b->selector) {
@@ -148,10 +149,12 @@ static hone_status add_word(strategy_branch *b, const strategy_word *w) {
     return HONE_OK;
 }
 
-/* A branch of transforms alone is one answer to the changed prompt; the draws of a sampler alone vote. */
+/* A branch of transforms alone is one answer to the changed prompt; the draws of a sampler alone
+ * vote. */
 static void end_branch(strategy_branch *b) {
     if (!b->main.def) b->main = (strategy_word){.def = find("none", 4)};
-    if (b->main.def->info.kind == HONE_STRATEGY_SAMPLER && !b->selector) b->selector = find("vote", 4);
+    if (b->main.def->info.kind == HONE_STRATEGY_SAMPLER && !b->selector)
+        b->selector = find("vote", 4);
 }
 
 /* A selector alone, behind the last "|". */
@@ -162,7 +165,8 @@ static bool is_selector_alone(const strategy_branch *b, const strategy_word *w) 
 /* --- models --- */
 
 static hone_status add_model(hone_strategy *s, const char *name, size_t n) {
-    if (n == 0) return fail(HONE_ERR_ARGUMENT, "a model's name is missing behind \"with\" or \"+\"");
+    if (n == 0)
+        return fail(HONE_ERR_ARGUMENT, "a model's name is missing behind \"with\" or \"+\"");
     if (s->n_models == HONE_MAX_OTHERS)
         return fail(HONE_ERR_ARGUMENT, "more than %d models behind \"with\"", HONE_MAX_OTHERS);
     s->models[s->n_models] = mem_copy_string(name, n);
@@ -175,7 +179,8 @@ static hone_status add_model(hone_strategy *s, const char *name, size_t n) {
 static hone_status parse_models(hone_strategy *s, const char **at) {
     static const char with[] = "with";
     skip_space(at);
-    if (strncmp(*at, with, sizeof with - 1) || !strchr(" \t", (*at)[sizeof with - 1])) return HONE_OK;
+    if (strncmp(*at, with, sizeof with - 1) || !strchr(" \t", (*at)[sizeof with - 1]))
+        return HONE_OK;
     *at += sizeof with - 1;
     do {
         skip_space(at);

@@ -42,9 +42,11 @@ hone_status program_moa(strategy_run *r, size_t n) {
     size_t n_whole = whole_draws(r, first, draws);
     if (n_whole < 2) return HONE_OK;
     chat prompt = {0};
-    status = show_answers(&prompt, r, draws, n_whole < SHOWN_ANSWERS ? n_whole : SHOWN_ANSWERS, task);
+    status = show_answers(&prompt, r, draws, n_whole < SHOWN_ANSWERS ? n_whole : SHOWN_ANSWERS,
+                          task);
     if (status == HONE_OK)
-        status = run_draw(r, &(draw_order){.stage = "answer", .prompt = &prompt, .streams = true}, &drawn);
+        status = run_draw(r, &(draw_order){.stage = "answer", .prompt = &prompt, .streams = true},
+                          &drawn);
     if (status == HONE_OK) status = run_read_answers(r, drawn);
     if (status == HONE_OK && draw_is_whole(run_trace(r, drawn))) r->best = drawn;
     chat_release(&prompt);
@@ -120,8 +122,8 @@ hone_status program_pvg(strategy_run *r, size_t n) {
         "wrong. Do not tell that it is wrong.";
     size_t begin = r->result->n_draws, first;
     hone_sampling sampling = varied_sampling(r);
-    hone_status status = run_alike(r, &(draw_order){.stage = "helpful", .sampling = &sampling}, NULL, n,
-                                   NULL, NULL, &first);
+    hone_status status = run_alike(r, &(draw_order){.stage = "helpful", .sampling = &sampling},
+                                   NULL, n, NULL, NULL, &first);
     if (status == HONE_OK) {
         chat prompt = {0};
         status = chat_copy(&prompt, &r->prompt);

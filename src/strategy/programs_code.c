@@ -80,8 +80,8 @@ hone_status program_code_bon(strategy_run *r, size_t n) {
     return failed ? repair(r, r->best) : HONE_OK;
 }
 
-/* --- the round trip (after Allamanis et al. 2024): code, its description, code from the description
- * in a fresh conversation; the two must behave alike, else a third one decides --- */
+/* --- the round trip (after Allamanis et al. 2024): code, its description, code from the
+ * description in a fresh conversation; the two must behave alike, else a third one decides --- */
 
 /* Describes the code of draw `from` and writes it again from the description. */
 static hone_status there_and_back(strategy_run *r, size_t from, size_t *back) {
@@ -96,7 +96,8 @@ static hone_status there_and_back(strategy_run *r, size_t from, size_t *back) {
     if (status == HONE_OK) status = run_fresh(r, "description", b.data, NULL, &described);
     b.len = 0;
     if (status == HONE_OK)
-        status = buf_add_format(&b, "Write the code for this description, in the same language:\n%s",
+        status = buf_add_format(&b,
+                                "Write the code for this description, in the same language:\n%s",
                                 run_trace(r, described)->text);
     if (status == HONE_OK) status = run_fresh(r, "code again", b.data, NULL, back);
     buf_release(&b);

@@ -115,7 +115,8 @@ static hone_status vote_by_margin(strategy_run *r, const size_t *draws, size_t n
 /* One step to see the n most probable first tokens, then a greedy answer from each. */
 hone_status program_cot_decode(strategy_run *r, size_t n) {
     hone_sampling greedy = hone_sampling_greedy();
-    draw_order look = {.stage = "look", .sampling = &greedy, .max_tokens = 1, .n_top = RUN_FIRST_TOP};
+    draw_order look = {
+        .stage = "look", .sampling = &greedy, .max_tokens = 1, .n_top = RUN_FIRST_TOP};
     size_t looked, first = 0;
     TRY(run_draw(r, &look, &looked));
     draw_detail seen = r->details[looked];

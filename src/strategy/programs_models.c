@@ -134,7 +134,8 @@ hone_status program_cascade(strategy_run *r, size_t n) {
     TRY(need_models(r, "cascade"));
     for (size_t model = 0; model < n_models && status == HONE_OK && !agreed; model++) {
         status = model + 1 < n_models ? ask_stage(r, model, n, &agreed) : ask_last(r, model);
-        if (run_fails_alone(status) && (model + 1 < n_models || r->best != SIZE_MAX)) status = HONE_OK;
+        if (run_fails_alone(status) && (model + 1 < n_models || r->best != SIZE_MAX))
+            status = HONE_OK;
     }
     if (agreed) run_stop(r, "enough draws agree");
     return status;

@@ -24,7 +24,8 @@ static size_t read_lines(const char *text, line *lines) {
                             strchr("-*.)(", *at)))
             at++;
         while (end > at && isspace((unsigned char)end[-1])) end--;
-        if (end > at && memchr(at, ' ', (size_t)(end - at))) lines[n++] = (line){at, (size_t)(end - at)};
+        if (end > at && memchr(at, ' ', (size_t)(end - at)))
+            lines[n++] = (line){at, (size_t)(end - at)};
         p += length + (p[length] == '\n');
     }
     return n;
@@ -80,8 +81,9 @@ static hone_status subset_prompt(chat *prompt, strategy_run *r, const line *line
     for (size_t k = 0; k < n_picked && status == HONE_OK; k++)
         status = buf_add_format(&b, "\n- %.*s", (int)lines[picked[k]].n, lines[picked[k]].at);
     if (status == HONE_OK)
-        status = buf_add_text(&b, "\n\nWrite the plan of a solution in a few sentences, then carry it "
-                                  "out and close with the answer.");
+        status = buf_add_text(&b,
+                              "\n\nWrite the plan of a solution in a few sentences, then carry it "
+                              "out and close with the answer.");
     if (status == HONE_OK) status = prompt_with(prompt, r, b.data);
     buf_release(&b);
     return status;
@@ -113,13 +115,15 @@ hone_status program_plansearch(strategy_run *r, size_t n) {
                  "\n\nDo not solve this yet. List three short observations that are not obvious and "
                  "may help to solve it, one a line.", &noted));
     buf_init(&b, SIZE_MAX / 2);
-    hone_status status = buf_add_format(&b, "\n\nObservations:\n%s\n\nDo not solve this yet. List two "
+    hone_status status = buf_add_format(&b,
+                                        "\n\nObservations:\n%s\n\nDo not solve this yet. List two "
                                         "further observations that follow from these, one a line.",
                                         run_trace(r, noted)->text);
     if (status == HONE_OK) status = ask_with(r, "derived", b.data, &derived);
     b.len = 0;
     if (status == HONE_OK)
-        status = buf_add_format(&b, "%s\n%s", run_trace(r, noted)->text, run_trace(r, derived)->text);
+        status = buf_add_format(&b, "%s\n%s", run_trace(r, noted)->text,
+                                run_trace(r, derived)->text);
     size_t n_lines = status == HONE_OK ? read_lines(b.data, lines) : 0;
     if (status == HONE_OK) status = search_plans(r, lines, n_lines, n, &first);
     buf_release(&b);
@@ -162,7 +166,8 @@ static hone_status learn(strategy_run *r, const example *e, buf *lessons) {
     buf b;
     buf_init(&b, SIZE_MAX / 2);
     hone_status status = add_message_text(&b, e->question);
-    if (status == HONE_OK) status = run_fresh(r, "attempt", b.data ? b.data : "", &sampling, &tried);
+    if (status == HONE_OK)
+        status = run_fresh(r, "attempt", b.data ? b.data : "", &sampling, &tried);
     if (status == HONE_OK)
         status = buf_add_format(&b, "\n\nAn answer that was given:\n%s\n\nThe right answer:\n",
                                 run_trace(r, tried)->text);

@@ -5,7 +5,8 @@
 #include "base/status.h"
 #include "strategy/strategy_int.h"
 
-/* Budget forcing, its useful half: the thoughts end after n × 64 tokens at the latest, and the answer follows. */
+/* Budget forcing, its useful half: the thoughts end after n × 64 tokens at the latest, and the
+ * answer follows. */
 enum { TOKENS_A_UNIT = 64 };
 
 hone_status program_think_cap(strategy_run *r, size_t n) {

@@ -1,7 +1,7 @@
-/* rStar (Qi et al. 2024, arXiv 2408.06195): Monte Carlo tree search over partial solutions with five
- * human-like actions; the reward of an end is how many ends agree with its answer; a discriminator,
- * a second model where there is one, completes masked solutions, and those that it completes to the
- * same answer win. */
+/* rStar (Qi et al. 2024, arXiv 2408.06195): Monte Carlo tree search over partial solutions with
+ * five human-like actions; the reward of an end is how many ends agree with its answer; a
+ * discriminator, a second model where there is one, completes masked solutions, and those that it
+ * completes to the same answer win. */
 #include <math.h>
 #include <string.h>
 
@@ -83,7 +83,8 @@ static hone_status grow(tree *t, const size_t *parents, const action *actions, s
         parent->n_children++;
         t->nodes[t->n] = (node){.parent = parents[i], .draw = first + i, .depth = parent->depth + 1,
                                 .action = actions[i]};
-        if (actions[i] == FINISH && run_trace(t->run, first + i)->answer) t->ends[t->n_ends++] = t->n;
+        if (actions[i] == FINISH && run_trace(t->run, first + i)->answer)
+            t->ends[t->n_ends++] = t->n;
         t->n++;
     }
     return HONE_OK;

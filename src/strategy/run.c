@@ -210,7 +210,8 @@ static void leave_out(stage *s, size_t from, size_t to, hone_draw_end end, const
         if (d->end != HONE_DRAW_FAILED || d->fault) continue;
         d->end = end;
         d->ms = 0;
-        if (why) d->fault = mem_copy_string(why, strlen(why)); /* without memory there are no words */
+        if (why)
+            d->fault = mem_copy_string(why, strlen(why)); /* without memory there are no words */
     }
 }
 
@@ -351,7 +352,8 @@ hone_status run_first_words(strategy_run *r, size_t draw, const char *const *wor
     for (size_t k = 0; k < n_words; k++) probabilities[k] = 0;
     for (size_t i = 0; i < detail->n_first; i++) {
         char *text;
-        TRY(service->token_text(service->self, run_trace(r, draw)->model, detail->first_ids[i], &text));
+        TRY(service->token_text(service->self, run_trace(r, draw)->model, detail->first_ids[i],
+                                &text));
         for (size_t k = 0; k < n_words; k++)
             if (says(text, words[k])) probabilities[k] += exp(detail->first_logprobs[i]);
         hone_free(text);

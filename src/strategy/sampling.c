@@ -24,8 +24,8 @@ hone_sampling varied_sampling(const strategy_run *r) {
 
 hone_status sample_alike(strategy_run *r, size_t n, size_t *first) {
     hone_sampling sampling = varied_sampling(r);
-    return run_alike(r, &(draw_order){.stage = "answer", .sampling = &sampling}, NULL, n, NULL, NULL,
-                     first);
+    return run_alike(r, &(draw_order){.stage = "answer", .sampling = &sampling}, NULL, n, NULL,
+                     NULL, first);
 }
 
 hone_status sample_ladder(strategy_run *r, size_t n, size_t *first) {

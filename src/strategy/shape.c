@@ -22,8 +22,9 @@ hone_status shape_steps(strategy_run *r, size_t n) {
 
 hone_status shape_expert(strategy_run *r, size_t n) {
     (void)n;
-    return chat_add_system(&r->prompt, "You are an expert in the field of the question, careful and "
-                                   "precise.");
+    return chat_add_system(&r->prompt,
+                           "You are an expert in the field of the question, careful and "
+                           "precise.");
 }
 
 hone_status shape_structure(strategy_run *r, size_t n) {

@@ -29,7 +29,8 @@ static hone_status run_main(strategy_run *r, const strategy_branch *b) {
     if (def->program) return def->program(r, b->main.n);
     size_t first = r->result->n_draws;
     hone_status status = def->sample(r, b->main.n, &first);
-    hone_status selected = run_select(r, first, status == HONE_OK ? b->selector->select : select_first);
+    hone_status selected = run_select(r, first,
+                                      status == HONE_OK ? b->selector->select : select_first);
     return status == HONE_OK ? selected : status;
 }
 
@@ -67,14 +68,16 @@ static hone_status run_branches(strategy_run *r, const hone_strategy *s) {
 
 static hone_status tell_text(strategy_run *r) {
     hone_strategy_result *t = r->result;
-    const hone_draw *d = r->best == SIZE_MAX || r->best >= t->n_draws ? NULL : run_trace(r, r->best);
+    const hone_draw *d = r->best == SIZE_MAX || r->best >= t->n_draws ? NULL
+                                                                      : run_trace(r, r->best);
     const char *text = r->text ? r->text : d && d->text ? d->text : "";
     t->text = mem_copy_string(text, strlen(text));
     if (!t->text) return mem_fail("answer", strlen(text));
     t->chosen = d ? r->best : SIZE_MAX;
     t->finish = r->cancelled ? HONE_FINISH_CANCELLED
-                : !d || d->end == HONE_DRAW_LENGTH || d->end == HONE_DRAW_KILLED ? HONE_FINISH_LENGTH
-                                                                                 : HONE_FINISH_STOP;
+                : !d || d->end == HONE_DRAW_LENGTH || d->end == HONE_DRAW_KILLED
+                    ? HONE_FINISH_LENGTH
+                    : HONE_FINISH_STOP;
     const hone_request *q = r->request;
     if (!q->on_piece || r->streamed || r->cancelled || !*t->text) return HONE_OK;
     hone_piece piece = {.text = t->text, .n_bytes = strlen(t->text), .token = -1};
@@ -92,8 +95,9 @@ hone_status strategy_run_on(const hone_strategy *s, const draw_service *service,
     if (request->n_prompt_ids)
         return fail(HONE_ERR_ARGUMENT, "a strategy needs messages or a prompt, not token ids");
     if (service->n_models < 1 + s->n_models)
-        return fail(HONE_ERR_ARGUMENT, "\"%s\" names %zu models beside the first, and %zu are at hand",
-                    s->text, s->n_models, service->n_models - 1);
+        return fail(HONE_ERR_ARGUMENT,
+                    "\"%s\" names %zu models beside the first, and %zu are at hand", s->text,
+                    s->n_models, service->n_models - 1);
     hone_status status = run_branches(&r, s);
     if (status == HONE_ERR_CANCELLED) status = HONE_OK; /* what there is, is handed over */
     if (status == HONE_OK) {

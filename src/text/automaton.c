@@ -320,7 +320,8 @@ static uint32_t state_key(uint32_t *key, const automaton *a, uint32_t s, const u
 /* Moore's refinement: groups are split until no two states of one can be told apart. */
 static hone_status refine(const automaton *a, uint32_t *group, uint32_t *next, uint32_t *key,
                           uint32_t *n_groups, bool *settled) {
-    for (uint32_t s = 0; s < a->n_states; s++) group[s] = a->states[s].accepts != a->states[0].accepts;
+    for (uint32_t s = 0; s < a->n_states; s++)
+        group[s] = a->states[s].accepts != a->states[0].accepts;
     *n_groups = 0;
     *settled = false;
     for (int round = 0; round < MAX_ROUNDS && !*settled; round++) {

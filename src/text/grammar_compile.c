@@ -29,7 +29,8 @@ static hone_status emit(compiler *c, uint32_t *entry, grammar_instruction instru
 
 static hone_status emit_byte(compiler *c, uint32_t *entry, unsigned low, unsigned high,
                              uint32_t next) {
-    return emit(c, entry, (grammar_instruction){GRAMMAR_BYTE, (uint8_t)low, (uint8_t)high, next, 0});
+    return emit(c, entry,
+                (grammar_instruction){GRAMMAR_BYTE, (uint8_t)low, (uint8_t)high, next, 0});
 }
 
 /* *entry = either what it was, or `other`. */

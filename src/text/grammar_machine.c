@@ -365,8 +365,8 @@ void *grammar_machine_note(const grammar_machine *m, uint32_t s, grammar_note ki
     return m->states[s].notes[kind];
 }
 
-hone_status grammar_machine_set_note(grammar_machine *m, uint32_t s, grammar_note kind, size_t bytes,
-                                     void **note) {
+hone_status grammar_machine_set_note(grammar_machine *m, uint32_t s, grammar_note kind,
+                                     size_t bytes, void **note) {
     TRY(allocate(m, note, bytes, 1));
     m->states[s].notes[kind] = *note;
     return HONE_OK;

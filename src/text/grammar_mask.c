@@ -102,8 +102,8 @@ hone_status grammar_masks_of(grammar_masks *m, uint32_t state, const uint64_t **
     return HONE_OK;
 }
 
-hone_status grammar_masks_open(grammar_masks **out, grammar_machine *machine, const token_trie *trie,
-                               const uint64_t *stops, size_t n_tokens) {
+hone_status grammar_masks_open(grammar_masks **out, grammar_machine *machine,
+                               const token_trie *trie, const uint64_t *stops, size_t n_tokens) {
     grammar_masks *m = mem_calloc(1, sizeof *m);
     *out = NULL;
     if (!m) return mem_fail("token mask", sizeof *m);

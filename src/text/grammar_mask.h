@@ -15,8 +15,8 @@ typedef struct grammar_masks grammar_masks;
 
 /* All three must outlive the masks. The trie's tokens are below n_tokens; stops[(n_tokens + 63) /
  * 64] are those that end an answer. */
-hone_status grammar_masks_open(grammar_masks **out, grammar_machine *machine, const token_trie *trie,
-                               const uint64_t *stops, size_t n_tokens);
+hone_status grammar_masks_open(grammar_masks **out, grammar_machine *machine,
+                               const token_trie *trie, const uint64_t *stops, size_t n_tokens);
 void grammar_masks_close(grammar_masks *m);
 
 /* *mask[(n_tokens + 63) / 64], which lives as long as the machine: bit t = token t may follow. Stop

@@ -9,7 +9,8 @@ hone_status grammar_tree_init(grammar_tree *t) {
     *t = (grammar_tree){0};
     uint32_t none;
     hone_status status = strmap_init(&t->rule_numbers, 64);
-    if (status == HONE_OK) status = grammar_tree_add(t, &none, (grammar_node){.kind = NODE_SEQUENCE});
+    if (status == HONE_OK)
+        status = grammar_tree_add(t, &none, (grammar_node){.kind = NODE_SEQUENCE});
     if (status != HONE_OK) grammar_tree_release(t);
     return status;
 }

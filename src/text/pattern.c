@@ -159,7 +159,8 @@ static hone_status find_cuts(const construction *c, const uint32_t *set, size_t 
                     if (!kept || out->at[kept - 1] != out->at[j]) out->at[kept++] = out->at[j];
                 out->n = kept;
                 if (out->n + 2 > 2 * MAX_CHARACTER_RANGES)
-                    return fail(HONE_ERR_UNSUPPORTED, "the regular expression tells too many ranges "
+                    return fail(HONE_ERR_UNSUPPORTED,
+                                "the regular expression tells too many ranges "
                                 "of characters apart");
             }
             pattern_range r = c->tree->ranges[s->first + k];

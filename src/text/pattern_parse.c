@@ -21,8 +21,8 @@ static hone_status wrong(const parser *p, const char *what) {
 }
 
 static hone_status refuse(const parser *p, const char *what) {
-    return fail(HONE_ERR_UNSUPPORTED, "the regular expression, byte %zu: %s is not supported", p->at,
-                what);
+    return fail(HONE_ERR_UNSUPPORTED, "the regular expression, byte %zu: %s is not supported",
+                p->at, what);
 }
 
 static hone_status add_node(parser *p, uint32_t *number, pattern_node node) {

@@ -74,7 +74,8 @@ static hone_status find_draft(schema_compiler *c) {
     c->draft = c->options->draft ? c->options->draft : 2020;
     for (size_t i = 0; said && i < sizeof drafts / sizeof *drafts; i++)
         if (strstr(said, drafts[i].part)) c->draft = drafts[i].draft;
-    return c->draft == 3 ? fail(HONE_ERR_UNSUPPORTED, "$schema: draft 3 is not supported") : HONE_OK;
+    return c->draft == 3 ? fail(HONE_ERR_UNSUPPORTED, "$schema: draft 3 is not supported")
+                         : HONE_OK;
 }
 
 static hone_status build(schema_compiler *c, const char *schema, size_t n) {

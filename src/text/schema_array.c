@@ -152,7 +152,8 @@ static hone_status count_items(counting *g, uint32_t list) {
     if (g->b->max_items != UINT64_MAX) g->last = max_of(g->last, g->b->max_items);
     for (const contains_facet *f = g->b->contains; f; f = f->before) {
         if (g->n == MAX_CONTAINS)
-            return fail(HONE_ERR_UNSUPPORTED, "more than %d contains hold at one place", MAX_CONTAINS);
+            return fail(HONE_ERR_UNSUPPORTED, "more than %d contains hold at one place",
+                        MAX_CONTAINS);
         g->last = max_of(g->last, f->from);
         g->facets[g->n++] = f;
     }

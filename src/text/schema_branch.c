@@ -57,7 +57,8 @@ hone_status branch_add(schema_compiler *c, branch *b, literal what, const origin
 }
 
 hone_status branch_fork(schema_compiler *c, branch *b, const keyword *k,
-                        hone_status (*split)(schema_compiler *c, const branch *b, const keyword *k)) {
+                        hone_status (*split)(schema_compiler *c, const branch *b,
+                                             const keyword *k)) {
     fork_facet *f;
     TRY(schema_alloc(c, &f, 1, sizeof *f));
     *f = (fork_facet){b->forks, split, *k};
@@ -485,7 +486,8 @@ hone_status branch_is_string(schema_compiler *c, const branch *b, const automato
     if (!(b->types & TYPE_STRING)) return automaton_words(set, &c->arena, NULL, 0);
     uint64_t max = b->max_length;
     if (b->min_length > AUTOMATON_MAX_STATES || (max != UINT64_MAX && max > AUTOMATON_MAX_STATES))
-        return fail(HONE_ERR_UNSUPPORTED, "a length of more than %d beside other rules for the text",
+        return fail(HONE_ERR_UNSUPPORTED,
+                    "a length of more than %d beside other rules for the text",
                     AUTOMATON_MAX_STATES);
     TRY(automaton_lengths(&lengths, &c->arena, (uint32_t)b->min_length,
                           max == UINT64_MAX ? UINT32_MAX : (uint32_t)max));

@@ -11,7 +11,8 @@
 static size_t slot_of(const schema_index *x, const json_t *json) {
     uint64_t h = (uint64_t)(uintptr_t)json * 0xD6E8FEB86659FD93u;
     size_t at = (size_t)(h >> 20) & (x->n_slots - 1);
-    while (x->slots[at] && x->nodes[x->slots[at] - 1].json != json) at = (at + 1) & (x->n_slots - 1);
+    while (x->slots[at] && x->nodes[x->slots[at] - 1].json != json)
+        at = (at + 1) & (x->n_slots - 1);
     return at;
 }
 
@@ -88,8 +89,8 @@ static void remove_dots(char *path) {
 }
 
 /* *out = the reference (without a fragment) as an absolute URI, as far as the base is one. */
-static hone_status resolve_uri(schema_compiler *c, const char *base, const char *reference, size_t n,
-                               const char **out) {
+static hone_status resolve_uri(schema_compiler *c, const char *base, const char *reference,
+                               size_t n, const char **out) {
     size_t n_base = strlen(base);
     char *text, *copy;
     TRY(schema_alloc(c, &copy, n + 1, 1));
@@ -221,8 +222,8 @@ hone_status schema_index_documents(schema_compiler *c, const char *schema, size_
     TRY(add_node(c, json_true(), UINT32_MAX, "", "", &node));
     TRY(add_document(c, schema, n, ""));
     if (o->n_documents > SCHEMA_MAX_DOCUMENTS)
-        return fail(HONE_ERR_ARGUMENT, "%zu documents beside the schema, at most %d", o->n_documents,
-                    SCHEMA_MAX_DOCUMENTS);
+        return fail(HONE_ERR_ARGUMENT, "%zu documents beside the schema, at most %d",
+                    o->n_documents, SCHEMA_MAX_DOCUMENTS);
     for (size_t i = 0; i < o->n_documents; i++)
         TRY(add_document(c, o->documents[i].text, o->documents[i].n_bytes, o->documents[i].uri));
     return HONE_OK;

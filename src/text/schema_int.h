@@ -152,7 +152,8 @@ typedef struct schema_compiler {
     const automaton *integers, *numbers;
     grammar_tree tree;
     uint32_t n_names; /* rules named so far */
-    uint32_t space_rule, string_rule, character_rule, characters_rule, escape_rule; /* 0: none yet */
+    uint32_t space_rule, string_rule, character_rule, characters_rule,
+        escape_rule; /* 0: none yet */
     uint32_t number_rule, integer_rule;
     automaton_names written; /* automata by address, and their rules */
     uint32_t *written_rules;
@@ -186,7 +187,8 @@ hone_status schema_expand(schema_compiler *c, const literal *all, size_t n, bran
  * alternatives, valid until the next. */
 hone_status branch_add(schema_compiler *c, branch *b, literal what, const origin *from);
 hone_status branch_fork(schema_compiler *c, branch *b, const keyword *k,
-                        hone_status (*split)(schema_compiler *c, const branch *b, const keyword *k));
+                        hone_status (*split)(schema_compiler *c, const branch *b,
+                                             const keyword *k));
 hone_status branch_copy(schema_compiler *c, const branch *b, branch **copy);
 /* The same, of these types alone. */
 hone_status branch_copy_type(schema_compiler *c, const branch *b, unsigned types, branch **copy);

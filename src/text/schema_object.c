@@ -299,7 +299,8 @@ static hone_status write_object(object *o, uint32_t list) {
     TRY(describe(o));
     find_last(o);
     if (o->last >= SCHEMA_MAX_STATES)
-        return fail(HONE_ERR_UNSUPPORTED, "a count of %llu properties", (unsigned long long)o->last);
+        return fail(HONE_ERR_UNSUPPORTED, "a count of %llu properties",
+                    (unsigned long long)o->last);
     TRY(place_rule(o, (place){0, 0, 0}, &rule));
     for (uint32_t s = 0; s < o->names.n; s++) {
         size_t n;

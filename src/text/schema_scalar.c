@@ -11,7 +11,8 @@ hone_status schema_combine(schema_compiler *c, const automaton **out, const auto
                            const automaton *b, automaton_operation operation) {
     c->n_combined += a->n_states + b->n_states;
     if (c->n_combined > MAX_COMBINED)
-        return fail(HONE_ERR_UNSUPPORTED, "the schema's patterns and ranges are too large together");
+        return fail(HONE_ERR_UNSUPPORTED,
+                    "the schema's patterns and ranges are too large together");
     return automaton_combine(out, &c->arena, a, b, operation);
 }
 

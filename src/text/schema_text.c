@@ -48,8 +48,8 @@ static hone_status append_unicode(schema_compiler *c, uint32_t choice) {
 /* Any one character of a string, in any of its ways. */
 static hone_status append_character(schema_compiler *c, uint32_t list) {
     static const code_range raw[] = {{' ', '!'}, {'#', '['}, {']', AUTOMATON_LAST_CHARACTER}};
-    static const code_range letters[] = {{'"', '"'}, {'/', '/'}, {'\\', '\\'}, {'b', 'b'}, {'f', 'f'},
-                                         {'n', 'n'}, {'r', 'r'}, {'t', 't'}};
+    static const code_range letters[] = {{'"', '"'}, {'/', '/'}, {'\\', '\\'}, {'b', 'b'},
+                                         {'f', 'f'}, {'n', 'n'}, {'r', 'r'},   {'t', 't'}};
     uint32_t choice, escape, kinds;
     TRY(append_list(c, list, NODE_CHOICE, &choice));
     TRY(append_class(c, choice, raw, 3));

@@ -1,5 +1,5 @@
-/* The tree of a vocabulary (text/token_trie.h): tokens are sorted by their bytes, then each adds the
- * nodes that its predecessor does not have. */
+/* The tree of a vocabulary (text/token_trie.h): tokens are sorted by their bytes, then each adds
+ * the nodes that its predecessor does not have. */
 #include "text/token_trie.h"
 
 #include <stdlib.h>

@@ -214,8 +214,8 @@ static void compose(codes *t, int options) {
     buf_init(&bytes, MAX_BYTES);
     codes made = {.failed = !to || add_codes(&bytes, t) != HONE_OK};
     if (!made.failed) {
-        utf8proc_ssize_t n = utf8proc_decompose((const uint8_t *)bytes.data, (ptrdiff_t)bytes.len, to,
-                                                (ptrdiff_t)room, (utf8proc_option_t)options);
+        utf8proc_ssize_t n = utf8proc_decompose((const uint8_t *)bytes.data, (ptrdiff_t)bytes.len,
+                                                to, (ptrdiff_t)room, (utf8proc_option_t)options);
         if (n > (ptrdiff_t)room) n = -1;
         if (n > 0) n = utf8proc_normalize_utf32(to, n, (utf8proc_option_t)options);
         made.failed = n < 0;
@@ -282,7 +282,8 @@ static void part_letters(codes *t) {
     codes out = {0};
     utf8proc_int32_t state = 0;
     for (size_t i = 0; i < t->n; i++) {
-        if (i > 0 && utf8proc_grapheme_break_stateful((int32_t)t->at[i - 1], (int32_t)t->at[i], &state))
+        if (i > 0 &&
+            utf8proc_grapheme_break_stateful((int32_t)t->at[i - 1], (int32_t)t->at[i], &state))
             put(&out, ' ');
         put(&out, t->at[i]);
     }

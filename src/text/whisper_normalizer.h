@@ -20,8 +20,8 @@ hone_status whisper_normalise_basic(buf *out, const char *text, size_t n, bool r
 
 /* --- inside --- */
 
-/* Numbers of English words in text[n], whose words stand apart by single spaces, as digits; appended
- * (whisper_numbers.c). */
+/* Numbers of English words in text[n], whose words stand apart by single spaces, as digits;
+ * appended (whisper_numbers.c). */
 hone_status whisper_write_numbers(buf *out, const char *text, size_t n);
 
 #endif

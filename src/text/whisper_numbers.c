@@ -57,8 +57,8 @@ static const char *unit_suffix(word w, unsigned value) {
     static const struct {
         const char *word, *suffix;
         unsigned value;
-    } irregular[] = {{"first", "st", 1}, {"second", "nd", 2}, {"third", "rd", 3}, {"fifth", "th", 5},
-                     {"twelfth", "th", 12}, {"sixes", "s", 6}};
+    } irregular[] = {{"first", "st", 1}, {"second", "nd", 2},   {"third", "rd", 3},
+                     {"fifth", "th", 5}, {"twelfth", "th", 12}, {"sixes", "s", 6}};
     for (size_t i = 0; i < sizeof irregular / sizeof *irregular; i++)
         if (irregular[i].value == value && is(w, irregular[i].word)) return irregular[i].suffix;
     const char *name = units[value];
@@ -502,7 +502,8 @@ static hone_status join_cents(buf *out, const buf *in) {
 static hone_status part_cents(buf *out, const buf *in) {
     for (size_t i = 0; i < in->len;) {
         size_t sign = currency_bytes(in, i), at = i + sign + 2;
-        size_t cents = sign && at < in->len && in->data[i + sign] == '0' ? count_digits(in, at, 2) : 0;
+        size_t cents = sign && at < in->len && in->data[i + sign] == '0' ? count_digits(in, at, 2)
+                                                                         : 0;
         if (cents) {
             size_t zero = cents == 2 && in->data[at] == '0';
             TRY(buf_add_text(out, "¢"));

@@ -1,5 +1,5 @@
-/* Importance data from a text: the model reads it, and an observer of its products adds up the squares
- * of what enters each matrix. */
+/* Importance data from a text: the model reads it, and an observer of its products adds up the
+ * squares of what enters each matrix. */
 #ifndef WEIGHTS_CALIBRATE_H
 #define WEIGHTS_CALIBRATE_H
 
@@ -14,9 +14,10 @@ typedef struct calibrate_options {
     void *context;
 } calibrate_options;
 
-/* Fills *out on success. The text is read in chunks of 512 tokens, each behind the beginning-of-text
- * token where the model has one; the last chunk may be shorter. The head's products are left out, as
- * llama.cpp does: a head is stored in 6 bits or more. Nobody else computes with the model meanwhile. */
+/* Fills *out on success. The text is read in chunks of 512 tokens, each behind the
+ * beginning-of-text token where the model has one; the last chunk may be shorter. The head's
+ * products are left out, as llama.cpp does: a head is stored in 6 bits or more. Nobody else
+ * computes with the model meanwhile. */
 hone_status calibrate_model(imatrix *out, hone_model *model, const char *text, size_t n_bytes,
                             const calibrate_options *options);
 

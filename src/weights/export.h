@@ -19,11 +19,11 @@ typedef struct export_result {
     char no_tokenizer[256]; /* why tokenizer.json could not be rebuilt; "" where it was */
 } export_result;
 
-/* Writes config.json, the tokenizer's files (where they can be rebuilt) and the weights of the GGUF file `path` (any part of a
- * split one) into `folder`, which must not exist (an empty one may). The folder gets its name when
- * it is complete. Errors: those of source_open and hparams_read; HONE_ERR_UNSUPPORTED for what a
- * folder cannot say, by name; HONE_ERR_ARGUMENT for an unknown type or a folder that is there;
- * HONE_ERR_NUMERIC, HONE_ERR_CANCELLED as convert_folder. */
+/* Writes config.json, the tokenizer's files (where they can be rebuilt) and the weights of the GGUF
+ * file `path` (any part of a split one) into `folder`, which must not exist (an empty one may). The
+ * folder gets its name when it is complete. Errors: those of source_open and hparams_read;
+ * HONE_ERR_UNSUPPORTED for what a folder cannot say, by name; HONE_ERR_ARGUMENT for an unknown type
+ * or a folder that is there; HONE_ERR_NUMERIC, HONE_ERR_CANCELLED as convert_folder. */
 hone_status export_gguf(const char *path, const char *folder, const export_options *options,
                         export_result *result);
 

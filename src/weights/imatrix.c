@@ -107,7 +107,8 @@ static hone_status read_sums(imatrix *m, const gguf *file, const gguf_tensor *t,
 static void read_about(imatrix *m, const gguf *file) {
     uint64_t n = 0;
     if (gguf_get_u64(file, "imatrix.chunk_count", &n) && n <= UINT32_MAX) m->n_chunks = (uint32_t)n;
-    if (gguf_get_u64(file, "imatrix.chunk_size", &n) && n <= UINT32_MAX) m->chunk_size = (uint32_t)n;
+    if (gguf_get_u64(file, "imatrix.chunk_size", &n) && n <= UINT32_MAX)
+        m->chunk_size = (uint32_t)n;
 }
 
 static hone_status read_gguf(imatrix *m, const gguf *file) {
@@ -150,7 +151,8 @@ static hone_status take(reader *r, void *out, size_t n, const char *what) {
     return HONE_OK;
 }
 
-static hone_status take_i32(reader *r, int32_t low, int32_t high, const char *what, int32_t *value) {
+static hone_status take_i32(reader *r, int32_t low, int32_t high, const char *what,
+                            int32_t *value) {
     TRY(take(r, value, sizeof *value, what));
     if (*value >= low && *value <= high) return HONE_OK;
     return fail(HONE_ERR_FORMAT, "%s is %d, expected %d to %d", what, (int)*value, (int)low,

@@ -1,8 +1,8 @@
-/* Importance data: for each matrix the mean square of the activations that enter each of its columns,
- * by which a quantiser weighs its errors (docs/quantise.md).
+/* Importance data: for each matrix the mean square of the activations that enter each of its
+ * columns, by which a quantiser weighs its errors (docs/quantise.md).
  *
- * Reads llama.cpp's files in their present form (GGUF) and in the old one (.dat); writes GGUF. Every
- * length is checked against the bytes that are left. Immutable once parsed. */
+ * Reads llama.cpp's files in their present form (GGUF) and in the old one (.dat); writes GGUF.
+ * Every length is checked against the bytes that are left. Immutable once parsed. */
 #ifndef WEIGHTS_IMATRIX_H
 #define WEIGHTS_IMATRIX_H
 
@@ -39,8 +39,8 @@ const imatrix_entry *imatrix_find(const imatrix *m, const char *name);
 
 /* --- making one --- */
 hone_status imatrix_init(imatrix *m, const char *dataset);
-/* A new entry with zeros; HONE_ERR_FORMAT where the name is there already. The pointer is valid until
- * the next call. */
+/* A new entry with zeros; HONE_ERR_FORMAT where the name is there already. The pointer is valid
+ * until the next call. */
 hone_status imatrix_add(imatrix *m, const char *name, size_t n_name, size_t n_columns,
                         size_t n_matrices, imatrix_entry **entry);
 hone_status imatrix_write(const imatrix *m, const char *path);

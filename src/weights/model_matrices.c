@@ -24,7 +24,8 @@ static bool name_in_folder(const safetensors *folder, const void *data,
 
 bool matrix_name(const model_source *s, const tensor *w, char name[MATRIX_NAME_BYTES]) {
     if (!w->data) return false;
-    return s->gguf ? name_in_gguf(s->gguf, w->data, name) : name_in_folder(s->folder, w->data, name);
+    return s->gguf ? name_in_gguf(s->gguf, w->data, name)
+                   : name_in_folder(s->folder, w->data, name);
 }
 
 /* --- thrift --- */

@@ -1,5 +1,5 @@
-/* The reference texts of fidelity.h: written for hone, free for any use (CC0). Changing one changes what
- * files say about themselves: give it another name then. */
+/* The reference texts of fidelity.h: written for hone, free for any use (CC0). Changing one changes
+ * what files say about themselves: give it another name then. */
 #include "weights/fidelity.h"
 
 const char own_text_name[2][24] = {"hone's own text 1", "hone's own text 2"};

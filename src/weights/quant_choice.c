@@ -14,11 +14,11 @@
 #include "weights/quant_mix.h"
 
 enum {
-    WINDOW = 193,       /* tokens of the text that are read; the last one is only predicted */
+    WINDOW = 193, /* tokens of the text that are read; the last one is only predicted */
     FIRST_SCORED = 96,
     N_SCORED = WINDOW - 1 - FIRST_SCORED,
     SAMPLED_ROWS = 128, /* of each tensor, for the errors of its types */
-    LAYER_STEP = 4      /* sensitivities are measured in each fourth layer and between them estimated */
+    LAYER_STEP = 4 /* sensitivities are measured in each fourth layer and between them estimated */
 };
 
 /* The probe's error is this many times that of the probed type, so that it shows. */
@@ -301,7 +301,8 @@ static hone_status tokenise(measuring *m) {
 
 static hone_status prepare(measuring *m, const char *path) {
     const hone_model_options open = {.n_threads = m->options->n_threads};
-    const hone_session_options exact = {.n_context = WINDOW, .exact = true, .prefill_chunk = WINDOW};
+    const hone_session_options exact = {
+        .n_context = WINDOW, .exact = true, .prefill_chunk = WINDOW};
     TRY(hone_model_open(&m->model, path, &open));
     const hone_model_info *info = hone_model_describe(m->model);
     m->file = m->model->source.gguf;
@@ -397,7 +398,8 @@ static void choose_at(quant_choice *c, double price) {
  * gives more bytes nor less loss. */
 static const double cheapest = 1e-24, dearest = 1e6;
 
-/* The offer that lowers the loss most for each byte among those for which there is room; false: none. */
+/* The offer that lowers the loss most for each byte among those for which there is room; false:
+ * none. */
 static bool spend(quant_choice *c, uint64_t room) {
     choice_tensor *best = NULL;
     size_t best_offer = 0;

@@ -43,12 +43,13 @@ typedef struct choice_options {
     const imatrix *importance; /* NULL: every column counts the same */
     const char *text;          /* read to measure sensitivities; its first 193 tokens */
     size_t n_bytes;
-    bool (*observe)(void *context, size_t done, size_t total); /* of tensors; false cancels; or NULL */
+    bool (*observe)(void *context, size_t done,
+                    size_t total); /* of tensors; false cancels; or NULL */
     void *context;
 } choice_options;
 
-/* Measures all matrices of the GGUF file at `path`, which must be a text model that hone runs. Release
- * *c after success. */
+/* Measures all matrices of the GGUF file at `path`, which must be a text model that hone runs.
+ * Release *c after success. */
 hone_status quant_choice_measure(quant_choice *c, const char *path, const choice_options *options);
 void quant_choice_release(quant_choice *c);
 

@@ -171,8 +171,8 @@ static hone_status check_importance(const job *j) {
                         "in %s", e->name, e->n_columns, t->view.ne[0], j->in_path);
     }
     if (!m || n_found > 0) return HONE_OK;
-    return fail(HONE_ERR_ARGUMENT, "the importance data is another model's: it knows no tensor of %s",
-                j->in_path);
+    return fail(HONE_ERR_ARGUMENT,
+                "the importance data is another model's: it knows no tensor of %s", j->in_path);
 }
 
 static hone_status produce(void *user, size_t index, size_t offset, void *out, size_t bytes) {

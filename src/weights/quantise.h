@@ -21,17 +21,18 @@ typedef struct quantise_result {
 
 /* Writes the GGUF file `in` (any architecture; of a split file, any part) to `out`, the tensors in
  * the types that `mix` names. Keys are copied but for those that this makes untrue: file type and
- * quantisation version are set, the split is undone. `mix` NULL: types stay, which makes sense where
- * the options' adapters are added to the weights. Peak memory is some tens of megabytes,
- * whatever the model's size; `out` gets its name when it is complete. *result (may be NULL) is filled
- * on success. Errors: those of gguf_open, recode_check_output and gguf_write; HONE_ERR_NUMERIC names
- * the tensor that is not finite; HONE_ERR_CANCELLED. */
+ * quantisation version are set, the split is undone. `mix` NULL: types stay, which makes sense
+ * where the options' adapters are added to the weights. Peak memory is some tens of megabytes,
+ * whatever the model's size; `out` gets its name when it is complete. *result (may be NULL) is
+ * filled on success. Errors: those of gguf_open, recode_check_output and gguf_write;
+ * HONE_ERR_NUMERIC names the tensor that is not finite; HONE_ERR_CANCELLED. */
 hone_status quantise_gguf(const char *in, const char *out, const quant_mix *mix,
                           const recode_options *options, quantise_result *result);
 
 /* --- with more to say --- */
 
-/* Tensors whose names fit get the type; rows that it cannot hold fall back as in a mix. A pattern with
+/* Tensors whose names fit get the type; rows that it cannot hold fall back as in a mix. A pattern
+ * with
  * *, ? or [ is a shell's and fits whole names, another one fits where it occurs in a name. */
 typedef struct quantise_rule {
     const char *pattern;
@@ -52,13 +53,13 @@ typedef struct quantise_text {
     void *context;
 } quantise_text;
 
-/* Fields that are 0 or NULL are left out. The first rule that fits a matrix decides; then `types`; then
- * the mix. */
+/* Fields that are 0 or NULL are left out. The first rule that fits a matrix decides; then `types`;
+ * then the mix. */
 typedef struct quantise_plan {
     const quant_mix *mix;
     const quantise_rule *rules;
     size_t n_rules;
-    const dtype *types;         /* [tensors of `in`], in the file's order; -1 cast to dtype: the mix's */
+    const dtype *types; /* [tensors of `in`], in the file's order; -1 cast to dtype: the mix's */
     const imatrix *importance;  /* HONE_ERR_ARGUMENT where it is another model's */
     const char *importance_file;
     const quantise_text *text;
@@ -73,8 +74,8 @@ hone_status quantise_gguf_by(const char *in, const char *out, const quantise_pla
 /* What mixes need to know of the model in a file. */
 quant_mix_model quantise_model_of(const gguf *file, bool has_importance);
 
-/* The class of a tensor: its name without the layer ("attn_q" for "blk.3.attn_q.weight"). Calls `each`
- * for every class of the matrices in the file at `path` and every type in it. */
+/* The class of a tensor: its name without the layer ("attn_q" for "blk.3.attn_q.weight"). Calls
+ * `each` for every class of the matrices in the file at `path` and every type in it. */
 hone_status quantise_each_class(const char *path,
                                 void (*each)(void *user, const char *class_name, const char *type,
                                              size_t n_tensors, uint64_t n_bytes),

@@ -39,7 +39,8 @@ static hone_status make_importance(pursuit *p) {
     const calibrate_options how = {.n_tokens = CALIBRATION_TOKENS, .dataset = p->goal->text_name,
                                    .observe = on_calibrated, .context = (void *)p->goal};
     TRY(hone_model_open(&model, p->in, &options));
-    hone_status status = calibrate_model(&p->importance, model, p->goal->text, p->goal->n_bytes, &how);
+    hone_status status = calibrate_model(&p->importance, model, p->goal->text, p->goal->n_bytes,
+                                         &how);
     hone_model_close(model);
     p->has_importance = status == HONE_OK;
     if (p->has_importance) p->plan.importance = &p->importance;
@@ -67,7 +68,8 @@ static hone_status measure(pursuit *p) {
 }
 
 /* Writes the file with the types that are chosen now. */
-static hone_status write_chosen(pursuit *p, const recode_options *options, quantise_result *result) {
+static hone_status write_chosen(pursuit *p, const recode_options *options,
+                                quantise_result *result) {
     for (size_t i = 0; i < p->choice.n; i++) {
         const choice_tensor *t = &p->choice.tensors[i];
         const choice_offer *o = &t->offers[t->chosen];
@@ -83,13 +85,13 @@ static hone_status meet_size(pursuit *p, quantise_result *result) {
     snprintf(p->goal_text, sizeof p->goal_text, "at most %llu bytes",
              (unsigned long long)p->goal->target_bytes);
     if (!quant_choice_by_size(&p->choice, p->goal->target_bytes))
-        return fail(HONE_ERR_NOT_FOUND, "%s does not get that small; the least is %llu bytes", p->in,
-                    (unsigned long long)quant_choice_bytes(&p->choice));
+        return fail(HONE_ERR_NOT_FOUND, "%s does not get that small; the least is %llu bytes",
+                    p->in, (unsigned long long)quant_choice_bytes(&p->choice));
     return write_chosen(p, p->options, result);
 }
 
-/* The forecast is good for the order of the tensors, less so for the sum: what was measured corrects
- * it. A file that meets the bound stays until a smaller one does. */
+/* The forecast is good for the order of the tensors, less so for the sum: what was measured
+ * corrects it. A file that meets the bound stays until a smaller one does. */
 static hone_status meet_loss(pursuit *p, quantise_result *result) {
     const double bound = p->goal->max_loss;
     double budget = bound, least = 0.0;
@@ -117,8 +119,9 @@ static hone_status meet_loss(pursuit *p, quantise_result *result) {
         budget *= 0.97 * bound / kl;
     }
     if (met) return HONE_OK;
-    return fail(HONE_ERR_NOT_FOUND, "%s: no choice of types keeps the mean KL at %g; %.4g was reached",
-                p->in, bound, least);
+    return fail(HONE_ERR_NOT_FOUND,
+                "%s: no choice of types keeps the mean KL at %g; %.4g was reached", p->in, bound,
+                least);
 }
 
 static hone_status pursue(pursuit *p, quantise_result *result) {

@@ -18,9 +18,10 @@ typedef struct quantise_goal {
 } quantise_goal;
 
 /* quantise_gguf_by with types that meet the goal. The plan's mix and types are not used; without
- * importance data it is made from the calibration text. For a loss the plan has a text, and the file is
- * measured on it, and made again smaller or larger, up to six times. *choice (release it after success)
- * is what was chosen. HONE_ERR_NOT_FOUND where the goal cannot be met: the sentence says what can. */
+ * importance data it is made from the calibration text. For a loss the plan has a text, and the
+ * file is measured on it, and made again smaller or larger, up to six times. *choice (release it
+ * after success) is what was chosen. HONE_ERR_NOT_FOUND where the goal cannot be met: the sentence
+ * says what can. */
 hone_status quantise_to_goal(const char *in, const char *out, const quantise_goal *goal,
                              const quantise_plan *plan, const recode_options *options,
                              quantise_result *result, quant_choice *choice);

@@ -97,7 +97,8 @@ static hone_status take_token(registry_access *access, const buf *body, const ch
     if (status == HONE_OK && strlen(token) >= sizeof access->token) status = HONE_ERR_FORMAT;
     if (status == HONE_OK) strcpy(access->token, token);
     json_decref(root);
-    return status == HONE_OK ? HONE_OK : fail(HONE_ERR_FORMAT, "%s: the answer has no token", realm);
+    return status == HONE_OK ? HONE_OK
+                             : fail(HONE_ERR_FORMAT, "%s: the answer has no token", realm);
 }
 
 static hone_status get_token(registry_access *access, const origin_job *job,
@@ -154,7 +155,7 @@ hone_status registry_log_in(registry_access *access, const origin_job *job, cons
     buf_release(&body);
     if (document.http_status != 401) return status;
     if (!registry_challenge_parse(&c, challenge))
-        return fail(HONE_ERR_UNSUPPORTED, "%s: it wants to be asked in a way that hone does not know",
-                    url);
+        return fail(HONE_ERR_UNSUPPORTED,
+                    "%s: it wants to be asked in a way that hone does not know", url);
     return answer_challenge(access, job, strstr(base, "://") + 3, repository, &c);
 }

@@ -18,8 +18,8 @@ typedef struct registry_access {
     char user_password[512];
 } registry_access;
 
-/* Asks registry `base` ("https://host") how it wants to be asked for `repository`, and gets what that
- * takes; what the registry says no to is HONE_ERR_IO with the way out in its words. */
+/* Asks registry `base` ("https://host") how it wants to be asked for `repository`, and gets what
+ * that takes; what the registry says no to is HONE_ERR_IO with the way out in its words. */
 hone_status registry_log_in(registry_access *access, const origin_job *job, const char *base,
                             const char *repository);
 

@@ -65,7 +65,8 @@ hone_status store_full_name(const store *s, model_name *name, const char *text);
  * with it. Release the entry's manifest. */
 hone_status store_find(const store *s, const char *name, store_entry *entry);
 
-/* Where a file of a manifest lies; and a small one read, appended to `out`, whose maximum bounds it. */
+/* Where a file of a manifest lies; and a small one read, appended to `out`, whose maximum bounds
+ * it. */
 hone_status store_file_path(const store *s, const manifest_file *file, fs_path *path);
 hone_status store_read_file(const store *s, const manifest_file *file, buf *out);
 
@@ -75,7 +76,8 @@ hone_status store_read_file(const store *s, const manifest_file *file, buf *out)
 hone_status store_resolve(const char *model, char **path);
 
 /* Resolves and opens; an error of a file in the store names the model, not the hash alone. */
-hone_status store_open_model(hone_model **out, const char *model, const hone_model_options *options);
+hone_status store_open_model(hone_model **out, const char *model,
+                             const hone_model_options *options);
 
 /* Reads all files of a model and compares them with what the manifest says. HONE_ERR_FORMAT names
  * the first that differs. *n_unknown (may be NULL) counts those of which no hash is known. `go_on`

@@ -1,5 +1,5 @@
-/* Any text as a model's answer, before every judge: readers of numbers, letters and texts, overlaps,
- * and all instructions. */
+/* Any text as a model's answer, before every judge: readers of numbers, letters and texts,
+ * overlaps, and all instructions. */
 #include <stdint.h>
 #include <string.h>
 

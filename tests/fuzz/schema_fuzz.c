@@ -28,7 +28,8 @@ static void check_texts(const grammar *g, uint64_t seed) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    static const hone_schema_document other = {"http://x/y", "{\"$id\":\"z\",\"type\":\"null\"}", 25};
+    static const hone_schema_document other = {"http://x/y", "{\"$id\":\"z\",\"type\":\"null\"}",
+                                               25};
     static const int drafts[] = {0, 4, 6, 7, 2019, 2020};
     if (size == 0) return 0;
     hone_schema_options options = {.draft = drafts[data[0] / 2 % 6], .exact = data[0] & 1,

@@ -25,7 +25,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     char manifest[32], items[32];
     int fds[2] = {-1, -1};
     task *t;
-    if (show(manifest, &fds[0], data, n) && show(items, &fds[1], data + n + !!end, size - n - !!end) &&
+    if (show(manifest, &fds[0], data, n) &&
+        show(items, &fds[1], data + n + !!end, size - n - !!end) &&
         task_open(&t, manifest, items) == HONE_OK) {
         for (size_t i = 0; i < t->n_items; i++) {
             task_item_group(t, i);

@@ -46,7 +46,8 @@ static bool is_near_tie(const json_t *item, bool per_byte, size_t picked) {
         for (size_t i = 0; i < json_array_size(choices); i++) {
             const json_t *c = json_array_get(choices, i);
             const char *text = json_string_value(json_object_get(c, "continuation"));
-            double value = number(c, "logprob") / (per_byte ? (double)strlen(text + (*text == ' ')) : 1);
+            double value = number(c, "logprob") /
+                           (per_byte ? (double)strlen(text + (*text == ' ')) : 1);
             if (look == 0 && i == picked) best = value;
             if (look == 1 && i != picked && fabs(value - best) < 2 * EXACT_BOUND) return true;
         }
@@ -85,8 +86,8 @@ static void exact_scores_match(const json_t *set, subject *s, const task *t) {
         CHECK_NEAR(r.figures[1].e.value, number(set, "accuracy_per_byte"), 0.0051);
         const json_t *interval = json_object_get(set, "accuracy_interval");
         CHECK_NEAR(r.figures[0].e.low, json_number_value(json_array_get(interval, 0)), 0.0051);
-        printf("%zu items, largest difference of a choice's score %.3g, %.1f s\n", r.n_done, largest,
-               r.seconds);
+        printf("%zu items, largest difference of a choice's score %.3g, %.1f s\n", r.n_done,
+               largest, r.seconds);
     }
     eval_result_release(&r);
 }
@@ -104,8 +105,8 @@ static void rounded_activations_pick_as_well(const json_t *set, subject *s, cons
         }
         CHECK_OK(stats_bootstrap_mean(&e, differences, r.n_done, 1));
         CHECK_MSG(e.low <= 0 && e.high >= 0, "%g (%g to %g)", e.value, e.low, e.high);
-        printf("8-bit activations: accuracy %+.3f (%+.3f to %+.3f), %.1f s\n", e.value, e.low, e.high,
-               r.seconds);
+        printf("8-bit activations: accuracy %+.3f (%+.3f to %+.3f), %.1f s\n", e.value, e.low,
+               e.high, r.seconds);
     }
     eval_result_release(&r);
 }

@@ -1,5 +1,5 @@
-/* lora: adapters on a tiny base against recorded logits and greedy texts, in the exact mode; scaled,
- * mixed within one batch, forked, swapped. */
+/* lora: adapters on a tiny base against recorded logits and greedy texts, in the exact mode;
+ * scaled, mixed within one batch, forked, swapped. */
 #define TEST_SHARED_STATE
 #include <jansson.h>
 

@@ -25,8 +25,9 @@ static float *case_mel(const speech *s, size_t i) {
     float *mel = malloc(80 * 3000 * sizeof *mel);
     for (size_t b = 0; b < 80; b++)
         for (size_t t = 0; t < 3000; t++)
-            mel[b * 3000 + t] = t < e->view.ne[0] ? ((const float *)e->view.data)[b * e->view.ne[0] + t]
-                                                  : floor;
+            mel[b * 3000 + t] = t < e->view.ne[0]
+                                    ? ((const float *)e->view.data)[b * e->view.ne[0] + t]
+                                    : floor;
     return mel;
 }
 
@@ -81,7 +82,8 @@ static void logits_match(speech *s, const whisper_cross *cross, size_t i, const 
 }
 
 /* Greedy ids of one window, as long as the reference has them. */
-static void greedy_matches(speech *s, const whisper_cross *cross, const json_t *c, bool timestamps) {
+static void greedy_matches(speech *s, const whisper_cross *cross, const json_t *c,
+                           bool timestamps) {
     static const float cold[] = {0};
     size_t n, n_start;
     const char *key = timestamps ? "greedy_timestamps" : "greedy";

@@ -89,8 +89,8 @@ static void both_forms_say_the_same(const char *architecture) {
 static void llama_rows_are_turned(void) { both_forms_say_the_same("llama"); }
 static void qwen2_rows_stay(void) { both_forms_say_the_same("qwen2"); }
 
-/* However the tokens were cut into steps: bit for bit, also with outputs that are no whole number of
- * vectors. */
+/* However the tokens were cut into steps: bit for bit, also with outputs that are no whole number
+ * of vectors. */
 static void steps_agree_bit_for_bit(void) {
     enum { N = 150 };
     model_recipe base = {.type = DTYPE_F32, .width = 320};

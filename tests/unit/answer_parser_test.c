@@ -44,7 +44,8 @@ static void expect(call_format calls, bool in_thought, const char *text, const c
         record r;
         parse(&r, calls, in_thought, text, piece);
         const char *line = r.line.data ? r.line.data : "";
-        CHECK_MSG(!strcmp(line, expected), "in pieces of %zu: %s, expected %s", piece, line, expected);
+        CHECK_MSG(!strcmp(line, expected), "in pieces of %zu: %s, expected %s", piece, line,
+                  expected);
         buf_release(&r.line);
     }
 }
@@ -79,15 +80,18 @@ static void hermes_calls_are_found_anywhere(void) {
 }
 
 static void unusual_calls_are_calls(void) {
-    expect(CALLS_HERMES, false, "<tool_call>{\"arguments\": {\"b\": 1}, \"name\": \"f\"}</tool_call>",
+    expect(CALLS_HERMES, false,
+           "<tool_call>{\"arguments\": {\"b\": 1}, \"name\": \"f\"}</tool_call>",
            "C:f|A:{\"b\":1}");
-    expect(CALLS_HERMES, false, "<tool_call>{\"name\": \"f\", \"arguments\": \"{\\\"b\\\": 1}\"}</tool_call>",
+    expect(CALLS_HERMES, false,
+           "<tool_call>{\"name\": \"f\", \"arguments\": \"{\\\"b\\\": 1}\"}</tool_call>",
            "C:f|A:{\"b\": 1}");
     expect(CALLS_HERMES, false, "<tool_call>{\"name\": \"f\"}</tool_call>", "C:f|A:{}");
     expect(CALLS_HERMES, false, "<tool_call>{\"name\": \"f\", \"arguments\": \"\"}", "C:f|A:{}");
-    expect(CALLS_HERMES, false, "<tool_call>{\"na\\u006de\": \"f\", \"parameters\": {}}</tool_call>",
-           "C:f|A:{}");
-    expect(CALLS_HERMES, false, "<tool_call>{\"name\": \"f\", \"arguments\": {\"a\": 1}, \"id\": 3}</tool_call>x",
+    expect(CALLS_HERMES, false,
+           "<tool_call>{\"na\\u006de\": \"f\", \"parameters\": {}}</tool_call>", "C:f|A:{}");
+    expect(CALLS_HERMES, false,
+           "<tool_call>{\"name\": \"f\", \"arguments\": {\"a\": 1}, \"id\": 3}</tool_call>x",
            "C:f|A:{\"a\": 1}|T:x");
 }
 
@@ -107,7 +111,8 @@ static void other_json_is_text(void) {
     expect(CALLS_JSON, false, "{\"name\": \"f", "T:{\"name\": \"f");
     expect(CALLS_HERMES, false, "a\n<tool_call>\nnothing</tool_call>",
            "T:a\n<tool_call>\nnothing</tool_call>");
-    expect(CALLS_HERMES, false, "<tool_call>{broken} <tool_call>{\"name\": \"f\", \"arguments\": {}}",
+    expect(CALLS_HERMES, false,
+           "<tool_call>{broken} <tool_call>{\"name\": \"f\", \"arguments\": {}}",
            "T:<tool_call>{broken}|C:f|A:{}");
     expect(CALLS_HERMES, false, "<tool_call>", "T:<tool_call>");
 }
@@ -120,7 +125,8 @@ static void mistral_calls_come_in_a_list(void) {
 }
 
 static void an_answer_that_breaks_off_keeps_what_there_is(void) {
-    expect(CALLS_HERMES, false, "<tool_call>{\"name\": \"f\", \"arguments\": {\"x\": 1", "C:f|A:{\"x\": 1");
+    expect(CALLS_HERMES, false, "<tool_call>{\"name\": \"f\", \"arguments\": {\"x\": 1",
+           "C:f|A:{\"x\": 1");
 }
 
 static void templates_tell_the_form(void) {

@@ -59,7 +59,8 @@ static void exact(double out[DIM], const float *q, const float *keys, const floa
     }
     for (int j = 0; j < DIM; j++) {
         out[j] = 0;
-        for (size_t i = 0; i < n; i++) out[j] += weights[i] / sum * values[i * N_KV_HEADS * DIM + j];
+        for (size_t i = 0; i < n; i++)
+            out[j] += weights[i] / sum * values[i * N_KV_HEADS * DIM + j];
     }
 }
 
@@ -76,7 +77,8 @@ static void answers_are_near_the_exact_ones(void) {
             for (int l = 0; l < 7; l++) {
                 size_t n = lengths[l], row = N_KV_HEADS * DIM;
                 float *keys = random_floats(n * row), *values = random_floats(n * row);
-                float *q = random_floats(n * N_HEADS * DIM), *out = random_floats(n * N_HEADS * DIM);
+                float *q = random_floats(n * N_HEADS * DIM),
+                      *out = random_floats(n * N_HEADS * DIM);
                 kv_layout layout;
                 kv_cache kv;
                 CHECK_OK(kv_layout_init(&layout, types[t].type, 1, N_KV_HEADS, DIM));

@@ -42,7 +42,8 @@ static void check_tone(hone_audio *audio, size_t expected, size_t slack, double 
     double amplitude = 0;
     float *samples = read_all(audio, &n, &status);
     CHECK_OK(status);
-    CHECK_MSG(n + slack >= expected && n <= expected + slack, "%zu samples, expected %zu", n, expected);
+    CHECK_MSG(n + slack >= expected && n <= expected + slack, "%zu samples, expected %zu", n,
+              expected);
     double share = tone_share(samples, n, &amplitude);
     CHECK_MSG(share > least_share, "only %g of the energy is the tone", share);
     CHECK_NEAR(amplitude, 0.5, 0.03);
@@ -296,7 +297,8 @@ static void empty_and_foreign_bytes_are_refused(void) {
     check_refused(text, strlen(text), HONE_ERR_FORMAT, "not an audio file");
     uint8_t noise[65536];
     uint32_t x = 1;
-    for (size_t i = 0; i < sizeof noise; i++) noise[i] = (uint8_t)((x = x * 1664525 + 1013904223) >> 24);
+    for (size_t i = 0; i < sizeof noise; i++)
+        noise[i] = (uint8_t)((x = x * 1664525 + 1013904223) >> 24);
     hone_audio *audio = NULL;
     CHECK(hone_audio_open_bytes(&audio, noise, sizeof noise) != HONE_OK);
     audio_bytes other = audio_encode("aiff", "pcm_s16be", 44100, 1, 4410);

@@ -35,7 +35,8 @@ static compare_entry entry(const char *label, const char *pattern, const metric 
 }
 
 static void a_system_beside_itself_is_not_distinguishable(void) {
-    compare_entry e[] = {entry("a", "10110", &metric_accuracy), entry("b", "10110", &metric_accuracy)};
+    compare_entry e[] = {entry("a", "10110", &metric_accuracy),
+                         entry("b", "10110", &metric_accuracy)};
     comparison c = made(e, &pairs, 2);
     CHECK(c.n_verdicts == 1 && c.verdicts[0].outcome == COMPARE_OPEN && c.verdicts[0].p == 1);
     CHECK(c.verdicts[0].difference.value == 0 && c.verdicts[0].n_needed == 0);
@@ -44,7 +45,8 @@ static void a_system_beside_itself_is_not_distinguishable(void) {
 
 /* 12 items only b solves, none only a: p = 2 / 2^12. */
 static void a_clear_difference_is_found_in_both_directions(void) {
-    compare_entry e[] = {entry("a", "01000", &metric_accuracy), entry("b", "11000", &metric_accuracy)};
+    compare_entry e[] = {entry("a", "01000", &metric_accuracy),
+                         entry("b", "11000", &metric_accuracy)};
     comparison c = made(e, &pairs, 2);
     const compare_verdict *v = &c.verdicts[0];
     CHECK(v->a == 1 && v->b == 0 && v->outcome == COMPARE_BETTER && v->n == N_ITEMS);
@@ -52,7 +54,8 @@ static void a_clear_difference_is_found_in_both_directions(void) {
     CHECK_NEAR(v->difference.value, 0.2, 1e-12);
     CHECK(v->difference.low > 0 && v->difference.high < 0.4);
     compare_release(&c);
-    compare_entry swapped[] = {entry("b", "11000", &metric_accuracy), entry("a", "01000", &metric_accuracy)};
+    compare_entry swapped[] = {entry("b", "11000", &metric_accuracy),
+                               entry("a", "01000", &metric_accuracy)};
     c = made(swapped, &pairs, 2);
     CHECK(c.verdicts[0].outcome == COMPARE_WORSE);
     compare_release(&c);
@@ -60,12 +63,13 @@ static void a_clear_difference_is_found_in_both_directions(void) {
 
 /* Six differing items: p = 0.031 alone, too much among three comparisons. */
 static void many_comparisons_are_corrected(void) {
-    compare_entry two[] = {entry("a", "0111111111", &metric_accuracy), entry("b", "1", &metric_accuracy)};
+    compare_entry two[] = {entry("a", "0111111111", &metric_accuracy),
+                           entry("b", "1", &metric_accuracy)};
     comparison c = made(two, &pairs, 2);
     CHECK(c.verdicts[0].outcome == COMPARE_BETTER);
     compare_release(&c);
-    compare_entry three[] = {entry("a", "0111111111", &metric_accuracy), entry("b", "1", &metric_accuracy),
-                             entry("c", "1", &metric_accuracy)};
+    compare_entry three[] = {entry("a", "0111111111", &metric_accuracy),
+                             entry("b", "1", &metric_accuracy), entry("c", "1", &metric_accuracy)};
     c = made(three, &pairs, 3);
     CHECK(c.n_verdicts == 3 && c.verdicts[0].outcome == COMPARE_OPEN);
     CHECK_NEAR(c.verdicts[0].p_adjusted, 3 * 0.03125, 1e-9);
@@ -75,7 +79,8 @@ static void many_comparisons_are_corrected(void) {
 
 /* Of word error rate less is better. */
 static void less_is_better_where_the_metric_says_so(void) {
-    compare_entry e[] = {entry("a", "1", &metric_word_error_rate), entry("b", "01", &metric_word_error_rate)};
+    compare_entry e[] = {entry("a", "1", &metric_word_error_rate),
+                         entry("b", "01", &metric_word_error_rate)};
     comparison c = made(e, &pairs, 2);
     CHECK(c.verdicts[0].difference.value < 0 && c.verdicts[0].outcome == COMPARE_BETTER);
     compare_release(&c);
@@ -124,7 +129,8 @@ static void each_strategy_stands_beside_its_own_model(void) {
 
 static compare_advice advice_on(const char *none, const char *strategy, const char *instead,
                                 double instead_seconds) {
-    compare_entry e[3] = {of_role(COMPARE_NONE, 0, none, 2), of_role(COMPARE_STRATEGY, 0, strategy, 8)};
+    compare_entry e[3] = {of_role(COMPARE_NONE, 0, none, 2),
+                          of_role(COMPARE_STRATEGY, 0, strategy, 8)};
     if (instead) e[2] = of_role(COMPARE_INSTEAD, 0, instead, instead_seconds);
     comparison c = made(e, &pairs, instead ? 3 : 2);
     compare_advice x = c.n_advice == 1 ? c.advice[0] : (compare_advice){.n = 0};

@@ -445,8 +445,8 @@ static void remove_made(const made_file *m) {
     test_folder_remove(&m->to);
 }
 
-/* A quantised file in F32 says what the file says, bit for bit in the exact mode but for the order of
- * llama's rows. */
+/* A quantised file in F32 says what the file says, bit for bit in the exact mode but for the order
+ * of llama's rows. */
 static void quantised_files_become_folders(void) {
     static const char *const architectures[] = {"llama", "qwen2"};
     for (int i = 0; i < 2; i++) {

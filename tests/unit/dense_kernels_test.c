@@ -113,7 +113,8 @@ static void norms_are_near_the_exact_ones(void) {
         for (size_t i = 0; i < n; i++) variance += (x[i] - mean) * (x[i] - mean) / (double)n;
         k->layer_norm(y, x, w, b, n, 1e-5f);
         for (size_t i = 0; i < n; i++)
-            CHECK_NEAR(y[i], (x[i] - mean) / sqrt(variance + 1e-5) * w[i] + b[i], n > 2 ? 5e-6 : 1e-3);
+            CHECK_NEAR(y[i], (x[i] - mean) / sqrt(variance + 1e-5) * w[i] + b[i],
+                       n > 2 ? 5e-6 : 1e-3);
         check_guard(k, y, n);
         mem_free(x);
         mem_free(w);

@@ -74,10 +74,12 @@ static void members_are_called_as_the_manifest_says(void) {
     const char *gold = "{\"question\": \"query\", \"answer\": \"gold\"}";
     members_give(gold, "{\"query\": \"Q\", \"gold\": 2}",
                  "{\"query\": \"Q\", \"gold\": 2, \"question\": \"Q\", \"answer\": 2}");
-    members_give(gold, "{\"question\": \"mine\", \"answer\": 1}", "{\"question\": \"mine\", \"answer\": 1}");
+    members_give(gold, "{\"question\": \"mine\", \"answer\": 1}",
+                 "{\"question\": \"mine\", \"answer\": 1}");
     members_give("{\"a\": {\"of\": \"a\", \"behind\": \"####\"}}", "{\"a\": \"1 + 1\\n#### 2\\n\"}",
                  "{\"a\": \"2\"}");
-    members_give("{\"a\": {\"of\": \"a\", \"behind\": \"####\"}}", "{\"a\": \"2\"}", "{\"a\": \"2\"}");
+    members_give("{\"a\": {\"of\": \"a\", \"behind\": \"####\"}}", "{\"a\": \"2\"}",
+                 "{\"a\": \"2\"}");
     members_give("{\"q\": {\"of\": [\"b\", \"c\"]}}", "{\"b\": \"One \", \"c\": \"Two?\"}",
                  "{\"b\": \"One \", \"c\": \"Two?\", \"q\": \"One. Two?\"}");
     members_give("{\"q\": {\"of\": [\"b\", \"c\"]}}", "{\"c\": \"Two?\"}", "{\"c\": \"Two?\"}");
@@ -269,8 +271,8 @@ static const char number_manifest[] =
 
 static void write_numbers(char *items, size_t n) {
     for (size_t i = 0; i < n; i++)
-        items += sprintf(items, "{\"q\": \"%zu and\", \"answer\": \"%zu\", \"lang\": \"%s\"}\n", i, i,
-                         i % 2 ? "en" : "de");
+        items += sprintf(items, "{\"q\": \"%zu and\", \"answer\": \"%zu\", \"lang\": \"%s\"}\n", i,
+                         i, i % 2 ? "en" : "de");
 }
 
 static bool stop_half_way(void *context, const char *doing, size_t n_done, size_t n) {
@@ -313,8 +315,8 @@ static void a_run_that_was_stopped_holds_what_there_is(void) {
 
 /* The manifest of a task whose answers end before `stop` (NULL: not so); the caller frees it. */
 static char *open_question(const char *stop) {
-    json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:i, s:o*}", "task", "t", "kind", "open", "prompt", "x",
-                          "items", "t.jsonl", "max_tokens", 200, "stop",
+    json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:i, s:o*}", "task", "t", "kind", "open", "prompt",
+                          "x", "items", "t.jsonl", "max_tokens", 200, "stop",
                           stop ? json_pack("[s]", stop) : NULL);
     char *text = json_dumps(o, 0);
     json_decref(o);
@@ -457,8 +459,9 @@ static void references_of_own_programs_pass(void) {
     references_pass("code_c", NULL, 6);
 }
 
-static const char *const two_functions[] = {"prime_fibonacci", "prime_fibonacci_js", "prime_fibonacci_c",
-                                            "prime_fibonacci_cpp", "prime_fibonacci_rs"};
+static const char *const two_functions[] = {"prime_fibonacci", "prime_fibonacci_js",
+                                            "prime_fibonacci_c", "prime_fibonacci_cpp",
+                                            "prime_fibonacci_rs"};
 
 static void two_functions_pass_in_every_language(void) {
     if (program_check("python") != HONE_OK) SKIP("%s", hone_error_message());
@@ -473,8 +476,9 @@ static double check_answer(task *t, const char *answer, char **fault) {
     return score;
 }
 
-/* The published answer: its loop runs up to and with n, so that nothing is prime. What the prompt shows finds
- * that; what only the tests know is no strategy's to see. A main of the answer's own does not matter. */
+/* The published answer: its loop runs up to and with n, so that nothing is prime. What the prompt
+ * shows finds that; what only the tests know is no strategy's to see. A main of the answer's own
+ * does not matter. */
 static void a_wrong_function_fails_and_its_fault_is_told(void) {
     static const char wrong[] = "```c\nint is_prime(int n) {\n for (int i = 2; i <= n; i++) if (n % i == 0) "
                                 "return 0;\n return 1;\n}\nint main(void) { return 1; }\n```";
@@ -483,7 +487,8 @@ static void a_wrong_function_fails_and_its_fault_is_told(void) {
     char *fault = NULL;
     if (program_check("c") != HONE_OK) SKIP("%s", hone_error_message());
     if (!CHECK_OK(task_open(&t, "prime_fibonacci_c", NULL))) return;
-    CHECK(!judge(t, 0, wrong) && check_answer(t, wrong, &fault) == 0 && fault && strstr(fault, "exited"));
+    CHECK(!judge(t, 0, wrong) && check_answer(t, wrong, &fault) == 0 && fault &&
+          strstr(fault, "exited"));
     mem_free(fault);
     fault = NULL;
     CHECK(!judge(t, 0, shown_only) && check_answer(t, shown_only, &fault) == 1 && !fault);

@@ -1,5 +1,5 @@
-/* What a model lost: the formulas on examples small enough for the hand, and models in lock-step against
- * the same figures from logits that were written down first. */
+/* What a model lost: the formulas on examples small enough for the hand, and models in lock-step
+ * against the same figures from logits that were written down first. */
 #include "weights/fidelity.h"
 
 #include "base/mem.h"
@@ -221,7 +221,8 @@ static void torn_memory_is_an_error_and_nothing_else(void) {
     for (long n = 1;; n += n / 8 + 1) {
         fidelity f;
         mem_fail_from(n);
-        hone_status status = fidelity_measure(&f, w.a, w.b, own_text(0), strlen(own_text(0)), &options);
+        hone_status status = fidelity_measure(&f, w.a, w.b, own_text(0), strlen(own_text(0)),
+                                              &options);
         mem_fail_from(0);
         if (status == HONE_OK) break;
         CHECK_MSG(status == HONE_ERR_MEMORY, "%ld: %s", n, hone_error_message());

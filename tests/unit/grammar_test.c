@@ -103,7 +103,8 @@ static void classes_hold_exactly_their_characters(void) {
             char text[4];
             size_t n = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
             text[0] = (char)(n == 1 ? code : (0xF00 >> n & 0xFF) | code >> (6 * (n - 1)));
-            for (size_t i = 1; i < n; i++) text[i] = (char)(0x80 | (code >> (6 * (n - 1 - i)) & 63));
+            for (size_t i = 1; i < n; i++)
+                text[i] = (char)(0x80 | (code >> (6 * (n - 1 - i)) & 63));
             bool inside = (code >= cases[k].low && code <= cases[k].high) != cases[k].negated;
             wrong += match(text, n) != (inside ? 2 : 0);
         }
@@ -316,8 +317,8 @@ static void an_answer_matches_its_grammar(void) {
 
 /* --- schemas and triggers over a model's vocabulary --- */
 
-/* Masks are put together from parts that states share; here each is compared with the tokens' bytes,
- * inside of strings, numbers and lists that are called from several places. */
+/* Masks are put together from parts that states share; here each is compared with the tokens'
+ * bytes, inside of strings, numbers and lists that are called from several places. */
 static void masks_of_schemas_hold_exactly_what_may_follow(void) {
     hone_model *model = open_tiny();
     if (!model) SKIP("no folder with reference data");

@@ -115,10 +115,12 @@ static void each_failed_allocation_is_an_error(void) {
 }
 
 static void templates_of_go_are_told_from_jinja(void) {
-    CHECK(model_settings_is_go("{{ .Prompt }}") && model_settings_is_go("{{- if .System }}x{{ end }}"));
+    CHECK(model_settings_is_go("{{ .Prompt }}") &&
+          model_settings_is_go("{{- if .System }}x{{ end }}"));
     CHECK(model_settings_is_go("x {{- range $i, $m := .Messages }}"));
     CHECK(!model_settings_is_go("{% for m in messages %}{{ m['content'] }}{% endfor %}"));
-    CHECK(!model_settings_is_go("{{ bos_token }}{{- messages[0].content }}") && !model_settings_is_go(""));
+    CHECK(!model_settings_is_go("{{ bos_token }}{{- messages[0].content }}") &&
+          !model_settings_is_go(""));
 }
 
 int main(void) {

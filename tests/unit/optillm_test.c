@@ -1,5 +1,5 @@
-/* Cases of optillm in which it does what one would want: hone chooses alike (tests/vectors/optillm.jsonl,
- * written by tests/optillm_cases.py). */
+/* Cases of optillm in which it does what one would want: hone chooses alike
+ * (tests/vectors/optillm.jsonl, written by tests/optillm_cases.py). */
 #include <jansson.h>
 
 #include "strategy_script.h"
@@ -38,8 +38,8 @@ static void check_case(const json_t *c, size_t line) {
     const hone_part part = {HONE_PART_TEXT, asked, strlen(asked)};
     const hone_message message = {.role = "user", .parts = &part, .n_parts = 1};
     const hone_request request = {.messages = &message, .n_messages = 1};
-    const hone_strategy_options options = {.form = !strcmp(text_of(c, "form"), "choice") ? HONE_ANSWER_CHOICE
-                                                                                          : HONE_ANSWER_AUTO};
+    const hone_strategy_options options = {
+        .form = !strcmp(text_of(c, "form"), "choice") ? HONE_ANSWER_CHOICE : HONE_ANSWER_AUTO};
     const draw_service service = {&s, 1, script_run, script_model, script_token_text};
     read_case(&s, c);
     CHECK_OK(hone_strategy_parse(&strategy, expression_of(c, expression)));

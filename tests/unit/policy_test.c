@@ -70,7 +70,8 @@ static bool each_has_its_task(size_t entry, size_t k, size_t i) {
 
 static bool two_is_better(size_t entry, size_t k, size_t i) {
     (void)k;
-    return i % 4 < 1 + 2 * entry || (entry == 0 && i % 4 == 3); /* 1/2 and 3/4, not the same items */
+    return i % 4 < 1 + 2 * entry ||
+           (entry == 0 && i % 4 == 3); /* 1/2 and 3/4, not the same items */
 }
 
 static void two_specialists_are_told_apart(void) {
@@ -119,8 +120,8 @@ static void one_that_is_better_everywhere_takes_all(void) {
 
 /* --- cascades --- */
 
-/* Where three of four draws agree the first model is right, else wrong; the second is right in every
- * item but each fifth. */
+/* Where three of four draws agree the first model is right, else wrong; the second is right in
+ * every item but each fifth. */
 static bool agreement_tells(size_t entry, size_t k, size_t i) {
     (void)k;
     return entry == 0 ? i % 2 == 0 : i % 5 != 0;

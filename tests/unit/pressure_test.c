@@ -200,7 +200,8 @@ static void an_idle_scheduler_drops_its_prefixes(void) {
     ticket *t = ask(4, 1);
     CHECK(wait_for_end(t).kind == TICKET_DONE);
     ticket_close(t);
-    for (int i = 0; i < 400 && !scheduler_look(borrowed.scheduler).n_cached_sessions; i++) pause_ms(5);
+    for (int i = 0; i < 400 && !scheduler_look(borrowed.scheduler).n_cached_sessions; i++)
+        pause_ms(5);
     CHECK(scheduler_look(borrowed.scheduler).n_cached_sessions == 1);
     CHECK(wait_until_obeyed(&(scheduler_limits){8, 0, false}).n_cached_sessions == 0);
     serve_no_more();

@@ -45,7 +45,8 @@ static void no_item_held_out_is_tried_or_an_example(void) {
     CHECK(count_shared(p.train.items, p.held_out.items) == 0);
     CHECK(p.is_judged && p.verdict.n == 6 && p.n_tries == 0);
     CHECK_NEAR(p.verdict.difference.value,
-               p.entries[1].results[0].figures[0].e.value - p.entries[0].results[0].figures[0].e.value,
+               p.entries[1].results[0].figures[0].e.value -
+                   p.entries[0].results[0].figures[0].e.value,
                1e-12);
     /* What was sent begins with two items of the training half. */
     const char *sent = json_string_value(
@@ -106,7 +107,8 @@ static void the_nearest_examples_are_those_that_share_most_words(void) {
     CHECK(prompt_takes_nearest(t));
     for (size_t i = 0; i < json_array_size(t->items); i++) { /* all alike but for their subject */
         char question[64];
-        snprintf(question, sizeof question, i % 3 == 0 ? "Is apple %zu sweet?" : "Does dog %zu bark?", i);
+        snprintf(question, sizeof question,
+                 i % 3 == 0 ? "Is apple %zu sweet?" : "Does dog %zu bark?", i);
         json_object_set_new(json_array_get(t->items, i), "question", json_string(question));
     }
     const prompt_variant v = {.n_shots = 4, .nearest = true};

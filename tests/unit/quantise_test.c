@@ -222,7 +222,8 @@ static void a_size_is_kept_and_used(void) {
         quantise_result done;
         quant_choice choice;
         goal.target_bytes = whole * (uint64_t)percent / 100;
-        if (!CHECK_OK(quantise_to_goal(w.in, w.out, &goal, &plan, &usual, &done, &choice))) continue;
+        if (!CHECK_OK(quantise_to_goal(w.in, w.out, &goal, &plan, &usual, &done, &choice)))
+            continue;
         CHECK_MSG(file_bytes(w.out) <= goal.target_bytes, "%d %%", percent);
         CHECK_MSG(file_bytes(w.out) > goal.target_bytes * 9 / 10, "%d %%: %llu", percent,
                   (unsigned long long)file_bytes(w.out));

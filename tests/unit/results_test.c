@@ -204,7 +204,8 @@ static void write_for_ever(int ready) {
     results *r;
     if (results_open(&r, path) != HONE_OK) give_up(ready, 1);
     for (int i = 0;; i++) {
-        const result_item items[] = {{.task = "t", .id = "1", .output = "x"}, {.task = "t", .id = "2"}};
+        const result_item items[] = {{.task = "t", .id = "1", .output = "x"},
+                                     {.task = "t", .id = "2"}};
         const result_start start = {.kind = RESULT_EVAL, .subjects = &tale, .n_subjects = 1};
         int64_t id;
         if (results_begin(r, &start, &id) != HONE_OK) give_up(ready, 2);
@@ -246,7 +247,8 @@ static void writers_share_it_and_survive_each_others_death(void) {
     CHECK(list.n >= WRITERS * ROUNDS * 4);
     for (size_t i = 0; i < list.n; i++) {
         n_unfinished += !list.results[i].finished;
-        CHECK(list.results[i].n_items == 2 || (list.results[i].n_items == 0 && !list.results[i].finished));
+        CHECK(list.results[i].n_items == 2 ||
+              (list.results[i].n_items == 0 && !list.results[i].finished));
         CHECK(list.results[i].n_subjects == 1);
     }
     CHECK_MSG(n_unfinished <= WRITERS * ROUNDS, "%zu", n_unfinished);
@@ -346,8 +348,8 @@ static void a_file_is_hashed_again_only_when_it_has_changed(void) {
 
 /* Every form of a report, and a comparison. */
 static hone_status report_all(results *r, const results_list *list) {
-    hone_status (*const forms[])(buf *, const stored_result *, size_t) = {report_csv, report_markdown,
-                                                                          report_html};
+    hone_status (*const forms[])(buf *, const stored_result *,
+                                 size_t) = {report_csv, report_markdown, report_html};
     hone_status status = HONE_OK;
     for (size_t i = 0; i < 3 && status == HONE_OK; i++) {
         buf out;
@@ -397,7 +399,8 @@ static void every_allocation_may_fail(void) {
         mem_fail_from(i);
         hone_status status = all_of_it();
         mem_fail_from(0);
-        CHECK_MSG(status == HONE_ERR_MEMORY, "allocation %ld of %ld: %s", i, n, hone_error_message());
+        CHECK_MSG(status == HONE_ERR_MEMORY, "allocation %ld of %ld: %s", i, n,
+                  hone_error_message());
     }
     CHECK_OK(all_of_it());
 }

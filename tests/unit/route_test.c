@@ -68,8 +68,9 @@ static hone_status parse(route_rules *r, const char *text) {
 
 static void a_rule_says_what_it_is_for_and_nothing_else_is_decided(void) {
     route_rules r = {.n = 0};
-    CHECK_OK(parse(&r, "{\"rules\": [{\"kinds\": [\"code\", \"image\"], \"priorities\": [\"speed\"], "
-                       "\"model\": \"a:1\", \"settings\": {\"top_p\": 0.5}}, {}]}"));
+    CHECK_OK(parse(&r,
+                   "{\"rules\": [{\"kinds\": [\"code\", \"image\"], \"priorities\": [\"speed\"], "
+                   "\"model\": \"a:1\", \"settings\": {\"top_p\": 0.5}}, {}]}"));
     if (r.n != 2) return;
     CHECK(route_rule_fits(&r.rules[0], KIND_CODE, ROUTE_SPEED));
     CHECK(route_rule_fits(&r.rules[0], KIND_IMAGE, ROUTE_SPEED));

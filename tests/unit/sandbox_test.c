@@ -147,7 +147,8 @@ static void namespaces_mounts_and_privileges_are_refused(void) {
         "for p in ('/proc/self/mem', '/proc/1/environ', '/proc/sysrq-trigger', '/dev/mem', '/dev/sda',\n"
         "          '/dev/kmsg', '/sys/kernel'):\n"
         "    if os.path.exists(p): bad.append(p)\n"
-        "print('bad', bad)\n", sandbox_usual_limits);
+        "print('bad', bad)\n",
+        sandbox_usual_limits);
     CHECK_MSG(strcmp(job.output, "bad []\n") == 0, "%s", job.output);
 }
 
@@ -156,7 +157,8 @@ static void open_files_are_not_handed_down(void) {
     int fds[2];
     CHECK(pipe(fds) == 0); /* not close-on-exec */
     char script[128];
-    snprintf(script, sizeof script, "(echo leak >&%d) 2>/dev/null && echo leaked; echo end", fds[1]);
+    snprintf(script, sizeof script, "(echo leak >&%d) 2>/dev/null && echo leaked; echo end",
+             fds[1]);
     sandbox_job job = run_shell(script);
     CHECK_MSG(strcmp(job.output, "end\n") == 0, "%s", job.output);
     close(fds[0]);
@@ -180,8 +182,8 @@ static void nothing_runs_on_behind_the_program(void) {
     NEED_SANDBOX();
     test_folder tmp = test_folder_make();
     chmod(tmp.path, 0777);
-    const char *const argv[] = {"/bin/sh", "-c",
-                                "(setsid sh -c 'sleep 1; touch /program/late' &) ; echo gone", NULL};
+    const char *const argv[] = {
+        "/bin/sh", "-c", "(setsid sh -c 'sleep 1; touch /program/late' &) ; echo gone", NULL};
     sandbox_job job = {.argv = argv, .folder = tmp.path, .may_write = true,
                        .limits = sandbox_usual_limits};
     CHECK_OK(sandbox_run(&job));

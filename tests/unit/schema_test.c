@@ -92,8 +92,9 @@ static int strangers(grammar_machine *from, grammar_machine *to, uint64_t *seed,
         int n = random_text(from, seed, true, text, sizeof text - 1);
         if (n < 0) continue;
         text[n] = '\0';
-        if (strstr(text, "-0") || has_long_exponent(text)) continue; /* the recorded ranges are of two
-                                                              minds about -0; 1e12345 is infinite */
+        if (strstr(text, "-0") || has_long_exponent(text))
+            continue; /* the recorded ranges are of two
+               minds about -0; 1e12345 is infinite */
         uint32_t state = match_bytes(to, grammar_machine_start(to), text, (size_t)n);
         if (state != GRAMMAR_DEAD && grammar_machine_accepts(to, state)) continue;
         n_strange++;
@@ -105,7 +106,8 @@ static int strangers(grammar_machine *from, grammar_machine *to, uint64_t *seed,
 /* Where the recorded grammar is not what the schema says, or hone knowingly reads it otherwise. */
 static const char *known_difference(int row) {
     switch (row) {
-    case 21: return "dates: the recorded grammar has a 31st of November, fractions of 3 digits alone";
+    case 21:
+        return "dates: the recorded grammar has a 31st of November, fractions of 3 digits alone";
     case 36: return "items {}: the recorded grammar takes objects alone";
     case 37: return "items beside a prefixItems that is no list: refused";
     case 48: return "the recorded grammar does not escape the quote";
@@ -145,7 +147,8 @@ static void the_recorded_grammars(void) {
         int n = strangers(other_machine, machine, &seed, example);
         CHECK_MSG(n == 0, "row %d: %d recorded texts are refused: %s", number, n, example);
         n = strangers(machine, other_machine, &seed, example);
-        CHECK_MSG(n == 0, "row %d: %d texts are not in the recorded grammar: %s", number, n, example);
+        CHECK_MSG(n == 0, "row %d: %d texts are not in the recorded grammar: %s", number, n,
+                  example);
         grammar_machine_close(other_machine);
         grammar_close(other);
         close_schema();
@@ -226,8 +229,9 @@ static void check_group(const json_t *group, int draft, const char *path, tally 
         if (json_is_true(json_object_get(test, "valid"))) {
             t->n_valid++;
             t->n_reached += found;
-            CHECK_MSG(found || is_stated_restriction(schema, data), "%s: %s: valid, not reached: %s",
-                      path, schema, json_string_value(json_object_get(test, "description")));
+            CHECK_MSG(found || is_stated_restriction(schema, data),
+                      "%s: %s: valid, not reached: %s", path, schema,
+                      json_string_value(json_object_get(test, "description")));
         } else {
             /* draft 4 tells 1.0 from 1; the text that is tried says 1 */
             bool same = draft == 4 && json_is_real(data);
@@ -364,14 +368,16 @@ static void schemas_are_read_as_meant_or_to_the_letter(void) {
 
 static void white_space_is_bounded(void) {
     CHECK_OK(open_schema("{\"type\": \"array\", \"items\": {\"type\": \"null\"}}", NULL));
-    CHECK(matches("[null,null]") && matches("[ null, null ]") && matches("[\n    null,\n    null\n]"));
+    CHECK(matches("[null,null]") && matches("[ null, null ]") &&
+          matches("[\n    null,\n    null\n]"));
     CHECK(!matches("[  null]") && !matches(" []") && !matches("[] ") && !matches("[null ,null]"));
     close_schema();
 }
 
 static void references_lead_to_given_documents(void) {
     static const char definitions[] = "{\"$defs\": {\"n\": {\"type\": \"null\"}}}";
-    const hone_schema_document document = {"http://x.y/defs.json", definitions, strlen(definitions)};
+    const hone_schema_document document = {"http://x.y/defs.json", definitions,
+                                           strlen(definitions)};
     const hone_schema_options options = {.documents = &document, .n_documents = 1};
     CHECK_OK(open_schema("{\"$ref\": \"http://x.y/defs.json#/$defs/n\"}", &options));
     CHECK(matches("null") && !matches("1"));
@@ -399,7 +405,8 @@ static void printed_grammars_mean_the_same_and_compose(void) {
         char inner[500], whole[600];
         int n = random_text(machine, &seed, false, inner, sizeof inner);
         if (n < 0) continue;
-        int n_whole = snprintf(whole, sizeof whole, "{\"name\": \"w\", \"arguments\": %.*s}", n, inner);
+        int n_whole = snprintf(whole, sizeof whole, "{\"name\": \"w\", \"arguments\": %.*s}", n,
+                               inner);
         uint32_t state = match_bytes(other, grammar_machine_start(other), whole, (size_t)n_whole);
         CHECK_MSG(state != GRAMMAR_DEAD && grammar_machine_accepts(other, state), "%s", whole);
     }
@@ -417,7 +424,8 @@ typedef struct hostile {
 } hostile;
 
 static char *build_hostile(const hostile *h) {
-    char *text = malloc(strlen(h->before) + strlen(h->after) + (size_t)h->times * (strlen(h->part) + 24) + 1);
+    char *text = malloc(strlen(h->before) + strlen(h->after) +
+                        (size_t)h->times * (strlen(h->part) + 24) + 1);
     char *at = text + sprintf(text, "%s", h->before);
     for (int i = 0; i < h->times; i++) {
         if (i) *at++ = ',';

@@ -53,7 +53,8 @@ static bool same(const char *answer, const char *expected) {
 
 static void texts_are_compared_after_normalisation(void) {
     CHECK(same(" True\nQ: next", "True") && same("true.", "True") && !same("untrue", "True"));
-    CHECK(same("Let's see. So the answer is (B).", "(B)") && same("B", "(B)") && same("b) because", "(B)"));
+    CHECK(same("Let's see. So the answer is (B).", "(B)") && same("B", "(B)") &&
+          same("b) because", "(B)"));
     CHECK(same("(B) is right", "(B)") && !same("(C)", "(B)") && !same("Before", "(B)"));
     CHECK(same("\"valid\"", "valid") && same("a, b,  c", "a b c") && !same("", "valid"));
     CHECK(same("\n\n  yes \n no", "yes"));

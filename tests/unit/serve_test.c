@@ -267,7 +267,8 @@ static void waiting_and_answers_have_time_limits(void) {
     ticket_event e = wait_end(waits);
     CHECK(e.kind == TICKET_FAILED ? e.status == HONE_ERR_BUSY : e.kind == TICKET_DONE);
     e = wait_end(endless); /* cut, with what there is of it */
-    CHECK(e.kind == TICKET_DONE && e.result->finish == HONE_FINISH_LENGTH && e.result->n_tokens > 0);
+    CHECK(e.kind == TICKET_DONE && e.result->finish == HONE_FINISH_LENGTH &&
+          e.result->n_tokens > 0);
     ticket_close(waits);
     ticket_close(endless);
     scheduler_close(w.s);
@@ -283,7 +284,8 @@ static void what_is_kept_stays_within_its_budget(void) {
         CHECK(wait_end(t).kind == TICKET_DONE);
         ticket_close(t);
         scheduler_state state = scheduler_look(w.s);
-        CHECK_MSG(state.cache_bytes <= 1 << 20, "%llu bytes", (unsigned long long)state.cache_bytes);
+        CHECK_MSG(state.cache_bytes <= 1 << 20, "%llu bytes",
+                  (unsigned long long)state.cache_bytes);
     }
     CHECK(scheduler_look(w.s).n_cached_sessions > 0);
     scheduler_close(w.s);

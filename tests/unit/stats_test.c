@@ -46,8 +46,8 @@ static void the_interval_is_narrower_than_the_range_where_there_are_many_values(
     CHECK_NEAR(spread_width(&s), 0.4, 1e-12);
 }
 
-/* Its ranks for many values follow the normal approximation, n/2 ± 0.98 √n; the chance that no value
- * lies below the median, 2⁻ⁿ, is less than the smallest double. */
+/* Its ranks for many values follow the normal approximation, n/2 ± 0.98 √n; the chance that no
+ * value lies below the median, 2⁻ⁿ, is less than the smallest double. */
 static void many_values_do_not_underflow(void) {
     enum { N = 10001 };
     static double values[N];

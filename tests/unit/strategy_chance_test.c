@@ -1,5 +1,5 @@
-/* Selectors on answers that are right with a known probability: how often they are right themselves lies where
- * theory says. */
+/* Selectors on answers that are right with a known probability: how often they are right themselves
+ * lies where theory says. */
 #include "base/philox.h"
 #include "strategy_script.h"
 #include "test.h"
@@ -34,7 +34,8 @@ static played play_trials(const char *expression, size_t n, fill_script *fill) {
 /* 99.9 % of all such runs come so near. */
 static void check_share(const char *what, size_t n_right, double expected) {
     double seen = (double)n_right / TRIALS, width = 3.29 * sqrt(expected * (1 - expected) / TRIALS);
-    CHECK_MSG(fabs(seen - expected) <= width, "%s: %.4f, in theory %.4f ± %.4f", what, seen, expected, width);
+    CHECK_MSG(fabs(seen - expected) <= width, "%s: %.4f, in theory %.4f ± %.4f", what, seen,
+              expected, width);
 }
 
 /* --- votes --- */
@@ -42,7 +43,8 @@ static void check_share(const char *what, size_t n_right, double expected) {
 #define P_RIGHT 0.6
 
 static void answer_right_or_wrong(script *s, uint32_t trial, size_t n) {
-    for (size_t k = 0; k < n; k++) s->texts[k] = chance(trial, (uint32_t)k, 0) < P_RIGHT ? "right" : "wrong";
+    for (size_t k = 0; k < n; k++)
+        s->texts[k] = chance(trial, (uint32_t)k, 0) < P_RIGHT ? "right" : "wrong";
 }
 
 static double binomial(size_t n, size_t k, double p) {
@@ -60,10 +62,14 @@ static double majority(size_t n, double p) {
 
 static void a_vote_is_right_as_often_as_a_majority(void) {
     CHECK_NEAR(majority(3, 0.75), 0.84375, 1e-9);
-    check_share("3 votes", play_trials("sample3 & vote", 3, answer_right_or_wrong).n_right, majority(3, P_RIGHT));
-    check_share("6 votes", play_trials("sample6 & vote", 6, answer_right_or_wrong).n_right, majority(6, P_RIGHT));
-    check_share("9 votes", play_trials("sample9 & vote", 9, answer_right_or_wrong).n_right, majority(9, P_RIGHT));
-    check_share("the first", play_trials("sample5 & first", 5, answer_right_or_wrong).n_right, P_RIGHT);
+    check_share("3 votes", play_trials("sample3 & vote", 3, answer_right_or_wrong).n_right,
+                majority(3, P_RIGHT));
+    check_share("6 votes", play_trials("sample6 & vote", 6, answer_right_or_wrong).n_right,
+                majority(6, P_RIGHT));
+    check_share("9 votes", play_trials("sample9 & vote", 9, answer_right_or_wrong).n_right,
+                majority(9, P_RIGHT));
+    check_share("the first", play_trials("sample5 & first", 5, answer_right_or_wrong).n_right,
+                P_RIGHT);
 }
 
 /* Three wrong answers that differ: the right one leads although most votes are wrong. */
@@ -89,20 +95,22 @@ static double plurality(void) {
             if (first[a] == 9) first[a] = k;
         }
         for (int a = 1; a < 4; a++)
-            if (count[a] > count[best] || (count[a] == count[best] && first[a] < first[best])) best = a;
+            if (count[a] > count[best] || (count[a] == count[best] && first[a] < first[best]))
+                best = a;
         sum += best == 0 ? mass : 0;
     }
     return sum;
 }
 
 static void a_plurality_is_enough(void) {
-    check_share("5 votes of 4 answers", play_trials("sample5 & vote", 5, answer_scattered).n_right, plurality());
+    check_share("5 votes of 4 answers", play_trials("sample5 & vote", 5, answer_scattered).n_right,
+                plurality());
 }
 
 /* --- adaptive self-consistency --- */
 
-/* What `sc16` does with two answers: after each vote it stops where the rest cannot change it, or where the
- * lead holds with 0.95. */
+/* What `sc16` does with two answers: after each vote it stops where the rest cannot change it, or
+ * where the lead holds with 0.95. */
 typedef struct race {
     double right, votes; /* probability of a right answer; expected votes until the stop */
 } race;
@@ -118,8 +126,10 @@ static race run_race(size_t a, size_t b, bool right_first) {
     if (a + b && race_is_over(a, b))
         return (race){a > b || (a == b && right_first), (double)(a + b)};
     bool begins = a + b == 0;
-    race x = run_race(a + 1, b, begins || right_first), y = run_race(a, b + 1, !begins && right_first);
-    return (race){P_RIGHT * x.right + (1 - P_RIGHT) * y.right, P_RIGHT * x.votes + (1 - P_RIGHT) * y.votes};
+    race x = run_race(a + 1, b, begins || right_first),
+         y = run_race(a, b + 1, !begins && right_first);
+    return (race){P_RIGHT * x.right + (1 - P_RIGHT) * y.right,
+                  P_RIGHT * x.votes + (1 - P_RIGHT) * y.votes};
 }
 
 static void self_consistency_stops_and_errs_as_theory_says(void) {
@@ -128,8 +138,8 @@ static void self_consistency_stops_and_errs_as_theory_says(void) {
     check_share("sc16", p.n_right, theory.right);
     /* draws come in waves of four, so that up to three more are begun than voted */
     double draws = (double)p.n_draws / TRIALS;
-    CHECK_MSG(draws >= theory.votes - 0.4 && draws <= theory.votes + 3, "%.2f draws, %.2f votes in theory", draws,
-              theory.votes);
+    CHECK_MSG(draws >= theory.votes - 0.4 && draws <= theory.votes + 3,
+              "%.2f draws, %.2f votes in theory", draws, theory.votes);
     CHECK_MSG(draws < 14, "%.2f draws: nothing was saved", draws);
 }
 
@@ -137,7 +147,8 @@ static void self_consistency_stops_and_errs_as_theory_says(void) {
 
 /* Right ones look right (0.9) four times of five, wrong ones one time of three; else 0.2. */
 static void answer_with_score(script *s, uint32_t trial, size_t n) {
-    static const char *const texts[2][3] = {{"wrong a", "wrong b", "wrong c"}, {"right a", "right b", "right c"}};
+    static const char *const texts[2][3] = {{"wrong a", "wrong b", "wrong c"},
+                                            {"right a", "right b", "right c"}};
     for (size_t k = 0; k < n; k++) {
         bool right = chance(trial, (uint32_t)k, 2) < 0.5;
         s->texts[k] = texts[right][k];
@@ -147,13 +158,15 @@ static void answer_with_score(script *s, uint32_t trial, size_t n) {
 
 /* The first of those that look right, else the first of all. */
 static double best_looking(size_t n) {
-    double looks = 0.5 * 0.8 + 0.5 / 3, right_of_looking = 0.5 * 0.8 / looks, right_of_others = 0.5 * 0.2 / (1 - looks);
+    double looks = 0.5 * 0.8 + 0.5 / 3, right_of_looking = 0.5 * 0.8 / looks,
+           right_of_others = 0.5 * 0.2 / (1 - looks);
     double none = pow(1 - looks, (double)n);
     return (1 - none) * right_of_looking + none * right_of_others;
 }
 
 static void a_score_is_worth_what_it_tells(void) {
-    check_share("P(True) of 3", play_trials("sample3 & ptrue", 3, answer_with_score).n_right, best_looking(3));
+    check_share("P(True) of 3", play_trials("sample3 & ptrue", 3, answer_with_score).n_right,
+                best_looking(3));
     check_share("P(True) of 1", play_trials("sample1 & ptrue", 1, answer_with_score).n_right, 0.5);
 }
 

@@ -1,5 +1,5 @@
-/* Strategies on the real engine: what is drawn together is what is drawn alone, and what a draw held is free
- * when it ends. */
+/* Strategies on the real engine: what is drawn together is what is drawn alone, and what a draw
+ * held is free when it ends. */
 #include "base/mem.h"
 #include "files.h"
 #include "model_files.h"
@@ -59,8 +59,8 @@ static hone_result run_alone(hone_model *m, hone_request q, double *logprob) {
     return alone;
 }
 
-/* Draw k of a batch of forks is what sequence k of the same seed is alone with its own prefill, bit for
- * bit, and the prompt is computed once. */
+/* Draw k of a batch of forks is what sequence k of the same seed is alone with its own prefill, bit
+ * for bit, and the prompt is computed once. */
 static void draws_together_are_the_draws_alone(void) {
     hone_model *m = made_model();
     hone_request q = babble();
@@ -71,7 +71,8 @@ static void draws_together_are_the_draws_alone(void) {
         q.sequence = (uint32_t)i;
         hone_result alone = run_alone(m, q, &logprob);
         CHECK_MSG(r.draws[i].text && !strcmp(alone.text, r.draws[i].text), "draw %zu", i);
-        CHECK_MSG(r.draws[i].logprob == logprob, "draw %zu: %.17g, %.17g", i, r.draws[i].logprob, logprob);
+        CHECK_MSG(r.draws[i].logprob == logprob, "draw %zu: %.17g, %.17g", i, r.draws[i].logprob,
+                  logprob);
         CHECK(r.draws[i].n_cached_tokens == (i ? r.draws[i].n_prompt_tokens : 0));
         hone_result_release(&alone);
     }
@@ -81,8 +82,8 @@ static void draws_together_are_the_draws_alone(void) {
     hone_model_close(m);
 }
 
-/* The ladder's temperatures are those that the sampler draws with: each draw is the one that a request
- * with that temperature gives. */
+/* The ladder's temperatures are those that the sampler draws with: each draw is the one that a
+ * request with that temperature gives. */
 static void a_draws_temperature_reaches_the_sampler(void) {
     static const float ladder[] = {0.5f, 0.7f, 0.9f};
     hone_model *m = made_model();
@@ -117,7 +118,8 @@ static void the_same_seed_gives_the_same_run(void) {
     hone_model *m = made_model();
     hone_request q = babble();
     for (size_t i = 0; i < sizeof expressions / sizeof *expressions; i++) {
-        hone_strategy_result a = run_real(m, expressions[i], &q), b = run_real(m, expressions[i], &q);
+        hone_strategy_result a = run_real(m, expressions[i], &q),
+                             b = run_real(m, expressions[i], &q);
         CHECK_MSG(a.n_draws == b.n_draws && a.chosen == b.chosen && !strcmp(a.text, b.text), "%s",
                   expressions[i]);
         for (size_t k = 0; k < a.n_draws && k < b.n_draws; k++)
@@ -142,8 +144,8 @@ typedef struct batch_seen {
     hone_session *session;
     pen pens[N_DRAWS];
     size_t tokens[N_DRAWS];        /* of each when it had ended */
-    uint64_t before, behind, later; /* the session's share of the cache: before a draw is killed, when it
-                                     * has ended, at the next token of another */
+    uint64_t before, behind, later; /* the session's share of the cache: before a draw is killed,
+                                     * when it has ended, at the next token of another */
     bool kills, cancels;
     size_t n_ended;
 } batch_seen;
@@ -153,9 +155,11 @@ static int watch_token(void *user, const hone_piece *p) {
     batch_seen *seen = w->seen;
     if (p->token < 0) return 0;
     w->n_tokens++;
-    if (seen->cancels && w->draw == 0 && w->n_tokens == CANCELLED_AT) hone_session_cancel(seen->session);
+    if (seen->cancels && w->draw == 0 && w->n_tokens == CANCELLED_AT)
+        hone_session_cancel(seen->session);
     if (!seen->kills) return 0;
-    if (w->draw == 1 && w->n_tokens == KILLED_AT + 1) seen->later = hone_session_kv_share(seen->session);
+    if (w->draw == 1 && w->n_tokens == KILLED_AT + 1)
+        seen->later = hone_session_kv_share(seen->session);
     if (w->draw != 0 || w->n_tokens != KILLED_AT) return 0;
     seen->before = hone_session_kv_share(seen->session);
     return 1;
@@ -190,8 +194,8 @@ static hone_status run_batch(hone_model *m, batch_seen *seen) {
     return status;
 }
 
-/* The page that the session and all forks share counts a part of it in each: one owner less, and the part
- * of the others is larger, before anything else is computed. */
+/* The page that the session and all forks share counts a part of it in each: one owner less, and
+ * the part of the others is larger, before anything else is computed. */
 static void a_killed_draw_frees_its_cache_at_once(void) {
     hone_model *m = made_model();
     batch_seen seen = {.kills = true};
@@ -209,8 +213,8 @@ static void cancelling_ends_all_draws_within_one_step(void) {
     CHECK(run_batch(m, &seen) == HONE_ERR_CANCELLED);
     CHECK(seen.n_ended == N_DRAWS);
     for (size_t i = 0; i < N_DRAWS; i++)
-        CHECK_MSG(seen.tokens[i] >= CANCELLED_AT - 1 && seen.tokens[i] <= CANCELLED_AT + 1, "%zu tokens",
-                  seen.tokens[i]);
+        CHECK_MSG(seen.tokens[i] >= CANCELLED_AT - 1 && seen.tokens[i] <= CANCELLED_AT + 1,
+                  "%zu tokens", seen.tokens[i]);
     hone_model_close(m);
 }
 

@@ -14,7 +14,8 @@ static void models_and_bars_have_a_canonical_form(void) {
         {"ensemble with a:1+b:2", "ensemble6 with a:1 + b:2"},
         {"cot & cascade4@.5 with qwen2.5:1.5b", "cot & cascade4@0.5 with qwen2.5:1.5b"},
         {"verify", "verify3@0.5"},
-        {"sample2 & ptrue | none | vote with dir/b.gguf", "sample2 & ptrue | none | vote with dir/b.gguf"},
+        {"sample2 & ptrue | none | vote with dir/b.gguf",
+         "sample2 & ptrue | none | vote with dir/b.gguf"},
         {"few-shot5 & nearest2 & sc8", "shots5 & nearest2 & sc8"},
         {"chain with a + b + c", "chain with a + b + c"}};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
@@ -46,7 +47,8 @@ static void what_makes_no_sense_is_refused(void) {
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         hone_strategy *s = NULL;
         CHECK(hone_strategy_parse(&s, bad[i][0]) == HONE_ERR_ARGUMENT);
-        CHECK_MSG(strstr(hone_error_message(), bad[i][1]), "%s: %s", bad[i][0], hone_error_message());
+        CHECK_MSG(strstr(hone_error_message(), bad[i][1]), "%s: %s", bad[i][0],
+                  hone_error_message());
     }
 }
 
@@ -142,7 +144,8 @@ static void the_same_answer_is_not_checked_twice(void) {
     script s = {.texts = {"4", "Yes", "4", "5", "Yes"}, .n_models = 2};
     s.p_yes[0] = 0.1, s.p_yes[3] = 0.2;
     hone_strategy_result r = play(&s, "verify3");
-    CHECK(r.n_draws == 5 && !strcmp(r.draws[1].stage, "P(True)") && !strcmp(r.draws[2].stage, "answer"));
+    CHECK(r.n_draws == 5 && !strcmp(r.draws[1].stage, "P(True)") &&
+          !strcmp(r.draws[2].stage, "answer"));
     CHECK(!strcmp(r.draws[3].stage, "answer") && !strcmp(r.text, "5"));
     hone_strategy_result_release(&r);
 }
@@ -184,7 +187,8 @@ static void agreement_ends_a_cascade(void) {
     hone_strategy_result_release(&r);
     script three = {.texts = {"4", "6", "5", "6", "9"}, .n_models = 3};
     r = play(&three, "cascade2"); /* the middle one draws, too */
-    CHECK(!strcmp(r.text, "9") && three.model[2] == 1 && three.model[3] == 1 && three.model[4] == 2);
+    CHECK(!strcmp(r.text, "9") && three.model[2] == 1 && three.model[3] == 1 &&
+          three.model[4] == 2);
     hone_strategy_result_release(&r);
 }
 
@@ -221,7 +225,8 @@ static void each_link_sees_the_answer_before(void) {
     hone_strategy_result r = play(&s, "chain");
     CHECK(!strcmp(r.text, "three 3") && r.n_draws == 3);
     CHECK(!strstr(s.asked[0], "Answer 1") && strstr(s.asked[1], "How many?"));
-    CHECK(strstr(s.asked[1], "one 1") && strstr(s.asked[2], "two 2") && !strstr(s.asked[2], "one 1"));
+    CHECK(strstr(s.asked[1], "one 1") && strstr(s.asked[2], "two 2") &&
+          !strstr(s.asked[2], "one 1"));
     hone_strategy_result_release(&r);
     script gap = {.texts = {"one 1", "", "three 3"}, .n_models = 3, .fails = {false, false, false}};
     r = play(&gap, "chain"); /* an empty answer is handed to nobody */
@@ -260,7 +265,8 @@ static void a_budget_may_end_between_models(void) {
 static void cancelling_ends_all_models(void) {
     static const char *const names[] = {"ensemble4", "cascade2", "chain", "verify2"};
     for (size_t i = 0; i < 4; i++) {
-        script s = {.texts = {"4 4 4 4 4 4", "5 5 5 5 5 5", "6"}, .n_models = 2, .cancel_at_step_3 = true};
+        script s = {
+            .texts = {"4 4 4 4 4 4", "5 5 5 5 5 5", "6"}, .n_models = 2, .cancel_at_step_3 = true};
         hone_strategy_result r = play(&s, names[i]);
         CHECK(r.finish == HONE_FINISH_CANCELLED && s.n_calls == 1);
         hone_strategy_result_release(&r);
@@ -270,7 +276,8 @@ static void cancelling_ends_all_models(void) {
 /* --- examples --- */
 
 static void the_first_examples_stand_before_the_question(void) {
-    static const hone_example examples[] = {{"1+1?", "2"}, {"How many?", "leak"}, {"2+2?", "4"}, {"x", "y"}};
+    static const hone_example examples[] = {
+        {"1+1?", "2"}, {"How many?", "leak"}, {"2+2?", "4"}, {"x", "y"}};
     const hone_strategy_options o = {.examples = examples, .n_examples = 4};
     script s = {.texts = {"7"}};
     hone_strategy_result r = play_with(&s, "shots2", &o, HONE_OK);
@@ -278,7 +285,8 @@ static void the_first_examples_stand_before_the_question(void) {
               "%s", s.seen);
     hone_strategy_result_release(&r);
     r = play_with(&s, "re2 & role & shots9", &o, HONE_OK); /* fewer than asked for */
-    CHECK(strstr(s.seen, "system: ") == s.seen && strstr(s.seen, "user: x\nassistant: y\nuser: How many?\nRead"));
+    CHECK(strstr(s.seen, "system: ") == s.seen &&
+          strstr(s.seen, "user: x\nassistant: y\nuser: How many?\nRead"));
     hone_strategy_result_release(&r);
     r = play_with(&s, "shots", NULL, HONE_ERR_UNSUPPORTED);
     hone_strategy_result_release(&r);
@@ -307,7 +315,8 @@ static void every_failed_allocation_is_survived(void) {
     const hone_strategy_options o = {.examples = examples, .n_examples = 2};
     for (size_t i = 0; i < 4; i++)
         for (long n = 1; n < 500; n++) {
-            script s = {.texts = {"4", "5", "6", "7", "8", "9"}, .n_models = 3, .fails = {false, true}};
+            script s = {
+                .texts = {"4", "5", "6", "7", "8", "9"}, .n_models = 3, .fails = {false, true}};
             draw_service service = {&s, 3, script_run, script_model, script_token_text};
             hone_request request = {.messages = &question, .n_messages = 1};
             hone_strategy *strategy = NULL;

@@ -34,7 +34,8 @@ static void the_synthesis_sees_every_draft(void) {
 }
 
 static void every_round_combines_three_of_the_last(void) {
-    script s = {.texts = {"a 1", "b 2", "c 3", "d 4", "e 5", "f 5", "g 6", "h 6", "7", "7", "8", "7"}};
+    script s = {
+        .texts = {"a 1", "b 2", "c 3", "d 4", "e 5", "f 5", "g 6", "h 6", "7", "7", "8", "7"}};
     hone_strategy_result r = play(&s, "rsa4");
     CHECK(r.n_draws == 12 && !strcmp(r.text, "7") && s.n_calls == 3);
     for (int k = 4; k < 8; k++) {
@@ -180,7 +181,8 @@ static hone_status times_out(void *user, const char *code, const char *input, ch
 static hone_status check_times_out(void *user, const char *text, double *score, char **fault) {
     *score = 0;
     *fault = mem_copy_string("ran out of time", 15);
-    return strstr(text, "loop") ? HONE_OK : (mem_free(*fault), likes_three(user, text, score, fault));
+    return strstr(text, "loop") ? HONE_OK
+                                : (mem_free(*fault), likes_three(user, text, score, fault));
 }
 
 /* A program that does not end has no part in the vote, and its fault is told for the repair. */
@@ -213,7 +215,8 @@ static void the_round_trip_keeps_what_behaves_alike(void) {
 /* --- one answer, shaped --- */
 
 static void the_output_tag_is_the_answer(void) {
-    script s = {.texts = {"<thinking>6</thinking><reflection>5?</reflection><output>It is 4</output>"}};
+    script s = {
+        .texts = {"<thinking>6</thinking><reflection>5?</reflection><output>It is 4</output>"}};
     hone_strategy_result r = play(&s, "cot_reflection");
     CHECK(!strcmp(r.text, "It is 4"));
     hone_strategy_result_release(&r);
@@ -223,8 +226,9 @@ static void the_output_tag_is_the_answer(void) {
 
 static void the_tree_prefers_what_the_discriminator_completes_alike(void) {
     /* roll-out 1: finish, step, sub-question, rephrase; then three finishes; then two judgements */
-    script s = {.texts = {"The answer is 4", "a step", "a question", "a rephrasing", "The answer is 4",
-                          "The answer is 5", "The answer is 5", "no idea 9", "The answer is 5"}};
+    script s = {.texts = {"The answer is 4", "a step", "a question", "a rephrasing",
+                          "The answer is 4", "The answer is 5", "The answer is 5", "no idea 9",
+                          "The answer is 5"}};
     hone_strategy_result r = play(&s, "rstar1");
     CHECK_MSG(r.n_draws == 9, "%zu draws", r.n_draws);
     CHECK(strstr(s.asked[4], "a step") && strstr(s.asked[4], "The answer is"));
@@ -245,9 +249,11 @@ static void every_program_keeps_every_budget(void) {
             script s = {.texts = {"a b 1", "c d 2", "e f 3", "g h 1", "i j 1", "k l 2", "m n 3", "o p 1",
                                   "q 1", "r 2", "s 1", "t 2", "u 3", "v 1", "w 1"},
                         .top_logprob = -0.1, .unsure_logprob = -0.2, .n_models = 2};
-            hone_strategy_options o = {.max_draws = most, .check = likes_three, .run_code = last_word};
+            hone_strategy_options o = {
+                .max_draws = most, .check = likes_three, .run_code = last_word};
             hone_strategy_result r = play_with(&s, info->name, &o, HONE_OK);
-            CHECK_MSG(r.n_draws <= most && r.text, "%s: %zu of %zu draws", info->name, r.n_draws, most);
+            CHECK_MSG(r.n_draws <= most && r.text, "%s: %zu of %zu draws", info->name, r.n_draws,
+                      most);
             hone_strategy_result_release(&r);
         }
     }
@@ -268,7 +274,8 @@ static void every_program_survives_failed_allocations(void) {
             hone_status status = hone_strategy_parse(&strategy, info->name);
             if (status == HONE_OK) status = strategy_run_on(strategy, &service, &request, &o, &r);
             mem_fail_from(0);
-            CHECK_MSG(status == HONE_OK || status == HONE_ERR_MEMORY || status == HONE_ERR_UNSUPPORTED,
+            CHECK_MSG(status == HONE_OK || status == HONE_ERR_MEMORY ||
+                          status == HONE_ERR_UNSUPPORTED,
                       "%s, %ld: %s", info->name, n, hone_error_message());
             hone_strategy_result_release(&r);
             hone_strategy_close(strategy);

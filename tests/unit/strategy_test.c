@@ -14,8 +14,9 @@
 static void check_read(const char *text, hone_answer_form form, const char *expected) {
     char *answer = NULL;
     if (!CHECK_OK(answer_read(text, form, &answer))) return;
-    CHECK_MSG(expected ? answer && !strcmp(answer, expected) : !answer, "\"%s\": \"%s\", expected \"%s\"",
-              text, answer ? answer : "(none)", expected ? expected : "(none)");
+    CHECK_MSG(expected ? answer && !strcmp(answer, expected) : !answer,
+              "\"%s\": \"%s\", expected \"%s\"", text, answer ? answer : "(none)",
+              expected ? expected : "(none)");
     mem_free(answer);
 }
 
@@ -33,7 +34,8 @@ static void the_answer_is_found_in_the_text(void) {
     check_read("no number at all", HONE_ANSWER_NUMBER, NULL);
     check_read("Answer: Paris.", HONE_ANSWER_AUTO, "paris");
     check_read("  The  Sun\nrises. ", HONE_ANSWER_TEXT, "the sun rises");
-    check_read("x\n```python\nprint(1)\n```\nand\n```\nprint(2)\n```", HONE_ANSWER_CODE, "print(2)");
+    check_read("x\n```python\nprint(1)\n```\nand\n```\nprint(2)\n```", HONE_ANSWER_CODE,
+               "print(2)");
     check_read("Paris.", HONE_ANSWER_AUTO, "paris");
     check_read("It is a town of which nobody knows where it might be.", HONE_ANSWER_AUTO, NULL);
     check_read("", HONE_ANSWER_AUTO, NULL);

@@ -122,8 +122,8 @@ static void a_lazy_grammar_leaves_room_for_thoughts(void) {
         r.forced = ids_of(starts[i], &r.n_forced);
         hone_result result = run(&r);
         size_t n = strlen(starts[i]);
-        CHECK_MSG(!strncmp(result.text, starts[i], n) &&
-                      (!strcmp(result.text + n, "1</call>") || !strcmp(result.text + n, "2</call>")),
+        CHECK_MSG(!strncmp(result.text, starts[i], n) && (!strcmp(result.text + n, "1</call>") ||
+                                                          !strcmp(result.text + n, "2</call>")),
                   "%s", result.text);
         CHECK((result.n_thought_tokens > 0) == (i == 0) && result.finish == HONE_FINISH_STOP);
         hone_result_release(&result);

@@ -30,7 +30,8 @@ static const char *allowed(const speech_rules *r, const int32_t *sampled, size_t
     return shown;
 }
 
-static void check_allowed(const char *want, const speech_rules *r, const int32_t *sampled, size_t n) {
+static void check_allowed(const char *want, const speech_rules *r, const int32_t *sampled,
+                          size_t n) {
     const char *have = allowed(r, sampled, n);
     CHECK_MSG(strcmp(have, want) == 0, "%s, expected %s", have, want);
 }
@@ -152,7 +153,8 @@ static void windows_of_a_long_file_are_padded_as_openai_does(void) {
     NEEDS_MODEL;
     size_t n = 45 * SECOND, n_content;
     float *x = noise(n, 0.001f), *mel = malloc(MEL_BANDS * MEL_WINDOW_FRAMES * sizeof *mel);
-    for (size_t i = SECOND; i < 2 * SECOND; i++) x[i] *= 900; /* a loud second in the first window */
+    for (size_t i = SECOND; i < 2 * SECOND; i++)
+        x[i] *= 900; /* a loud second in the first window */
     for (int padding = HONE_MEL_OPENAI; padding <= HONE_MEL_HF; padding++) {
         hone_audio *audio;
         speech_input in;
@@ -364,14 +366,15 @@ static void calls_at_the_same_time_share_passes_and_keep_their_text(void) {
         CHECK_OK(transcribe(c->x, SECOND, &c->o, &c->alone));
         CHECK(c->alone.n_together <= 1);
     }
-    for (int i = 0; i < CALLERS; i++) CHECK(!pthread_create(&callers[i].thread, NULL, call, &callers[i]));
+    for (int i = 0; i < CALLERS; i++)
+        CHECK(!pthread_create(&callers[i].thread, NULL, call, &callers[i]));
     size_t most = 0;
     for (int i = 0; i < CALLERS; i++) {
         caller *c = &callers[i];
         pthread_join(c->thread, NULL);
         CHECK(c->status == HONE_OK);
-        CHECK_MSG(!strcmp(c->alone.text, c->among.text), "caller %d: \"%s\" alone, \"%s\" among others",
-                  i, c->alone.text, c->among.text);
+        CHECK_MSG(!strcmp(c->alone.text, c->among.text),
+                  "caller %d: \"%s\" alone, \"%s\" among others", i, c->alone.text, c->among.text);
         if (c->among.n_together > most) most = c->among.n_together;
         hone_transcript_release(&c->alone);
         hone_transcript_release(&c->among);

@@ -141,12 +141,14 @@ static double true_speed(const tune_config *c) {
     return speed * (c->n_draft ? 0.9 : 1) * (c->prefill_chunk == 1024 ? 1.1 : 1);
 }
 
-static hone_status run_world(void *context, const tune_config *c, tune_place place, double *values) {
+static hone_status run_world(void *context, const tune_config *c, tune_place place,
+                             double *values) {
     world *w = context;
     (void)place;
     if (w->stop_after && w->n_runs >= w->stop_after) return fail(HONE_ERR_CANCELLED, "stopped");
     uint32_t random = philox4x32((philox_block){{w->n_runs++, 9, 0, 0}}, w->seed).word[0];
-    double truth = w->turns_at > 0 && w->now > w->turns_at && c->n_threads == 2 ? 12 : true_speed(c);
+    double truth = w->turns_at > 0 && w->now > w->turns_at && c->n_threads == 2 ? 12
+                                                                                : true_speed(c);
     double speed = truth * exp(w->noise * (2.0 * random / 4294967296.0 - 1));
     w->now += 3000 / speed;
     values[0] = log(speed);
@@ -266,7 +268,8 @@ static void filters_are_not_turned_where_nothing_is_drawn(void) {
     greedy.sampling.temperature = 0;
     tune_init(&t, &space, &greedy, &meter);
     CHECK_OK(tune_run(&t, 60000));
-    CHECK(!find_step(&t, TUNE_TOP_P) && !find_step(&t, TUNE_TOP_K) && find_step(&t, TUNE_REPEAT_PENALTY));
+    CHECK(!find_step(&t, TUNE_TOP_P) && !find_step(&t, TUNE_TOP_K) &&
+          find_step(&t, TUNE_REPEAT_PENALTY));
     tune_release(&t);
 }
 
@@ -280,7 +283,8 @@ static void an_interrupted_tuning_goes_on_with_the_same_runs(void) {
     char path[96];
     int64_t id, found = -1;
     json_use_mem();
-    json_t *settings = json_pack("{s:s}", "goal", "decode"), *others = json_pack("{s:s}", "goal", "ttft");
+    json_t *settings = json_pack("{s:s}", "goal", "decode"),
+           *others = json_pack("{s:s}", "goal", "ttft");
     const result_subject subject = {.role = "model", .name = "one", .hash = "ab"};
     const result_start start = {.kind = RESULT_TUNE, .subjects = &subject, .n_subjects = 1,
                                 .settings = settings};
@@ -351,7 +355,8 @@ static void a_profile_holds_until_something_changes(void) {
     best.kv = HONE_KV_Q8_0;
     CHECK_OK(profile_save(model, TUNE_DECODE, &usual, &best, 7, &quiet, &path));
     CHECK(profile_load(&p, model) == PROFILE_FRESH);
-    CHECK(p.n_threads == 2 && p.kv == HONE_KV_Q8_0 && p.prefill_chunk == -1 && isnan(p.temperature));
+    CHECK(p.n_threads == 2 && p.kv == HONE_KV_Q8_0 && p.prefill_chunk == -1 &&
+          isnan(p.temperature));
     CHECK(!p.is_doubted && p.map == -1);
 
     tune_config sober = usual;
@@ -361,7 +366,8 @@ static void a_profile_holds_until_something_changes(void) {
     CHECK(p.is_doubted);
 
     write_model(model, "other weights");
-    CHECK(profile_load(&p, model) == PROFILE_STALE && strstr(hone_error_message(), "files have changed"));
+    CHECK(profile_load(&p, model) == PROFILE_STALE &&
+          strstr(hone_error_message(), "files have changed"));
     CHECK(profile_is_empty(&p));
     write_model(model, "weights");
     CHECK(profile_load(&p, model) == PROFILE_FRESH);
@@ -376,7 +382,8 @@ static void a_profile_holds_until_something_changes(void) {
         json_t *before = json_incref(json_object_get(o, changes[i].key));
         json_object_set_new(o, changes[i].key, json_string("another"));
         CHECK(json_dump_file(o, path.text, 0) == 0);
-        CHECK(profile_load(&p, model) == PROFILE_STALE && strstr(hone_error_message(), changes[i].words));
+        CHECK(profile_load(&p, model) == PROFILE_STALE &&
+              strstr(hone_error_message(), changes[i].words));
         json_object_set_new(o, changes[i].key, before);
         text = json_dumps(o, 0);
         CHECK_OK(fs_write_file(path.text, text, strlen(text)));
@@ -397,8 +404,9 @@ static void nonsense_in_a_profile_says_nothing(void) {
     best.n_threads = 2;
     CHECK_OK(profile_save(model, TUNE_DECODE, &usual, &best, 0, &(validity){.n = 0}, &path));
     CHECK_OK(json_parse_file(&o, path.text, 1 << 16));
-    json_object_set_new(o, "engine", json_pack("{s:i, s:s, s:i, s:s}", "threads", 1 << 20, "kv", "q3", "slots",
-                                               -5, "context", "long"));
+    json_object_set_new(o, "engine",
+                        json_pack("{s:i, s:s, s:i, s:s}", "threads", 1 << 20, "kv", "q3", "slots",
+                                  -5, "context", "long"));
     json_object_set_new(o, "sampling", json_pack("{s:f, s:i}", "temperature", -1.0, "top_p", 7));
     CHECK(json_dump_file(o, path.text, 0) == 0);
     CHECK(profile_load(&p, model) == PROFILE_FRESH && profile_is_empty(&p));

@@ -58,7 +58,8 @@ static size_t overlap(const vad_spans *found, size_t begin, size_t end) {
 }
 
 static const char *const clips[] = {"speechbrain-spk1_snt1.wav", "librivox-sense-0880.wav",
-                                    "asterisk-it-demo-enterkeywords.wav", "speechbrain-spk2_snt3.wav"};
+                                    "asterisk-it-demo-enterkeywords.wav",
+                                    "speechbrain-spk2_snt3.wav"};
 
 /* Of each clip at least 85 % (they have silence of their own), of each long pause at most what is
  * kept around speech. */
@@ -73,8 +74,8 @@ static void check_scene(scene *s, const char *what) {
             if (i == 0) continue;
             size_t begin = s->spoken[i - 1].end, end = s->spoken[i].begin;
             size_t wrong = overlap(&found, begin, end);
-            CHECK_MSG(wrong <= 2 * VAD_PAD + 30, "%s: pause %zu: %zu of %zu frames are speech", what,
-                      i, wrong, end - begin);
+            CHECK_MSG(wrong <= 2 * VAD_PAD + 30, "%s: pause %zu: %zu of %zu frames are speech",
+                      what, i, wrong, end - begin);
         }
         for (size_t i = 0; i < found.n; i++)
             CHECK(found.items[i].begin < found.items[i].end &&

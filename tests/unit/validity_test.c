@@ -56,7 +56,8 @@ static void stolen_time_quotas_and_other_programs(void) {
     after.n_throttled = 0;
     after.others_cpu_ms = 500;
     v = judge(&before, &after);
-    CHECK(v.n == 1 && validity_has(&v, VALIDITY_DISTURBED) && strstr(v.reasons[0].words, "0.5 of 2"));
+    CHECK(v.n == 1 && validity_has(&v, VALIDITY_DISTURBED) &&
+          strstr(v.reasons[0].words, "0.5 of 2"));
     v.n = 0;
     validity_judge_machine(&v, &before, &before, 4, 2);
     CHECK(v.n == 0); /* no time, no judgement */
@@ -71,7 +72,8 @@ static void another_clock_after_the_run(void) {
     validity_judge_limits(&v, 0, 50);
     CHECK(v.n == 0);
     validity_judge_limits(&v, 100, 80);
-    CHECK(v.n == 1 && validity_has(&v, VALIDITY_THROTTLED) && strstr(v.reasons[0].words, "20 % slower"));
+    CHECK(v.n == 1 && validity_has(&v, VALIDITY_THROTTLED) &&
+          strstr(v.reasons[0].words, "20 % slower"));
     v.n = 0;
     validity_judge_limits(&v, 80, 100); /* it was throttled before, or while */
     CHECK(v.n == 1 && strstr(v.reasons[0].words, "faster"));
@@ -92,7 +94,8 @@ static void too_few_repetitions_and_too_wide_a_spread(void) {
     CHECK(v.n == 0);
     validity_judge_repetitions(&v, 2);
     validity_judge_spread(&v, "decode", 0.25);
-    CHECK(v.n == 2 && validity_has(&v, VALIDITY_FEW_REPETITIONS) && validity_has(&v, VALIDITY_SPREAD));
+    CHECK(v.n == 2 && validity_has(&v, VALIDITY_FEW_REPETITIONS) &&
+          validity_has(&v, VALIDITY_SPREAD));
 }
 
 static void a_prefix_in_the_cache_and_an_answer_that_ends_early(void) {
@@ -348,7 +351,8 @@ static void arrivals_are_exponential(void) {
     }
     CHECK_NEAR(sum / N, 100, 3);
     CHECK_NEAR((double)n_long / N, exp(-1), 0.015);
-    CHECK(load_gap_ms(10, 42, 5) == load_gap_ms(10, 42, 5) && load_gap_ms(10, 42, 5) != load_gap_ms(10, 43, 5));
+    CHECK(load_gap_ms(10, 42, 5) == load_gap_ms(10, 42, 5) &&
+          load_gap_ms(10, 42, 5) != load_gap_ms(10, 43, 5));
 }
 
 static void prompts_differ_from_their_first_word_on(void) {

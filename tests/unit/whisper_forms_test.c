@@ -23,7 +23,8 @@ static bool make_forms(const char *model, char folder[4096], char out[4096]) {
     snprintf(folder, 4096, "%s/golden/%s", test_shared(), model);
     if (stat(folder, &st)) return false;
     snprintf(out, 4096, "%s", test_folder_make().path);
-    snprintf(command, sizeof command, "python3 tests/tools/whisper_forms.py '%s' '%s'", folder, out);
+    snprintf(command, sizeof command, "python3 tests/tools/whisper_forms.py '%s' '%s'", folder,
+             out);
     return system(command) == 0;
 }
 
@@ -54,7 +55,8 @@ static hone_status compare_tensor(void *user, const whisper_tensor *t) {
         quant_decode_row(a.type, x, tensor_row(&a, row), a.ne[0]);
         quant_decode_row(b.type, y, tensor_row(&b, row), a.ne[0]);
         for (size_t i = 0; i < a.ne[0]; i++)
-            if (!(fabs((double)x[i] - (double)y[i]) <= largest)) largest = fabs((double)x[i] - (double)y[i]);
+            if (!(fabs((double)x[i] - (double)y[i]) <= largest))
+                largest = fabs((double)x[i] - (double)y[i]);
     }
     CHECK_MSG(largest <= bound, "%s: %s differs by %g", c->form, t->name, largest);
     free(x);
@@ -68,14 +70,15 @@ static void compare_tokenizers(const model_source *a, const model_source *b, con
     };
     tokenizer_spec specs[2];
     tokenizer *t[2] = {NULL, NULL};
-    if (!CHECK_OK(source_tokenizer(a, &specs[0])) || !CHECK_OK(source_tokenizer(b, &specs[1]))) return;
+    if (!CHECK_OK(source_tokenizer(a, &specs[0])) || !CHECK_OK(source_tokenizer(b, &specs[1])))
+        return;
     for (size_t k = 0; k < 2; k++) CHECK_OK(tokenizer_open(&t[k], &specs[k]));
     for (size_t i = 0; i < sizeof texts / sizeof *texts && t[0] && t[1]; i++) {
         token_list ids[2] = {{0}, {0}};
         for (size_t k = 0; k < 2; k++)
             CHECK_OK(tokenizer_encode(t[k], texts[i], strlen(texts[i]), NULL, 0, 0, &ids[k]));
-        CHECK_MSG(ids[0].n == ids[1].n &&
-                      (ids[0].n == 0 || !memcmp(ids[0].ids, ids[1].ids, ids[0].n * sizeof *ids[0].ids)),
+        CHECK_MSG(ids[0].n == ids[1].n && (ids[0].n == 0 || !memcmp(ids[0].ids, ids[1].ids,
+                                                                    ids[0].n * sizeof *ids[0].ids)),
                   "%s: \"%s\"", form, texts[i]);
         for (size_t k = 0; k < 2; k++) token_list_release(&ids[k]);
     }

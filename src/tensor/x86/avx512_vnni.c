@@ -1,11 +1,11 @@
 /* Products in 8 bits on AVX-512 VNNI: panels of 32 rows, lanes along the rows.
  *
  * vpdpbusd adds four products of unsigned and signed bytes to a sum in 32 bits; it shares its two
- * pipes with float multiplications, so these count. Types with minima have unsigned codes: a group's
- * product costs one multiplication for the weights' scale, one for the activations' and one for the
- * minimum. All others are made signed and the activations unsigned, 128 above their value: that adds
- * 128 times the sum of a group's codes, a whole number that each sum begins from, and the third
- * multiplication falls away. */
+ * pipes with float multiplications, so these count. Types with minima have unsigned codes: a
+ * group's product costs one multiplication for the weights' scale, one for the activations' and one
+ * for the minimum. All others are made signed and the activations unsigned, 128 above their value:
+ * that adds 128 times the sum of a group's codes, a whole number that each sum begins from, and the
+ * third multiplication falls away. */
 #include "tensor/x86/pack.h"
 
 enum { PANEL_ROWS = 32 };

@@ -1,21 +1,21 @@
 /* Rows of blocks with few tokens on AVX-512 VNNI: the slot dot_rows.
  *
- * What decides with one token is the number of instructions for each byte of weights (one core reads
- * some 8 bytes a cycle from memory), with several how often the two pipes are used that have both
- * vpdpbusd and float multiplications. So a piece of 256 weights is unpacked in registers once for all
- * tokens (pieces512.h), and two rows' products with one token are eight vpdpbusd, whose sums begin
- * from what takes the zero point off, and two or three multiplications. An output is the sum of
- * lanes each of which adds its pieces in order: it depends neither on the tokens nor on the rows
- * computed together. */
+ * What decides with one token is the number of instructions for each byte of weights (one core
+ * reads some 8 bytes a cycle from memory), with several how often the two pipes are used that have
+ * both vpdpbusd and float multiplications. So a piece of 256 weights is unpacked in registers once
+ * for all tokens (pieces512.h), and two rows' products with one token are eight vpdpbusd, whose
+ * sums begin from what takes the zero point off, and two or three multiplications. An output is the
+ * sum of lanes each of which adds its pieces in order: it depends neither on the tokens nor on the
+ * rows computed together. */
 #include "tensor/x86/pieces512.h"
 
 /* Rows that are read side by side, from places far apart: one stream alone gets two thirds of what
  * the memory gives a core. */
 enum { STREAMS = 4 };
 
-/* The activations of a piece in the order of a type's codes, and for each lane the scale. Types with
- * minima have the sum of each lane's group, times the scale; all others what the lane's products
- * begin from, −zero point · Σ q. */
+/* The activations of a piece in the order of a type's codes, and for each lane the scale. Types
+ * with minima have the sum of each lane's group, times the scale; all others what the lane's
+ * products begin from, −zero point · Σ q. */
 typedef struct piece_input {
     int8_t q[PIECE];
     float scale[16];
@@ -153,8 +153,9 @@ INLINE __m128 sum_lanes(const dtype type, const __m512 *first, const __m512 *sec
                        _mm_hadd_ps(quarter_of(second[0]), quarter_of(second[1])));
 }
 
-/* Inputs (tokens times columns) beyond which rows are prefetched: they take half of the first cache,
- * and the processor's own prefetch, which also begins anew with each page, is busy with them. */
+/* Inputs (tokens times columns) beyond which rows are prefetched: they take half of the first
+ * cache, and the processor's own prefetch, which also begins anew with each page, is busy with
+ * them. */
 enum { FEW_INPUTS = 9 << 10 };
 
 INLINE void prefetch_piece(const char *at, const size_t bytes) {

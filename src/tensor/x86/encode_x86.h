@@ -1,5 +1,5 @@
-/* What the block encoders of all x86 sets need beside their vectors (tensor/encode_lanes.h): halves,
- * and the 32 codes of a block in one register. */
+/* What the block encoders of all x86 sets need beside their vectors (tensor/encode_lanes.h):
+ * halves, and the 32 codes of a block in one register. */
 #ifndef TENSOR_X86_ENCODE_X86_H
 #define TENSOR_X86_ENCODE_X86_H
 

@@ -1,12 +1,12 @@
-/* Pieces of 256 weights in AVX-512 registers: the codes of any block type unpacked for products with
- * few tokens, each with the least instructions.
+/* Pieces of 256 weights in AVX-512 registers: the codes of any block type unpacked for products
+ * with few tokens, each with the least instructions.
  *
  * vpdpbusd adds four neighbouring products to a lane of 32 bits. Were the codes in their natural
- * order, each of a piece's four registers would hold other groups (runs of 16 or 32 weights with one
- * scale), and each would need its own conversion to floats, its own scales and their spreading over
- * the lanes. Here lane l of all four registers belongs to the same group, so that a piece is four
- * vpdpbusd into one sum. In groups of 32 lanes 2i and 2i + 1 have the same group: the sums of two
- * rows' pieces fit one register. Where that takes a permutation of the codes within a type's
+ * order, each of a piece's four registers would hold other groups (runs of 16 or 32 weights with
+ * one scale), and each would need its own conversion to floats, its own scales and their spreading
+ * over the lanes. Here lane l of all four registers belongs to the same group, so that a piece is
+ * four vpdpbusd into one sum. In groups of 32 lanes 2i and 2i + 1 have the same group: the sums of
+ * two rows' pieces fit one register. Where that takes a permutation of the codes within a type's
  * unpacking, the cheapest differs: hence the five orders. The activations are brought into the same
  * order once (avx512_vnni_rows.c).
  *
@@ -57,8 +57,8 @@ typedef struct piece_plan {
     __m512i pairs;  /* for groups of 32: of each lane then, its place in both rows' scales */
 } piece_plan;
 
-/* The place of the word at byte `at` of four blocks, for vpermt2w over loads of 64 bytes at 0 and at
- * 4 · bytes − 64. */
+/* The place of the word at byte `at` of four blocks, for vpermt2w over loads of 64 bytes at 0 and
+ * at 4 · bytes − 64. */
 INLINE uint16_t word_of_quad(int at, int bytes) {
     return (uint16_t)(at + 2 <= 64 ? at / 2 : 32 + (at - (4 * bytes - 64)) / 2);
 }
@@ -203,8 +203,8 @@ INLINE __m512i bits_of_lanes(const int first, const int per_half_j, const int pe
 }
 
 /* Quads j of the registers are bytes 32j … 32j + 15 and 32j + 16 … of the nibbles. Lanes i < 2 take
- * the low nibbles, others the high ones where they are, sixteen times their value; and the same with
- * the quad's halves exchanged. */
+ * the low nibbles, others the high ones where they are, sixteen times their value; and the same
+ * with the quad's halves exchanged. */
 INLINE void piece_q4_k(piece *p, const block_q4_k *b) {
     const __m512i mask = _mm512_set4_epi64(-0x0f0f0f0f0f0f0f10, 0x0f0f0f0f0f0f0f0f,
                                            -0x0f0f0f0f0f0f0f10, 0x0f0f0f0f0f0f0f0f);
@@ -235,12 +235,14 @@ INLINE void piece_q5_k(piece *p, const block_q5_k *b) {
 }
 
 INLINE void piece_q6_k(piece *p, const piece_plan *plan, const block_q6_k *b) {
-    const __m512i turn_low = bits_of_lanes(4, -2, 0, 0, 0), turn_high = bits_of_lanes(0, -2, 0, 0, 0);
+    const __m512i turn_low = bits_of_lanes(4, -2, 0, 0, 0),
+                  turn_high = bits_of_lanes(0, -2, 0, 0, 0);
     __m512i low[2] = {load_64(b->ql), load_64(b->ql + 64)}, high[2];
     for (int h = 0; h < 2; h++)
         high[h] = _mm512_broadcast_i64x4(_mm256_loadu_si256((const void *)(b->qh + 32 * h)));
     for (int v = 0; v < 2; v++) {
-        __m512i l = v ? _mm512_unpackhi_epi32(low[0], low[1]) : _mm512_unpacklo_epi32(low[0], low[1]);
+        __m512i l = v ? _mm512_unpackhi_epi32(low[0], low[1])
+                      : _mm512_unpacklo_epi32(low[0], low[1]);
         __m512i h =
             v ? _mm512_unpackhi_epi32(high[0], high[1]) : _mm512_unpacklo_epi32(high[0], high[1]);
         __m512i set = _mm512_and_si512(_mm512_rolv_epi32(h, turn_low), every_byte(48));
@@ -340,16 +342,16 @@ typedef struct pair {
     __m512 scale[2], min[2];
 } pair;
 
-/* One vector of two rows' sums, whose lanes 2i and 2i + 1 belong to one group: quads have two groups
- * of a and the same two of b. */
+/* One vector of two rows' sums, whose lanes 2i and 2i + 1 belong to one group: quads have two
+ * groups of a and the same two of b. */
 INLINE __m512i folded(__m512i a, __m512i b) {
     __m512 first = _mm512_castsi512_ps(a), second = _mm512_castsi512_ps(b);
     return _mm512_add_epi32(_mm512_castps_si512(_mm512_shuffle_ps(first, second, 0x88)),
                             _mm512_castps_si512(_mm512_shuffle_ps(first, second, 0xdd)));
 }
 
-/* Of Q4_K and of Q5_K: quads have scales 2j and 2j + 1 of both. Those of high nibbles that were left
- * where they are shrink by 16. */
+/* Of Q4_K and of Q5_K: quads have scales 2j and 2j + 1 of both. Those of high nibbles that were
+ * left where they are shrink by 16. */
 INLINE void scales_of_pair_q4_k(pair *p, const dtype type, const void *a, const void *b) {
     const float shrink = type == DTYPE_Q4_K ? 1.0f / 16 : 1;
     const __m128i first = _mm_loadu_si128(a), second = _mm_loadu_si128(b);
