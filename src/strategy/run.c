@@ -86,8 +86,7 @@ static hone_status note_margin(watcher *w, const hone_piece *p) {
     return HONE_OK;
 }
 
-/* Whether what may be spent is spent. */
-static bool is_spent(strategy_run *r) {
+bool run_is_spent(strategy_run *r) {
     const hone_strategy_options *o = r->options;
     if (o->max_tokens && r->n_spent_tokens >= o->max_tokens) run_stop(r, "budget of tokens");
     else if (o->max_seconds > 0 && clock_ms() - r->started_ms >= 1000 * o->max_seconds)
@@ -113,7 +112,7 @@ static int on_piece(void *user, const hone_piece *p) {
         w->n_pieces++;
         r->n_spent_tokens++;
     }
-    if (r->killing || is_spent(r)) w->killed = true;
+    if (r->killing || run_is_spent(r)) w->killed = true;
     return w->killed || r->cancelled;
 }
 
@@ -230,7 +229,7 @@ static hone_status run_models(stage *s, const draw_order *orders) {
     for (size_t from = 0, to; from < s->n; from = to) {
         size_t model = orders[from].model;
         for (to = from + 1; to < s->n && orders[to].model == model;) to++;
-        if (from && (r->killing || r->cancelled || is_spent(r))) {
+        if (from && (r->killing || r->cancelled || run_is_spent(r))) {
             leave_out(s, from, s->n, HONE_DRAW_KILLED, NULL);
             return HONE_OK;
         }
@@ -262,7 +261,7 @@ static hone_status run_stage(stage *s, const draw_order *orders) {
 /* How many of n draws the budget leaves. */
 static size_t affordable(strategy_run *r, size_t n) {
     size_t most = r->options->max_draws;
-    if (is_spent(r) || r->cancelled) return 0;
+    if (run_is_spent(r) || r->cancelled) return 0;
     if (!most || r->result->n_draws + n <= most) return n;
     run_stop(r, "budget of draws");
     return most > r->result->n_draws ? most - r->result->n_draws : 0;
@@ -293,7 +292,7 @@ hone_status run_draws(strategy_run *r, const draw_order *orders, size_t n, run_w
     mem_free(s.requests);
     mem_free(s.prompts);
     if (status == HONE_ERR_CANCELLED) r->cancelled = true;
-    if (status == HONE_OK && (r->cancelled || n < n_wanted || is_spent(r))) return no_more(r);
+    if (status == HONE_OK && (r->cancelled || n < n_wanted || run_is_spent(r))) return no_more(r);
     return r->cancelled ? no_more(r) : status;
 }
 

@@ -102,6 +102,9 @@ bool draw_is_whole(const hone_draw *d);
 /* Reads the answers of the draws first … n − 1 that are whole. */
 hone_status run_read_answers(strategy_run *r, size_t first);
 
+/* Whether what may be spent of tokens and seconds is spent; the reason is noted. */
+bool run_is_spent(strategy_run *r);
+
 /* Why nothing more was drawn; the first reason stays. */
 void run_stop(strategy_run *r, const char *reason);
 

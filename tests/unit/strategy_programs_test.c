@@ -10,8 +10,8 @@ static hone_status likes_three(void *user, const char *text, double *score, char
 }
 
 /* "Runs" code: prints its last word. */
-static hone_status last_word(void *user, const char *code, const char *input, char **output) {
-    (void)user, (void)input;
+static hone_status last_word(void *user, const char *language, const char *code, char **output) {
+    (void)user, (void)language;
     const char *word = strrchr(code, ' ');
     word = word ? word + 1 : code;
     *output = mem_copy_string(word, strlen(word));
@@ -173,9 +173,9 @@ static void what_programs_print_is_voted_on(void) {
 }
 
 /* "Runs" code: what says "loop" runs out of time. */
-static hone_status times_out(void *user, const char *code, const char *input, char **output) {
-    if (strstr(code, "loop")) return fail(HONE_ERR_UNSUPPORTED, "ran out of time");
-    return last_word(user, code, input, output);
+static hone_status times_out(void *user, const char *language, const char *code, char **output) {
+    if (strstr(code, "loop")) return fail(HONE_ERR_IO, "ran out of time");
+    return last_word(user, language, code, output);
 }
 
 static hone_status check_times_out(void *user, const char *text, double *score, char **fault) {
@@ -191,12 +191,59 @@ static void code_that_runs_out_of_time_never_wins(void) {
     script s = {.texts = {"loop 7", "loop 7", "prints 2"}};
     hone_strategy_result r = play_with(&s, "code-bon3", &o, HONE_OK);
     CHECK(!strcmp(r.text, "prints 2") && r.n_votes == 1 && r.votes[0].n == 1);
+    CHECK(!r.draws[0].answer && r.draws[0].fault && !strcmp(r.draws[0].fault, "ran out of time"));
     hone_strategy_result_release(&r);
     hone_strategy_options checked = {.check = check_times_out};
     script t = {.texts = {"loop a", "loop b", "mended 3"}};
     r = play_with(&t, "code-bon2", &checked, HONE_OK);
     CHECK(!strcmp(r.text, "mended 3") && strstr(t.asked[2], "ran out of time"));
     hone_strategy_result_release(&r);
+}
+
+/* Hears the word behind the fence, and prints it with the code. */
+static hone_status echo(void *user, const char *language, const char *code, char **output) {
+    (void)user;
+    char said[64];
+    snprintf(said, sizeof said, "%s|%s", language, code);
+    *output = mem_copy_string(said, strlen(said));
+    return HONE_OK;
+}
+
+static void code_is_run_in_the_language_of_its_fence(void) {
+    hone_strategy_options o = {.run_code = echo};
+    script s = {.texts = {"<think>\n```c\nno\n```\n</think>So:\n```rust {x}\nfn\n```\nor\n```py\nx\n"}};
+    hone_strategy_result r = play_with(&s, "code-bon1", &o, HONE_OK);
+    CHECK_MSG(!strcmp(r.draws[0].answer, "py|x"), "%s", r.draws[0].answer);
+    hone_strategy_result_release(&r);
+    script t = {.texts = {"print(1)"}};
+    r = play_with(&t, "code-bon1", &o, HONE_OK);
+    CHECK(!strcmp(r.draws[0].answer, "|print(1)"));
+    hone_strategy_result_release(&r);
+}
+
+static hone_status is_cancelled(void *user, const char *language, const char *code, char **output) {
+    (void)user, (void)language, (void)code, (void)output;
+    return fail(HONE_ERR_CANCELLED, "interrupted");
+}
+
+/* Who cancels while code runs gets what there is. */
+static void running_code_ends_with_the_run(void) {
+    hone_strategy_options o = {.run_code = is_cancelled};
+    script s = {.texts = {"prints 1", "prints 2"}};
+    hone_strategy_result r = play_with(&s, "code-bon2", &o, HONE_OK);
+    CHECK(r.finish == HONE_FINISH_CANCELLED && !strcmp(r.text, "prints 1"));
+    hone_strategy_result_release(&r);
+}
+
+static void code_that_cannot_be_run_is_refused_with_the_reason(void) {
+    hone_strategy_options o = {.no_code = "no sandbox here"};
+    static const char *const expressions[] = {"code-bon2", "rto"};
+    for (int i = 0; i < 2; i++) {
+        script s = {.texts = {"prints 1", "prints 2"}};
+        hone_strategy_result r = play_with(&s, expressions[i], &o, HONE_ERR_UNSUPPORTED);
+        CHECK(strstr(hone_error_message(), "no sandbox here") && s.n_calls == 0);
+        hone_strategy_result_release(&r);
+    }
 }
 
 static void the_round_trip_keeps_what_behaves_alike(void) {
@@ -294,6 +341,9 @@ int main(void) {
     RUN(failing_code_is_repaired_once);
     RUN(a_failed_check_is_told_and_asked_again);
     RUN(what_programs_print_is_voted_on);
+    RUN(code_is_run_in_the_language_of_its_fence);
+    RUN(running_code_ends_with_the_run);
+    RUN(code_that_cannot_be_run_is_refused_with_the_reason);
     RUN(code_that_runs_out_of_time_never_wins);
     RUN(the_round_trip_keeps_what_behaves_alike);
     RUN(the_output_tag_is_the_answer);
