@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/system.h"
 #include "strategy/answer_text.h"
+#include "text/thoughts.h"
 
 enum { DEFAULT_MAX_TOKENS = 1024 };
 
@@ -40,7 +41,8 @@ typedef struct watcher {
     size_t draw, n_pieces, n_bytes; /* of text so far */
     double logprob, certainty, window_sum;
     float *confidences;
-    bool killed;
+    char tail[THOUGHT_TAG_BYTES]; /* of the text, with `until_closed` */
+    bool killed, closed_thought;
 } watcher;
 
 typedef struct stage {
@@ -95,6 +97,17 @@ bool run_is_spent(strategy_run *r) {
     return true;
 }
 
+/* Whether a thought is closed with this piece. */
+static bool closes_thought(watcher *w, const hone_piece *p) {
+    bool closes = false;
+    for (size_t i = 0; i < p->n_bytes && !closes; i++) {
+        memmove(w->tail, w->tail + 1, sizeof w->tail - 1);
+        w->tail[sizeof w->tail - 1] = p->text[i];
+        closes = thoughts_closed_by(w->tail, sizeof w->tail);
+    }
+    return closes;
+}
+
 static int on_piece(void *user, const hone_piece *p) {
     watcher *w = user;
     strategy_run *r = w->run;
@@ -113,7 +126,17 @@ static int on_piece(void *user, const hone_piece *p) {
         r->n_spent_tokens++;
     }
     if (r->killing || run_is_spent(r)) w->killed = true;
-    return w->killed || r->cancelled;
+    if (w->order->until_closed && closes_thought(w, p)) w->closed_thought = true;
+    return w->killed || w->closed_thought || r->cancelled;
+}
+
+static void keep_tokens(const watcher *w, hone_result *result) {
+    draw_detail *detail = &w->run->details[w->draw];
+    detail->tokens = result->tokens;
+    detail->n_tokens = result->n_tokens;
+    detail->n_thoughts = result->n_thought_tokens;
+    detail->closed_thought = w->closed_thought;
+    result->tokens = NULL;
 }
 
 static void end_draw(void *user, size_t i, hone_status status, hone_result *result) {
@@ -128,9 +151,11 @@ static void end_draw(void *user, size_t i, hone_status status, hone_result *resu
         d->n_prompt_tokens = result->n_prompt_tokens;
         d->n_cached_tokens = result->n_cached_tokens;
         d->n_tokens = result->n_tokens;
-        d->end = result->finish == HONE_FINISH_STOP     ? HONE_DRAW_STOP
+        bool ended = result->finish == HONE_FINISH_STOP || (w->closed_thought && !w->killed);
+        d->end = ended                                  ? HONE_DRAW_STOP
                  : result->finish == HONE_FINISH_LENGTH ? HONE_DRAW_LENGTH
                                                         : HONE_DRAW_KILLED;
+        if (w->order->keeps_tokens) keep_tokens(w, result);
         r->n_spent_tokens += result->n_prompt_tokens - result->n_cached_tokens;
         r->result->n_prefill_tokens += result->n_prompt_tokens - result->n_cached_tokens;
         r->result->n_decode_tokens += result->n_tokens;
@@ -180,6 +205,8 @@ static hone_status prepare(stage *s, size_t i, const draw_order *o) {
     if (o->think_tokens) q->limit_thinking = true, q->thinking_budget = o->think_tokens;
     q->forced = o->forced;
     q->n_forced = o->n_forced;
+    q->begun = o->begun;
+    q->n_begun = o->n_begun;
     q->logprobs = true;
     q->n_top_logprobs = o->n_top;
     q->on_piece = on_piece;

@@ -22,6 +22,9 @@ typedef struct draw_detail {
     double first_logprobs[RUN_FIRST_TOP];
     token_margin *margins; /* where they were ordered */
     size_t n_margins, margins_capacity;
+    int32_t *tokens; /* all of it, where they were ordered */
+    size_t n_tokens, n_thoughts; /* of them, those of thoughts */
+    bool closed_thought; /* it ended because of that */
 } draw_detail;
 
 typedef struct strategy_run {
@@ -63,6 +66,10 @@ typedef struct draw_order {
     bool margins;          /* keep them; n_top is at least 2 */
     const int32_t *forced; /* tokens that it begins with */
     size_t n_forced;
+    const int32_t *begun;  /* tokens that stand before it already: it goes on with these */
+    size_t n_begun;
+    bool until_closed;     /* ends by itself once a thought is closed */
+    bool keeps_tokens;
 } draw_order;
 
 /* Called when a draw of the stage has ended: false ends all others of it. */
