@@ -32,7 +32,7 @@ synth() { # shape type: a file of random weights, once
 
 page models "Models side by side"
 say "Published: three text models of 1.5B to 3B on a Mac mini, by speed, memory and quality, without a count
-of items or an interval. Here the quality is that of $model, the only real text model at hand, on hone's own tasks (what
+of items or an interval. Here the quality is that of ${model##*/}, the only real text model at hand, on hone's own tasks (what
 it says about other models: nothing); speed and memory are those of random weights in the published shapes. Creative
 writing has no checker that could be trusted here and is left out; \`instruction\` tells whether demands on an answer's form are met."
 run "$hone" eval "$model" --tasks logic,knowledge,reading,arithmetic,instruction,multilingual,code,translation -n "$limit"

@@ -25,7 +25,10 @@ shown() { # command…: as a shell would take it, without folders
         *[!A-Za-z0-9_./:,=-]*) printf "'%s' " "$word" ;;
         *) printf '%s ' "$word" ;;
         esac
-    done | sed "s|$work/||g; s|${model%"${model##*/}"}||g; s|$build/||; s| $||"
+    done | sed "s|$build/||; s| $||" | bare
+}
+bare() { # filter: files without the folders they lay in
+    sed "s|$work/||g; s|${model%"${model##*/}"}||g"
 }
 run() { # command…: it and its output
     shown "$@" >&2
@@ -33,7 +36,7 @@ run() { # command…: it and its output
     {
         echo '```'
         printf '$ %s\n' "$(shown "$@")"
-        "$@" 2>/dev/null || echo "(exit code $?)"
+        { "$@" 2>/dev/null || echo "(exit code $?)"; } | bare
         echo '```'
         echo
     } >>"$file"
@@ -43,7 +46,7 @@ table() { # command…: it, and its output as part of the page
     echo >&2
     {
         printf '    $ %s\n\n' "$(shown "$@")"
-        "$@" 2>/dev/null || echo "(exit code $?)"
+        { "$@" 2>/dev/null || echo "(exit code $?)"; } | bare
         echo
     } >>"$file"
 }

@@ -90,15 +90,14 @@ HONE_API hone_status hone_prefill(hone_session *session, const int32_t *tokens, 
                                   void (*progress)(void *user, size_t done, size_t total),
                                   void *user);
 
-/* logprobs[i] = ln p(tokens[i] | everything before it), within 1e-6; the tokens are appended.
+/* logprobs[i] = ln p(tokens[i] | everything before it), natural logarithm; the tokens are appended.
  * The session holds at least one token. On failure it holds a beginning of what it held and the
  * tokens. */
 HONE_API hone_status hone_score(hone_session *session, const int32_t *tokens, size_t n_tokens,
                                 double *logprobs);
 
 /* The k most probable next tokens at the last position, most probable first (lower id on ties),
- * with natural-log probabilities of the unmodified logits, within 1e-6. HONE_ERR_ARGUMENT without
- * logits. */
+ * with natural-log probabilities of the unmodified logits. HONE_ERR_ARGUMENT without logits. */
 HONE_API hone_status hone_top_logprobs(const hone_session *session, size_t k, int32_t *ids,
                                        double *logprobs);
 

@@ -195,7 +195,7 @@ void answer_show(hone_answer *a, hone_piece *piece, const float *logits) {
     top_logprobs top;
     if (!r->on_piece) return;
     if (logits)
-        logits_describe(m->compute.k, logits, m->net.h.n_vocab, tokenizer_size(m->tokenizer),
+        logits_describe(logits, m->net.h.n_vocab, tokenizer_size(m->tokenizer),
                         r->n_top_logprobs, piece, &top);
     if (r->on_piece(r->user, piece) == 0) return;
     a->receiver_left = true;

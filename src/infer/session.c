@@ -416,7 +416,6 @@ hone_status hone_prefill(hone_session *s, const int32_t *tokens, size_t n_tokens
 }
 
 hone_status hone_score(hone_session *s, const int32_t *tokens, size_t n_tokens, double *logprobs) {
-    const kernels *k = s->model->compute.k;
     size_t n_vocab = s->model->net.h.n_vocab;
     if (s->n_tokens == 0) return fail(HONE_ERR_ARGUMENT, "nothing before the text to score");
     if (n_tokens > s->n_context - s->n_tokens)
@@ -430,10 +429,10 @@ hone_status hone_score(hone_session *s, const int32_t *tokens, size_t n_tokens, 
     }
     for (size_t done = 0; done < n_tokens;) {
         size_t n = n_tokens - done < LOGIT_ROWS_PER_PASS ? n_tokens - done : LOGIT_ROWS_PER_PASS;
-        logprobs[done] = logits_logprob(k, session_last_logits(s), n_vocab, tokens[done]);
+        logprobs[done] = logits_logprob(session_last_logits(s), n_vocab, tokens[done]);
         TRY(hone_step(&(hone_step_item){s, tokens + done, n, HONE_LOGITS_ALL}, 1));
         for (size_t i = 1; i < n; i++)
-            logprobs[done + i] = logits_logprob(k, hone_session_logits(s, i - 1), n_vocab,
+            logprobs[done + i] = logits_logprob(hone_session_logits(s, i - 1), n_vocab,
                                                 tokens[done + i]);
         done += n;
     }
@@ -446,6 +445,6 @@ hone_status hone_top_logprobs(const hone_session *s, size_t k, int32_t *ids, dou
     if (k > s->model->net.h.n_vocab)
         return fail(HONE_ERR_ARGUMENT, "%zu alternatives of %zu tokens", k,
                     s->model->net.h.n_vocab);
-    logits_top(s->model->compute.k, logits, s->model->net.h.n_vocab, k, ids, logprobs);
+    logits_top(logits, s->model->net.h.n_vocab, k, ids, logprobs);
     return HONE_OK;
 }

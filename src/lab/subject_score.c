@@ -34,7 +34,6 @@ typedef struct job {
 typedef struct scoring_run {
     subject_local *s;
     pool *pool;
-    const kernels *kernels;
     size_t n_vocab, n_context, most_rows;
     hone_session *stem;
     job *jobs; /* of the batch */
@@ -207,7 +206,7 @@ static void add_up(void *user, size_t index, int thread) {
         const float *logits = at == j->n_shared
                                   ? hone_session_logits(j->session, 0)
                                   : hone_session_logits(l->session, at - 1 - j->n_shared);
-        l->logprob += logits_logprob(run->kernels, logits, run->n_vocab, l->ids[at]);
+        l->logprob += logits_logprob(logits, run->n_vocab, l->ids[at]);
     }
 }
 
@@ -256,7 +255,6 @@ static hone_status open_run(scoring_run *run, size_t n) {
     run->most_rows = MOST_LOGIT_BYTES / (run->n_vocab * sizeof(float));
     run->jobs = mem_calloc(n, sizeof *run->jobs);
     if (!run->jobs) return mem_fail("items", n * sizeof *run->jobs);
-    TRY(kernels_get(&run->kernels));
     TRY(subject_local_session(run->s, &run->stem));
     return pool_open(&run->pool, model->n_threads);
 }

@@ -310,7 +310,7 @@ static int measure(void *user, const hone_piece *piece) {
             ids[n_tokens] = ids[i];
             logprobs[n_tokens++] = logprobs[i];
         }
-    CHECK_NEAR(piece->certainty, certainty_of(hone_session_logits(m->twin, 0)), 1e-6);
+    CHECK_NEAR(piece->certainty, certainty_of(hone_session_logits(m->twin, 0)), 1e-9);
     CHECK_OK(hone_score(m->twin, &piece->token, 1, &own));
     m->n_bad += piece->n_top != 5 || fabs(own - piece->logprob) > 1e-9;
     for (size_t i = 0; i < piece->n_top; i++)

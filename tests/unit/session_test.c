@@ -294,7 +294,7 @@ static void top_logprobs_are_sorted(void) {
         CHECK(i == 0 || logprobs[i] < logprobs[i - 1] ||
               (logprobs[i] == logprobs[i - 1] && top[i] > top[i - 1]));
     }
-    CHECK_NEAR(sum, 1, 1e-6);
+    CHECK_NEAR(sum, 1, 1e-9);
     hone_session_close(s);
 }
 
