@@ -25,6 +25,8 @@ typedef struct script {
     size_t n_at_once;              /* the most draws of a call */
     size_t words_computed;
     float temperatures[SCRIPT_DRAWS];
+    size_t begun[SCRIPT_DRAWS], limits[SCRIPT_DRAWS]; /* tokens that draw k goes on with, and its most */
+    bool closes[SCRIPT_DRAWS];      /* a thought that is still open */
     char asked[SCRIPT_DRAWS][2048]; /* the last message of draw k */
     char last_question[2048];       /* of the first draw of the last call */
     double top_logprob;             /* of each token's best alternative; 0 = none are shown */
@@ -70,8 +72,13 @@ static inline void judge_text(script *s, const hone_request *q) {
 static inline void finish(script *s, const hone_request *q, size_t i, hone_finish how,
                           draws_done *done, void *user) {
     hone_result result = {.finish = how, .n_tokens = s->said[i].len / 2, .n_prompt_tokens = 10};
-    (void)q;
     result.text = buf_take(&s->said[i]);
+    result.tokens = mem_calloc(result.n_tokens + 1, sizeof *result.tokens);
+    bool thinks = result.text && !strncmp(result.text, "<think>", 7);
+    result.n_thought_tokens = thinks ? result.n_tokens : 0;
+    s->begun[q->sequence % SCRIPT_DRAWS] = q->n_begun;
+    s->limits[q->sequence % SCRIPT_DRAWS] = q->max_tokens;
+    s->closes[q->sequence % SCRIPT_DRAWS] = q->limit_thinking && q->thinking_budget == 1;
     s->at[i] = NULL;
     done(user, i, HONE_OK, &result);
 }

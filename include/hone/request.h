@@ -107,6 +107,10 @@ typedef struct hone_request {
     bool ignore_eos;               /* stop tokens do not end the answer (benchmarks) */
     const int32_t *forced;         /* tokens that the answer begins with, drawn or not */
     size_t n_forced;
+    const int32_t *begun;          /* the answer's beginning, which is there already: tokens behind the
+                                    * prompt, counted with it. The answer goes on from there, a
+                                    * thought that it holds, too; a grammar begins there */
+    size_t n_begun;
     bool logprobs;                 /* fill each piece's logprob and certainty … */
     size_t n_top_logprobs;         /* … and this many alternatives, at most HONE_MAX_TOP_LOGPROBS */
     /* Fills mask[(n_vocab + 63) / 64]: bit t set = token t may come next; called before each draw

@@ -83,15 +83,18 @@ typedef enum hone_answer_form {
     HONE_ANSWER_NUMBER = 1,
     HONE_ANSWER_CHOICE = 2, /* one letter A … Z */
     HONE_ANSWER_TEXT = 3,   /* the whole text, folded and without outer space */
-    HONE_ANSWER_CODE = 4    /* the last fenced block, else the whole text */
+    HONE_ANSWER_CODE = 4    /* the last fenced block, closed or not, else the whole text */
 } hone_answer_form;
 
 /* Judges an answer from outside: tests, a schema, a command. *score is 0 … 1, 1 = right; *fault
  * (may stay NULL; freed with hone_free) says what was wrong, for a repair. */
 typedef hone_status (*hone_answer_check)(void *user, const char *text, double *score, char **fault);
 
-/* Runs code and hands over what it printed, NUL-terminated, freed with hone_free. */
-typedef hone_status (*hone_code_run)(void *user, const char *code, const char *input,
+/* Runs a program that a model wrote, guarded, to its end. `language` is the word behind its fence,
+ * "" where there is none. Hands over what it printed, NUL-terminated, freed with hone_free. Another
+ * status than HONE_OK: it failed, and the trace keeps the words; HONE_ERR_CANCELLED and
+ * HONE_ERR_MEMORY end the run. */
+typedef hone_status (*hone_code_run)(void *user, const char *language, const char *code,
                                      char **output);
 
 typedef struct hone_draw hone_draw;
@@ -109,7 +112,8 @@ typedef struct hone_strategy_options {
     double max_seconds;
     hone_answer_form form;
     hone_answer_check check;         /* NULL = nothing outside can judge */
-    hone_code_run run_code;          /* NULL = code cannot be run */
+    hone_code_run run_code;          /* NULL = code cannot be run … */
+    const char *no_code;             /* … because of this, for people; NULL = nothing to tell */
     hone_session *const *others; /* sessions of the models behind "with", in their order, or of */
     size_t n_others;                 /* any others for programs that ask several */
     const hone_example *examples;    /* for `shots` and `nearest`; at most HONE_MAX_EXAMPLES */
@@ -139,7 +143,7 @@ struct hone_draw {
     hone_draw_end end;
     char *text;
     char *answer;        /* the part that counts, in canonical form; NULL = none was found */
-    char *fault;         /* FAILED: why, where it is known; else NULL */
+    char *fault;         /* why it failed, or its code did, where that is known; else NULL */
     double logprob;      /* mean over its tokens, natural logarithm */
     double certainty;    /* mean KL divergence of the uniform distribution from its tokens' own */
     double confidence;   /* least windowed mean of −mean ln p of the top tokens; 0 = not measured */

@@ -13,6 +13,7 @@
 #include "cli/interrupt.h"
 #include "cli/output.h"
 #include "cli/trace.h"
+#include "lab/code_run.h"
 
 #define MAX_GRAMMAR_BYTES (1 << 20)
 
@@ -133,14 +134,22 @@ static void on_draw(void *user, const hone_draw *draw, size_t n_draws) {
                  draw->answer ? draw->answer : hone_draw_end_name(draw->end));
 }
 
+/* Between two programs there is no step that an interrupt would end. */
+static hone_status run_code(void *user, const char *language, const char *code, char **output) {
+    if (interrupt_seen()) return fail(HONE_ERR_CANCELLED, "interrupted");
+    return code_run(user, language, code, output);
+}
+
 /* The chosen text as a result, with the tokens that all draws together took. */
 static hone_status run_strategy(answer *a, const engine *e, const answer_settings *s,
                                 const hone_request *request) {
     const strategy_option *o = &s->strategy;
-    const hone_strategy_options options = {
+    hone_strategy_options options = {
         .on_draw = on_draw, .user = o->checks, .check = o->checks ? checks_judge : NULL,
         .others = o->sessions, .n_others = o->n_models,
         .examples = o->examples.items, .n_examples = o->examples.n};
+    code_run_offer(&options);
+    if (options.run_code) options.run_code = run_code;
     if (o->checks) TRY(checks_prepare(o->checks, e->model));
     TRY(hone_strategy_run(o->strategy, e->session, request, &options, &a->trace));
     const hone_strategy_result *t = &a->trace;

@@ -34,7 +34,7 @@ typedef struct serve_settings {
     int64_t connections, patience, wait_limit, time_limit, requests, tokens;
     cli_texts origins, hosts;
     uint64_t memory_bytes, cache_bytes, body_bytes;
-    bool open_to_all, quiet, adapt, no_profile;
+    bool open_to_all, quiet, adapt, run_code, no_profile;
     int kv, log;
 } serve_settings;
 
@@ -117,7 +117,7 @@ static server_options make_options(const serve_settings *s, const serve_texts *t
     void (*log)(void *user, const char *line) = s->quiet ? NULL : print_log;
     return (server_options){
         .host = s->address.host, .port = (uint16_t)s->address.port, .log_text = s->log == 1,
-        .open_to_all = s->open_to_all, .adapt = s->adapt,
+        .open_to_all = s->open_to_all, .adapt = s->adapt, .run_code = s->run_code,
         .certificate = t->certificate.data, .key = t->key.data, .log = log,
         .max_connections = (size_t)s->connections, .max_body = s->body_bytes,
         .patience_ms = (int)s->patience * 1000,
@@ -252,6 +252,9 @@ int cmd_serve(int argc, char **argv) {
                  "keys that may ask, one a line (also $HONE_API_KEY); read again when it changes"),
         CLI_FLAG("open-to-all", 0, &s.open_to_all,
                  "listen beyond this machine without any key"),
+        CLI_FLAG("run-code", 0, &s.run_code,
+                 "run code that models write, in a sandbox, for strategies that ask for it (code-bon, "
+                 "rto); not without one"),
         CLI_TEXT("tls-cert", 0, &s.certificate, "FILE", "certificate (PEM) for https"),
         CLI_TEXT("tls-key", 0, &s.key, "FILE", "its key (PEM)"),
         CLI_TEXTS("allow-origin", 0, &s.origins, "ORIGIN",

@@ -29,6 +29,13 @@ void hone_result_release(hone_result *result) {
 
 /* --- before any work --- */
 
+static hone_status check_tokens(const hone_answer *a, const int32_t *tokens, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (tokens[i] < 0 || (size_t)tokens[i] >= tokenizer_size(a->model->tokenizer))
+            return fail(HONE_ERR_ARGUMENT, "token %d is none of this model's", tokens[i]);
+    return HONE_OK;
+}
+
 static hone_status check_request(const hone_answer *a) {
     const hone_request *r = a->request;
     if (r->n_top_logprobs > HONE_MAX_TOP_LOGPROBS ||
@@ -40,9 +47,8 @@ static hone_status check_request(const hone_answer *a) {
     if (r->embedding && r->prompt_logprobs)
         return fail(HONE_ERR_ARGUMENT,
                     "an embedding and the prompt's log-probabilities are two requests");
-    for (size_t i = 0; i < r->n_forced; i++)
-        if (r->forced[i] < 0 || (size_t)r->forced[i] >= tokenizer_size(a->model->tokenizer))
-            return fail(HONE_ERR_ARGUMENT, "forced token %d is none of this model's", r->forced[i]);
+    TRY(check_tokens(a, r->forced, r->n_forced));
+    TRY(check_tokens(a, r->begun, r->n_begun));
     return draft_check(r, a->session);
 }
 
@@ -72,7 +78,10 @@ static hone_status begin(hone_answer *a) {
                       tokenizer_drops_first_space(a->model->tokenizer);
     TRY(text_stream_open(&a->stream, r->stop, r->n_stop, whole_text));
     TRY(open_masks(a));
-    TRY(thinking_init(&a->thinking, a->model, ids->ids, ids->n));
+    TRY(thinking_init(&a->thinking, a->model, ids->ids, ids->n - r->n_begun));
+    for (size_t i = 0; i < r->n_begun; i++)
+        TRY(thinking_take(&a->thinking, a->model, r->begun[i]));
+    a->n_thought_before = a->thinking.n_tokens;
     /* under a grammar that holds from the beginning the answer opens no thought */
     if (r->grammar && a->thinking.state == THINKING_NOT_YET && !hone_grammar_is_lazy(r->grammar))
         a->thinking.state = THINKING_OVER;
@@ -337,7 +346,7 @@ static hone_status conclude(hone_answer *a, hone_result *result) {
     result->prefill_ms = a->prefill_ms;
     result->n_prompt_tokens = a->prompt.n;
     result->n_tokens = a->n_tokens;
-    result->n_thought_tokens = a->thinking.n_tokens;
+    result->n_thought_tokens = a->thinking.n_tokens - a->n_thought_before;
     result->n_drafted = a->n_drafted;
     result->n_accepted = a->n_accepted;
     result->seed = a->request->sampling.seed;

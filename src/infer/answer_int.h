@@ -25,6 +25,7 @@ struct hone_answer {
     uint64_t *grammar_mask; /* [mask_words] */
     hone_grammar_cursor cursor;
     thinking thinking;
+    size_t n_thought_before; /* of its tokens, those of request->begun */
     size_t grammar_from; /* the first token that the grammar sees: behind a thought */
     size_t n_told;       /* tokens of the prompt that on_piece has seen */
     double *state_sums;  /* [n_embd] of the prompt; NULL where no embedding is wanted */

@@ -8,7 +8,7 @@
 
 /* --- before any work --- */
 
-static hone_status prompt_ids(hone_answer *a) {
+static hone_status read_prompt(hone_answer *a) {
     const hone_request *r = a->request;
     token_list *ids = &a->prompt;
     int n_forms = (r->n_messages > 0) + (r->prompt != NULL) + (r->n_prompt_ids > 0);
@@ -25,6 +25,19 @@ static hone_status prompt_ids(hone_answer *a) {
     if (!ids->ids) return mem_fail("prompt", r->n_prompt_ids * sizeof *ids->ids);
     memcpy(ids->ids, r->prompt_ids, r->n_prompt_ids * sizeof *ids->ids);
     ids->n = r->n_prompt_ids;
+    return HONE_OK;
+}
+
+static hone_status prompt_ids(hone_answer *a) {
+    const hone_request *r = a->request;
+    token_list *ids = &a->prompt;
+    TRY(read_prompt(a));
+    if (r->n_begun == 0) return HONE_OK;
+    int32_t *all = mem_realloc(ids->ids, ids->n + r->n_begun, sizeof *all);
+    if (!all) return mem_fail("prompt", (ids->n + r->n_begun) * sizeof *all);
+    memcpy(all + ids->n, r->begun, r->n_begun * sizeof *all);
+    ids->ids = all;
+    ids->n += r->n_begun;
     return HONE_OK;
 }
 

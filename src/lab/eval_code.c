@@ -6,6 +6,7 @@
 #include "lab/eval_int.h"
 #include "lab/program.h"
 #include "lab/prompt_form.h"
+#include "strategy/answer_text.h"
 
 enum { MAX_SOURCE_BYTES = 4 << 20 };
 
@@ -14,22 +15,6 @@ hone_status eval_check_code(const task *t) {
 }
 
 /* --- what of an answer is code --- */
-
-/* The last fenced block, from behind its first line to its end; false where there is none. */
-static bool find_block(const char *answer, const char **code, size_t *n) {
-    const char *begin = NULL, *end = NULL, *open = NULL;
-    for (const char *line = answer, *next; line; line = next) {
-        next = strchr(line, '\n');
-        if (next) next++;
-        if (strncmp(line, "```", 3) != 0) continue;
-        if (open) begin = open, end = line, open = NULL;
-        else open = next;
-    }
-    if (open) begin = open, end = open + strlen(open); /* the fence was never closed */
-    *code = begin;
-    *n = begin ? (size_t)(end - begin) : 0;
-    return begin != NULL;
-}
 
 /* Behind a string or comment that begins at `at`, or `at` itself. */
 static const char *skip_quoted(const char *at, bool comments) {
@@ -121,13 +106,14 @@ static hone_status defines_function(const task *t, const json_t *item, const cha
 static hone_status fill_program(buf *out, const eval_run_state *run, const char *form,
                                 const json_t *item, const char *answer) {
     const task *t = run->t;
-    const char *code = answer, *prompt = json_string_value(json_object_get(item, "prompt"));
-    size_t n = 0;
+    const char *prompt = json_string_value(json_object_get(item, "prompt"));
+    code_block found;
     bool whole = false;
     buf solution;
     buf_init(&solution, MAX_SOURCE_BYTES);
-    bool block = find_block(answer, &code, &n);
-    if (!block) code = answer, n = cut_completion(answer, t->cut);
+    bool block = answer_code_block(answer, &found);
+    const char *code = block ? found.code : answer;
+    size_t n = block ? found.n : cut_completion(answer, t->cut);
     hone_status status = block ? defines_function(t, item, code, n, &whole) : HONE_OK;
     if (status == HONE_OK && prompt)
         status = whole ? add_imports(&solution, prompt) : buf_add_text(&solution, prompt);
@@ -143,17 +129,10 @@ static hone_status fill_program(buf *out, const eval_run_state *run, const char 
     return status;
 }
 
-/* A program may write any bytes; only ASCII is passed on. */
-static void keep_ascii(char *to, const char *from) {
-    for (; *from; from++) *to++ = (unsigned char)*from < 128 ? *from : '?';
-    *to = '\0';
-}
-
 static hone_status run_program(eval_item *item, json_t *sample, size_t figure, const char *language,
                                const char *source) {
     program_result result;
     TRY(program_run(&result, language, source));
-    keep_ascii(result.output, result.output);
     item->counts[figure] = (metric_counts){{result.passed, 1}};
     json_object_set_new(sample, "right", json_boolean(result.passed));
     json_object_set_new(sample, "program", json_string(source));
@@ -187,7 +166,6 @@ hone_status eval_check_answer(void *user, const char *text, double *score, char 
     TRY(status);
     *score = result.passed;
     if (result.passed) return HONE_OK;
-    keep_ascii(result.output, result.output);
     const char *words = *result.output ? result.output : result.words;
     *fault = mem_copy_string(words, strlen(words));
     return *fault ? HONE_OK : mem_fail("fault", strlen(words));

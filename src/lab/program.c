@@ -4,31 +4,33 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/child.h"
 #include "base/fs.h"
+#include "base/utf8.h"
 
 enum { COMPILE_S = 60, MAX_WORDS = 14 };
 
 /* In argument lists "@" stands for the tool's path and "%" for its folder. */
 typedef struct language {
-    const char *name, *file, *tool;
+    const char *name, *aliases, *file, *tool; /* aliases: parted and surrounded by spaces */
     const char *compile[MAX_WORDS]; /* none: it is run as it stands */
     const char *run[MAX_WORDS];
 } language;
 
 static const language languages[] = {
-    {"python", "main.py", "python3", {NULL}, {"@", SANDBOX_PROGRAM "/main.py"}},
-    {"javascript", "main.js", "node", {NULL}, {"@", SANDBOX_PROGRAM "/main.js"}},
-    {"c", "main.c", "gcc",
+    {"python", " py python3 ", "main.py", "python3", {NULL}, {"@", SANDBOX_PROGRAM "/main.py"}},
+    {"javascript", " js node mjs ", "main.js", "node", {NULL}, {"@", SANDBOX_PROGRAM "/main.js"}},
+    {"c", " ", "main.c", "gcc",
      {"@", "-std=c11", "-O1", "-w", "-o", SANDBOX_PROGRAM "/main", SANDBOX_PROGRAM "/main.c", "-lm"},
      {SANDBOX_PROGRAM "/main"}},
-    {"cpp", "main.cpp", "g++",
+    {"cpp", " c++ cxx cc ", "main.cpp", "g++",
      {"@", "-std=c++17", "-O1", "-w", "-o", SANDBOX_PROGRAM "/main", SANDBOX_PROGRAM "/main.cpp"},
      {SANDBOX_PROGRAM "/main"}},
-    {"rust", "main.rs", "rustc",
+    {"rust", " rs ", "main.rs", "rustc",
      {"@", "--sysroot", "%", "--edition", "2021", "-A", "warnings", "-C", "link-arg=-fuse-ld=bfd",
       "-o", SANDBOX_PROGRAM "/main", SANDBOX_PROGRAM "/main.rs"}, /* its own linker needs /proc */
      {SANDBOX_PROGRAM "/main"}},
@@ -40,6 +42,22 @@ typedef struct tool {
     char path[PATH_MAX], folder[PATH_MAX]; /* folder: bin/ lies in it */
     bool of_system;                        /* the sandbox has it anyway */
 } tool;
+
+/* --- names --- */
+
+static bool is_alias(const language *l, const char *name) {
+    size_t n = strlen(name);
+    for (const char *at = l->aliases; n && (at = strchr(at, ' ')) && *++at;)
+        if (!strncasecmp(at, name, n) && at[n] == ' ') return true;
+    return false;
+}
+
+const char *program_language(const char *name) {
+    for (int i = 0; i < N_LANGUAGES; i++)
+        if (!strcasecmp(languages[i].name, name) || is_alias(&languages[i], name))
+            return languages[i].name;
+    return NULL;
+}
 
 /* --- finding tools --- */
 
@@ -126,6 +144,18 @@ static void make_arguments(const char **out, const char *const *words, const too
     out[n] = NULL;
 }
 
+/* A program may write any bytes, and its output may be cut within a character. */
+static void keep_text(char *to, const char *from) {
+    for (size_t at = 0, n = strlen(from); at < n;) {
+        uint32_t code;
+        size_t length = utf8_decode(from + at, n - at, &code);
+        if (code == UTF8_INVALID) *to++ = '?';
+        else memcpy(to, from + at, length), to += length;
+        at += length;
+    }
+    *to = '\0';
+}
+
 static hone_status run_step(program_result *out, const char *const *words, const tool *t,
                             const char *folder, bool compiles) {
     const char *argv[MAX_WORDS + 1];
@@ -139,7 +169,7 @@ static hone_status run_step(program_result *out, const char *const *words, const
     out->passed = job.end == SANDBOX_EXITED && job.code == 0;
     snprintf(out->words, sizeof out->words, "%s%s", compiles ? "did not compile: " : "",
              sandbox_end_words(&job, words_of_end, sizeof words_of_end));
-    memcpy(out->output, job.output, sizeof out->output);
+    keep_text(out->output, job.output);
     return HONE_OK;
 }
 

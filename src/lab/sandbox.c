@@ -292,9 +292,14 @@ static void check(void) {
     if (checked != HONE_OK) snprintf(why_not, sizeof why_not, "%s", hone_error_message());
 }
 
-hone_status sandbox_check(void) {
+const char *sandbox_why_not(void) {
     pthread_once(&once, check);
-    return checked == HONE_OK ? HONE_OK : fail(HONE_ERR_UNSUPPORTED, "%s", why_not);
+    return checked == HONE_OK ? NULL : why_not;
+}
+
+hone_status sandbox_check(void) {
+    const char *why = sandbox_why_not();
+    return why ? fail(HONE_ERR_UNSUPPORTED, "%s", why) : HONE_OK;
 }
 
 hone_status sandbox_run(sandbox_job *job) {

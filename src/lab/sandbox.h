@@ -58,6 +58,9 @@ typedef struct sandbox_job {
 /* HONE_ERR_UNSUPPORTED, with the reason, where there can be no sandbox; tried once and remembered. */
 hone_status sandbox_check(void);
 
+/* The same as words, which stay; NULL where there is a sandbox. */
+const char *sandbox_why_not(void);
+
 /* Runs the program to its end. HONE_OK whatever came of it; HONE_ERR_UNSUPPORTED as above, and
  * HONE_ERR_IO where the sandbox could not be made: the program has not run then. */
 hone_status sandbox_run(sandbox_job *job);

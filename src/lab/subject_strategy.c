@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "lab/code_run.h"
 #include "lab/subject_int.h"
 
 /* The texts that the strategy could have returned: whole draws of the stages that answer. */
@@ -46,8 +47,9 @@ static hone_status answer(subject_local *s, const sessions *open, const subject_
                           subject_answer *out) {
     local_request request;
     hone_strategy_result trace;
-    const hone_strategy_options options = {.form = r->form, .check = r->check, .user = r->check_user,
-                                           .others = open->of + 1, .n_others = s->n_others};
+    hone_strategy_options options = {.form = r->form, .check = r->check, .user = r->check_user,
+                                     .others = open->of + 1, .n_others = s->n_others};
+    code_run_offer(&options);
     local_request_init(&request, r);
     hone_status status = hone_strategy_run(s->strategy, open->of[0], &request.request, &options,
                                            &trace);

@@ -20,7 +20,8 @@ hone_status openai_answer_init(openai_answer *a, const call *c, const char *pref
     size_t n;
     const char *body = exchange_body(c->x, &n);
     *a = (openai_answer){.models = c->models, .description = c->description, .x = c->x,
-                         .client = c->client, .created = time(NULL)};
+                         .client = c->client, .runs_code = c->runs_code,
+                         .created = time(NULL)};
     snprintf(a->id, sizeof a->id, "%s%s", prefix, exchange_id(c->x) + 4);
     return openai_request_read(&a->r, body, n);
 }

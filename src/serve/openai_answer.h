@@ -18,6 +18,7 @@ typedef struct openai_answer {
     const description *description;
     exchange *x;
     const char *client;
+    bool runs_code; /* serve/route.h */
     openai_request r;
     served_model served; /* a name once it is borrowed */
     json_t *hone; /* what the first envelope tells under "hone", and then no more; NULL = nothing */

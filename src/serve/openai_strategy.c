@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "base/status.h"
+#include "lab/code_run.h"
 #include "serve/chat_messages.h"
 #include "serve/example_list.h"
 #include "serve/fields.h"
@@ -112,12 +113,32 @@ static hone_status borrow_others(strategy_answer *a) {
 
 /* --- running --- */
 
+/* One program at a time in the whole server, whoever asks: each may take a core and 1 GiB. */
+static pthread_mutex_t program_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static hone_status run_program(void *user, const char *language, const char *code, char **output) {
+    const strategy_answer *a = user;
+    pthread_mutex_lock(&program_lock);
+    bool over = models_are_stopping(a->base.models) || exchange_is_gone(a->base.x);
+    hone_status status = over ? fail(HONE_ERR_CANCELLED, "nobody waits for the answer")
+                              : code_run(NULL, language, code, output);
+    pthread_mutex_unlock(&program_lock);
+    return status;
+}
+
+static void offer_code(strategy_answer *a) {
+    a->options.user = a;
+    if (a->base.runs_code) a->options.run_code = run_program;
+    else a->options.no_code = "this server runs no code that models write (hone serve --run-code)";
+}
+
 static hone_status prepare(strategy_answer *a) {
     openai_answer *base = &a->base;
     TRY(openai_chat_request_read(&a->q, &base->r));
     TRY(read_strategy(a));
     TRY(read_budget(&a->options, base->r.body));
     TRY(read_examples(a));
+    offer_code(a);
     if (base->r.n_choices > 1)
         return fail(HONE_ERR_ARGUMENT, "a strategy gives one answer: n must be 1");
     if (json_array_size(a->q.chat.tools))
@@ -267,7 +288,6 @@ static hone_status make_events(void *state, buf *out, bool *ended) {
 static void stream(strategy_answer *a) {
     static const stream_maker maker = {make_events, openai_tell_failure, answer_close};
     a->options.on_draw = on_draw;
-    a->options.user = a;
     a->running = pthread_create(&a->thread, NULL, run_apart, a) == 0;
     if (a->running) {
         reply_stream(a->base.x, "text/event-stream", &maker, a);

@@ -15,6 +15,7 @@ typedef struct call {
     exchange *x;
     const char *client; /* whose turn it is: the key's name, or the address */
     const char *rest;   /* what follows the route's path */
+    bool runs_code;     /* programs that models write may be run (lab/code_run.h) */
 } call;
 
 /* Whether the body is what the description says: before anything is done with it. */

@@ -17,9 +17,15 @@ typedef struct drawing {
 
 static hone_status copy_result(hone_result *out, const hone_result *r) {
     *out = *r;
-    out->tokens = NULL;
     out->text = mem_copy_string(r->text, r->n_bytes);
-    return out->text ? HONE_OK : mem_fail("answer", r->n_bytes);
+    out->tokens = mem_calloc(r->n_tokens + 1, sizeof *out->tokens);
+    if (!out->text || !out->tokens) {
+        mem_free(out->text);
+        mem_free(out->tokens);
+        return mem_fail("answer", r->n_bytes + r->n_tokens * sizeof *out->tokens);
+    }
+    if (r->n_tokens) memcpy(out->tokens, r->tokens, r->n_tokens * sizeof *out->tokens);
+    return HONE_OK;
 }
 
 static hone_status take_event(drawing *d, job *j, const job_event *e) {

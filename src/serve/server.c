@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "base/system.h"
+#include "lab/sandbox.h"
 #include "serve/access_log.h"
 #include "serve/guard.h"
 #include "serve/metrics.h"
@@ -119,7 +120,7 @@ static bool is_encoded(const exchange *x) {
 
 static call make_call(server *s, exchange *x, const finding *f) {
     return (call){s, s->models, s->description, x, f->verdict.client,
-                  exchange_path(x) + strlen(f->route->path)};
+                  exchange_path(x) + strlen(f->route->path), s->options.run_code};
 }
 
 hone_status call_check_body(const call *c, const json_t *body) {
@@ -220,6 +221,7 @@ static hone_status start(server *s) {
     if (!loopback && keyless && !o->open_to_all)
         return fail(HONE_ERR_ARGUMENT, "%s can be reached from other machines: give --api-key-file, "
                     "or --open-to-all if everybody may use it", o->host);
+    if (o->run_code) TRY(sandbox_check());
     o->guard.loopback = loopback;
     TRY(guard_open(&s->guard, &o->guard));
     o->models.scheduler.policy = (client_policy){guard_priority, guard_charge, s->guard};

@@ -17,6 +17,7 @@ typedef struct server_options {
     size_t max_connections, max_body;
     int patience_ms;         /* serve/deadlines.h */
     models_options models;
+    bool run_code; /* what models write, in the sandbox (lab/code_run.h), for strategies that ask */
     bool adapt; /* give memory back when it becomes short (serve/pressure.h) */
     void (*log)(void *user, const char *line); /* a JSON object for each request, and
                                                    for each change of limits; may be NULL */
@@ -24,7 +25,8 @@ typedef struct server_options {
     void *user;
 } server_options;
 
-/* HONE_ERR_ARGUMENT for an address beyond loopback with neither keys nor open_to_all. */
+/* HONE_ERR_ARGUMENT for an address beyond loopback with neither keys nor open_to_all;
+ * HONE_ERR_UNSUPPORTED where run_code is wanted and there can be no sandbox. */
 hone_status server_open(server **out, const server_options *options);
 uint16_t server_port(const server *s);
 models *server_models(const server *s);

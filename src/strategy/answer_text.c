@@ -307,20 +307,32 @@ static bool find_announced(span s, span *found) {
     return any;
 }
 
-/* The last fenced block without its fences and language. */
-static span find_code(span s) {
-    span found = s;
-    const char *open = NULL;
-    for (const char *p = s.at; (p = memmem(p, (size_t)(s.at + s.n - p), "```", 3)); p += 3) {
+/* From the fence that opens a block to the line of the one that closes it. */
+static code_block read_block(const char *fence, const char *end) {
+    const char *word = fence + 3, *code = strchr(fence, '\n');
+    word += strspn(word, "` \t");
+    code = code && code < end ? code + 1 : end;
+    return (code_block){word, strcspn(word, " \t\r\n{"), code, (size_t)(end - code)};
+}
+
+bool answer_code_block(const char *text, code_block *block) {
+    const char *open = NULL, *end = text + strlen(text);
+    bool found = false;
+    text = after_thinking((span){text, (size_t)(end - text)}).at;
+    for (const char *line = text, *next; line; line = next) {
+        next = strchr(line, '\n');
+        if (next) next++;
+        if (strncmp(line, "```", 3) != 0) continue;
         if (!open) {
-            open = p + 3;
+            open = line;
             continue;
         }
-        const char *line = memchr(open, '\n', (size_t)(p - open));
-        if (line) found = (span){line + 1, (size_t)(p - line - 1)};
+        *block = read_block(open, line);
+        found = true;
         open = NULL;
     }
-    return found;
+    if (open) *block = read_block(open, end);
+    return found || open;
 }
 
 /* In free text, without a phrase that announces the answer. */
@@ -350,8 +362,9 @@ hone_status answer_read(const char *text, hone_answer_form form, char **answer) 
     span s = trimmed(after_thinking((span){text, strlen(text)})), found;
     if (form == HONE_ANSWER_TEXT) return answer_canonical(s.at, s.n, form, answer);
     if (form == HONE_ANSWER_CODE) {
-        found = find_code(s);
-        return answer_canonical(found.at, found.n, form, answer);
+        code_block block;
+        if (answer_code_block(text, &block)) s = (span){block.code, block.n};
+        return answer_canonical(s.at, s.n, form, answer);
     }
     if (find_boxed(s, &found) || find_announced(s, &found)) {
         char *read;

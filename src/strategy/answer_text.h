@@ -16,6 +16,18 @@
  * not count, nor does an unclosed one. */
 hone_status answer_read(const char *text, hone_answer_form form, char **answer);
 
+/* A program in a text. */
+typedef struct code_block {
+    const char *language; /* the word behind the fence, n_language bytes; often none */
+    size_t n_language;
+    const char *code;
+    size_t n;
+} code_block;
+
+/* The last fenced block behind the thoughts; one that was never closed goes to the end. Fences begin
+ * lines. False where there is none. */
+bool answer_code_block(const char *text, code_block *block);
+
 /* The canonical form of something that is an answer already. NULL = empty, or no UTF-8. */
 hone_status answer_canonical(const char *text, size_t n, hone_answer_form form, char **answer);
 

@@ -1,4 +1,5 @@
 /* Programs for code: best of n by tests with one repair, and the round trip by behaviour. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -12,21 +13,48 @@ static hone_status code_of(strategy_run *r, size_t draw, char **code) {
     return answer_read(run_trace(r, draw)->text, HONE_ANSWER_CODE, code);
 }
 
+/* Refuses what would need code to be run where it cannot be. */
+static hone_status refuse_code(const strategy_run *r, const char *what) {
+    const char *why = r->options->no_code;
+    return fail(HONE_ERR_UNSUPPORTED, "%s%s%s", what, why ? ": " : "", why ? why : "");
+}
+
 /* --- what programs print --- */
 
-/* Sets the answer of each draw to what its code prints; those that cannot be run have none. */
-static hone_status run_codes(strategy_run *r, const size_t *draws, size_t n) {
+/* Its code runs; *output is NULL where there is none, or where it failed, which the draw tells. */
+static hone_status run_code(strategy_run *r, size_t draw, char **output) {
     const hone_strategy_options *o = r->options;
+    hone_draw *d = run_trace(r, draw);
+    char language[32] = "", *code;
+    code_block block;
+    *output = NULL;
+    if (!draw_is_whole(d)) return HONE_OK;
+    if (answer_code_block(d->text, &block))
+        snprintf(language, sizeof language, "%.*s", (int)block.n_language, block.language);
+    TRY(code_of(r, draw, &code));
+    hone_status status = code ? o->run_code(o->user, language, code, output) : HONE_OK;
+    mem_free(code);
+    if (!run_fails_alone(status)) return status;
+    const char *why = hone_error_message();
+    mem_free(d->fault);
+    d->fault = mem_copy_string(why, strlen(why)); /* without memory there are no words */
+    return HONE_OK;
+}
+
+/* Sets the answer of each draw to what its code prints; those that fail or print nothing have none.
+ * Between two programs the run may end: what was not run then has no answer either. */
+static hone_status run_codes(strategy_run *r, const size_t *draws, size_t n) {
     for (size_t i = 0; i < n; i++) {
         hone_draw *d = run_trace(r, draws[i]);
-        char *code, *output = NULL;
         mem_free(d->answer);
         d->answer = NULL;
-        TRY(code_of(r, draws[i], &code));
-        hone_status status = code ? o->run_code(o->user, code, "", &output) : HONE_OK;
-        mem_free(code);
-        if (status == HONE_ERR_MEMORY || status == HONE_ERR_CANCELLED) return status;
-        if (status == HONE_OK && output && *output) d->answer = output;
+    }
+    for (size_t i = 0; i < n && !run_is_spent(r); i++) {
+        char *output;
+        hone_status status = run_code(r, draws[i], &output);
+        if (status == HONE_ERR_CANCELLED) r->cancelled = true;
+        TRY(status);
+        if (output && *output) run_trace(r, draws[i])->answer = output;
         else hone_free(output);
     }
     return HONE_OK;
@@ -70,7 +98,7 @@ static hone_status repair(strategy_run *r, size_t draw) {
 hone_status program_code_bon(strategy_run *r, size_t n) {
     const hone_strategy_options *o = r->options;
     if (!o->check && !o->run_code)
-        return fail(HONE_ERR_UNSUPPORTED, "code-bon needs tests, or a way to run code");
+        return refuse_code(r, "code-bon needs tests, or a way to run code");
     size_t first = r->result->n_draws;
     hone_status status = sample_alike(r, n, &first);
     hone_status selected = run_select(r, first, o->check ? select_check : select_agreement);
@@ -108,7 +136,7 @@ hone_status program_round_trip(strategy_run *r, size_t n) {
     size_t draws[3], chosen;
     (void)n;
     if (!r->options->run_code)
-        return fail(HONE_ERR_UNSUPPORTED, "the round trip needs a way to run code");
+        return refuse_code(r, "the round trip needs a way to run code");
     r->best = r->result->n_draws;
     TRY(run_draw(r, &(draw_order){.stage = "code"}, &draws[0]));
     TRY(there_and_back(r, draws[0], &draws[1]));

@@ -34,9 +34,9 @@ const strategy_def strategy_defs[] = {
               "", ""},
      .program = program_retry},
     {.info = {"think-cap", PROGRAM, 16,
-              "ends the thoughts of a thinking model after 64 tokens for each of its number, and "
-              "lets the answer follow",
-              "Muennighoff et al. 2025 (arXiv 2501.19393)", ""},
+              "ends the thoughts of a thinking model after 64 tokens for each of its number, or once "
+              "the answer that it is made to tell after every 128 has been the same three times",
+              "Muennighoff et al. 2025 (arXiv 2501.19393); Fu et al. 2024 (arXiv 2412.20993)", ""},
      .program = program_think_cap},
     {.info = {"deepconf", PROGRAM, 16,
               "ends draws whose confidence falls below that of a warm-up; votes weighed by it",

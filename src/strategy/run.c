@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/system.h"
 #include "strategy/answer_text.h"
+#include "text/thoughts.h"
 
 enum { DEFAULT_MAX_TOKENS = 1024 };
 
@@ -40,7 +41,8 @@ typedef struct watcher {
     size_t draw, n_pieces, n_bytes; /* of text so far */
     double logprob, certainty, window_sum;
     float *confidences;
-    bool killed;
+    char tail[THOUGHT_TAG_BYTES]; /* of the text, with `until_closed` */
+    bool killed, closed_thought;
 } watcher;
 
 typedef struct stage {
@@ -86,14 +88,24 @@ static hone_status note_margin(watcher *w, const hone_piece *p) {
     return HONE_OK;
 }
 
-/* Whether what may be spent is spent. */
-static bool is_spent(strategy_run *r) {
+bool run_is_spent(strategy_run *r) {
     const hone_strategy_options *o = r->options;
     if (o->max_tokens && r->n_spent_tokens >= o->max_tokens) run_stop(r, "budget of tokens");
     else if (o->max_seconds > 0 && clock_ms() - r->started_ms >= 1000 * o->max_seconds)
         run_stop(r, "budget of seconds");
     else return false;
     return true;
+}
+
+/* Whether a thought is closed with this piece. */
+static bool closes_thought(watcher *w, const hone_piece *p) {
+    bool closes = false;
+    for (size_t i = 0; i < p->n_bytes && !closes; i++) {
+        memmove(w->tail, w->tail + 1, sizeof w->tail - 1);
+        w->tail[sizeof w->tail - 1] = p->text[i];
+        closes = thoughts_closed_by(w->tail, sizeof w->tail);
+    }
+    return closes;
 }
 
 static int on_piece(void *user, const hone_piece *p) {
@@ -113,8 +125,18 @@ static int on_piece(void *user, const hone_piece *p) {
         w->n_pieces++;
         r->n_spent_tokens++;
     }
-    if (r->killing || is_spent(r)) w->killed = true;
-    return w->killed || r->cancelled;
+    if (r->killing || run_is_spent(r)) w->killed = true;
+    if (w->order->until_closed && closes_thought(w, p)) w->closed_thought = true;
+    return w->killed || w->closed_thought || r->cancelled;
+}
+
+static void keep_tokens(const watcher *w, hone_result *result) {
+    draw_detail *detail = &w->run->details[w->draw];
+    detail->tokens = result->tokens;
+    detail->n_tokens = result->n_tokens;
+    detail->n_thoughts = result->n_thought_tokens;
+    detail->closed_thought = w->closed_thought;
+    result->tokens = NULL;
 }
 
 static void end_draw(void *user, size_t i, hone_status status, hone_result *result) {
@@ -129,9 +151,11 @@ static void end_draw(void *user, size_t i, hone_status status, hone_result *resu
         d->n_prompt_tokens = result->n_prompt_tokens;
         d->n_cached_tokens = result->n_cached_tokens;
         d->n_tokens = result->n_tokens;
-        d->end = result->finish == HONE_FINISH_STOP     ? HONE_DRAW_STOP
+        bool ended = result->finish == HONE_FINISH_STOP || (w->closed_thought && !w->killed);
+        d->end = ended                                  ? HONE_DRAW_STOP
                  : result->finish == HONE_FINISH_LENGTH ? HONE_DRAW_LENGTH
                                                         : HONE_DRAW_KILLED;
+        if (w->order->keeps_tokens) keep_tokens(w, result);
         r->n_spent_tokens += result->n_prompt_tokens - result->n_cached_tokens;
         r->result->n_prefill_tokens += result->n_prompt_tokens - result->n_cached_tokens;
         r->result->n_decode_tokens += result->n_tokens;
@@ -181,6 +205,8 @@ static hone_status prepare(stage *s, size_t i, const draw_order *o) {
     if (o->think_tokens) q->limit_thinking = true, q->thinking_budget = o->think_tokens;
     q->forced = o->forced;
     q->n_forced = o->n_forced;
+    q->begun = o->begun;
+    q->n_begun = o->n_begun;
     q->logprobs = true;
     q->n_top_logprobs = o->n_top;
     q->on_piece = on_piece;
@@ -230,7 +256,7 @@ static hone_status run_models(stage *s, const draw_order *orders) {
     for (size_t from = 0, to; from < s->n; from = to) {
         size_t model = orders[from].model;
         for (to = from + 1; to < s->n && orders[to].model == model;) to++;
-        if (from && (r->killing || r->cancelled || is_spent(r))) {
+        if (from && (r->killing || r->cancelled || run_is_spent(r))) {
             leave_out(s, from, s->n, HONE_DRAW_KILLED, NULL);
             return HONE_OK;
         }
@@ -262,7 +288,7 @@ static hone_status run_stage(stage *s, const draw_order *orders) {
 /* How many of n draws the budget leaves. */
 static size_t affordable(strategy_run *r, size_t n) {
     size_t most = r->options->max_draws;
-    if (is_spent(r) || r->cancelled) return 0;
+    if (run_is_spent(r) || r->cancelled) return 0;
     if (!most || r->result->n_draws + n <= most) return n;
     run_stop(r, "budget of draws");
     return most > r->result->n_draws ? most - r->result->n_draws : 0;
@@ -293,7 +319,7 @@ hone_status run_draws(strategy_run *r, const draw_order *orders, size_t n, run_w
     mem_free(s.requests);
     mem_free(s.prompts);
     if (status == HONE_ERR_CANCELLED) r->cancelled = true;
-    if (status == HONE_OK && (r->cancelled || n < n_wanted || is_spent(r))) return no_more(r);
+    if (status == HONE_OK && (r->cancelled || n < n_wanted || run_is_spent(r))) return no_more(r);
     return r->cancelled ? no_more(r) : status;
 }
 

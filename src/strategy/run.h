@@ -22,6 +22,9 @@ typedef struct draw_detail {
     double first_logprobs[RUN_FIRST_TOP];
     token_margin *margins; /* where they were ordered */
     size_t n_margins, margins_capacity;
+    int32_t *tokens; /* all of it, where they were ordered */
+    size_t n_tokens, n_thoughts; /* of them, those of thoughts */
+    bool closed_thought; /* it ended because of that */
 } draw_detail;
 
 typedef struct strategy_run {
@@ -63,6 +66,10 @@ typedef struct draw_order {
     bool margins;          /* keep them; n_top is at least 2 */
     const int32_t *forced; /* tokens that it begins with */
     size_t n_forced;
+    const int32_t *begun;  /* tokens that stand before it already: it goes on with these */
+    size_t n_begun;
+    bool until_closed;     /* ends by itself once a thought is closed */
+    bool keeps_tokens;
 } draw_order;
 
 /* Called when a draw of the stage has ended: false ends all others of it. */
@@ -101,6 +108,9 @@ bool draw_is_whole(const hone_draw *d);
 
 /* Reads the answers of the draws first … n − 1 that are whole. */
 hone_status run_read_answers(strategy_run *r, size_t first);
+
+/* Whether what may be spent of tokens and seconds is spent; the reason is noted. */
+bool run_is_spent(strategy_run *r);
 
 /* Why nothing more was drawn; the first reason stays. */
 void run_stop(strategy_run *r, const char *reason);

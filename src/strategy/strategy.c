@@ -105,7 +105,10 @@ hone_status strategy_run_on(const hone_strategy *s, const draw_service *service,
         status = tell_text(&r);
     }
     trace.seconds = (clock_ms() - r.started_ms) / 1000;
-    for (size_t i = 0; i < trace.n_draws; i++) mem_free(r.details[i].margins);
+    for (size_t i = 0; i < trace.n_draws; i++) {
+        mem_free(r.details[i].margins);
+        mem_free(r.details[i].tokens);
+    }
     mem_free(r.details);
     mem_free(r.text);
     if (status == HONE_OK) *result = trace;

@@ -29,6 +29,14 @@ const thought_tags *thoughts_begin_in(const char *text, size_t n, bool *maybe) {
     return NULL;
 }
 
+bool thoughts_closed_by(const char *text, size_t n) {
+    for (size_t i = 0; i < N_KNOWN; i++) {
+        size_t length = strlen(known[i].close);
+        if (n >= length && !memcmp(text + n - length, known[i].close, length)) return true;
+    }
+    return false;
+}
+
 const thought_tags *thoughts_of_template(const char *source) {
     for (size_t i = 0; i < N_KNOWN; i++)
         if (strstr(source, known[i].open) || strstr(source, known[i].close)) return &known[i];

@@ -19,6 +19,9 @@ const thought_tags *thoughts_opened_by(const char *text, size_t n);
  * decides. */
 const thought_tags *thoughts_begin_in(const char *text, size_t n, bool *maybe);
 
+/* Whether a closing tag ends the text. */
+bool thoughts_closed_by(const char *text, size_t n);
+
 /* The tags that the source of a chat template speaks of; NULL: none. */
 const thought_tags *thoughts_of_template(const char *source);
 

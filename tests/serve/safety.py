@@ -260,6 +260,41 @@ def test_cve_numbers_that_reach_memory(hone):
         still_works(server)
 
 
+# --- code that models write ---
+
+
+def code_bon(value):
+    """A request whose one draw can only say the JSON of `value`, which is run as Python."""
+    schema = {"name": "x", "schema": {"const": value}, "strict": True}
+    return chat(strategy="code-bon1", max_tokens=64,
+                response_format={"type": "json_schema", "json_schema": schema})
+
+
+def test_code_is_not_run_unless_the_owner_wants_it(hone):
+    with Server(hone) as server:
+        for expression in ("code-bon2", "rto"):
+            status, _, body = server.ask("POST", CHAT, chat(strategy=expression))
+            assert status == 400 and b"--run-code" in body, (status, body)
+        still_works(server)
+
+
+def test_code_runs_where_it_is_wanted(hone):
+    with Server(hone, "--run-code") as server:
+        for value, error in ((42, None), (True, "the program exited with 1")):
+            status, _, body = server.ask("POST", CHAT, code_bon(value))
+            assert status == 200, (status, body)
+            draw = json.loads(body)["hone"]["trace"]["draws"][0]
+            assert (draw["text"], draw["error"]) == (json.dumps(value), error), draw
+        still_works(server)
+
+
+def test_code_never_runs_without_a_sandbox(hone):
+    refused = subprocess.run(
+        ["unshare", "-Ur", "sh", "-c", 'echo 0 > /proc/sys/user/max_user_namespaces && exec "$@"', "sh",
+         hone, "serve", "--port", "0", "--run-code"], capture_output=True, text=True, timeout=60)
+    assert refused.returncode == 1 and "no sandbox" in refused.stderr, refused
+
+
 def test_cve_nothing_listens_but_the_one_port(hone):
     with Server(hone) as server:
         inodes = {os.readlink(f"/proc/{server.process.pid}/fd/{fd}")[8:-1]

@@ -218,11 +218,42 @@ static void cancelling_ends_all_draws_within_one_step(void) {
     hone_model_close(m);
 }
 
+/* --- thoughts in stretches --- */
+
+/* What was thought is not computed again, but for a last token, neither for the probe nor for what
+ * follows it, and the stretches together are as probable as the one draw that they are. */
+static void thoughts_are_computed_once(void) {
+    static const char prompt[] = "so <think>\n";
+    hone_model *m = made_model();
+    hone_request q = babble();
+    q.prompt = prompt;
+    q.prompt_bytes = sizeof prompt - 1;
+    q.max_tokens = 200;
+    q.sampling.temperature = 0;
+    hone_strategy_result r = run_real(m, "think-cap4", &q);
+    size_t n_prompt = r.n_draws ? r.draws[0].n_prompt_tokens : 0;
+    bool as_planned = r.n_draws == 3 && r.draws[0].n_tokens == 128 && r.draws[2].n_tokens == 72;
+    CHECK_MSG(as_planned, "%zu draws", r.n_draws);
+    if (as_planned) {
+        CHECK(!strcmp(r.draws[1].stage, "probe"));
+        CHECK(r.draws[1].n_cached_tokens == n_prompt + 127);
+        CHECK(r.draws[2].n_prompt_tokens == n_prompt + 128);
+        CHECK(r.draws[2].n_cached_tokens == n_prompt + 127); /* the last one's logits are gone */
+        double logprob;
+        hone_result alone = run_alone(m, q, &logprob);
+        CHECK_NEAR(128 * r.draws[0].logprob + 72 * r.draws[2].logprob, 200 * logprob, 1e-9);
+        hone_result_release(&alone);
+    }
+    hone_strategy_result_release(&r);
+    hone_model_close(m);
+}
+
 int main(void) {
     RUN(draws_together_are_the_draws_alone);
     RUN(a_draws_temperature_reaches_the_sampler);
     RUN(the_same_seed_gives_the_same_run);
     RUN(a_killed_draw_frees_its_cache_at_once);
     RUN(cancelling_ends_all_draws_within_one_step);
+    RUN(thoughts_are_computed_once);
     return test_summary();
 }

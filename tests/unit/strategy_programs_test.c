@@ -10,8 +10,8 @@ static hone_status likes_three(void *user, const char *text, double *score, char
 }
 
 /* "Runs" code: prints its last word. */
-static hone_status last_word(void *user, const char *code, const char *input, char **output) {
-    (void)user, (void)input;
+static hone_status last_word(void *user, const char *language, const char *code, char **output) {
+    (void)user, (void)language;
     const char *word = strrchr(code, ' ');
     word = word ? word + 1 : code;
     *output = mem_copy_string(word, strlen(word));
@@ -173,9 +173,9 @@ static void what_programs_print_is_voted_on(void) {
 }
 
 /* "Runs" code: what says "loop" runs out of time. */
-static hone_status times_out(void *user, const char *code, const char *input, char **output) {
-    if (strstr(code, "loop")) return fail(HONE_ERR_UNSUPPORTED, "ran out of time");
-    return last_word(user, code, input, output);
+static hone_status times_out(void *user, const char *language, const char *code, char **output) {
+    if (strstr(code, "loop")) return fail(HONE_ERR_IO, "ran out of time");
+    return last_word(user, language, code, output);
 }
 
 static hone_status check_times_out(void *user, const char *text, double *score, char **fault) {
@@ -191,12 +191,59 @@ static void code_that_runs_out_of_time_never_wins(void) {
     script s = {.texts = {"loop 7", "loop 7", "prints 2"}};
     hone_strategy_result r = play_with(&s, "code-bon3", &o, HONE_OK);
     CHECK(!strcmp(r.text, "prints 2") && r.n_votes == 1 && r.votes[0].n == 1);
+    CHECK(!r.draws[0].answer && r.draws[0].fault && !strcmp(r.draws[0].fault, "ran out of time"));
     hone_strategy_result_release(&r);
     hone_strategy_options checked = {.check = check_times_out};
     script t = {.texts = {"loop a", "loop b", "mended 3"}};
     r = play_with(&t, "code-bon2", &checked, HONE_OK);
     CHECK(!strcmp(r.text, "mended 3") && strstr(t.asked[2], "ran out of time"));
     hone_strategy_result_release(&r);
+}
+
+/* Hears the word behind the fence, and prints it with the code. */
+static hone_status echo(void *user, const char *language, const char *code, char **output) {
+    (void)user;
+    char said[64];
+    snprintf(said, sizeof said, "%s|%s", language, code);
+    *output = mem_copy_string(said, strlen(said));
+    return HONE_OK;
+}
+
+static void code_is_run_in_the_language_of_its_fence(void) {
+    hone_strategy_options o = {.run_code = echo};
+    script s = {.texts = {"<think>\n```c\nno\n```\n</think>So:\n```rust {x}\nfn\n```\nor\n```py\nx\n"}};
+    hone_strategy_result r = play_with(&s, "code-bon1", &o, HONE_OK);
+    CHECK_MSG(!strcmp(r.draws[0].answer, "py|x"), "%s", r.draws[0].answer);
+    hone_strategy_result_release(&r);
+    script t = {.texts = {"print(1)"}};
+    r = play_with(&t, "code-bon1", &o, HONE_OK);
+    CHECK(!strcmp(r.draws[0].answer, "|print(1)"));
+    hone_strategy_result_release(&r);
+}
+
+static hone_status is_cancelled(void *user, const char *language, const char *code, char **output) {
+    (void)user, (void)language, (void)code, (void)output;
+    return fail(HONE_ERR_CANCELLED, "interrupted");
+}
+
+/* Who cancels while code runs gets what there is. */
+static void running_code_ends_with_the_run(void) {
+    hone_strategy_options o = {.run_code = is_cancelled};
+    script s = {.texts = {"prints 1", "prints 2"}};
+    hone_strategy_result r = play_with(&s, "code-bon2", &o, HONE_OK);
+    CHECK(r.finish == HONE_FINISH_CANCELLED && !strcmp(r.text, "prints 1"));
+    hone_strategy_result_release(&r);
+}
+
+static void code_that_cannot_be_run_is_refused_with_the_reason(void) {
+    hone_strategy_options o = {.no_code = "no sandbox here"};
+    static const char *const expressions[] = {"code-bon2", "rto"};
+    for (int i = 0; i < 2; i++) {
+        script s = {.texts = {"prints 1", "prints 2"}};
+        hone_strategy_result r = play_with(&s, expressions[i], &o, HONE_ERR_UNSUPPORTED);
+        CHECK(strstr(hone_error_message(), "no sandbox here") && s.n_calls == 0);
+        hone_strategy_result_release(&r);
+    }
 }
 
 static void the_round_trip_keeps_what_behaves_alike(void) {
@@ -213,6 +260,71 @@ static void the_round_trip_keeps_what_behaves_alike(void) {
 }
 
 /* --- one answer, shaped --- */
+
+/* Stretches and probes by turns; what the probes say is no part of the answer. */
+static void thoughts_end_once_three_probes_agree(void) {
+    script s = {.texts = {"<think> is it 5", "5} surely", " or 4 or 5", "4}", " or so", "4} ?", " hm hm",
+                          "4.0} .", " </think> It is 4", "never asked"},
+                .cut = {true, true, true, true, true, true, true, true}};
+    hone_strategy_result r = play(&s, "think-cap16");
+    CHECK_MSG(!strcmp(r.text, "<think> is it 5 or 4 or 5 or so hm hm </think> It is 4"), "%s", r.text);
+    CHECK_MSG(r.n_draws == 9 && r.chosen == 8, "%zu draws", r.n_draws);
+    CHECK(!strcmp(r.stop_reason, "the probes agree") && r.finish == HONE_FINISH_STOP);
+    CHECK(!strcmp(r.draws[0].stage, "thoughts") && !strcmp(r.draws[1].stage, "probe"));
+    CHECK(!strcmp(r.draws[1].answer, "5") && !strcmp(r.draws[7].answer, "4"));
+    CHECK(!strcmp(r.draws[8].stage, "answer") && !strcmp(r.draws[8].answer, "4") && s.closes[8]);
+    CHECK(s.limits[0] == 128 && s.limits[1] == 24 && s.temperatures[1] == 0);
+    /* a probe leaves nothing behind */
+    CHECK(s.begun[0] == 0 && s.begun[1] == r.draws[0].n_tokens && s.begun[2] == s.begun[1]);
+    CHECK(s.begun[8] == s.begun[7] && s.begun[8] > s.begun[2]);
+    hone_strategy_result_release(&r);
+}
+
+/* One that says nothing, or was cut within the bracket, is no vote for an end. */
+static void probes_that_cannot_be_read_do_not_agree(void) {
+    script s = {.texts = {"<think> a", "4} x", " b", "4} x", " c", "4 and", " d", "4} x", " e </think> It",
+                          " is 4"},
+                .cut = {true, true, true, true, true, true, true, true}};
+    hone_strategy_result r = play(&s, "think-cap16");
+    CHECK(r.n_draws == 10 && !r.draws[5].answer && !strcmp(r.stop_reason, "all draws done"));
+    CHECK(!strcmp(r.draws[8].stage, "thoughts") && r.draws[8].end == HONE_DRAW_STOP);
+    CHECK_MSG(!strcmp(r.text, "<think> a b c d e </think>  is 4"), "%s", r.text);
+    hone_strategy_result_release(&r);
+}
+
+/* The cap counts tokens of thoughts; without any the answer simply goes on, unprobed. */
+static void thoughts_end_at_the_cap_and_others_are_left_alone(void) {
+    char most[121] = "<think>"; /* the script counts two characters as a token */
+    memset(most + 7, '.', 113);
+    script s = {.texts = {most, "1}", "........", "</think> 3"}, .cut = {true, true, true}};
+    hone_strategy_result r = play(&s, "think-cap1");
+    CHECK(r.n_draws == 4 && s.limits[0] == 64 && s.limits[2] == 4 && s.closes[3] && !s.closes[2]);
+    CHECK(s.begun[3] == 64 && !strcmp(r.draws[3].answer, "3"));
+    hone_strategy_result_release(&r);
+    script plain = {.texts = {"It is", " 4"}, .cut = {true}};
+    r = play(&plain, "think-cap16");
+    CHECK(r.n_draws == 2 && !strcmp(r.text, "It is 4") && !strcmp(r.draws[0].stage, "answer"));
+    hone_strategy_result_release(&r);
+    script brief = {.texts = {"It is 4", "more"}};
+    r = play(&brief, "think-cap16");
+    CHECK(r.n_draws == 1 && !strcmp(r.text, "It is 4") && r.finish == HONE_FINISH_STOP);
+    hone_strategy_result_release(&r);
+}
+
+/* A program or a text is not asked for before its time, and a budget returns what was said. */
+static void probes_are_for_short_answers_and_within_the_budget(void) {
+    hone_strategy_options o = {.form = HONE_ANSWER_CODE};
+    script s = {.texts = {"<think> a", " b </think>", "print(1)"}, .cut = {true, true}};
+    hone_strategy_result r = play_with(&s, "think-cap16", &o, HONE_OK);
+    CHECK(r.n_draws == 3 && !strcmp(r.text, "<think> a b </think>print(1)"));
+    hone_strategy_result_release(&r);
+    hone_strategy_options three = {.max_draws = 3};
+    script t = {.texts = {"<think> a", "1}", " b", "2}"}, .cut = {true, true, true, true}};
+    r = play_with(&t, "think-cap16", &three, HONE_OK);
+    CHECK_MSG(r.n_draws == 3 && !strcmp(r.text, "<think> a b"), "%s", r.text);
+    CHECK(r.finish == HONE_FINISH_LENGTH && !strcmp(r.stop_reason, "budget of draws"));
+    hone_strategy_result_release(&r);
+}
 
 static void the_output_tag_is_the_answer(void) {
     script s = {
@@ -264,7 +376,9 @@ static void every_program_survives_failed_allocations(void) {
     for (size_t i = 0; (info = hone_strategy_describe(i)); i++) {
         if (info->kind != HONE_STRATEGY_PROGRAM) continue;
         for (long n = 1; n < 400; n += 1 + n / 20) {
-            script s = {.texts = {"a 1", "b 2", "c 3", "d 1"}};
+            bool thinks = !strcmp(info->name, "think-cap");
+            script s = {.texts = {thinks ? "<think> a" : "a 1", thinks ? "4}" : "b 2", "c 3", "d 1"},
+                        .cut = {thinks, thinks, thinks}};
             draw_service service = {&s, 1, script_run, script_model, script_token_text};
             hone_request request = {.messages = &question, .n_messages = 1};
             hone_strategy_options o = {.max_draws = 12, .run_code = last_word};
@@ -294,8 +408,15 @@ int main(void) {
     RUN(failing_code_is_repaired_once);
     RUN(a_failed_check_is_told_and_asked_again);
     RUN(what_programs_print_is_voted_on);
+    RUN(code_is_run_in_the_language_of_its_fence);
+    RUN(running_code_ends_with_the_run);
+    RUN(code_that_cannot_be_run_is_refused_with_the_reason);
     RUN(code_that_runs_out_of_time_never_wins);
     RUN(the_round_trip_keeps_what_behaves_alike);
+    RUN(thoughts_end_once_three_probes_agree);
+    RUN(probes_that_cannot_be_read_do_not_agree);
+    RUN(thoughts_end_at_the_cap_and_others_are_left_alone);
+    RUN(probes_are_for_short_answers_and_within_the_budget);
     RUN(the_output_tag_is_the_answer);
     RUN(the_tree_prefers_what_the_discriminator_completes_alike);
     RUN(every_program_keeps_every_budget);

@@ -25,7 +25,7 @@ static hone_request ask(const char *prompt) {
 static hone_result run(const hone_request *r) {
     hone_result result = {0};
     hone_session *s = NULL;
-    CHECK_OK(hone_session_open(&s, model, NULL));
+    CHECK_OK(hone_session_open(&s, model, &(hone_session_options){.exact = true}));
     CHECK_OK(hone_generate(s, r, &result));
     hone_session_close(s);
     return result;
@@ -77,6 +77,39 @@ static void a_thought_that_the_answer_opens_is_closed_too(void) {
     CHECK(result.text && !strncmp(result.text, "<think>ab", 9) && strstr(result.text, "</think>"));
     hone_result_release(&result);
     hone_free((void *)(uintptr_t)r.forced);
+}
+
+/* What was begun elsewhere goes on as if it had been said here: same tokens, same thought. */
+static void a_thought_that_was_begun_goes_on(void) {
+    hone_request r = ask("so <think>\n");
+    r.sampling.temperature = 0;
+    hone_result whole = run(&r);
+    r.begun = whole.tokens;
+    r.n_begun = 20;
+    r.max_tokens = whole.n_tokens - 20;
+    hone_result rest = run(&r);
+    CHECK(rest.n_tokens == r.max_tokens && rest.n_thought_tokens == r.max_tokens);
+    CHECK(!memcmp(rest.tokens, whole.tokens + 20, rest.n_tokens * sizeof *rest.tokens));
+    CHECK(rest.n_prompt_tokens == whole.n_prompt_tokens + 20);
+    hone_result_release(&rest);
+    r.limit_thinking = true; /* what was thought before counts */
+    r.thinking_budget = 20;
+    rest = run(&r);
+    CHECK_MSG(!strncmp(rest.text, "\n</think>\n\n", 11), "%s", rest.text);
+    hone_result_release(&rest);
+    hone_result_release(&whole);
+}
+
+static void tokens_that_are_none_are_refused(void) {
+    static const int32_t none[] = {1, -1};
+    hone_session *s = NULL;
+    hone_result result = {0};
+    hone_request r = ask("so");
+    r.begun = none;
+    r.n_begun = 2;
+    CHECK_OK(hone_session_open(&s, model, NULL));
+    CHECK(hone_generate(s, &r, &result) == HONE_ERR_ARGUMENT);
+    hone_session_close(s);
 }
 
 static void plain_answers_have_no_thoughts(void) {
@@ -138,6 +171,8 @@ int main(void) {
     RUN(an_open_thought_is_closed_in_time);
     RUN(without_a_limit_nothing_is_written);
     RUN(a_thought_that_the_answer_opens_is_closed_too);
+    RUN(a_thought_that_was_begun_goes_on);
+    RUN(tokens_that_are_none_are_refused);
     RUN(plain_answers_have_no_thoughts);
     RUN(a_grammar_begins_behind_the_thought);
     RUN(a_lazy_grammar_leaves_room_for_thoughts);

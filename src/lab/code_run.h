@@ -1,0 +1,19 @@
+/* The way to run code that strategies need (hone/strategy.h: code-bon, rto): programs that models
+ * write, in the sandbox, with its usual limits. */
+#ifndef LAB_CODE_RUN_H
+#define LAB_CODE_RUN_H
+
+#include "hone/strategy.h"
+
+/* A hone_code_run; `user` is not looked at. The language is that of the fence under any of its usual
+ * names, Python where there is none. What the program printed on stdout and stderr is handed over
+ * without blanks at its end, valid UTF-8, at most SANDBOX_MAX_SHOWN − 1 bytes of it. A program that
+ * does not compile or does not exit with 0 in time has failed: HONE_ERR_IO. HONE_ERR_ARGUMENT for
+ * another language, HONE_ERR_UNSUPPORTED where the language is not installed or there is no sandbox:
+ * then nothing runs. */
+hone_status code_run(void *user, const char *language, const char *code, char **output);
+
+/* Sets `run_code` where there is a sandbox, else `no_code`. */
+void code_run_offer(hone_strategy_options *options);
+
+#endif
