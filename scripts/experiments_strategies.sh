@@ -2,8 +2,8 @@
 # The published benchmark of strategies, repeated: writes docs/experiments/strategies.md from what
 # `hone compare --strategies` printed. usage: scripts/experiments_strategies.sh BUILD MODEL [LIMIT [INSTEAD]]
 #
-# BUILD has `hone`; MODEL answers; LIMIT items of the larger tasks (20, which takes about 12 minutes with SmolLM2
-# 135M on two cores, and grows with it); INSTEAD is a larger model or a finer quantisation that the cost of
+# BUILD has `hone`; MODEL answers; LIMIT items of the larger tasks (20: with SmolLM2 135M on two cores
+# some five minutes, and more than seven for the two functions, which need twenty answers of each strategy); INSTEAD is a larger model or a finer quantisation that the cost of
 # strategies could buy. ARC-easy and BoolQ are asked where $HONE_SHARED (../shared) has them. Let nothing else run.
 set -eu
 build=$1 model=$2 limit=${3:-20} instead=${4:-}
