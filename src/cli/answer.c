@@ -89,13 +89,9 @@ static bool print_to_terminal(const char *text, size_t n) {
 }
 
 static bool keep_token(answer *a, const hone_piece *piece) {
-    if (a->n_tokens == a->tokens_capacity) {
-        size_t capacity = a->tokens_capacity ? 2 * a->tokens_capacity : 64;
-        answer_token *grown = mem_realloc(a->tokens, capacity, sizeof *grown);
-        if (!grown) return false;
-        a->tokens = grown;
-        a->tokens_capacity = capacity;
-    }
+    if (mem_grow(&a->tokens, &a->tokens_capacity, a->n_tokens + 1, sizeof *a->tokens, "answer") !=
+        HONE_OK)
+        return false;
     answer_token *t = &a->tokens[a->n_tokens];
     *t = (answer_token){.id = piece->token, .logprob = piece->logprob, .n_top = piece->n_top};
     t->top_ids = mem_calloc(piece->n_top, sizeof *t->top_ids);

@@ -121,15 +121,10 @@ void cli_table_add(cli_table *table, const char *format, ...) {
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    if (table->n_cells == table->capacity) {
-        size_t capacity = table->capacity ? 2 * table->capacity : 32;
-        char **cells = mem_realloc(table->cells, capacity, sizeof *cells);
-        if (!cells) {
-            table->failed = true;
-            return;
-        }
-        table->cells = cells;
-        table->capacity = capacity;
+    if (mem_grow(&table->cells, &table->capacity, table->n_cells + 1, sizeof *table->cells,
+                 "table") != HONE_OK) {
+        table->failed = true;
+        return;
     }
     char *cell = cli_printable(text);
     if (!cell) table->failed = true;
