@@ -10,8 +10,8 @@ Peers, each as often as wanted; whoever compares has them already, this script f
                                          llama-batched-bench beside it serves the rows of
                                          several sequences
     --llama-cpp-python 'NAME=PYTHON'     a Python that has llama-cpp-python
-    --ctranslate2 'NAME=PYTHON FOLDER'   a Python that has ctranslate2, and a converted model of the
-                                         same shape, computed in int8
+    --ctranslate2 'NAME=PYTHON FOLDER'   a Python that has ctranslate2, and a model of the same
+                                         shape (make_ctranslate2.py), computed in int8
 
 Rows (--rows, separated by commas; the default is the first three):
 
@@ -222,14 +222,18 @@ class CTranslate2:
         self.words = [vocabulary[i] for i in token_ids(n_context)]
         self.n_read = 0
 
+    def generate(self, n):
+        """What follows the prompt, n words of it; the prompt is read without logits."""
+        self.model.generate_batch([self.words[:self.n_read]], max_length=n, min_length=n,
+                                  include_prompt_in_result=False)
+
     def read(self, n):
         self.n_read = n
-        self.model.forward_batch([self.words[:n]])
+        self.generate(1)
 
     def write(self, n):
         """Reads the prompt again, which the caller takes off."""
-        self.model.generate_batch([self.words[:self.n_read]], max_length=n, min_length=n,
-                                  include_prompt_in_result=False)
+        self.generate(n + 1)
 
 
 def as_peer(kind, path, threads, what, *numbers):
