@@ -185,9 +185,8 @@ INLINE void dot_streams(float out[][STREAMS], const dtype type, const piece_plan
     const size_t rest = n_in % PIECE / traits.block * traits.block_bytes;
     const size_t half = (size_t)sums_of_pair(type) * tokens; /* of the sums: those of one pair */
     const bool prefetches = tokens * n_in > FEW_INPUTS;
-    __m512 sum[2 * 2 * MATMUL_FEW_TOKENS], zero = _mm512_setzero_ps();
-    __asm__("" : "+v"(zero)); /* or gcc calls memset for every four rows */
-    for (size_t i = 0; i < 2 * half; i++) sum[i] = zero;
+    __m512 sum[2 * 2 * MATMUL_FEW_TOKENS];
+    for (size_t i = 0; i < 2 * half; i++) sum[i] = _mm512_setzero_ps();
     for (size_t at = 0; at < whole; at += piece_bytes, x += tokens) {
         const char *const pieces[STREAMS] = {rows[0] + at, rows[1] + at, rows[2] + at,
                                              rows[3] + at};
