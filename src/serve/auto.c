@@ -13,14 +13,14 @@ bool auto_is_wanted(const char *model) { return model && !strcmp(model, "auto");
 
 /* --- the question --- */
 
-/* Texts of a message: a string, or parts of which some are text. */
+/* Texts of a message: a string, or parts of which some are text. Of prompts: each of them. */
 static hone_status add_content(buf *b, const json_t *content) {
     size_t i;
     const json_t *part;
     if (json_is_string(content))
         return buf_add(b, json_string_value(content), json_string_length(content));
     json_array_foreach(content, i, part) {
-        const json_t *text = json_object_get(part, "text");
+        const json_t *text = json_is_string(part) ? part : json_object_get(part, "text");
         if (!json_is_string(text)) continue;
         TRY(buf_add(b, json_string_value(text), json_string_length(text)));
         TRY(buf_add_text(b, "\n"));
@@ -28,15 +28,25 @@ static hone_status add_content(buf *b, const json_t *content) {
     return HONE_OK;
 }
 
-/* The last message of a user, or the prompt. */
+/* Messages, or a response's items; NULL where the body holds prompts. */
+static const json_t *find_conversation(const json_t *body) {
+    const json_t *messages = field_find(body, "messages");
+    return messages ? messages : field_find(body, "input");
+}
+
+/* The last message of a user, or the prompts. */
 static hone_status read_question(buf *b, const json_t *body) {
-    const json_t *messages = field_find(body, "messages"), *prompt = field_find(body, "prompt");
-    for (size_t i = json_array_size(messages); i-- > 0;) {
-        const json_t *one = json_array_get(messages, i);
+    const json_t *said = find_conversation(body), *prompt = field_find(body, "prompt");
+    if (json_is_string(said)) return add_content(b, said);
+    for (size_t i = json_array_size(said); i-- > 0;) {
+        const json_t *one = json_array_get(said, i);
         const char *role = json_string_value(json_object_get(one, "role"));
         if (role && !strcmp(role, "user")) return add_content(b, json_object_get(one, "content"));
     }
-    return prompt ? add_content(b, prompt) : HONE_OK;
+    if (said || !prompt) return HONE_OK;
+    if (json_array_size(prompt) && !json_is_string(json_array_get(prompt, 0)))
+        return fail(HONE_ERR_ARGUMENT, "token ids are those of one model: name it instead of auto");
+    return add_content(b, prompt);
 }
 
 static hone_status read_priority(route_priority *priority, const json_t *body) {
@@ -204,7 +214,7 @@ hone_status auto_borrow(route_choice *choice, served_model *served, models *m, c
     buf_init(&question, SIZE_MAX / 2);
     models_each(m, note_model, &t->state);
     t->models = m;
-    t->is_chat = field_find(body, "messages") != NULL;
+    t->is_chat = find_conversation(body) != NULL;
     t->request = (route_request){.store = models_store(m), .text_only = true, .without = t->without,
                                  .memory = room(m, &t->state), .find_loaded = find_loaded,
                                  .user = &t->state};
