@@ -140,6 +140,7 @@ struct hone_draw {
     uint32_t sequence;
     float temperature;
     size_t n_prompt_tokens, n_cached_tokens, n_tokens;
+    size_t n_thought_tokens; /* of n_tokens: thoughts, also those that the prompt has opened */
     hone_draw_end end;
     char *text;
     char *answer;        /* the part that counts, in canonical form; NULL = none was found */

@@ -137,12 +137,12 @@ static json_t *text_or_null(const char *text) { return text ? json_string(text) 
 
 static json_t *draw_to_json(const hone_draw *d) {
     return json_pack(
-        "{s:s, s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:I, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:f}",
+        "{s:s, s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:I, s:I, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:f}",
         "stage", d->stage, "branch", (json_int_t)d->branch, "model", (json_int_t)d->model, "seed",
         (json_int_t)d->seed, "sequence", (json_int_t)d->sequence, "temperature", (double)d->temperature,
         "prompt_tokens", (json_int_t)d->n_prompt_tokens, "cached_tokens",
-        (json_int_t)d->n_cached_tokens, "completion_tokens", (json_int_t)d->n_tokens, "finish",
-        hone_draw_end_name(d->end), "text", text_or_null(d->text), "answer",
+        (json_int_t)d->n_cached_tokens, "completion_tokens", (json_int_t)d->n_tokens,
+        "thought_tokens", (json_int_t)d->n_thought_tokens, "finish", hone_draw_end_name(d->end), "text", text_or_null(d->text), "answer",
         text_or_null(d->answer), "error", text_or_null(d->fault), "logprob", json_finite(d->logprob),
         "certainty", json_finite(d->certainty), "confidence", json_finite(d->confidence),
         "score", json_finite(d->score), "ms", d->ms);
