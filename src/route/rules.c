@@ -141,11 +141,16 @@ hone_status route_rules_read(route_rules *r, const char *path) {
     return status;
 }
 
-hone_status route_rules_read_usual(route_rules *r) {
-    fs_path folder, usual;
-    *r = (route_rules){.n = 0};
+hone_status route_rules_usual_path(fs_path *path) {
+    fs_path folder;
     TRY(paths_folder(&folder, PATHS_CONFIG));
-    TRY(fs_path_format(&usual, "%s/route.json", folder.text));
+    return fs_path_format(path, "%s/route.json", folder.text);
+}
+
+hone_status route_rules_read_usual(route_rules *r) {
+    fs_path usual;
+    *r = (route_rules){.n = 0};
+    TRY(route_rules_usual_path(&usual));
     hone_status status = route_rules_read(r, usual.text);
     return status == HONE_ERR_NOT_FOUND ? HONE_OK : status;
 }

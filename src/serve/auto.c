@@ -187,27 +187,21 @@ static hone_status choose(trying *t, route_choice *c, served_model *served) {
     return status;
 }
 
-/* Rules and results that cannot be read leave the rest to choose by. */
-static hone_status choose_with_files(trying *t, route_choice *c, served_model *served) {
-    route_rules rules = {.n = 0};
-    results *db = NULL;
-    bool has_rules = route_rules_read_usual(&rules) == HONE_OK;
-    bool has_results = results_open(&db, NULL) == HONE_OK;
-    t->request.rules = has_rules ? &rules : NULL;
-    t->request.results = has_results ? db : NULL;
+/* Rules that cannot be read leave the rest to choose by. */
+static hone_status choose_with_rules(trying *t, route_choice *c, served_model *served) {
+    route_files *files = t->request.files;
+    bool has_rules = route_files_rules(files, &t->request.rules) == HONE_OK;
     hone_status status = choose(t, c, served);
     if (status == HONE_OK && !has_rules) {
         c->fallback = true;
         status = route_reason(c, "the rules written by hand cannot be read (hone route says why)");
     }
-    if (status == HONE_OK && !has_results)
-        status = route_reason(c, "what was measured cannot be read");
-    results_close(db);
-    route_rules_release(&rules);
+    route_files_return(files, t->request.rules);
     return status;
 }
 
-hone_status auto_borrow(route_choice *choice, served_model *served, models *m, const json_t *body) {
+hone_status auto_borrow(route_choice *choice, served_model *served, models *m, route_files *files,
+                        const json_t *body) {
     trying *t = mem_calloc(1, sizeof *t);
     if (!t) return mem_fail("choice", sizeof *t);
     buf question;
@@ -215,14 +209,15 @@ hone_status auto_borrow(route_choice *choice, served_model *served, models *m, c
     models_each(m, note_model, &t->state);
     t->models = m;
     t->is_chat = find_conversation(body) != NULL;
-    t->request = (route_request){.store = models_store(m), .text_only = true, .without = t->without,
+    t->request = (route_request){.store = models_store(m), .files = files, .text_only = true,
+                                 .without = t->without,
                                  .memory = room(m, &t->state), .find_loaded = find_loaded,
                                  .user = &t->state};
     hone_status status = read_priority(&t->request.priority, body);
     if (status == HONE_OK) status = read_question(&question, body);
     t->request.prompt = question.data ? question.data : "";
     t->request.n = question.len;
-    if (status == HONE_OK) status = choose_with_files(t, choice, served);
+    if (status == HONE_OK) status = choose_with_rules(t, choice, served);
     buf_release(&question);
     mem_free(t);
     return status;

@@ -16,7 +16,8 @@ bool auto_is_wanted(const char *model);
  * form, a response's input, or prompts; "priority" is "speed", "balanced" (the default) or "quality". Release the
  * choice after HONE_OK. HONE_ERR_ARGUMENT for another priority, HONE_ERR_NOT_FOUND where nobody can
  * answer, and the last failure of loading. */
-hone_status auto_borrow(route_choice *choice, served_model *served, models *m, const json_t *body);
+hone_status auto_borrow(route_choice *choice, served_model *served, models *m, route_files *files,
+                        const json_t *body);
 
 /* Whether "priority" is one, for requests that name their model, too. HONE_ERR_ARGUMENT. */
 hone_status auto_check(const json_t *body);

@@ -18,6 +18,7 @@
  * gathered here until it is sent: at once in a stream, at the end otherwise. */
 typedef struct answer {
     models *m;
+    route_files *files;
     exchange *x;
     ollama_request r;
     served_model served;
@@ -210,7 +211,7 @@ static hone_status borrow(answer *a) {
     route_choice c;
     TRY(auto_check(a->r.body));
     if (!auto_is_wanted(a->r.model)) return models_borrow(a->m, a->r.model, &a->served);
-    TRY(auto_borrow(&c, &a->served, a->m, a->r.body));
+    TRY(auto_borrow(&c, &a->served, a->m, a->files, a->r.body));
     a->r.model = a->served.name;
     json_build_begin();
     a->route = auto_to_json(&c, a->r.body);
@@ -281,6 +282,7 @@ static void serve_text(const call *c, bool chat) {
         return;
     }
     a->m = c->models;
+    a->files = c->files;
     a->x = c->x;
     a->begin_ms = clock_ms();
     buf_init(&a->text, MAX_ANSWER_BYTES);

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/buf.h"
+#include "route/files.h"
 #include "serve/chat.h"
 #include "serve/job.h"
 #include "serve/openai_request.h"
@@ -15,6 +16,7 @@
 
 typedef struct openai_answer {
     models *models;
+    route_files *files;
     const description *description;
     exchange *x;
     const char *client;

@@ -153,6 +153,25 @@ def test_responses_choose_too(server):
     assert told == ["one:1"] * 3, told
 
 
+def test_what_is_measured_meanwhile_is_seen(server):
+    """Rules and rows are kept between requests; one that is new counts from the next request on."""
+    question = [{"role": "user", "content": "If A implies B and B is false, what follows about A?"}]
+    before = ask(server, messages=question)["hone"]["route"]
+    assert before["basis"] == "default" and before["task"]["kind"] == "reasoning" and not before["rows"]
+    for model in ("one:1", "tale:1"):
+        subprocess.run([server.hone, "eval", model, "--tasks", "logic", "--limit", "6", "--seed", "3"], check=True,
+                       capture_output=True, env={**os.environ, "HONE_TASKS": str(suite.ROOT / "tasks"),
+                                                 "HONE_HOME": server.store})
+    after = ask(server, messages=question)["hone"]["route"]
+    assert sorted(r["model"] for r in after["rows"]) == ["one:1", "tale:1"], after
+    assert ask(server, messages=question)["hone"]["route"] == after
+    assert not ask(server)["hone"]["route"]["rows"]  # another kind has its own
+    for name in os.listdir(server.store):
+        if name.startswith("results.db"):
+            os.remove(os.path.join(server.store, name))
+    assert not ask(server, messages=question)["hone"]["route"]["rows"]
+
+
 def test_completions_choose_too(server):
     """Prompts are gone on with without a template, so that the smallest model will do for speed."""
     def complete(status=200, **fields):
