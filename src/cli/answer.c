@@ -143,6 +143,7 @@ static hone_status run_strategy(answer *a, const engine *e, const answer_setting
     hone_strategy_options options = {
         .on_draw = on_draw, .user = o->checks, .check = o->checks ? checks_judge : NULL,
         .others = o->sessions, .n_others = o->n_models,
+        .max_draws = o->max_draws, .max_tokens = o->max_tokens, .max_seconds = o->max_seconds,
         .examples = o->examples.items, .n_examples = o->examples.n};
     code_run_offer(&options);
     if (options.run_code) options.run_code = run_code;

@@ -54,6 +54,9 @@ void trace_print(FILE *out, const hone_strategy_result *t) {
             fprintf(out, " (%.3f)", t->votes[i].weight);
     }
     if (t->n_votes) fputc('\n', out);
+    if (t->n_draws)
+        fprintf(out, "seed %llu; draw k is random stream k − 1 of it\n",
+                (unsigned long long)t->draws[0].seed);
     fprintf(out, "ended: %s; computed %zu tokens of prompts and %zu of answers in %.2f s\n",
             t->stop_reason, t->n_prefill_tokens, t->n_decode_tokens, t->seconds);
 }

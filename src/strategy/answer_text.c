@@ -257,6 +257,12 @@ static span after_thinking(span s) {
     return memmem(s.at, s.n, thought_open, sizeof thought_open - 1) ? (span){s.at, 0} : s;
 }
 
+const char *answer_behind_thoughts(const char *text) {
+    size_t n = strlen(text);
+    span rest = after_thinking((span){text, n});
+    return rest.n ? rest.at : text + n;
+}
+
 bool answer_is_there(const char *text, bool thinks) {
     if (thinks && !strstr(text, thought_close)) return false;
     return trimmed(after_thinking((span){text, strlen(text)})).n > 0;

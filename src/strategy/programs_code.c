@@ -75,7 +75,7 @@ static hone_status repair(strategy_run *r, size_t draw) {
     double score;
     chat prompt = {0};
     buf b;
-    TRY(o->check(o->user, run_trace(r, draw)->text, &score, &fault));
+    TRY(o->check(o->user, answer_behind_thoughts(run_trace(r, draw)->text), &score, &fault));
     buf_init(&b, SIZE_MAX / 2);
     hone_status status = buf_add_format(&b, "This failed:\n%s\n\nWrite the whole corrected code.",
                                         fault ? fault : "the tests do not pass");

@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/status.h"
+#include "strategy/answer_text.h"
 #include "strategy/strategy_int.h"
 
 /* Judges the draw. *fault is freed with hone_free; NULL where nothing is wrong or nothing was
@@ -11,7 +12,8 @@
 static hone_status judge(strategy_run *r, size_t draw, char **fault) {
     hone_draw *d = run_trace(r, draw);
     *fault = NULL;
-    TRY(r->options->check(r->options->user, d->text ? d->text : "", &d->score, fault));
+    TRY(r->options->check(r->options->user, d->text ? answer_behind_thoughts(d->text) : "",
+                          &d->score, fault));
     if (!draw_is_whole(d) && d->score >= 1) d->score = 0; /* what was cut off is never right */
     return HONE_OK;
 }

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/status.h"
+#include "strategy/answer_text.h"
 #include "strategy/strategy_int.h"
 #include "strategy/vote.h"
 
@@ -92,7 +93,7 @@ hone_status select_check(strategy_run *r, const size_t *draws, size_t n, size_t 
     for (size_t i = 0; i < n; i++) {
         char *fault = NULL;
         hone_draw *d = run_trace(r, draws[i]);
-        TRY(o->check(o->user, d->text, &d->score, &fault));
+        TRY(o->check(o->user, answer_behind_thoughts(d->text), &d->score, &fault));
         hone_free(fault);
     }
     pick_highest(r, draws, n, chosen);
