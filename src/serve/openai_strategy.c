@@ -277,11 +277,11 @@ static hone_status add_chunk(strategy_answer *a, json_t *delta, const char *fini
     return stream_add_sse(&a->pending, NULL, root);
 }
 
-static void on_draw(void *user, const hone_draw *d, size_t n_draws) {
+static void on_draw(void *user, const hone_draw *d, size_t n_ended) {
     strategy_answer *a = user;
     pthread_mutex_lock(&a->lock);
     json_t *draw = json_pack("{s:{s:I, s:s, s:I, s:s, s:s?, s:f}}", "draw", "n",
-                             (json_int_t)n_draws, "stage", d->stage, "tokens",
+                             (json_int_t)n_ended, "stage", d->stage, "tokens",
                              (json_int_t)d->n_tokens, "finish", hone_draw_end_name(d->end),
                              "answer", d->answer, "ms", d->ms);
     /* one that is lost for want of memory stands in the trace all the same */

@@ -165,7 +165,8 @@ static void end_draw(void *user, size_t i, hone_status status, hone_result *resu
         d->certainty = w->certainty / (double)w->n_pieces;
     }
     hone_result_release(result);
-    if (r->options->on_draw) r->options->on_draw(r->options->user, d, r->result->n_draws);
+    r->n_ended++;
+    if (r->options->on_draw) r->options->on_draw(r->options->user, d, r->n_ended);
     if (!r->killing && s->watch && !s->watch(r, w->draw, s->user)) r->killing = true;
 }
 

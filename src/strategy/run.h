@@ -39,7 +39,7 @@ typedef struct strategy_run {
     double bar;           /* of the program at work */
     uint32_t n_sequences; /* random streams given out */
     double started_ms;
-    size_t n_spent_tokens;
+    size_t n_spent_tokens, n_ended; /* draws that have */
     bool killing;         /* the draws under way are no longer wanted */
     bool cancelled;       /* by the caller */
     bool streamed;        /* the caller has the answer's text already */
