@@ -277,7 +277,7 @@ static hone_model *open_thinker(void) {
     return m;
 }
 
-static hone_strategy_result think(hone_model *m, const char *variables) {
+static hone_strategy_result think(hone_model *m, const char *expression, const char *variables) {
     static const hone_part part = {HONE_PART_TEXT, "What is 17 + 25?", 16};
     static const hone_message question = {.role = "user", .parts = &part, .n_parts = 1};
     hone_request q = babble();
@@ -287,19 +287,35 @@ static hone_strategy_result think(hone_model *m, const char *variables) {
     q.n_messages = 1;
     q.variables_json = variables;
     q.max_tokens = 100;
-    return run_real(m, "think-cap1", &q);
+    q.ignore_eos = strcmp(expression, "sample2 & ptrue") != 0;
+    q.limit_thinking = !q.ignore_eos;
+    q.thinking_budget = 3;
+    return run_real(m, expression, &q);
+}
+
+/* Whether an answer is right is asked behind a thought that is closed already. */
+static void a_judge_is_not_made_to_think(void) {
+    hone_model *m = open_thinker();
+    if (!m) SKIP("%s or %s is not in %s", smol, qwq, test_shared());
+    hone_strategy_result r = think(m, "sample2 & ptrue", "{\"enable_thinking\": true}");
+    size_t n_asked = 0;
+    for (size_t i = 0; i < r.n_draws; i++) {
+        bool judges = !strcmp(r.draws[i].stage, "P(True)");
+        n_asked += judges;
+        CHECK_MSG((r.draws[i].n_thought_tokens > 0) != judges, "draw %zu", i);
+    }
+    CHECK_MSG(n_asked > 0, "%zu draws", r.n_draws);
+    hone_strategy_result_release(&r);
+    hone_model_close(m);
 }
 
 /* The cap's 64 tokens are thoughts, then the thought is closed and the rest is the answer. */
 static void a_template_that_opens_a_thought_has_it_capped(void) {
     hone_model *m = open_thinker();
-    if (!m) {
-        printf("skipped: %s or %s is not in %s\n", smol, qwq, test_shared());
-        return;
-    }
-    hone_strategy_result r = think(m, "{\"enable_thinking\": true}"),
-                         again = think(m, "{\"enable_thinking\": true}"),
-                         plain = think(m, "{\"enable_thinking\": false}");
+    if (!m) SKIP("%s or %s is not in %s", smol, qwq, test_shared());
+    hone_strategy_result r = think(m, "think-cap1", "{\"enable_thinking\": true}"),
+                         again = think(m, "think-cap1", "{\"enable_thinking\": true}"),
+                         plain = think(m, "think-cap1", "{\"enable_thinking\": false}");
     CHECK(r.n_draws == 2);
     if (r.n_draws == 2) {
         CHECK(!strcmp(r.draws[0].stage, "thoughts") && !strcmp(r.draws[1].stage, "answer"));
@@ -325,5 +341,6 @@ int main(void) {
     RUN(cancelling_ends_all_draws_within_one_step);
     RUN(thoughts_are_computed_once);
     RUN(a_template_that_opens_a_thought_has_it_capped);
+    RUN(a_judge_is_not_made_to_think);
     return test_summary();
 }
