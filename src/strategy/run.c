@@ -24,6 +24,12 @@ const char *hone_draw_end_name(hone_draw_end end) {
 
 hone_draw *run_trace(strategy_run *r, size_t draw) { return &r->result->draws[draw]; }
 
+const char *run_said(strategy_run *r, size_t draw) {
+    const hone_draw *d = run_trace(r, draw);
+    if (!d->text || !answer_is_there(d->text, d->n_thought_tokens > 0)) return "";
+    return answer_behind_thoughts(d->text);
+}
+
 bool draw_is_whole(const hone_draw *d) {
     return d->end == HONE_DRAW_STOP && d->text && answer_is_there(d->text, d->n_thought_tokens > 0);
 }

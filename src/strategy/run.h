@@ -103,6 +103,9 @@ hone_status run_fresh(strategy_run *r, const char *label, const char *text,
 
 hone_draw *run_trace(strategy_run *r, size_t draw);
 
+/* What it says behind its thoughts, whole or not; "" where there is nothing. */
+const char *run_said(strategy_run *r, size_t draw);
+
 /* It ended by itself and says something besides its thoughts. */
 bool draw_is_whole(const hone_draw *d);
 

@@ -5,7 +5,6 @@
 
 #include "base/mem.h"
 #include "base/status.h"
-#include "strategy/answer_text.h"
 #include "strategy/strategy_int.h"
 #include "strategy/vote.h"
 #include "text/thoughts.h"
@@ -95,7 +94,7 @@ hone_status select_check(strategy_run *r, const size_t *draws, size_t n, size_t 
     for (size_t i = 0; i < n; i++) {
         char *fault = NULL;
         hone_draw *d = run_trace(r, draws[i]);
-        TRY(o->check(o->user, answer_behind_thoughts(d->text), &d->score, &fault));
+        TRY(o->check(o->user, run_said(r, draws[i]), &d->score, &fault));
         hone_free(fault);
     }
     pick_highest(r, draws, n, chosen);
@@ -163,7 +162,7 @@ static hone_status ask_prompts(strategy_run *r, const question *q, const size_t 
     static const hone_sampling greedy = {.top_p = 1, .typical_p = 1, .repetition_penalty = 1};
     for (size_t i = 0; i < n; i++) {
         TRY(chat_copy(&prompts[i], &r->prompt));
-        TRY(chat_add(&prompts[i], "assistant", run_trace(r, draws[i])->text));
+        TRY(chat_add(&prompts[i], "assistant", run_said(r, draws[i])));
         TRY(chat_add(&prompts[i], "user", q->text));
         orders[i] = (draw_order){.stage = q->stage, .model = judge_of(r),
                                  .prompt = &prompts[i], .sampling = &greedy,
