@@ -223,6 +223,16 @@ hone_status auto_borrow(route_choice *choice, served_model *served, models *m, r
     return status;
 }
 
+bool auto_has_system(const json_t *messages) {
+    size_t i;
+    const json_t *one;
+    json_array_foreach(messages, i, one) {
+        const char *role = json_string_value(json_object_get(one, "role"));
+        if (role && (!strcmp(role, "system") || !strcmp(role, "developer"))) return true;
+    }
+    return false;
+}
+
 json_t *auto_to_json(const route_choice *choice, const json_t *body) {
     route_priority priority;
     return read_priority(&priority, body) == HONE_OK ? route_choice_to_json(choice, priority)

@@ -22,6 +22,9 @@ hone_status auto_borrow(route_choice *choice, served_model *served, models *m, r
 /* Whether "priority" is one, for requests that name their model, too. HONE_ERR_ARGUMENT. */
 hone_status auto_check(const json_t *body);
 
+/* Whether messages, in either form, have one of the system: then a rule's text is not wanted. */
+bool auto_has_system(const json_t *messages);
+
 /* The choice as it is told: the object of `hone route --json`. NULL when memory is short. */
 json_t *auto_to_json(const route_choice *choice, const json_t *body);
 

@@ -89,19 +89,9 @@ static void take_settings(openai_answer *a, const route_settings *s) {
                             json_integer((json_int_t)s->max_tokens));
 }
 
-static bool has_system(const json_t *said) {
-    size_t i;
-    const json_t *one;
-    json_array_foreach(said, i, one) {
-        const char *role = json_string_value(json_object_get(one, "role"));
-        if (role && (!strcmp(role, "system") || !strcmp(role, "developer"))) return true;
-    }
-    return false;
-}
-
 static hone_status take_system(openai_answer *a, route_choice *c) {
     json_t *body = a->r.body, *messages = json_object_get(body, "messages");
-    if (has_system(messages) || has_system(field_find(body, "input"))) return HONE_OK;
+    if (auto_has_system(messages) || auto_has_system(field_find(body, "input"))) return HONE_OK;
     if (messages)
         json_array_insert_new(messages, 0,
                               json_pack("{s:s, s:s}", "role", "system", "content", c->system));

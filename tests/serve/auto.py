@@ -116,6 +116,24 @@ def test_ollamas_chat_chooses_too(server):
     last = ask(server, path="/api/chat", stream=False, max_tokens=None, options={"num_predict": 3},
                priority="quality")
     assert last["model"] == "one:1" and last["hone"]["route"]["priority"] == "quality"
+    write_rules(server.store, {"model": "one:1", "strategy": "sc4", "system": "Be brief.",
+                               "settings": {"temperature": 0.5, "max_tokens": 2}})
+    try:
+        def chat(options=None, **fields):
+            return ask(server, path="/api/chat", stream=False, max_tokens=None, options={"seed": 1, **(options or {})},
+                       **fields)
+
+        ruled = chat()
+        assert ruled["eval_count"] <= 2 and ruled["done_reason"] == "length", ruled
+        assert ruled["prompt_eval_count"] > last["prompt_eval_count"], ruled
+        assert "Ollama's API has none" in ruled["hone"]["route"]["reasons"][-1]
+        assert chat(options={"num_predict": 3})["eval_count"] == 3
+        own = chat(messages=[{"role": "system", "content": "x"}, {"role": "user", "content": QUESTION}])
+        assert own["prompt_eval_count"] < ruled["prompt_eval_count"]
+        told = ask(server, path="/api/generate", stream=False, prompt="Once", messages=None, max_tokens=None)
+        assert told["eval_count"] <= 2
+    finally:
+        os.remove(os.path.join(server.store, "config", "route.json"))
     unload(server, "one:1")
     written = ask(server, path="/api/generate", stream=False, prompt="Once", messages=None,
                   max_tokens=None, options={"num_predict": 3}, priority="speed")
