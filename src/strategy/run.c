@@ -172,8 +172,9 @@ static void end_draw(void *user, size_t i, hone_status status, hone_result *resu
     }
     hone_result_release(result);
     r->n_ended++;
-    if (r->options->on_draw) r->options->on_draw(r->options->user, d, r->n_ended);
     if (!r->killing && s->watch && !s->watch(r, w->draw, s->user)) r->killing = true;
+    /* behind the watch, which may have read the answer */
+    if (r->options->on_draw) r->options->on_draw(r->options->user, d, r->n_ended);
 }
 
 /* --- a stage --- */
