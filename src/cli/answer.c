@@ -353,8 +353,9 @@ static double decode_speed(const hone_result *r) {
 
 /* Draws run side by side: the speed of one of them is not known. */
 static void print_draws(FILE *out, const hone_strategy_result *t) {
-    fprintf(out, "%zu draw%s in %.2f s: computed %zu tokens of prompts and %zu of answers", t->n_draws,
-            t->n_draws == 1 ? "" : "s", t->seconds, t->n_prefill_tokens, t->n_decode_tokens);
+    fprintf(out, "%zu draw%s in %.2f s: computed %zu tokens of prompts and %zu of answers",
+            t->n_draws, t->n_draws == 1 ? "" : "s", t->seconds, t->n_prefill_tokens,
+            t->n_decode_tokens);
 }
 
 void answer_print_stats_line(FILE *out, const answer *a, const engine *e) {

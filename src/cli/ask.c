@@ -19,7 +19,8 @@ int cmd_ask(int argc, char **argv) {
     const cli_option options[] = {
         CLI_TEXT("text", 0, &text, "TEXT", "the question, or what to do with what is said"),
         HEAR_OPTIONS(spoken),
-        CLI_TEXT("model", 'm', &s.model, "MODEL", "who answers (default: smollm2:135m); \"auto\": the one that hone route names"),
+        CLI_TEXT("model", 'm', &s.model, "MODEL",
+                 "who answers (default: smollm2:135m); \"auto\": the one that hone route names"),
         CLI_TEXT("system", 0, &s.system, "TEXT", "what the model is told before the question"),
         STRATEGY_OPTIONS(s.answer.strategy),
         CLI_FLAG("trace", 0, &s.trace,

@@ -83,7 +83,8 @@ static hone_status open_check(check *c, const char *form) {
         return open_value(c);
     }
     return fail(HONE_ERR_ARGUMENT, "--check takes schema:FILE, regex:PATTERN, length:LOW-HIGH, "
-                                   "language:CODE, tests:FILE or command:COMMAND, not \"%s\"", form);
+                                   "language:CODE, tests:FILE or command:COMMAND, not \"%s\"",
+                form);
 }
 
 hone_status checks_open(checks **out, const cli_texts *forms) {
@@ -112,7 +113,8 @@ static hone_status prepare_schema(check *c, const hone_model *model, const buf *
 }
 
 static hone_status prepare_tests(check *c, const buf *text) {
-    if (sandbox_why_not()) return fail(HONE_ERR_UNSUPPORTED, "--check tests: %s", sandbox_why_not());
+    const char *why_not = sandbox_why_not();
+    if (why_not) return fail(HONE_ERR_UNSUPPORTED, "--check tests: %s", why_not);
     c->tests = mem_copy_string(text->data ? text->data : "", text->len);
     return c->tests ? HONE_OK : mem_fail("tests", text->len);
 }

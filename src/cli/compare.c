@@ -248,8 +248,8 @@ static json_t *settings_json(const choice *c, const cast *x, const compare_setti
     for (size_t i = 0; i < x->n; i++)
         json_array_append_new(entries, cli_json_text(x->entries[i].label));
     json_t *root = json_pack(
-        "{s:o, s:o, s:I, s:I, s:I, s:f, s:s, s:b, s:i}", "entries", entries, "tasks", tasks, "limit",
-        (json_int_t)s->eval.limit, "seed", (json_int_t)s->eval.seed, "repeat",
+        "{s:o, s:o, s:I, s:I, s:I, s:f, s:s, s:b, s:i}", "entries", entries, "tasks", tasks,
+        "limit", (json_int_t)s->eval.limit, "seed", (json_int_t)s->eval.seed, "repeat",
         (json_int_t)c->repeat, "temperature", c->temperature, "kv",
         engine_kv_name(engine_kv_type(&c->engine)), "exact", c->engine.exact, "threads",
         s->n_threads);

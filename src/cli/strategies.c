@@ -60,8 +60,8 @@ int cmd_strategies(int argc, char **argv) {
                  "by \"&\"; a sampler and a selector make a program of their own; \"|\" runs "
                  "several and ends in a selector. \"with\" names models that are asked beside the "
                  "first; \"@\" sets the bar of a cascade or a check. The notes say what is advised "
-                 "against, or does little for small models: such strategies are there to be measured "
-                 "(hone compare --strategies).",
+                 "against, or does little for small models: such strategies are there to be "
+                 "measured (hone compare --strategies).",
         .examples = "hone run smollm2:135m --strategy \"re2 & sc8\" --trace \"What is 17 + 25?\"\n"
                     "hone run smollm2:135m --strategy \"diverse4 & vote\" \"What is 17 + 25?\"\n"
                     "hone run smollm2:135m --strategy \"none | cot & sc4 | vote\" \"…\"\n"

@@ -46,7 +46,8 @@ hone_status code_test(const char *answer, const char *tests, bool *passed, char 
     program_result result;
     buf source;
     *passed = false;
-    if (!answer_code_block(answer, &block)) return say(words, "There is no code between ``` fences.");
+    if (!answer_code_block(answer, &block))
+        return say(words, "There is no code between ``` fences.");
     if (block.n_language)
         snprintf(language, sizeof language, "%.*s", (int)block.n_language, block.language);
     const char *name = program_language(language);

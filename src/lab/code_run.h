@@ -15,9 +15,9 @@
  * then nothing runs. */
 hone_status code_run(void *user, const char *language, const char *code, char **output);
 
-/* Whether the last fenced block of an answer, with `tests` behind it, exits with 0. *words says what
- * went wrong (the caller frees it with mem_free): also that there is no code, or in a language that is
- * not run here. NULL where it passed. HONE_ERR_UNSUPPORTED where there is no sandbox. */
+/* Whether the last fenced block of an answer, with `tests` behind it, exits with 0. *words says
+ * what went wrong (the caller frees it with mem_free): also that there is no code, or in a language
+ * that is not run here. NULL where it passed. HONE_ERR_UNSUPPORTED where there is no sandbox. */
 hone_status code_test(const char *answer, const char *tests, bool *passed, char **words);
 
 /* Sets `run_code` where there is a sandbox, else `no_code`. */

@@ -227,7 +227,8 @@ static void take_settings(json_t *body, const route_settings *s) {
 static void take_system(const answer *a, const char *text) {
     json_t *body = a->r.body, *messages = json_object_get(body, "messages");
     if (a->r.chat && !auto_has_system(messages))
-        json_array_insert_new(messages, 0, json_pack("{s:s, s:s}", "role", "system", "content", text));
+        json_array_insert_new(messages, 0,
+                              json_pack("{s:s, s:s}", "role", "system", "content", text));
     if (!a->r.chat && !field_find(body, "system"))
         json_object_set_new(body, "system", json_string(text));
 }

@@ -138,8 +138,8 @@ static const question rate_it = {
 
 static size_t judge_of(const strategy_run *r) { return r->service->n_models > 1 ? 1 : 0; }
 
-/* Where the judge's template opens a thought, the tokens that close it: the answer is asked for, not
- * the first word of a thought. The caller frees *closing. */
+/* Where the judge's template opens a thought, the tokens that close it: the answer is asked for,
+ * not the first word of a thought. The caller frees *closing. */
 static hone_status close_thought(strategy_run *r, chat *prompt, int32_t **closing, size_t *n) {
     const hone_model *model = r->service->model(r->service->self, judge_of(r));
     hone_request q = *r->request;

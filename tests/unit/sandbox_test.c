@@ -271,7 +271,8 @@ static bool passes(const char *answer, const char *words) {
 
 static void answers_with_code_are_tested(void) {
     NEED_PYTHON();
-    CHECK(passes("<think>```\nno\n```</think>So:\n```python\ndef double(x):\n    return 2 * x\n```\n", ""));
+    CHECK(passes("<think>```\nno\n```</think>So:\n```python\ndef double(x):\n    return 2 * x\n```",
+                 ""));
     CHECK(passes("```\ndef double(x): return x + x\n```", ""));
     CHECK(!passes("```py\ndef double(x): return x + 2\n```", "exited with 1"));
     CHECK(!passes("```py\ndef double(x): return 5\n```", "two")); /* the program's own words */

@@ -3,9 +3,9 @@
  *
  * Each of N_CELLS selectors is tried with the seeds 1 … N_SEEDS, whatever these bring. Every seed's
  * count and the count of all together is held against the binomial distribution (exact tails, both
- * sides), at FALSE_ALARMS divided by the number of all counts that are looked at: were the selectors
- * right and the seeds drawn anew, one such run in a million would fail. A selector that errs by three
- * points in a hundred is found. */
+ * sides), at FALSE_ALARMS divided by the number of all counts that are looked at: were the
+ * selectors right and the seeds drawn anew, one such run in a million would fail. A selector that
+ * errs by three points in a hundred is found. */
 #include "base/philox.h"
 #include "strategy_script.h"
 #include "test.h"
@@ -68,8 +68,9 @@ static double two_sided(size_t n, size_t n_right, double p) {
 
 static void check_count(const char *what, int seed, size_t n_right, size_t n, double expected) {
     double chances = two_sided(n, n_right, expected);
-    CHECK_MSG(chances >= LEVEL, "%s, seed %d (0: all): %zu of %zu right, in theory a share of %.4f, "
-              "which is as far off once in %.3g", what, seed, n_right, n, expected, 1 / chances);
+    CHECK_MSG(chances >= LEVEL,
+              "%s, seed %d (0: all): %zu of %zu right, in theory a share of %.4f: so far off once in "
+              "%.3g", what, seed, n_right, n, expected, 1 / chances);
 }
 
 static void check_share(const char *what, const played *p, double expected) {

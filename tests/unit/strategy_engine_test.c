@@ -256,7 +256,7 @@ static void thoughts_are_computed_once(void) {
 
 static const char smol[] = "golden/llama-smol", qwq[] = "data/vectors/templates/Qwen-QwQ-32B.jinja";
 
-/* The tiny model of the reference data with another model's template; NULL where they are missing. */
+/* The tiny model of the reference data with another model's template; NULL where they lack. */
 static hone_model *open_thinker(void) {
     static const char *const files[] = {"model.safetensors", "tokenizer.json",
                                         "tokenizer_config.json", "config.json"};
