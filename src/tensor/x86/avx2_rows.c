@@ -104,32 +104,26 @@ INLINE void arrange(piece_input *to, const dtype type, const activations *x) {
 
 /* --- products --- */
 
-/* Keeps the compiler from adding up a chain as a tree, whose leaves would not fit the registers. */
-INLINE __m256i in_this_order(__m256i v) {
-    __asm__("" : "+x"(v));
-    return v;
+INLINE __m256i dot_32(__m256i w, const int8_t *q) {
+    return _mm256_maddubs_epi16(w, _mm256_loadu_si256((const void *)q));
 }
 
-/* The products of a set, in lanes of 16 bits, which are added to `begin`. */
-INLINE __m256i dot_set(__m256i begin, const __m256i w[4], const int8_t *q) {
-    for (int k = 0; k < 4; k++) {
-        __m256i x = _mm256_loadu_si256((const void *)(q + 32 * k));
-        begin = in_this_order(_mm256_add_epi16(begin, _mm256_maddubs_epi16(w[k], x)));
-    }
-    return begin;
+/* The products of a set, in lanes of 16 bits. */
+INLINE __m256i dot_set(const __m256i w[4], const int8_t *q) {
+    __m256i a = _mm256_add_epi16(dot_32(w[0], q), dot_32(w[1], q + 32));
+    return _mm256_add_epi16(a, _mm256_add_epi16(dot_32(w[2], q + 64), dot_32(w[3], q + 96)));
 }
 
 /* The same of signed codes, in lanes of 32 bits. They leave their sign to the activations, since
  * vpmaddubsw wants unsigned ones. */
 INLINE __m256i dot_signed_set(const __m256i w[4], const int8_t *q) {
-    __m256i sum = _mm256_setzero_si256();
+    __m256i dot[4];
     for (int k = 0; k < 4; k++) {
         __m256i x = _mm256_sign_epi8(_mm256_loadu_si256((const void *)(q + 32 * k)), w[k]);
         __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(w[k]), x);
-        sum = in_this_order(
-            _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1))));
+        dot[k] = _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
     }
-    return sum;
+    return _mm256_add_epi32(_mm256_add_epi32(dot[0], dot[1]), _mm256_add_epi32(dot[2], dot[3]));
 }
 
 INLINE __m256i low_halves(__m256i a, __m256i b) { return _mm256_permute2x128_si256(a, b, 0x20); }
@@ -155,14 +149,14 @@ INLINE bool is_narrow(const dtype type) {
 /* Lane l = the products of block lane_block(l), times its integer scales if the groups have 16. */
 INLINE __m256i dot_piece(const dtype type, const piece *p, const piece_input *x) {
     const unpack_traits traits = unpack_traits_of(type);
-    const __m256i ones = _mm256_set1_epi16(1), zero = _mm256_setzero_si256();
+    const __m256i ones = _mm256_set1_epi16(1);
     if (traits.is_signed)
         return fold(type, dot_signed_set(p->q, x->q), dot_signed_set(p->q + 4, x->q + 128));
     __m256i sum[2];
     for (int set = 0; set < 2; set++) {
-        const bool begins = traits.zero && (set == 0 || is_folded(type));
-        sum[set] = begins ? _mm256_loadu_si256((const void *)x->begin[set]) : zero;
-        sum[set] = dot_set(sum[set], p->q + 4 * set, x->q + 128 * set);
+        sum[set] = dot_set(p->q + 4 * set, x->q + 128 * set);
+        if (traits.zero && (set == 0 || is_folded(type)))
+            sum[set] = _mm256_add_epi16(sum[set], load_32((const uint8_t *)x->begin[set]));
     }
     if (is_narrow(type)) return _mm256_madd_epi16(fold_16(type, sum[0], sum[1]), ones);
     for (int set = 0; set < 2; set++)
