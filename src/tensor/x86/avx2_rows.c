@@ -13,9 +13,7 @@
 #include "tensor/x86/avx2_vec.h"
 #include "tensor/x86/pieces256.h"
 
-/* Rows that are read side by side, from places far apart: one stream alone gets two thirds of what
- * the memory gives a core. */
-enum { STREAMS = 4 };
+enum { STREAMS = 4, KEPT_TOKENS = 1 };
 
 /* The activations of a piece, turned as the codes are, and the scale of each lane's block. Types
  * with minima have the sums of the lanes' groups, times the scale (groups of 16: even ones, then
@@ -30,6 +28,13 @@ typedef struct piece_input {
 } piece_input;
 
 _Static_assert(sizeof(piece_input) <= DOT_ROWS_SCRATCH, "kernels.h");
+
+/* Types need nothing but what is known when this is compiled. */
+typedef struct piece_plan {
+    dtype type;
+} piece_plan;
+
+INLINE piece_plan plan_of(const dtype type) { return (piece_plan){type}; }
 
 /* --- activations --- */
 
@@ -80,7 +85,9 @@ INLINE void arrange_piece(piece_input *to, const dtype type, const natural_input
 }
 
 /* to[piece, token]; a last piece ends with zeros. */
-INLINE void arrange(piece_input *to, const dtype type, const activations *x) {
+INLINE void arrange(piece_input *to, const dtype type, const piece_plan *plan,
+                    const activations *x) {
+    (void)plan;
     const size_t n = x->n_in, whole = n / PIECE * PIECE, rest = n - whole;
     for (size_t k = 0; k < whole; k += PIECE)
         for (size_t t = 0; t < x->n_tokens; t++) {
@@ -176,19 +183,10 @@ INLINE __m256 add_products(__m256 sum, const dtype type, const piece *p, const p
 
 /* --- rows --- */
 
-/* Inputs (tokens times columns) beyond which rows are prefetched: they take half of the first
- * cache, and the processor's own prefetch, which also begins anew with each page, is busy with
- * them. */
-enum { FEW_INPUTS = 9 << 10 };
-
-INLINE void prefetch_piece(const char *at, const size_t bytes) {
-    enum { AHEAD = 2048 };
-    for (size_t line = 0; line < bytes; line += 64) __builtin_prefetch(at + AHEAD + line, 0, 3);
-}
-
 /* sum[stream][token] += the products of a piece of four rows. */
-INLINE void add_pieces(__m256 *sum, const dtype type, const char *const at[STREAMS],
-                       const piece_input *x, const size_t tokens) {
+INLINE void add_pieces(vec *sum, const dtype type, const piece_plan *plan,
+                       const char *const at[STREAMS], const piece_input *x, const size_t tokens) {
+    (void)plan;
 #pragma GCC unroll 2
     for (int s = 0; s < STREAMS; s += 2) {
         piece p[2];
@@ -196,66 +194,21 @@ INLINE void add_pieces(__m256 *sum, const dtype type, const char *const at[STREA
             scales_of_pair_q4_k((piece *[]){&p[0], &p[1]}, (const void *[]){at[s], at[s + 1]});
         for (int row = 0; row < 2; row++) {
             unpack_piece(&p[row], type, at[s + row]);
-            for (size_t t = 0; t < tokens; t++, sum++) *sum = add_products(*sum, type, &p[row], x + t);
+            for (size_t t = 0; t < tokens; t++, sum++)
+                *sum = add_products(*sum, type, &p[row], x + t);
         }
     }
 }
 
-/* out[token][stream] = products of one row from each stream with `tokens` tokens. A row's last
- * columns that fill no piece are copied to one with zeros. */
-INLINE void dot_streams(float out[][STREAMS], const dtype type, const char *const rows[STREAMS],
-                        const piece_input *x, size_t n_in, const size_t tokens) {
-    const unpack_traits traits = unpack_traits_of(type);
-    const size_t piece_bytes = PIECE / traits.block * (size_t)traits.block_bytes;
-    const size_t whole = n_in / PIECE * piece_bytes;
-    const size_t rest = n_in % PIECE / traits.block * traits.block_bytes;
-    const bool prefetches = tokens * n_in > FEW_INPUTS;
-    __m256 sum[STREAMS * MATMUL_FEW_TOKENS];
-    for (size_t i = 0; i < STREAMS * tokens; i++) sum[i] = _mm256_setzero_ps();
-    for (size_t at = 0; at < whole; at += piece_bytes, x += tokens) {
-        const char *const pieces[STREAMS] = {rows[0] + at, rows[1] + at, rows[2] + at,
-                                             rows[3] + at};
-        for (int s = 0; s < STREAMS && prefetches; s++) prefetch_piece(pieces[s], piece_bytes);
-        add_pieces(sum, type, pieces, x, tokens);
-    }
-    if (rest) {
-        char last[STREAMS][PIECE / 32 * sizeof(block_q8_0)] = {0};
-        for (int s = 0; s < STREAMS; s++) memcpy(last[s], rows[s] + whole, rest);
-        const char *const pieces[STREAMS] = {last[0], last[1], last[2], last[3]};
-        add_pieces(sum, type, pieces, x, tokens);
-    }
-    for (size_t t = 0; t < tokens; t++)
-        v_sum4(out[t], sum[t], sum[tokens + t], sum[2 * tokens + t], sum[3 * tokens + t]);
+INLINE void sum_rows(float out[STREAMS], const dtype type, const vec *sum, size_t t,
+                     const size_t tokens) {
+    (void)type;
+    v_sum4(out, sum[t], sum[tokens + t], sum[2 * tokens + t], sum[3 * tokens + t]);
 }
 
-/* The sums of up to three tokens stay in registers. */
-INLINE void dot_streams_of(float out[][STREAMS], const dtype type,
-                           const char *const rows[STREAMS], const piece_input *x, size_t n_tokens,
-                           size_t n_in) {
-    switch (n_tokens) {
-    case 1: dot_streams(out, type, rows, x, n_in, 1); break;
-    default: dot_streams(out, type, rows, x, n_in, n_tokens); break;
-    }
-}
+INLINE size_t vectors_of_rows(const dtype type) { return (void)type, STREAMS; }
 
-/* Stream s has the rows from s · share on; where they run out it repeats the last one. */
-INLINE void dot_rows_of(float *y, size_t y_stride, const dtype type, const char *rows,
-                        size_t row_bytes, size_t n_rows, const activations *x, piece_input *in) {
-    const size_t share = (n_rows + STREAMS - 1) / STREAMS;
-    arrange(in, type, x);
-    for (size_t r = 0; r < share; r++) {
-        float out[MATMUL_FEW_TOKENS][STREAMS];
-        const char *at[STREAMS];
-        size_t row[STREAMS];
-        for (size_t s = 0; s < STREAMS; s++) {
-            row[s] = s * share + r < n_rows ? s * share + r : n_rows - 1;
-            at[s] = rows + row[s] * row_bytes;
-        }
-        dot_streams_of(out, type, at, in, x->n_tokens, x->n_in);
-        for (size_t t = 0; t < x->n_tokens; t++)
-            for (size_t s = 0; s < STREAMS; s++) y[t * y_stride + row[s]] = out[t][s];
-    }
-}
+#include "tensor/x86/streams.h"
 
 static void dot_rows_avx2(float *y, size_t y_stride, dtype type, const void *rows,
                           size_t row_bytes, size_t n_rows, const activations *x, void *scratch) {

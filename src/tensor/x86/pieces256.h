@@ -54,10 +54,12 @@ typedef struct piece {
 
 /* Lane i of to[k] = lane k of from[i], in each half. */
 INLINE void turn_lanes(__m256i to[4], const __m256i from[4]) {
-    __m256i a = _mm256_unpacklo_epi32(from[0], from[1]), b = _mm256_unpacklo_epi32(from[2], from[3]);
+    __m256i a = _mm256_unpacklo_epi32(from[0], from[1]);
+    __m256i b = _mm256_unpacklo_epi32(from[2], from[3]);
     to[0] = _mm256_unpacklo_epi64(a, b);
     to[1] = _mm256_unpackhi_epi64(a, b);
-    a = _mm256_unpackhi_epi32(from[0], from[1]), b = _mm256_unpackhi_epi32(from[2], from[3]);
+    a = _mm256_unpackhi_epi32(from[0], from[1]);
+    b = _mm256_unpackhi_epi32(from[2], from[3]);
     to[2] = _mm256_unpacklo_epi64(a, b);
     to[3] = _mm256_unpackhi_epi64(a, b);
 }
