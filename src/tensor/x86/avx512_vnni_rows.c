@@ -7,11 +7,10 @@
  * sums begin from what takes the zero point off, and two or three multiplications. An output is the
  * sum of lanes each of which adds its pieces in order: it depends neither on the tokens nor on the
  * rows computed together. */
+#include "tensor/x86/avx512_vec.h"
 #include "tensor/x86/pieces512.h"
 
-/* Rows that are read side by side, from places far apart: one stream alone gets two thirds of what
- * the memory gives a core. */
-enum { STREAMS = 4 };
+enum { STREAMS = 4, KEPT_TOKENS = 3 };
 
 /* The activations of a piece in the order of a type's codes, and for each lane the scale. Types
  * with minima have the sum of each lane's group, times the scale; all others what the lane's
@@ -153,18 +152,8 @@ INLINE __m128 sum_lanes(const dtype type, const __m512 *first, const __m512 *sec
                        _mm_hadd_ps(quarter_of(second[0]), quarter_of(second[1])));
 }
 
-/* Inputs (tokens times columns) beyond which rows are prefetched: they take half of the first
- * cache, and the processor's own prefetch, which also begins anew with each page, is busy with
- * them. */
-enum { FEW_INPUTS = 9 << 10 };
-
-INLINE void prefetch_piece(const char *at, const size_t bytes) {
-    enum { AHEAD = 2048 };
-    for (size_t line = 0; line < bytes; line += 64) __builtin_prefetch(at + AHEAD + line, 0, 3);
-}
-
 /* sum[pair][token] += the products of a piece of four rows. */
-INLINE void add_pieces(__m512 *sum, const dtype type, const piece_plan *plan,
+INLINE void add_pieces(vec *sum, const dtype type, const piece_plan *plan,
                        const char *const at[STREAMS], const piece_input *x, const size_t tokens) {
 #pragma GCC unroll 2
     for (int s = 0; s < STREAMS; s += 2) {
@@ -174,68 +163,16 @@ INLINE void add_pieces(__m512 *sum, const dtype type, const piece_plan *plan,
     }
 }
 
-/* out[token][stream] = products of one row from each stream with `tokens` tokens. A row's last
- * columns that fill no piece are copied to one with zeros. */
-INLINE void dot_streams(float out[][STREAMS], const dtype type, const piece_plan *plan,
-                        const char *const rows[STREAMS], const piece_input *x, size_t n_in,
-                        const size_t tokens) {
-    const unpack_traits traits = unpack_traits_of(type);
-    const size_t piece_bytes = PIECE / traits.block * (size_t)traits.block_bytes;
-    const size_t whole = n_in / PIECE * piece_bytes;
-    const size_t rest = n_in % PIECE / traits.block * traits.block_bytes;
-    const size_t half = (size_t)sums_of_pair(type) * tokens; /* of the sums: those of one pair */
-    const bool prefetches = tokens * n_in > FEW_INPUTS;
-    __m512 sum[2 * 2 * MATMUL_FEW_TOKENS];
-    for (size_t i = 0; i < 2 * half; i++) sum[i] = _mm512_setzero_ps();
-    for (size_t at = 0; at < whole; at += piece_bytes, x += tokens) {
-        const char *const pieces[STREAMS] = {rows[0] + at, rows[1] + at, rows[2] + at,
-                                             rows[3] + at};
-        for (int s = 0; s < STREAMS && prefetches; s++) prefetch_piece(pieces[s], piece_bytes);
-        add_pieces(sum, type, plan, pieces, x, tokens);
-    }
-    if (rest) {
-        char last[STREAMS][PIECE / 32 * sizeof(block_q8_0)] = {0};
-        for (int s = 0; s < STREAMS; s++) memcpy(last[s], rows[s] + whole, rest);
-        const char *const pieces[STREAMS] = {last[0], last[1], last[2], last[3]};
-        add_pieces(sum, type, plan, pieces, x, tokens);
-    }
-    for (size_t t = 0; t < tokens; t++) {
-        const __m512 *first = sum + t * (size_t)sums_of_pair(type);
-        _mm_storeu_ps(out[t], sum_lanes(type, first, first + half));
-    }
+INLINE void sum_rows(float out[STREAMS], const dtype type, const vec *sum, size_t t,
+                     const size_t tokens) {
+    const size_t vectors = (size_t)sums_of_pair(type);
+    const vec *first = sum + t * vectors, *second = first + tokens * vectors;
+    _mm_storeu_ps(out, sum_lanes(type, first, second));
 }
 
-/* The sums of up to three tokens stay in registers. */
-INLINE void dot_streams_of(float out[][STREAMS], const dtype type, const piece_plan *plan,
-                           const char *const rows[STREAMS], const piece_input *x, size_t n_tokens,
-                           size_t n_in) {
-    switch (n_tokens) {
-    case 1: dot_streams(out, type, plan, rows, x, n_in, 1); break;
-    case 2: dot_streams(out, type, plan, rows, x, n_in, 2); break;
-    case 3: dot_streams(out, type, plan, rows, x, n_in, 3); break;
-    default: dot_streams(out, type, plan, rows, x, n_in, n_tokens); break;
-    }
-}
+INLINE size_t vectors_of_rows(const dtype type) { return 2 * (size_t)sums_of_pair(type); }
 
-/* Stream s has the rows from s · share on; where they run out it repeats the last one. */
-INLINE void dot_rows_of(float *y, size_t y_stride, const dtype type, const char *rows,
-                        size_t row_bytes, size_t n_rows, const activations *x, piece_input *in) {
-    const piece_plan plan = plan_of(type);
-    const size_t share = (n_rows + STREAMS - 1) / STREAMS;
-    arrange(in, type, &plan, x);
-    for (size_t r = 0; r < share; r++) {
-        float out[MATMUL_FEW_TOKENS][STREAMS];
-        const char *at[STREAMS];
-        size_t row[STREAMS];
-        for (size_t s = 0; s < STREAMS; s++) {
-            row[s] = s * share + r < n_rows ? s * share + r : n_rows - 1;
-            at[s] = rows + row[s] * row_bytes;
-        }
-        dot_streams_of(out, type, &plan, at, in, x->n_tokens, x->n_in);
-        for (size_t t = 0; t < x->n_tokens; t++)
-            for (size_t s = 0; s < STREAMS; s++) y[t * y_stride + row[s]] = out[t][s];
-    }
-}
+#include "tensor/x86/streams.h"
 
 static void dot_rows_vnni(float *y, size_t y_stride, dtype type, const void *rows,
                           size_t row_bytes, size_t n_rows, const activations *x, void *scratch) {

@@ -276,19 +276,6 @@ INLINE void piece_q2_k(piece *p, const piece_plan *plan, const block_q2_k *b) {
     p->min = scaled(b->dmin, codes, false);
 }
 
-/* Sixteen scales of 6 bits (q3_k_scale), from the sixteen bytes that end with d. */
-INLINE __m128i sixteen_scales_q3_k(const block_q3_k *b) {
-    const __m128i tail = _mm_loadu_si128((const void *)((const uint8_t *)(b + 1) - 16));
-    const __m128i low_at = _mm_setr_epi8(2, 3, 4, 5, 6, 7, 8, 9, 2, 3, 4, 5, 6, 7, 8, 9);
-    const __m128i high_at = _mm_setr_epi8(10, 11, 12, 13, 10, 11, 12, 13, 10, 11, 12, 13, 10, 11,
-                                          12, 13);
-    __m128i low = _mm_srlv_epi32(_mm_shuffle_epi8(tail, low_at), _mm_setr_epi32(0, 0, 4, 4));
-    __m128i high = _mm_srlv_epi32(_mm_shuffle_epi8(tail, high_at), _mm_setr_epi32(0, 2, 4, 6));
-    high = _mm_slli_epi16(_mm_and_si128(high, _mm_set1_epi8(3)), 4);
-    return _mm_sub_epi8(_mm_or_si128(_mm_and_si128(low, _mm_set1_epi8(15)), high),
-                        _mm_set1_epi8(32));
-}
-
 /* As Q2_K; the third bit is bit i of the first half's mask and 4 + i of the second's. */
 INLINE void piece_q3_k(piece *p, const piece_plan *plan, const block_q3_k *b) {
     const __m512i shift = bits_of_lanes(0, 0, 0, 0, 2), turn = bits_of_lanes(2, -4, 0, 0, -1);
@@ -305,17 +292,7 @@ INLINE void piece_q3_k(piece *p, const piece_plan *plan, const block_q3_k *b) {
 
 INLINE void piece_iq4_xs(piece *p, const block_iq4_xs *b) {
     nibble_codes(p, DTYPE_IQ4_XS, load_64(b->qs), load_64(b->qs + 64));
-    uint32_t low_bits;
-    memcpy(&low_bits, b->scales_l, 4);
-    __m256i low = _mm256_srlv_epi32(_mm256_set1_epi32((int)low_bits),
-                                    _mm256_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28));
-    __m256i high = _mm256_srlv_epi32(_mm256_set1_epi32(b->scales_h << 4),
-                                     _mm256_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14));
-    __m256i codes = _mm256_or_si256(_mm256_and_si256(low, _mm256_set1_epi32(15)),
-                                    _mm256_and_si256(high, _mm256_set1_epi32(48)));
-    __m256 scale = _mm256_cvtepi32_ps(_mm256_sub_epi32(codes, _mm256_set1_epi32(32)));
-    scale = _mm256_mul_ps(scale, _mm256_set1_ps(_cvtsh_ss(b->d)));
-    p->scale = _mm512_castps256_ps512(scale);
+    p->scale = _mm512_castps256_ps512(scales_iq4_xs_avx2(b));
 }
 
 INLINE piece piece_of(const dtype type, const piece_plan *plan, const void *blocks) {
