@@ -32,17 +32,17 @@ typedef struct activations {
     float *sum32; /* [n_tokens, n_in / 32] */
     float *sum16; /* [n_tokens, n_in / 16] */
 
-    /* What the slot sum_pairs makes of q, where a table has it: for each 16 columns the sums of
-     * those 0 and 1, and of those 2 and 3, modulo 4. */
-    int16_t *pairs; /* [n_tokens, n_in / 16, 2] */
+    /* What the slot sum_codes makes of q, where a table has it: 4 bytes for each 16 columns, with
+     * which its products with many tokens take zero points off. */
+    void *sums; /* [n_tokens, n_in / 16] */
 } activations;
 
 /* Scratch that a thread lends to gemm_rows, 64-byte aligned. */
 #define GEMM_SCRATCH_BYTES (128 << 10)
 
 /* A panel of R rows of a block type, interleaved for products with many tokens: w = scale · q −
- * min, where each group of 16 or 32 weights (tensor/unpack.h) has a scale and a minimum. Whether a
- * q above 127 is negative is a matter between the slots of one table. All are 64-byte aligned. */
+ * min, where each group of 16 or 32 weights (tensor/unpack.h) has a scale and a minimum. Which q
+ * stands for 0 is a matter between the slots of one table. All are 64-byte aligned. */
 typedef struct panel {
     uint8_t *q;         /* [n / 4, R, 4] */
     float *scale, *min; /* [n / group, R] */
@@ -82,8 +82,8 @@ typedef struct kernels {
     void (*quantise_row)(int8_t *q, float *scale, float *sum32, float *sum16, const float *x,
                          size_t n);
 
-    /* pairs[n / 16, 2] of one row of codes; NULL where the table's products do not use them. */
-    void (*sum_pairs)(int16_t *pairs, const int8_t *q, size_t n);
+    /* sums[n / 16] of one row of codes, n a multiple of 32; NULL where a table does without. */
+    void (*sum_codes)(void *sums, const int8_t *q, size_t n);
 
     /* y[t · y_stride + r] = products of n_rows rows of a block type with all tokens. Every output
      * has the same order of summation whatever the number of tokens and rows. `scratch` has

@@ -41,7 +41,7 @@ void activations_init(activations *a, activation_form form, const float *x, size
     at += align64(blocks * sizeof(float));
     a->sum16 = (float *)at;
     at += align64(2 * blocks * sizeof(float));
-    a->pairs = (int16_t *)at;
+    a->sums = at;
 }
 
 void activations_quantise(const kernels *k, activations *a, size_t token_begin, size_t token_end) {
@@ -55,7 +55,7 @@ void activations_quantise_columns(const kernels *k, activations *a, size_t token
     if (a->form == FORM_BF16) k->to_bf16(a->bf16 + at, x, n);
     if (a->form != FORM_INT8) return;
     k->quantise_row(a->q + at, a->scale + block, a->sum32 + block, a->sum16 + 2 * block, x, n);
-    if (k->sum_pairs) k->sum_pairs(a->pairs + 4 * block, a->q + at, n);
+    if (k->sum_codes) k->sum_codes((char *)a->sums + at / 4, a->q + at, n);
 }
 
 /* --- quantised --- */

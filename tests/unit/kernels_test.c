@@ -172,7 +172,7 @@ static activations first_tokens(const activations *a, size_t begin, size_t n_tok
     part.scale += begin * blocks;
     part.sum32 += begin * blocks;
     part.sum16 += begin * 2 * blocks;
-    part.pairs += begin * 4 * blocks;
+    part.sums = (char *)part.sums + begin * 8 * blocks;
     return part;
 }
 
