@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Speed of hone beside other programs on one file, in one interleaved run.
+"""Speed of hone beside other programs on the same files, in one interleaved run.
 
-    bench/compare_peers.py HONE MODEL.gguf [--threads N] [--rounds N] [--rows LIST] [PEERS]
+    bench/compare_peers.py HONE MODEL.gguf… [--threads N] [--rounds N] [--rows LIST] [PEERS]
 
 Peers, each as often as wanted; whoever compares has them already, this script fetches nothing:
 
@@ -10,15 +10,14 @@ Peers, each as often as wanted; whoever compares has them already, this script f
                                          llama-batched-bench beside it serves the rows of
                                          several sequences
     --llama-cpp-python 'NAME=PYTHON'     a Python that has llama-cpp-python
-    --ctranslate2 'NAME=PYTHON FOLDER'   a Python that has ctranslate2, and a converted model of the
-                                         same shape, computed in int8
+    --ctranslate2 'NAME=PYTHON FOLDER'   a Python that has ctranslate2, and a model of the same
+                                         shape (make_ctranslate2.py), computed in int8
 
 Rows (--rows, separated by commas; the default is the first three):
 
     prefill[:N]     a prompt of N tokens (512) in one go, tokens/s
-    decode[:N]      N tokens (64) one by one, tokens/s
+    decode[:D[:N]]  N tokens (64) one by one behind a prompt of D (512), tokens/s
     first           a new process until it has answered a prompt of four tokens with one, ms
-    depth:D[:N]     N tokens (32) behind D others
     parallel:S[:N]  S sequences that share a prompt of 128, N tokens (32) each, all together
     memory          the most that a process with a prompt of 512 had resident, MB
 
@@ -78,10 +77,7 @@ class Hone:
     def prefill(self, n):
         return self.bench("--prompt", n, "--decode", 0)["prefill"]["tokens_per_s"]
 
-    def decode(self, n):
-        return self.bench("--prompt", 0, "--decode", n)["decode"]["tokens_per_s"]
-
-    def depth(self, depth, n):
+    def decode(self, depth, n):
         return self.bench("--prompt", 0, "--decode", n, "--depth", depth)["decode"]["tokens_per_s"]
 
     def parallel(self, sequences, n):
@@ -115,10 +111,7 @@ class LlamaBench:
     def prefill(self, n):
         return self.rate("-p", n, "-n", 0)
 
-    def decode(self, n):
-        return self.rate("-p", 0, "-n", n)
-
-    def depth(self, depth, n):
+    def decode(self, depth, n):
         try:
             return self.rate("-p", 0, "-n", 0, "-gp", f"{depth},{n}")
         except Failed:  # llama.cpp's own has another word for it
@@ -160,20 +153,18 @@ class PythonPeer:
 
     def __init__(self, kind, name, words, a):
         self.name, self.kind, self.a = name, kind, a
-        self.python, self.model = words[0], words[1] if len(words) > 1 else a.model
+        self.python, self.folder = words[0], words[1] if len(words) > 1 else None
 
     def rate(self, what, *numbers):
-        text, _, megabytes = run([self.python, __file__, "--as-peer", self.kind, self.model,
-                                  str(self.a.threads), what, *map(str, numbers)])
+        text, _, megabytes = run([self.python, __file__, "--as-peer", self.kind,
+                                  self.folder or self.a.model, str(self.a.threads), what,
+                                  *map(str, numbers)])
         return megabytes if what == "memory" else json_in(text)["value"]
 
     def prefill(self, n):
         return self.rate("prefill", n)
 
-    def decode(self, n):
-        return self.rate("decode", 1, n)
-
-    def depth(self, depth, n):
+    def decode(self, depth, n):
         return self.rate("decode", depth, n)
 
     def parallel(self, sequences, n):
@@ -222,14 +213,18 @@ class CTranslate2:
         self.words = [vocabulary[i] for i in token_ids(n_context)]
         self.n_read = 0
 
+    def generate(self, n):
+        """What follows the prompt, n words of it; the prompt is read without logits."""
+        self.model.generate_batch([self.words[:self.n_read]], max_length=n, min_length=n,
+                                  include_prompt_in_result=False)
+
     def read(self, n):
         self.n_read = n
-        self.model.forward_batch([self.words[:n]])
+        self.generate(1)
 
     def write(self, n):
         """Reads the prompt again, which the caller takes off."""
-        self.model.generate_batch([self.words[:self.n_read]], max_length=n, min_length=n,
-                                  include_prompt_in_result=False)
+        self.generate(n + 1)
 
 
 def as_peer(kind, path, threads, what, *numbers):
@@ -265,9 +260,23 @@ def peer_of(text):
 
 def measure(program, row):
     what, *numbers = row.split(":")
-    defaults = {"prefill": [512], "decode": [64], "depth": [4096, 32], "parallel": [4, 32]}
+    defaults = {"prefill": [512], "decode": [512, 64], "parallel": [4, 32]}
     numbers = [int(n) for n in numbers] + defaults.get(what, [])[len(numbers):]
     return getattr(program, what)(*numbers)
+
+
+def rounds_of(programs, row, a):
+    """What each program reached in each round."""
+    values = [[] for _ in programs]
+    for i in range(a.rounds):
+        for program, seen in zip(programs, values):
+            print(f"{Path(a.model).stem} {row}: round {i + 1} of {a.rounds}, {program.name}",
+                  file=sys.stderr)
+            try:
+                seen.append(measure(program, row))
+            except Failed as error:
+                print(error, file=sys.stderr)
+    return values
 
 
 def cell(values):
@@ -290,7 +299,7 @@ def ratio(row, ours, theirs):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("hone")
-    parser.add_argument("model")
+    parser.add_argument("models", metavar="model", nargs="+")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--rows", default="prefill,decode,first")
@@ -306,17 +315,12 @@ def main():
         programs += [PythonPeer(kind, name, words, a) for name, words in peers]
     print(f"| {a.threads} threads | " + " | ".join(p.name for p in programs) + " | ratio |")
     print("|---" * (len(programs) + 2) + "|")
-    for row in a.rows.split(","):
-        values = [[] for _ in programs]
-        for i in range(a.rounds):
-            for program, seen in zip(programs, values):
-                print(f"{row}: round {i + 1} of {a.rounds}, {program.name}", file=sys.stderr)
-                try:
-                    seen.append(measure(program, row))
-                except Failed as error:
-                    print(error, file=sys.stderr)
-        print(f"| {row} | " + " | ".join(cell(v) for v in values) +
-              f" | {ratio(row, values[0], values[1:])} |", flush=True)
+    for a.model in a.models:
+        for row in a.rows.split(","):
+            values = rounds_of(programs, row, a)
+            name = f"{Path(a.model).stem} {row}" if len(a.models) > 1 else row
+            print(f"| {name} | " + " | ".join(cell(v) for v in values) +
+                  f" | {ratio(row, values[0], values[1:])} |", flush=True)
 
 
 if __name__ == "__main__":

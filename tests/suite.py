@@ -100,6 +100,21 @@ def use_packages(*wanted):
     return bool(folder)
 
 
+def run_with_server(names, start, packages_wanted):
+    """The main of a suite whose tests take the server that `start` makes, or the program `hone`."""
+    hone, wanted = arguments()
+    if not MODEL.exists():
+        return skip_all(f"{MODEL} is not there")
+    if not use_packages(*packages_wanted):
+        print(f"{', '.join(packages_wanted)} cannot be had: their tests are skipped")
+    tally = Tally()
+    server = start(hone)
+    tally.run_all(find(names, wanted, "server"), server)
+    tally.check("the server ends with 0", server.stop() == 0)
+    tally.run_all(find(names, wanted, "hone"), hone)
+    return tally.end()
+
+
 def wait_until(condition, what="what was to happen", seconds=60):
     """Until it holds, however slow the machine is; the bound is for what never comes."""
     end = time.monotonic() + seconds

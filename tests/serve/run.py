@@ -455,19 +455,5 @@ def run_node(script, *arguments):
                           text=True, timeout=300)
 
 
-def main():
-    hone, wanted = suite.arguments()
-    if not MODEL.exists():
-        return suite.skip_all(f"{MODEL} is not there")
-    if not suite.use_packages(*PACKAGES):
-        print(f"{', '.join(PACKAGES)} cannot be had: their tests are skipped")
-    tally = suite.Tally()
-    server = Server(hone)
-    tally.run_all(suite.find(globals(), wanted, "server"), server)
-    tally.check("the server ends with 0", server.stop() == 0)
-    tally.run_all(suite.find(globals(), wanted, "hone"), hone)
-    return tally.end()
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(suite.run_with_server(globals(), Server, PACKAGES))

@@ -1,11 +1,12 @@
-/* The codes of 32 weights in two registers, as signed bytes with the type's zero taken off: the
- * decoded value is scale · code − min. The portable loops of tensor/unpack.h say the same. */
+/* The codes of 32 weights in two NEON registers. */
 #ifndef TENSOR_ARM_CODES_H
 #define TENSOR_ARM_CODES_H
 
 #include <arm_neon.h>
 
 #include "tensor/unpack.h"
+
+typedef uint8x16x2_t raw_codes;
 
 INLINE uint8x16x2_t load_32(const uint8_t *p) {
     return (uint8x16x2_t){{vld1q_u8(p), vld1q_u8(p + 16)}};
@@ -47,49 +48,13 @@ INLINE uint8x16x2_t fifth_bits(uint32_t bits) {
     return out;
 }
 
-/* As unpack_codes: codes 32j … 32j + 31 of the block at `block`; j is 0 for the small formats. */
-INLINE uint8x16x2_t raw_codes_32(const dtype type, const void *block, const int j) {
-    switch (type) {
-    case DTYPE_Q4_0: return nibbles_32(((const block_q4_0 *)block)->qs);
-    case DTYPE_Q4_1: return nibbles_32(((const block_q4_1 *)block)->qs);
-    case DTYPE_Q5_0: {
-        const block_q5_0 *b = block;
-        return or_32(nibbles_32(b->qs), fifth_bits(b->qh));
-    }
-    case DTYPE_Q5_1: {
-        const block_q5_1 *b = block;
-        return or_32(nibbles_32(b->qs), fifth_bits(b->qh));
-    }
-    case DTYPE_Q8_0: return load_32((const uint8_t *)((const block_q8_0 *)block)->qs);
-    case DTYPE_IQ4_NL: return iq4_32(((const block_iq4_nl *)block)->qs);
-    case DTYPE_IQ4_XS: return iq4_32(((const block_iq4_xs *)block)->qs + 16 * j);
-    case DTYPE_Q2_K:
-        return bits_of_bytes(load_32(((const block_q2_k *)block)->qs + j / 4 * 32), j % 4 * 2, 3);
-    case DTYPE_Q3_K: {
-        const block_q3_k *b = block;
-        return or_32(bits_of_bytes(load_32(b->qs + j / 4 * 32), j % 4 * 2, 3),
-                     bits_of_bytes(load_32(b->hmask), j - 2, 4));
-    }
-    case DTYPE_Q4_K:
-        return bits_of_bytes(load_32(((const block_q4_k *)block)->qs + j / 2 * 32), j % 2 * 4, 15);
-    case DTYPE_Q5_K: {
-        const block_q5_k *b = block;
-        return or_32(bits_of_bytes(load_32(b->qs + j / 2 * 32), j % 2 * 4, 15),
-                     bits_of_bytes(load_32(b->qh), j - 4, 16));
-    }
-    case DTYPE_Q6_K: {
-        const block_q6_k *b = block;
-        const uint8_t *low = b->ql + j / 4 * 64 + j % 2 * 32, *high = b->qh + j / 4 * 32;
-        return or_32(bits_of_bytes(load_32(low), j % 4 / 2 * 4, 15),
-                     bits_of_bytes(load_32(high), j % 4 * 2 - 4, 48));
-    }
-    default: return (uint8x16x2_t){{vdupq_n_u8(0), vdupq_n_u8(0)}};
-    }
-}
+#include "tensor/codes_32.h"
 
-INLINE int8x16x2_t codes_32(const dtype type, const void *block, const int j) {
+/* The same as signed bytes with the type's zero taken off: the decoded value is scale · code −
+ * min. */
+INLINE int8x16x2_t signed_codes_32(const dtype type, const void *block, const int j) {
     const uint8x16_t zero = vdupq_n_u8(unpack_traits_of(type).zero);
-    uint8x16x2_t raw = raw_codes_32(type, block, j);
+    raw_codes raw = codes_32(type, block, j);
     return (int8x16x2_t){{vreinterpretq_s8_u8(vsubq_u8(raw.val[0], zero)),
                           vreinterpretq_s8_u8(vsubq_u8(raw.val[1], zero))}};
 }

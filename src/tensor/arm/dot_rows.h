@@ -56,7 +56,7 @@ INLINE void dot_row(float *y, size_t y_stride, const dtype type, const char *row
         for (int j = 0; j < PIECE / 32; j++) {
             if (32 * (size_t)j >= width) break;
             const void *block = small ? row + j * traits.block_bytes : row;
-            const int8x16x2_t codes = codes_32(type, block, small ? 0 : j);
+            const int8x16x2_t codes = signed_codes_32(type, block, small ? 0 : j);
             for (int i = 0; i < tokens; i++) {
                 const size_t at = (t + i) * n + k + 32 * j;
                 sum[i][j % 2] = add_block(sum[i][j % 2], codes, scale + 32 / group * j, x->q + at,

@@ -32,7 +32,7 @@ INLINE void pack_row(const dtype type, const panel *to, size_t r, const char *ro
         if (traits.has_min) spread(to->min + first_group, min, groups);
         for (size_t j = 0; j < width / 32; j++, q += 32 * PANEL_ROWS) {
             const void *block = small ? row + j * traits.block_bytes : row;
-            const int8x16x2_t codes = codes_32(type, block, small ? 0 : (int)j);
+            const int8x16x2_t codes = signed_codes_32(type, block, small ? 0 : (int)j);
             spread(q, &codes, 8);
         }
         row += width / traits.block * traits.block_bytes;

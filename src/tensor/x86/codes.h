@@ -1,4 +1,4 @@
-/* The codes of 32 weights in one AVX2 register: no table, no store. See tensor/unpack.h. */
+/* The codes of 32 weights in one AVX2 register, and the scales of blocks. */
 #ifndef TENSOR_X86_CODES_H
 #define TENSOR_X86_CODES_H
 
@@ -8,7 +8,11 @@
 #include "tensor/blocks.h"
 #include "tensor/kernels_int.h"
 
+typedef __m256i raw_codes;
+
 INLINE __m256i load_32(const uint8_t *p) { return _mm256_loadu_si256((const void *)p); }
+
+INLINE __m256i or_32(__m256i a, __m256i b) { return _mm256_or_si256(a, b); }
 
 INLINE __m256i and_bytes(__m256i v, int mask) {
     return _mm256_and_si256(v, _mm256_set1_epi8((char)mask));
@@ -42,45 +46,7 @@ INLINE __m256i fifth_bits(uint32_t bits) {
     return and_bytes(_mm256_cmpeq_epi8(_mm256_and_si256(bytes, bit_of), bit_of), 16);
 }
 
-/* Codes 32j … 32j + 31 of the block at `block`; j is 0 for the small formats. */
-INLINE __m256i codes_32(const dtype type, const void *block, const int j) {
-    switch (type) {
-    case DTYPE_Q4_0: return nibbles_32(((const block_q4_0 *)block)->qs);
-    case DTYPE_Q4_1: return nibbles_32(((const block_q4_1 *)block)->qs);
-    case DTYPE_Q5_0: {
-        const block_q5_0 *b = block;
-        return _mm256_or_si256(nibbles_32(b->qs), fifth_bits(b->qh));
-    }
-    case DTYPE_Q5_1: {
-        const block_q5_1 *b = block;
-        return _mm256_or_si256(nibbles_32(b->qs), fifth_bits(b->qh));
-    }
-    case DTYPE_Q8_0: return load_32((const uint8_t *)((const block_q8_0 *)block)->qs);
-    case DTYPE_IQ4_NL: return iq4_32(((const block_iq4_nl *)block)->qs);
-    case DTYPE_IQ4_XS: return iq4_32(((const block_iq4_xs *)block)->qs + 16 * j);
-    case DTYPE_Q2_K:
-        return bits_of_bytes(load_32(((const block_q2_k *)block)->qs + j / 4 * 32), j % 4 * 2, 3);
-    case DTYPE_Q3_K: {
-        const block_q3_k *b = block;
-        return _mm256_or_si256(bits_of_bytes(load_32(b->qs + j / 4 * 32), j % 4 * 2, 3),
-                               bits_of_bytes(load_32(b->hmask), j - 2, 4));
-    }
-    case DTYPE_Q4_K:
-        return bits_of_bytes(load_32(((const block_q4_k *)block)->qs + j / 2 * 32), j % 2 * 4, 15);
-    case DTYPE_Q5_K: {
-        const block_q5_k *b = block;
-        return _mm256_or_si256(bits_of_bytes(load_32(b->qs + j / 2 * 32), j % 2 * 4, 15),
-                               bits_of_bytes(load_32(b->qh), j - 4, 16));
-    }
-    case DTYPE_Q6_K: {
-        const block_q6_k *b = block;
-        const uint8_t *low = b->ql + j / 4 * 64 + j % 2 * 32, *high = b->qh + j / 4 * 32;
-        return _mm256_or_si256(bits_of_bytes(load_32(low), j % 4 / 2 * 4, 15),
-                               bits_of_bytes(load_32(high), j % 4 * 2 - 4, 48));
-    }
-    default: return _mm256_setzero_si256();
-    }
-}
+#include "tensor/codes_32.h"
 
 /* --- scales --- */
 
