@@ -20,7 +20,8 @@ typedef struct hone_model hone_model;
 
 /* Zero-initialise and set what you need. */
 typedef struct hone_model_options {
-    int n_threads; /* compute threads; 0 = one for each fast core that may be used */
+    int n_threads; /* compute threads; 0 = one for each fast core that may be used; never more than
+                    * a container's quota pays for */
     bool copy_weights;  /* into memory of this process's own, in large pages where the system has
                          * them, instead of mapping the file: takes longer to open and shares
                          * nothing, and reading may be faster. Linux */

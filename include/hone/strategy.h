@@ -118,7 +118,8 @@ typedef struct hone_strategy_options {
     size_t n_others;                 /* any others for programs that ask several */
     const hone_example *examples;    /* for `shots` and `nearest`; at most HONE_MAX_EXAMPLES */
     size_t n_examples;
-    void (*on_draw)(void *user, const hone_draw *draw, size_t n_draws); /* one has ended */
+    void (*on_draw)(void *user, const hone_draw *draw, size_t n_ended); /* one has ended, the
+                                      * n_ended-th to do so */
     void *user;                      /* of check, run_code and on_draw */
 } hone_strategy_options;
 
@@ -140,6 +141,7 @@ struct hone_draw {
     uint32_t sequence;
     float temperature;
     size_t n_prompt_tokens, n_cached_tokens, n_tokens;
+    size_t n_thought_tokens; /* of n_tokens: thoughts, also those that the prompt has opened */
     hone_draw_end end;
     char *text;
     char *answer;        /* the part that counts, in canonical form; NULL = none was found */

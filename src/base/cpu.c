@@ -229,6 +229,12 @@ cpu_choice cpu_choose_threads(void) {
     return c;
 }
 
+int cpu_thread_count(int wanted) {
+    cpu_choice c = cpu_choose_threads();
+    if (wanted <= 0) return c.n_threads;
+    return c.quota && c.quota < wanted ? c.quota : wanted;
+}
+
 int cpu_usable_count(void) {
     cpu_choice c = cpu_choose_threads();
     return c.quota && c.quota < c.n_allowed ? c.quota : c.n_allowed;

@@ -46,4 +46,8 @@ typedef struct cpu_choice {
 
 cpu_choice cpu_choose_threads(void);
 
+/* `wanted` compute threads, or where that is 0 those of cpu_choose_threads; never more than the
+ * quota pays for, since each would only be stopped for a part of the time while the others wait. */
+int cpu_thread_count(int wanted);
+
 #endif

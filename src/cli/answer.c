@@ -124,9 +124,10 @@ static void on_prefill(void *user, size_t done, size_t total) {
     if (total >= 256) cli_progress("reading: %zu of %zu tokens", done, total);
 }
 
-static void on_draw(void *user, const hone_draw *draw, size_t n_draws) {
+static void on_draw(void *user, const hone_draw *draw, size_t n_ended) {
     (void)user;
-    cli_progress("%zu draws, the last to end: %s (%s)", n_draws, draw->stage,
+    cli_progress("%zu %s ended, the last one: %s (%s)", n_ended,
+                 n_ended == 1 ? "draw has" : "draws have", draw->stage,
                  draw->answer ? draw->answer : hone_draw_end_name(draw->end));
 }
 
@@ -143,6 +144,7 @@ static hone_status run_strategy(answer *a, const engine *e, const answer_setting
     hone_strategy_options options = {
         .on_draw = on_draw, .user = o->checks, .check = o->checks ? checks_judge : NULL,
         .others = o->sessions, .n_others = o->n_models,
+        .max_draws = o->max_draws, .max_tokens = o->max_tokens, .max_seconds = o->max_seconds,
         .examples = o->examples.items, .n_examples = o->examples.n};
     code_run_offer(&options);
     if (options.run_code) options.run_code = run_code;
@@ -349,13 +351,27 @@ static double decode_speed(const hone_result *r) {
     return r->n_tokens > 1 ? per_second(r->n_tokens - 1, r->decode_ms) : 0;
 }
 
+/* Draws run side by side: the speed of one of them is not known. */
+static void print_draws(FILE *out, const hone_strategy_result *t) {
+    fprintf(out, "%zu draw%s in %.2f s: computed %zu tokens of prompts and %zu of answers",
+            t->n_draws, t->n_draws == 1 ? "" : "s", t->seconds, t->n_prefill_tokens,
+            t->n_decode_tokens);
+}
+
 void answer_print_stats_line(FILE *out, const answer *a, const engine *e) {
     const hone_result *r = &a->result;
     cli_text first, load, memory, drafts;
-    fprintf(out, "%s[prompt %zu tokens", cli_colour_code(out, CLI_DIM), r->n_prompt_tokens);
-    if (r->n_cached_tokens) fprintf(out, ", %zu of them known", r->n_cached_tokens);
-    fprintf(out, ", %.0f tokens/s; answer %zu tokens, %.1f tokens/s; first token after %s; ",
-            prefill_speed(r), r->n_tokens, decode_speed(r), cli_format_ms(&first, r->ttft_ms));
+    fputs(cli_colour_code(out, CLI_DIM), out);
+    fputc('[', out);
+    if (a->trace.n_draws) {
+        print_draws(out, &a->trace);
+        fputs("; ", out);
+    } else {
+        fprintf(out, "prompt %zu tokens", r->n_prompt_tokens);
+        if (r->n_cached_tokens) fprintf(out, ", %zu of them known", r->n_cached_tokens);
+        fprintf(out, ", %.0f tokens/s; answer %zu tokens, %.1f tokens/s; first token after %s; ",
+                prefill_speed(r), r->n_tokens, decode_speed(r), cli_format_ms(&first, r->ttft_ms));
+    }
     if (e->draft_kind != HONE_DRAFT_NONE) {
         fprintf(out, "%s; ", engine_format_drafts(&drafts, r->n_accepted, r->n_drafted));
     }
@@ -371,11 +387,17 @@ void answer_print_stats_table(FILE *out, const answer *a, const engine *e, const
     fprintf(out, "\n%-24s%s\n", "model", model);
     fprintf(out, "%-24s%s\n", "file size", cli_format_bytes(&t, info->file_bytes));
     fprintf(out, "%-24s%s\n", "load time", cli_format_ms(&t, e->load_ms));
-    fprintf(out, "%-24s%.1f tokens/s (%zu tokens", "prefill", prefill_speed(r),
-            r->n_prompt_tokens - r->n_cached_tokens);
-    if (r->n_cached_tokens) fprintf(out, ", %zu more known", r->n_cached_tokens);
-    fprintf(out, ")\n%-24s%s\n", "time to first token", cli_format_ms(&t, r->ttft_ms));
-    fprintf(out, "%-24s%.1f tokens/s (%zu tokens)\n", "decode", decode_speed(r), r->n_tokens);
+    if (a->trace.n_draws) {
+        fprintf(out, "%-24s", "strategy");
+        print_draws(out, &a->trace);
+        fputc('\n', out);
+    } else {
+        fprintf(out, "%-24s%.1f tokens/s (%zu tokens", "prefill", prefill_speed(r),
+                r->n_prompt_tokens - r->n_cached_tokens);
+        if (r->n_cached_tokens) fprintf(out, ", %zu more known", r->n_cached_tokens);
+        fprintf(out, ")\n%-24s%s\n", "time to first token", cli_format_ms(&t, r->ttft_ms));
+        fprintf(out, "%-24s%.1f tokens/s (%zu tokens)\n", "decode", decode_speed(r), r->n_tokens);
+    }
     if (e->draft_kind != HONE_DRAFT_NONE) {
         fprintf(out, "%-24s%s\n", "speculation",
                 engine_format_drafts(&t, r->n_accepted, r->n_drafted));

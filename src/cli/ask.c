@@ -10,15 +10,17 @@
 enum { MAX_QUESTION_BYTES = 1 << 20 };
 
 int cmd_ask(int argc, char **argv) {
-    run_settings s = {.model = "smollm2:135m", .engine = ENGINE_SETTINGS_UNSET};
+    run_settings s = RUN_SETTINGS_UNSET;
     hear_settings spoken = HEAR_SETTINGS_UNSET;
     const char *text = NULL;
     bool json = false;
+    s.model = "smollm2:135m";
     answer_settings_init(&s.answer);
     const cli_option options[] = {
         CLI_TEXT("text", 0, &text, "TEXT", "the question, or what to do with what is said"),
         HEAR_OPTIONS(spoken),
-        CLI_TEXT("model", 'm', &s.model, "MODEL", "who answers (default: smollm2:135m)"),
+        CLI_TEXT("model", 'm', &s.model, "MODEL",
+                 "who answers (default: smollm2:135m); \"auto\": the one that hone route names"),
         CLI_TEXT("system", 0, &s.system, "TEXT", "what the model is told before the question"),
         STRATEGY_OPTIONS(s.answer.strategy),
         CLI_FLAG("trace", 0, &s.trace,
@@ -26,6 +28,8 @@ int cmd_ask(int argc, char **argv) {
         CLI_FLAG("json", 0, &json, "print one JSON object at the end instead of streaming"),
         CLI_FLAG("stats", 0, &s.stats, "close with a table of speed and memory (on stderr)"),
         ANSWER_OPTIONS(s.answer),
+        CLI_HEADING("Choosing the model (--model auto)"),
+        ROUTE_OPTIONS(s.routing),
         CLI_HEADING("Engine"),
         ENGINE_OPTIONS(s.engine),
         PROFILE_OPTION(&s.no_profile),
@@ -37,6 +41,7 @@ int cmd_ask(int argc, char **argv) {
                  "by a Whisper model and put behind the text, and a text model answers.",
         .examples = "hone ask --audio question.wav\n"
                     "hone ask --audio meeting.mp3 --text \"Summarise this:\" --model qwen2.5:1.5b\n"
+                    "hone ask --text \"What is 17 + 25?\" --model auto --priority quality\n"
                     "hone ask --text \"What is 17 + 25?\" --strategy \"cascade4 with qwen2.5:1.5b\" --trace\n",
         .options = options,
     };

@@ -12,10 +12,15 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "cli/interrupt.h"
+#include "lab/code_run.h"
+#include "lab/sandbox.h"
+#include "lab/score_language.h"
 
-enum { MAX_SCHEMA_BYTES = 16 << 20, MAX_FAULT_BYTES = 8192 };
+enum { MAX_FILE_BYTES = 16 << 20, MAX_FAULT_BYTES = 8192 };
 
-typedef enum check_kind { CHECK_SCHEMA, CHECK_REGEX, CHECK_LENGTH, CHECK_COMMAND } check_kind;
+typedef enum check_kind {
+    CHECK_SCHEMA, CHECK_REGEX, CHECK_LENGTH, CHECK_COMMAND, CHECK_LANGUAGE, CHECK_TESTS, N_KINDS
+} check_kind;
 
 typedef struct check {
     check_kind kind;
@@ -23,6 +28,7 @@ typedef struct check {
     hone_grammar *grammar; /* of a schema */
     regex_t regex;
     bool has_regex;
+    char *tests; /* the file's text */
     size_t low, high; /* of a length */
 } check;
 
@@ -50,17 +56,35 @@ static hone_status open_length(check *c) {
                 c->value);
 }
 
+static hone_status open_language(const check *c) {
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz";
+    if (strspn(c->value, letters) == 2 && !c->value[2]) return HONE_OK;
+    return fail(HONE_ERR_ARGUMENT, "--check language takes two letters (de, en, fr …), not \"%s\"",
+                c->value);
+}
+
+static hone_status open_value(check *c) {
+    switch (c->kind) {
+    case CHECK_REGEX: return open_regex(c);
+    case CHECK_LENGTH: return open_length(c);
+    case CHECK_LANGUAGE: return open_language(c);
+    default: return HONE_OK;
+    }
+}
+
 static hone_status open_check(check *c, const char *form) {
-    static const char *const kinds[] = {"schema:", "regex:", "length:", "command:"};
-    for (int k = 0; k < 4; k++) {
+    static const char *const kinds[N_KINDS] = {"schema:",  "regex:",    "length:",
+                                               "command:", "language:", "tests:"};
+    for (int k = 0; k < N_KINDS; k++) {
         size_t n = strlen(kinds[k]);
         if (strncmp(form, kinds[k], n)) continue;
         *c = (check){.kind = (check_kind)k, .value = form + n};
         if (!*c->value) break;
-        return k == CHECK_REGEX ? open_regex(c) : k == CHECK_LENGTH ? open_length(c) : HONE_OK;
+        return open_value(c);
     }
-    return fail(HONE_ERR_ARGUMENT, "--check takes schema:FILE, regex:PATTERN, length:LOW-HIGH or "
-                                   "command:COMMAND, not \"%s\"", form);
+    return fail(HONE_ERR_ARGUMENT, "--check takes schema:FILE, regex:PATTERN, length:LOW-HIGH, "
+                                   "language:CODE, tests:FILE or command:COMMAND, not \"%s\"",
+                form);
 }
 
 hone_status checks_open(checks **out, const cli_texts *forms) {
@@ -78,23 +102,38 @@ void checks_close(checks *c) {
     for (size_t i = 0; c && i < c->n; i++) {
         hone_grammar_close(c->items[i].grammar);
         if (c->items[i].has_regex) regfree(&c->items[i].regex);
+        mem_free(c->items[i].tests);
     }
     mem_free(c);
 }
 
+static hone_status prepare_schema(check *c, const hone_model *model, const buf *text) {
+    hone_status status = hone_grammar_open_schema(&c->grammar, model, text->data, text->len, NULL);
+    return status == HONE_OK ? HONE_OK : fail_context(status, "--check schema:%s", c->value);
+}
+
+static hone_status prepare_tests(check *c, const buf *text) {
+    const char *why_not = sandbox_why_not();
+    if (why_not) return fail(HONE_ERR_UNSUPPORTED, "--check tests: %s", why_not);
+    c->tests = mem_copy_string(text->data ? text->data : "", text->len);
+    return c->tests ? HONE_OK : mem_fail("tests", text->len);
+}
+
 hone_status checks_prepare(checks *c, const hone_model *model) {
-    for (size_t i = 0; i < c->n; i++) {
+    hone_status status = HONE_OK;
+    for (size_t i = 0; i < c->n && status == HONE_OK; i++) {
         check *one = &c->items[i];
-        if (one->kind != CHECK_SCHEMA || one->grammar) continue;
+        bool has_file = one->kind == CHECK_SCHEMA || one->kind == CHECK_TESTS;
+        if (!has_file || one->grammar || one->tests) continue;
         buf text;
-        buf_init(&text, MAX_SCHEMA_BYTES);
-        hone_status status = fs_read_file(&text, one->value);
+        buf_init(&text, MAX_FILE_BYTES);
+        status = fs_read_file(&text, one->value);
         if (status == HONE_OK)
-            status = hone_grammar_open_schema(&one->grammar, model, text.data, text.len, NULL);
+            status = one->kind == CHECK_SCHEMA ? prepare_schema(one, model, &text)
+                                               : prepare_tests(one, &text);
         buf_release(&text);
-        if (status != HONE_OK) return fail_context(status, "--check schema:%s", one->value);
     }
-    return HONE_OK;
+    return status;
 }
 
 /* --- judging --- */
@@ -157,12 +196,30 @@ static hone_status judge_command(const check *c, const char *text, bool *holds, 
     return status;
 }
 
+static hone_status judge_language(const check *c, const char *text, bool *holds, buf *fault) {
+    const char *found = score_language_of(text);
+    *holds = found && !strcmp(found, c->value);
+    if (*holds) return HONE_OK;
+    return buf_add_format(fault, "It is not in the language %s%s%s.\n", c->value,
+                          found ? " but in " : "", found ? found : "");
+}
+
+static hone_status judge_tests(const check *c, const char *text, bool *holds, buf *fault) {
+    char *words = NULL;
+    TRY(code_test(text, c->tests, holds, &words));
+    hone_status status = *holds ? HONE_OK : buf_add_format(fault, "%.4000s\n", words);
+    mem_free(words);
+    return status;
+}
+
 static hone_status judge_one(const check *c, const char *text, bool *holds, buf *fault) {
     switch (c->kind) {
     case CHECK_SCHEMA: return judge_schema(c, text, holds, fault);
     case CHECK_LENGTH: return judge_length(c, text, holds, fault);
     case CHECK_COMMAND: return judge_command(c, text, holds, fault);
-    case CHECK_REGEX: break;
+    case CHECK_LANGUAGE: return judge_language(c, text, holds, fault);
+    case CHECK_TESTS: return judge_tests(c, text, holds, fault);
+    default: break;
     }
     *holds = regexec(&c->regex, text, 0, NULL, 0) == 0;
     return *holds ? HONE_OK : buf_add_format(fault, "It does not match the pattern %s\n", c->value);

@@ -247,11 +247,14 @@ static json_t *settings_json(const choice *c, const cast *x, const compare_setti
         json_array_append_new(tasks, json_string(x->opened[i]->name));
     for (size_t i = 0; i < x->n; i++)
         json_array_append_new(entries, cli_json_text(x->entries[i].label));
-    return json_pack("{s:o, s:o, s:I, s:I, s:I, s:f, s:s, s:b, s:i}", "entries", entries, "tasks", tasks,
-                     "limit", (json_int_t)s->eval.limit, "seed", (json_int_t)s->eval.seed, "repeat",
-                     (json_int_t)c->repeat, "temperature", c->temperature, "kv",
-                     engine_kv_name(engine_kv_type(&c->engine)), "exact", c->engine.exact, "threads",
-                     s->n_threads);
+    json_t *root = json_pack(
+        "{s:o, s:o, s:I, s:I, s:I, s:f, s:s, s:b, s:i}", "entries", entries, "tasks", tasks,
+        "limit", (json_int_t)s->eval.limit, "seed", (json_int_t)s->eval.seed, "repeat",
+        (json_int_t)c->repeat, "temperature", c->temperature, "kv",
+        engine_kv_name(engine_kv_type(&c->engine)), "exact", c->engine.exact, "threads",
+        s->n_threads);
+    if (root) policies_add_settings(&c->policies, root);
+    return root;
 }
 
 static int print_done(const comparison *done, const choice *c, json_t *json) {
@@ -276,11 +279,14 @@ static int measure(cast *x, const choice *c, const cli_operands *operands) {
     record kept = {.id = 0};
     int code = engine_choose_threads(c->engine.threads, &settings.n_threads);
     if (code != CLI_OK) return code;
-    if (policy_options_are_set(&c->policies))
-        return policies_run(&c->policies, x->entries, x->n, &settings, c->json);
     for (size_t i = 0; i < operands->n && i < RECORD_MAX_MODELS; i++)
         record_add_model(&kept, "model", operands->items[i], NULL);
     record_begin(&kept, RESULT_COMPARE, settings_json(c, x, &settings));
+    if (policy_options_are_set(&c->policies)) {
+        code = policies_run(&c->policies, x->entries, x->n, &settings, &kept, c->json);
+        record_release(&kept);
+        return code;
+    }
     interrupt_arm(NULL);
     hone_status status = compare_run(&done, &settings);
     interrupt_disarm();

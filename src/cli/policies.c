@@ -11,6 +11,14 @@
 
 bool policy_options_are_set(const policy_options *o) { return o->route || o->cascade != CLI_UNSET; }
 
+void policies_add_settings(const policy_options *o, json_t *settings) {
+    if (o->route)
+        json_object_set_new(settings, "route",
+                            json_string(route_priority_name((route_priority)o->priority)));
+    else if (o->cascade != CLI_UNSET)
+        json_object_set_new(settings, "cascade", json_integer((json_int_t)o->cascade));
+}
+
 /* --- telling --- */
 
 static int print_table(const policy_table *t) {
@@ -70,31 +78,47 @@ static int print_bar(const cascade_bar *b, const char *second) {
 
 /* --- the two --- */
 
-static int run_regret(policy_trial *t, const policy_options *o, bool json) {
+/* The table, and each model's answers to the items held out. `detail` is the object of --json. */
+static void keep(record *kept, const policy_table *table, const policy_trial *t, json_t *detail) {
+    RECORD(kept, policy_store(table, kept->db, kept->id));
+    RECORD(kept, compare_store(&t->done[POLICY_HELD_OUT], kept->db, kept->id));
+    record_finish(kept, NULL, detail);
+}
+
+static int run_regret(policy_trial *t, const policy_options *o, record *kept, bool json) {
     route_priority priority = (route_priority)o->priority;
     regret r;
     hone_status status = regret_measure(&r, t, priority, 0);
-    int code = status != HONE_OK ? cli_fail(status)
-               : json            ? cli_print_json(regret_to_json(&r, t, priority), false)
-                                 : print_regret(&r, t);
+    int code = CLI_FAILED;
+    if (status == HONE_OK) {
+        json_t *detail = regret_to_json(&r, t, priority);
+        keep(kept, &r.table, t, detail);
+        code = json ? cli_print_json(json_incref(detail), false) : print_regret(&r, t);
+        json_decref(detail);
+    }
     regret_release(&r);
-    return code;
+    return status == HONE_OK ? code : cli_fail(status);
 }
 
-static int run_cascade(policy_trial *t, const policy_options *o, const char *second, bool json) {
+static int run_cascade(policy_trial *t, const policy_options *o, const char *second, record *kept,
+                       bool json) {
     cascade_bar *b = mem_calloc(1, sizeof *b);
     if (!b) return cli_fail(mem_fail("cascade", sizeof *b));
     hone_status status = cascade_bar_measure(b, t, (size_t)o->cascade);
-    int code = status != HONE_OK ? cli_fail(status)
-               : json            ? cli_print_json(cascade_bar_to_json(b, second), false)
-                                 : print_bar(b, second);
+    int code = CLI_FAILED;
+    if (status == HONE_OK) {
+        json_t *detail = cascade_bar_to_json(b, second);
+        keep(kept, &b->table, t, detail);
+        code = json ? cli_print_json(json_incref(detail), false) : print_bar(b, second);
+        json_decref(detail);
+    }
     cascade_bar_release(b);
     mem_free(b);
-    return code;
+    return status == HONE_OK ? code : cli_fail(status);
 }
 
 int policies_run(const policy_options *o, const compare_entry *entries, size_t n,
-                 const compare_settings *settings, bool json) {
+                 const compare_settings *settings, record *kept, bool json) {
     char draws[32];
     compare_entry contenders[COMPARE_MAX_ENTRIES];
     compare_settings own = *settings;
@@ -112,8 +136,8 @@ int policies_run(const policy_options *o, const compare_entry *entries, size_t n
     interrupt_disarm();
     cli_progress_clear();
     int code = status != HONE_OK ? cli_fail(status)
-               : o->route        ? run_regret(t, o, json)
-                                 : run_cascade(t, o, entries[1].model, json);
+               : o->route        ? run_regret(t, o, kept, json)
+                                 : run_cascade(t, o, entries[1].model, kept, json);
     policy_trial_release(t);
     mem_free(t);
     return code;

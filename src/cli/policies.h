@@ -4,6 +4,7 @@
 #define CLI_POLICIES_H
 
 #include "cli/options.h"
+#include "cli/record.h"
 #include "lab/compare.h"
 #include "route/rules.h"
 
@@ -29,9 +30,12 @@ typedef struct policy_options {
 
 bool policy_options_are_set(const policy_options *o);
 
-/* Measures and tells. The entries are plain models; for a cascade they are two. Returns an exit
- * code. */
+/* What is wanted, among the settings of the result; nothing where nothing is. */
+void policies_add_settings(const policy_options *o, json_t *settings);
+
+/* Measures, keeps and tells. The entries are plain models; for a cascade they are two. The result
+ * is one that was begun. Returns an exit code. */
 int policies_run(const policy_options *o, const compare_entry *entries, size_t n,
-                 const compare_settings *settings, bool json);
+                 const compare_settings *settings, record *kept, bool json);
 
 #endif

@@ -14,7 +14,6 @@
 #include "cli/interrupt.h"
 #include "cli/output.h"
 #include "cli/profile_option.h"
-#include "cli/route.h"
 #include "cli/trace.h"
 
 enum { MAX_PROMPT_BYTES = 64 << 20 };
@@ -158,7 +157,12 @@ static int answer_once(const engine *e, const run_settings *s, const buf *prompt
     }
     int code = CLI_OK;
     if (json) {
-        code = cli_print_json(answer_to_json(&a, e, s->model, logprobs), false);
+        json_t *root = answer_to_json(&a, e, s->model, logprobs);
+        if (root && s->chosen)
+            json_object_set_new(root, "route",
+                                route_choice_to_json(s->chosen,
+                                                     (route_priority)s->routing.priority));
+        code = cli_print_json(root, false);
     } else if (logprobs) {
         code = answer_print_logprobs(&a, e);
     } else {
@@ -203,11 +207,6 @@ static int run_model(run_settings *s, const buf *prompt, bool json) {
     return code;
 }
 
-int run_prompt(const cli_usage *usage, run_settings *s, const buf *prompt, bool json) {
-    int code = check_texts(usage, s, prompt);
-    return code == CLI_OK ? run_model(s, prompt, json) : code;
-}
-
 /* --- a model chosen for the prompt --- */
 
 /* What was chosen, where the command line does not say otherwise. */
@@ -220,30 +219,43 @@ static hone_status take_choice(run_settings *s, const route_choice *c) {
     if (s->answer.max_tokens == CLI_UNSET && c->settings.max_tokens)
         s->answer.max_tokens = (int64_t)c->settings.max_tokens;
     if (!*strategy && c->strategy) TRY(hone_strategy_parse(strategy, c->strategy));
-    fprintf(stderr, "(auto: %s for %s; hone route --explain says why)\n", c->model,
-            kind_name(c->guess.kind));
     return HONE_OK;
 }
 
+static void tell_choice(const route_choice *c) {
+    fprintf(stderr, "auto: %s  %s%s%s%s\n", c->model, c->quantisation,
+            c->strategy ? "  --strategy \"" : "", c->strategy ? c->strategy : "",
+            c->strategy ? "\"" : "");
+    for (size_t i = 0; i < c->n_reasons; i++) fprintf(stderr, "  %s\n", c->reasons[i]);
+}
+
 /* The prompt answered by the model that `hone route` would name. */
-static int run_auto(const cli_usage *usage, run_settings *s, const route_options *options,
-                    const buf *prompt, bool json) {
+static int run_auto(const cli_usage *usage, run_settings *s, const buf *prompt, bool json) {
     route_choice c;
-    int code = check_texts(usage, s, prompt);
-    if (code == CLI_OK) code = route_prompt(&c, prompt->data, prompt->len, options, usage);
+    int code = route_prompt(&c, prompt->data, prompt->len, &s->routing, usage);
     if (code != CLI_OK) return code;
     hone_status status = take_choice(s, &c);
+    s->chosen = &c;
+    if (!json) tell_choice(&c);
     code = status == HONE_OK ? run_model(s, prompt, json) : cli_fail(status);
+    s->chosen = NULL;
     route_choice_release(&c);
     return code;
 }
 
+bool run_chooses(const run_settings *s) { return !strcmp(s->model, "auto"); }
+
+int run_prompt(const cli_usage *usage, run_settings *s, const buf *prompt, bool json) {
+    int code = check_texts(usage, s, prompt);
+    if (code != CLI_OK) return code;
+    return run_chooses(s) ? run_auto(usage, s, prompt, json) : run_model(s, prompt, json);
+}
+
 int cmd_run(int argc, char **argv) {
-    run_settings s = {.engine = ENGINE_SETTINGS_UNSET};
+    run_settings s = RUN_SETTINGS_UNSET;
     hear_settings spoken = HEAR_SETTINGS_UNSET;
     const char *file = NULL;
     bool json = false;
-    route_options choice = {.priority = ROUTE_BALANCED, .text_only = true};
     answer_settings_init(&s.answer);
     const cli_option options[] = {
         CLI_TEXT("system", 0, &s.system, "TEXT", "what the model is told before the conversation"),
@@ -258,7 +270,7 @@ int cmd_run(int argc, char **argv) {
         CLI_FLAG("stats", 0, &s.stats, "close with a table of speed and memory (on stderr)"),
         ANSWER_OPTIONS(s.answer),
         CLI_HEADING("Choosing the model (MODEL is \"auto\")"),
-        ROUTE_OPTIONS(choice),
+        ROUTE_OPTIONS(s.routing),
         CLI_HEADING("Engine"),
         ENGINE_OPTIONS(s.engine),
         PROFILE_OPTION(&s.no_profile),
@@ -291,8 +303,8 @@ int cmd_run(int argc, char **argv) {
     const char *argument = operands.n > 1 ? operands.items[1] : NULL;
     if (argument && !file && !strcmp(argument, "-")) file = argument, argument = NULL;
     bool silent = !spoken.audio, chat = silent && !argument && !file && cli_is_terminal(stdin);
-    bool choose = !strcmp(s.model, "auto");
-    if (chat && choose) return cli_wrong_use(&usage, "auto chooses a model for a prompt: give one");
+    if (chat && run_chooses(&s))
+        return cli_wrong_use(&usage, "auto chooses a model for a prompt: give one");
     if (chat && (json || !cli_is_terminal(stdout))) {
         return cli_wrong_use(&usage, "a prompt is missing: give it as an argument, with --file or "
                                      "on standard input");
@@ -306,8 +318,7 @@ int cmd_run(int argc, char **argv) {
     if (code == CLI_OK && !chat && (silent || argument || file))
         code = gather_prompt(&prompt, argument, file);
     if (code == CLI_OK && !silent) code = hear(&prompt, &spoken, s.engine.threads);
-    if (code == CLI_OK && choose) code = run_auto(&usage, &s, &choice, &prompt, json);
-    else if (code == CLI_OK) code = run_prompt(&usage, &s, chat ? NULL : &prompt, json);
+    if (code == CLI_OK) code = run_prompt(&usage, &s, chat ? NULL : &prompt, json);
     buf_release(&prompt);
     strategy_option_release(strategy);
     return code;

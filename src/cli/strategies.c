@@ -27,6 +27,9 @@ static int print_table(void) {
         if (info->n_draws) cli_table_add(&table, "%zu", info->n_draws);
         else cli_table_add(&table, "%s", "");
         cli_table_add(&table, "%s", info->summary);
+        if (!*info->advice) continue;
+        for (int column = 0; column < 3; column++) cli_table_add(&table, "%s", "");
+        cli_table_add(&table, "  note: %s", info->advice);
     }
     return cli_table_print(&table);
 }
@@ -46,7 +49,7 @@ static int print_json(void) {
 int cmd_strategies(int argc, char **argv) {
     bool json = false;
     const cli_option options[] = {
-        CLI_FLAG("json", 0, &json, "print one JSON object, with references and advice"),
+        CLI_FLAG("json", 0, &json, "print one JSON object, with the papers, too"),
         CLI_OPTIONS_END,
     };
     const cli_usage usage = {
@@ -56,7 +59,9 @@ int cmd_strategies(int argc, char **argv) {
                  "of draws behind the name (sc8). Transforms of the prompt stand before it, joined "
                  "by \"&\"; a sampler and a selector make a program of their own; \"|\" runs "
                  "several and ends in a selector. \"with\" names models that are asked beside the "
-                 "first; \"@\" sets the bar of a cascade or a check.",
+                 "first; \"@\" sets the bar of a cascade or a check. The notes say what is advised "
+                 "against, or does little for small models: such strategies are there to be "
+                 "measured (hone compare --strategies).",
         .examples = "hone run smollm2:135m --strategy \"re2 & sc8\" --trace \"What is 17 + 25?\"\n"
                     "hone run smollm2:135m --strategy \"diverse4 & vote\" \"What is 17 + 25?\"\n"
                     "hone run smollm2:135m --strategy \"none | cot & sc4 | vote\" \"…\"\n"

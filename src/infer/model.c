@@ -224,8 +224,7 @@ static hone_status open_parts(hone_model *m, const char *path, const hone_model_
     m->family = whisper_is(&m->source) ? FAMILY_WHISPER : FAMILY_LLAMA;
     TRY(m->family == FAMILY_WHISPER ? whisper_open(&m->speech, &m->source)
                                     : llama_open(&m->net, &m->source));
-    int n_threads = o->n_threads > 0 ? o->n_threads : cpu_choose_threads().n_threads;
-    TRY(compute_init(&m->compute, n_threads));
+    TRY(compute_init(&m->compute, cpu_thread_count(o->n_threads)));
     tokenizer_spec spec;
     TRY(source_tokenizer(&m->source, &spec));
     hone_status status = open_text(m, &spec, o->chat_template);

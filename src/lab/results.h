@@ -29,6 +29,11 @@ hone_status results_open(results **out, const char *path);
 void results_close(results *r); /* NULL is allowed */
 const char *results_path(const results *r);
 
+/* For who keeps what it has read: a number that changes whenever somebody else has committed … */
+hone_status results_data_version(results *r, int64_t *version);
+/* … and whether the file at results_path is still the one that is open. */
+bool results_is_in_place(const results *r);
+
 /* --- what a result consists of --- */
 
 typedef enum result_kind {

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/mem.h"
 #include "base/system.h"
@@ -243,6 +244,14 @@ static hone_status prepare_database(results *r) {
     return results_unlock(r, migrate(r));
 }
 
+static bool find_file(const results *r, dev_t *device, ino_t *inode) {
+    struct stat s;
+    if (stat(r->path.text, &s) != 0) return false;
+    *device = s.st_dev;
+    *inode = s.st_ino;
+    return true;
+}
+
 hone_status results_open(results **out, const char *path) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, use_mem);
@@ -256,6 +265,7 @@ hone_status results_open(results **out, const char *path) {
         }
     }
     if (status == HONE_OK) status = prepare_database(r);
+    if (status == HONE_OK) (void)find_file(r, &r->device, &r->inode);
     if (status != HONE_OK) {
         results_close(r);
         return status;
@@ -271,3 +281,13 @@ void results_close(results *r) {
 }
 
 const char *results_path(const results *r) { return r->path.text; }
+
+hone_status results_data_version(results *r, int64_t *version) {
+    return read_number(r, "PRAGMA data_version", version);
+}
+
+bool results_is_in_place(const results *r) {
+    dev_t device;
+    ino_t inode;
+    return find_file(r, &device, &inode) && device == r->device && inode == r->inode;
+}

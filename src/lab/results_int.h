@@ -3,6 +3,7 @@
 #define LAB_RESULTS_INT_H
 
 #include <sqlite3.h>
+#include <sys/types.h>
 
 #include "base/fs.h"
 #include "lab/results.h"
@@ -10,6 +11,8 @@
 struct results {
     sqlite3 *db;
     fs_path path;
+    dev_t device; /* of the file that was opened */
+    ino_t inode;
 };
 
 /* results_steps[i] brings a database of version i to version i + 1. A step that was released is

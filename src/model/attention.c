@@ -122,8 +122,11 @@ void attention_plan_init(attention_plan *plan, const compute *c, const kv_segmen
     size_t most_parts = ceil_div(longest, ATTENTION_SPLIT);
     size_t threads = (size_t)pool_threads(c->pool);
     size_t n_wanted = threads > 1 ? threads * TASKS_PER_THREAD : 1;
+    /* What several answers share is read once for each tile: few tokens stay together as long as
+     * every thread has something to do. */
+    size_t n_least = n_tokens <= MATMUL_FEW_TOKENS ? threads : n_wanted;
     size_t tile = group < TILE_ROWS ? TILE_ROWS / group : 1;
-    while (tile > 1 && ceil_div(n_tokens, tile) * l->n_kv_heads * most_parts < n_wanted)
+    while (tile > 1 && ceil_div(n_tokens, tile) * l->n_kv_heads * most_parts < n_least)
         tile = (tile + 1) / 2;
     size_t n_tiles = ceil_div(n_tokens, tile);
     bool by_parts = n_tiles * l->n_kv_heads < n_wanted && most_parts > 1;

@@ -1,5 +1,7 @@
 #include "route/policy.h"
 
+#include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -148,4 +150,37 @@ json_t *policy_table_to_json(const policy_table *t) {
     }
     return json_pack("{s:I, s:o, s:o}", "n", (json_int_t)t->n_items, "policies", policies,
                      "differences", differences);
+}
+
+/* --- kept --- */
+
+static hone_status store_policy(const policy_table *t, const policy *p, results *r, int64_t id) {
+    char condition[160];
+    snprintf(condition, sizeof condition, "policy=%s", p->name);
+    const result_metric rows[] = {
+        {.name = "accuracy", .condition = condition, .unit = "share", .value = p->share.value,
+         .low = p->share.low, .high = p->share.high, .n = t->n_items, .better = 1},
+        {.name = "seconds", .condition = condition, .unit = "s", .value = p->mean_seconds,
+         .low = NAN, .high = NAN, .n = t->n_items, .better = -1}};
+    return results_add_metrics(r, id, rows, 2);
+}
+
+static hone_status store_difference(const policy_table *t, size_t i, results *r, int64_t id) {
+    char condition[320];
+    const estimate *right = &t->differences[i].right, *seconds = &t->differences[i].seconds;
+    snprintf(condition, sizeof condition, "a=%s b=%s", t->policies[0].name, t->policies[i].name);
+    const result_metric rows[] = {
+        {.name = "accuracy difference", .condition = condition, .unit = "share",
+         .value = right->value, .low = right->low, .high = right->high, .n = t->n_items,
+         .better = 1},
+        {.name = "seconds difference", .condition = condition, .unit = "s",
+         .value = seconds->value, .low = seconds->low, .high = seconds->high, .n = t->n_items,
+         .better = -1}};
+    return results_add_metrics(r, id, rows, 2);
+}
+
+hone_status policy_store(const policy_table *t, results *r, int64_t id) {
+    for (size_t i = 0; i < t->n_policies; i++) TRY(store_policy(t, &t->policies[i], r, id));
+    for (size_t i = 1; i < t->n_policies; i++) TRY(store_difference(t, i, r, id));
+    return HONE_OK;
 }

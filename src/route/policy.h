@@ -74,4 +74,8 @@ void policy_table_release(policy_table *t);
  * high}, seconds {…}}]}; NULL when memory is short. */
 json_t *policy_table_to_json(const policy_table *t);
 
+/* As metrics of a kept result: of each policy "accuracy" and "seconds" ("policy=auto"), of each
+ * difference "accuracy difference" and "seconds difference" ("a=auto b=oracle"). */
+hone_status policy_store(const policy_table *t, results *r, int64_t id);
+
 #endif

@@ -358,6 +358,15 @@ static hone_status tell_kind(routing *r) {
     return reason(r, "no model that hone runs sees pictures: a text model answers");
 }
 
+/* Without what was measured there are other things to choose by. */
+static hone_status recall(routing *r) {
+    route_choice *c = r->choice;
+    hone_status status = route_files_measured(r->request->files, &c->measured, &c->listing,
+                                              c->guess.kind);
+    if (status == HONE_OK || status == HONE_ERR_MEMORY) return status;
+    return reason(r, "what was measured cannot be read");
+}
+
 /* Who could be chosen, and what is known of them. */
 static hone_status gather(routing *r) {
     const route_request *request = r->request;
@@ -376,6 +385,7 @@ static hone_status gather(routing *r) {
         }
     }
     if (request->measured) return measured_copy(&c->measured, request->measured, c->listing.n);
+    if (request->files) return recall(r);
     if (!request->results) return HONE_OK;
     return measured_read(&c->measured, request->results, &c->listing, c->guess.kind);
 }

@@ -12,6 +12,7 @@
 #ifndef ROUTE_ROUTE_H
 #define ROUTE_ROUTE_H
 
+#include "route/files.h"
 #include "route/kind.h"
 #include "route/measured.h"
 #include "route/rules.h"
@@ -33,7 +34,8 @@ typedef struct route_request {
     route_priority priority; /* set it: 0 is speed */
     const store *store;
     const route_rules *rules; /* NULL = none */
-    results *results;         /* NULL = nothing is known */
+    results *results;         /* NULL = nothing is known, */
+    route_files *files;       /* but for what these know */
     uint64_t memory;          /* bytes for the process; 0 = what is free now */
     bool text_only;           /* a model of text is wanted, though speech is spoken of */
     /* A server's view: what is known of a model that is loaded, NULL where it is not. A loaded one

@@ -9,7 +9,7 @@
 #include "weights/paths.h"
 #include "hone/strategy.h"
 
-enum { MAX_RULES_BYTES = 1 << 20 };
+enum { MAX_RULES_BYTES = 1 << 20, MAX_ANSWER_TOKENS = 1 << 24 }; /* as in requests to the server */
 
 static const char *const priority_names[ROUTE_N_PRIORITIES] = {"speed", "balanced", "quality"};
 
@@ -74,10 +74,10 @@ static hone_status read_settings(const json_t *rule, route_settings *s) {
     TRY(json_get_f64(object, "temperature", &s->temperature));
     TRY(json_get_f64(object, "top_p", &s->top_p));
     TRY(json_get_u64(object, "max_tokens", &max_tokens));
-    if (s->temperature < 0 || s->temperature > 100 || s->top_p < 0 || s->top_p > 1 ||
-        max_tokens > 1 << 30)
-        return fail(HONE_ERR_FORMAT, "\"settings\": temperature is 0 … 100, top_p 0 … 1, "
-                                     "max_tokens at most %d", 1 << 30);
+    if (s->temperature < 0 || s->temperature > 2 || s->top_p < 0 || s->top_p > 1 ||
+        max_tokens > MAX_ANSWER_TOKENS)
+        return fail(HONE_ERR_FORMAT, "\"settings\": temperature is 0 … 2, top_p 0 … 1, "
+                                     "max_tokens at most %d", MAX_ANSWER_TOKENS);
     s->max_tokens = (size_t)max_tokens;
     return HONE_OK;
 }
@@ -141,11 +141,16 @@ hone_status route_rules_read(route_rules *r, const char *path) {
     return status;
 }
 
-hone_status route_rules_read_usual(route_rules *r) {
-    fs_path folder, usual;
-    *r = (route_rules){.n = 0};
+hone_status route_rules_usual_path(fs_path *path) {
+    fs_path folder;
     TRY(paths_folder(&folder, PATHS_CONFIG));
-    TRY(fs_path_format(&usual, "%s/route.json", folder.text));
+    return fs_path_format(path, "%s/route.json", folder.text);
+}
+
+hone_status route_rules_read_usual(route_rules *r) {
+    fs_path usual;
+    *r = (route_rules){.n = 0};
+    TRY(route_rules_usual_path(&usual));
     hone_status status = route_rules_read(r, usual.text);
     return status == HONE_ERR_NOT_FOUND ? HONE_OK : status;
 }

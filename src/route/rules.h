@@ -11,6 +11,7 @@
 #ifndef ROUTE_RULES_H
 #define ROUTE_RULES_H
 
+#include "base/fs.h"
 #include "base/json.h"
 #include "route/kind.h"
 
@@ -46,6 +47,7 @@ hone_status route_rules_parse(route_rules *r, const char *text, size_t n, const 
 hone_status route_rules_read(route_rules *r, const char *path);
 
 /* route.json in the settings folder; no rules where it is missing. */
+hone_status route_rules_usual_path(fs_path *path);
 hone_status route_rules_read_usual(route_rules *r);
 void route_rules_release(route_rules *r); /* a zeroed one is allowed */
 

@@ -13,14 +13,14 @@ bool auto_is_wanted(const char *model) { return model && !strcmp(model, "auto");
 
 /* --- the question --- */
 
-/* Texts of a message: a string, or parts of which some are text. */
+/* Texts of a message: a string, or parts of which some are text. Of prompts: each of them. */
 static hone_status add_content(buf *b, const json_t *content) {
     size_t i;
     const json_t *part;
     if (json_is_string(content))
         return buf_add(b, json_string_value(content), json_string_length(content));
     json_array_foreach(content, i, part) {
-        const json_t *text = json_object_get(part, "text");
+        const json_t *text = json_is_string(part) ? part : json_object_get(part, "text");
         if (!json_is_string(text)) continue;
         TRY(buf_add(b, json_string_value(text), json_string_length(text)));
         TRY(buf_add_text(b, "\n"));
@@ -28,15 +28,25 @@ static hone_status add_content(buf *b, const json_t *content) {
     return HONE_OK;
 }
 
-/* The last message of a user, or the prompt. */
+/* Messages, or a response's items; NULL where the body holds prompts. */
+static const json_t *find_conversation(const json_t *body) {
+    const json_t *messages = field_find(body, "messages");
+    return messages ? messages : field_find(body, "input");
+}
+
+/* The last message of a user, or the prompts. */
 static hone_status read_question(buf *b, const json_t *body) {
-    const json_t *messages = field_find(body, "messages"), *prompt = field_find(body, "prompt");
-    for (size_t i = json_array_size(messages); i-- > 0;) {
-        const json_t *one = json_array_get(messages, i);
+    const json_t *said = find_conversation(body), *prompt = field_find(body, "prompt");
+    if (json_is_string(said)) return add_content(b, said);
+    for (size_t i = json_array_size(said); i-- > 0;) {
+        const json_t *one = json_array_get(said, i);
         const char *role = json_string_value(json_object_get(one, "role"));
         if (role && !strcmp(role, "user")) return add_content(b, json_object_get(one, "content"));
     }
-    return prompt ? add_content(b, prompt) : HONE_OK;
+    if (said || !prompt) return HONE_OK;
+    if (json_array_size(prompt) && !json_is_string(json_array_get(prompt, 0)))
+        return fail(HONE_ERR_ARGUMENT, "token ids are those of one model: name it instead of auto");
+    return add_content(b, prompt);
 }
 
 static hone_status read_priority(route_priority *priority, const json_t *body) {
@@ -177,45 +187,50 @@ static hone_status choose(trying *t, route_choice *c, served_model *served) {
     return status;
 }
 
-/* Rules and results that cannot be read leave the rest to choose by. */
-static hone_status choose_with_files(trying *t, route_choice *c, served_model *served) {
-    route_rules rules = {.n = 0};
-    results *db = NULL;
-    bool has_rules = route_rules_read_usual(&rules) == HONE_OK;
-    bool has_results = results_open(&db, NULL) == HONE_OK;
-    t->request.rules = has_rules ? &rules : NULL;
-    t->request.results = has_results ? db : NULL;
+/* Rules that cannot be read leave the rest to choose by. */
+static hone_status choose_with_rules(trying *t, route_choice *c, served_model *served) {
+    route_files *files = t->request.files;
+    bool has_rules = route_files_rules(files, &t->request.rules) == HONE_OK;
     hone_status status = choose(t, c, served);
     if (status == HONE_OK && !has_rules) {
         c->fallback = true;
         status = route_reason(c, "the rules written by hand cannot be read (hone route says why)");
     }
-    if (status == HONE_OK && !has_results)
-        status = route_reason(c, "what was measured cannot be read");
-    results_close(db);
-    route_rules_release(&rules);
+    route_files_return(files, t->request.rules);
     return status;
 }
 
-hone_status auto_borrow(route_choice *choice, served_model *served, models *m, const json_t *body) {
+hone_status auto_borrow(route_choice *choice, served_model *served, models *m, route_files *files,
+                        const json_t *body) {
     trying *t = mem_calloc(1, sizeof *t);
     if (!t) return mem_fail("choice", sizeof *t);
     buf question;
     buf_init(&question, SIZE_MAX / 2);
     models_each(m, note_model, &t->state);
     t->models = m;
-    t->is_chat = field_find(body, "messages") != NULL;
-    t->request = (route_request){.store = models_store(m), .text_only = true, .without = t->without,
+    t->is_chat = find_conversation(body) != NULL;
+    t->request = (route_request){.store = models_store(m), .files = files, .text_only = true,
+                                 .without = t->without,
                                  .memory = room(m, &t->state), .find_loaded = find_loaded,
                                  .user = &t->state};
     hone_status status = read_priority(&t->request.priority, body);
     if (status == HONE_OK) status = read_question(&question, body);
     t->request.prompt = question.data ? question.data : "";
     t->request.n = question.len;
-    if (status == HONE_OK) status = choose_with_files(t, choice, served);
+    if (status == HONE_OK) status = choose_with_rules(t, choice, served);
     buf_release(&question);
     mem_free(t);
     return status;
+}
+
+bool auto_has_system(const json_t *messages) {
+    size_t i;
+    const json_t *one;
+    json_array_foreach(messages, i, one) {
+        const char *role = json_string_value(json_object_get(one, "role"));
+        if (role && (!strcmp(role, "system") || !strcmp(role, "developer"))) return true;
+    }
+    return false;
 }
 
 json_t *auto_to_json(const route_choice *choice, const json_t *body) {

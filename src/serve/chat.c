@@ -87,14 +87,13 @@ static hone_status make_variables(char **text, const chat_settings *s) {
     return *text ? HONE_OK : mem_fail("template variables", 1);
 }
 
-static hone_status render(const chat_settings *s, const hone_model *model, char **text,
-                          int32_t **ids, size_t *n_ids) {
+static hone_status render(const chat_settings *s, const hone_model *model, const char *variables,
+                          char **text, int32_t **ids, size_t *n_ids) {
     const json_t *tools = callable(s);
     bool described = tools && format_of(model) == CALLS_NONE;
     chat_messages messages = {0};
-    char *variables = NULL, *tools_text = NULL;
+    char *tools_text = NULL;
     hone_status status = chat_messages_make(&messages, s->messages, described ? tools : NULL);
-    if (status == HONE_OK) status = make_variables(&variables, s);
     if (status == HONE_OK && tools && !described) {
         tools_text = json_dumps(tools, JSON_COMPACT);
         if (!tools_text) status = mem_fail("tools", 1);
@@ -103,13 +102,16 @@ static hone_status render(const chat_settings *s, const hone_model *model, char 
         status = hone_render_chat(model, messages.messages, messages.n, tools_text, variables, text,
                                   ids, n_ids);
     mem_free(tools_text);
-    mem_free(variables);
     chat_messages_release(&messages);
     return status;
 }
 
 hone_status chat_render_text(const chat_settings *s, const hone_model *model, char **text) {
-    return render(s, model, text, NULL, NULL);
+    char *variables;
+    TRY(make_variables(&variables, s));
+    hone_status status = render(s, model, variables, text, NULL, NULL);
+    mem_free(variables);
+    return status;
 }
 
 /* --- what the engine runs --- */
@@ -117,7 +119,12 @@ hone_status chat_render_text(const chat_settings *s, const hone_model *model, ch
 hone_status chat_prepare(chat_prompt *out, const chat_settings *s, const hone_model *model) {
     char *text;
     chat_prompt p = {.model = model, .tools = callable(s)};
-    TRY(render(s, model, &text, &p.ids, &p.n_ids));
+    TRY(make_variables(&p.variables, s));
+    hone_status status = render(s, model, p.variables, &text, &p.ids, &p.n_ids);
+    if (status != HONE_OK) {
+        mem_free(p.variables);
+        return status;
+    }
     p.opened = thoughts_opened_by(text, strlen(text));
     hone_free(text);
     bool must_call = s->choice == CHAT_TOOLS_REQUIRED || s->choice == CHAT_TOOLS_NAMED;
@@ -125,8 +132,8 @@ hone_status chat_prepare(chat_prompt *out, const chat_settings *s, const hone_mo
     if (p.tools && p.calls == CALLS_NONE) p.calls = CALLS_HERMES; /* as it was told to */
     if (p.calls == CALLS_MISTRAL && must_call)
         p.calls = CALLS_JSON; /* no grammar writes the mark */
-    hone_status status = p.n_ids ? chat_grammar_make(&p.grammar, s, p.calls, model)
-                                 : fail(HONE_ERR_ARGUMENT, "the prompt is empty");
+    status = p.n_ids ? chat_grammar_make(&p.grammar, s, p.calls, model)
+                     : fail(HONE_ERR_ARGUMENT, "the prompt is empty");
     if (status == HONE_OK) *out = p;
     else chat_prompt_release(&p);
     return status;
@@ -135,6 +142,7 @@ hone_status chat_prepare(chat_prompt *out, const chat_settings *s, const hone_mo
 void chat_prompt_release(chat_prompt *p) {
     hone_grammar_close(p->grammar);
     hone_free(p->ids);
+    mem_free(p->variables);
     *p = (chat_prompt){0};
 }
 
@@ -142,6 +150,7 @@ void chat_fill_request(const chat_prompt *p, const chat_settings *s, hone_reques
     uint64_t budget = UINT64_MAX;
     request->prompt_ids = p->ids;
     request->n_prompt_ids = p->n_ids;
+    request->variables_json = p->variables;
     request->grammar = p->grammar;
     (void)budget_of(s, &budget); /* was checked */
     request->limit_thinking = budget != UINT64_MAX;

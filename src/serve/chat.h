@@ -39,6 +39,7 @@ typedef struct chat_prompt {
     const json_t *tools;        /* borrowed; NULL where none may be called */
     int32_t *ids;
     size_t n_ids;
+    char *variables;            /* of the template: for prompts that are rendered anew */
     hone_grammar *grammar;      /* NULL: the answer is free */
     call_format calls;
     const thought_tags *opened; /* by the prompt */
@@ -49,7 +50,7 @@ typedef struct chat_prompt {
 hone_status chat_prepare(chat_prompt *out, const chat_settings *s, const hone_model *model);
 void chat_prompt_release(chat_prompt *p);
 
-/* Sets the request's prompt, grammar and budget of thoughts. */
+/* Sets the request's prompt, template variables, grammar and budget of thoughts. */
 void chat_fill_request(const chat_prompt *p, const chat_settings *s, hone_request *request);
 
 /* The text that the template makes of it, freed with hone_free. */

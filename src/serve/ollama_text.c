@@ -1,10 +1,12 @@
 /* /api/generate and /api/chat: one answer, whole or as lines of JSON. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/system.h"
 #include "serve/auto.h"
+#include "serve/fields.h"
 #include "serve/job.h"
 #include "serve/ollama.h"
 #include "serve/ollama_request.h"
@@ -18,6 +20,7 @@
  * gathered here until it is sent: at once in a stream, at the end otherwise. */
 typedef struct answer {
     models *m;
+    route_files *files;
     exchange *x;
     ollama_request r;
     served_model served;
@@ -204,18 +207,53 @@ static void add_notes(const answer *a) {
     exchange_add_header(a->x, "X-Hone-Dropped-Messages", number);
 }
 
-/* The model that is named, or for "auto" the one that is chosen. Of a rule's settings and strategy
- * nothing is taken here; the choice that is told shows them. */
+static void take_number(json_t *options, const char *name, double value) {
+    if (!isnan(value) && !field_find(options, name))
+        json_object_set_new(options, name, json_real(value));
+}
+
+static void take_settings(json_t *body, const route_settings *s) {
+    json_t *options = json_object_get(body, "options");
+    if (!json_is_object(options)) {
+        options = json_object();
+        json_object_set_new(body, "options", options);
+    }
+    take_number(options, "temperature", s->temperature);
+    take_number(options, "top_p", s->top_p);
+    if (s->max_tokens && !field_find(options, "num_predict"))
+        json_object_set_new(options, "num_predict", json_integer((json_int_t)s->max_tokens));
+}
+
+static void take_system(const answer *a, const char *text) {
+    json_t *body = a->r.body, *messages = json_object_get(body, "messages");
+    if (a->r.chat && !auto_has_system(messages))
+        json_array_insert_new(messages, 0,
+                              json_pack("{s:s, s:s}", "role", "system", "content", text));
+    if (!a->r.chat && !field_find(body, "system"))
+        json_object_set_new(body, "system", json_string(text));
+}
+
+/* What a rule says and the request leaves open; raw prompts have no place for a system text. */
+static hone_status take_rule(answer *a, route_choice *c) {
+    take_settings(a->r.body, &c->settings);
+    if (c->system && !a->r.raw) take_system(a, c->system);
+    if (!c->strategy) return HONE_OK;
+    return route_reason(c, "the strategy %s is left out: Ollama's API has none", c->strategy);
+}
+
+/* The model that is named, or for "auto" the one that is chosen. */
 static hone_status borrow(answer *a) {
     route_choice c;
     TRY(auto_check(a->r.body));
     if (!auto_is_wanted(a->r.model)) return models_borrow(a->m, a->r.model, &a->served);
-    TRY(auto_borrow(&c, &a->served, a->m, a->r.body));
+    TRY(auto_borrow(&c, &a->served, a->m, a->files, a->r.body));
     a->r.model = a->served.name;
     json_build_begin();
+    hone_status status = take_rule(a, &c);
     a->route = auto_to_json(&c, a->r.body);
     route_choice_release(&c);
-    return json_build_end("choice");
+    hone_status told = json_build_end("choice");
+    return status == HONE_OK ? told : status;
 }
 
 static hone_status submit(answer *a, const char *client) {
@@ -281,6 +319,7 @@ static void serve_text(const call *c, bool chat) {
         return;
     }
     a->m = c->models;
+    a->files = c->files;
     a->x = c->x;
     a->begin_ms = clock_ms();
     buf_init(&a->text, MAX_ANSWER_BYTES);

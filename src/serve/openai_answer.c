@@ -19,8 +19,8 @@
 hone_status openai_answer_init(openai_answer *a, const call *c, const char *prefix) {
     size_t n;
     const char *body = exchange_body(c->x, &n);
-    *a = (openai_answer){.models = c->models, .description = c->description, .x = c->x,
-                         .client = c->client, .runs_code = c->runs_code,
+    *a = (openai_answer){.models = c->models, .files = c->files, .description = c->description,
+                         .x = c->x, .client = c->client, .runs_code = c->runs_code,
                          .created = time(NULL)};
     snprintf(a->id, sizeof a->id, "%s%s", prefix, exchange_id(c->x) + 4);
     return openai_request_read(&a->r, body, n);
@@ -76,24 +76,31 @@ static bool take_number(openai_answer *a, const char *name, double value) {
     return true;
 }
 
+/* The exchange is one with /v1/responses. */
+static bool answers_input(const openai_answer *a) { return field_find(a->r.body, "input") != NULL; }
+
 static void take_settings(openai_answer *a, const route_settings *s) {
     hone_sampling *sampling = &a->r.request.sampling;
     if (take_number(a, "temperature", s->temperature))
         sampling->temperature = (float)s->temperature;
     if (take_number(a, "top_p", s->top_p)) sampling->top_p = (float)s->top_p;
-    if (s->max_tokens && !field_find(a->r.body, "max_tokens") &&
-        !field_find(a->r.body, "max_completion_tokens"))
-        json_object_set_new(a->r.body, "max_tokens", json_integer((json_int_t)s->max_tokens));
+    if (s->max_tokens && is_left_open(a->r.body, "num_predict"))
+        json_object_set_new(a->r.body, answers_input(a) ? "max_output_tokens" : "max_tokens",
+                            json_integer((json_int_t)s->max_tokens));
 }
 
-static void take_system(openai_answer *a, const char *text) {
-    json_t *messages = json_object_get(a->r.body, "messages"), *one;
-    size_t i;
-    json_array_foreach(messages, i, one) {
-        const char *role = json_string_value(json_object_get(one, "role"));
-        if (role && (!strcmp(role, "system") || !strcmp(role, "developer"))) return;
-    }
-    json_array_insert_new(messages, 0, json_pack("{s:s, s:s}", "role", "system", "content", text));
+static hone_status take_system(openai_answer *a, route_choice *c) {
+    json_t *body = a->r.body, *messages = json_object_get(body, "messages");
+    if (auto_has_system(messages) || auto_has_system(field_find(body, "input"))) return HONE_OK;
+    if (messages)
+        json_array_insert_new(messages, 0,
+                              json_pack("{s:s, s:s}", "role", "system", "content", c->system));
+    else if (!answers_input(a))
+        return route_reason(c, "the system text is left out: a prompt that is gone on with has no "
+                               "place for it");
+    else if (!field_find(body, "instructions"))
+        json_object_set_new(body, "instructions", json_string(c->system));
+    return HONE_OK;
 }
 
 /* Whether the store has the models that a strategy asks beside the first. */
@@ -117,6 +124,9 @@ static hone_status take_strategy(openai_answer *a, route_choice *c) {
     bool fits = a->r.n_choices == 1 && !json_array_size(field_find(b, "tools")) &&
                 !json_is_true(field_find(b, "logprobs"));
     if (field_find(b, "strategy") || field_find(b, "optillm_approach")) return HONE_OK;
+    if (!field_find(b, "messages"))
+        return route_reason(c, "the strategy %s is left out: only chat completions take one",
+                            c->strategy);
     if (!fits)
         return route_reason(c, "the strategy %s is left out: the request wants tools, "
                                "log-probabilities or several answers", c->strategy);
@@ -129,12 +139,13 @@ static hone_status take_strategy(openai_answer *a, route_choice *c) {
 
 hone_status openai_answer_choose(openai_answer *a) {
     route_choice c;
+    TRY(auto_check(a->r.body));
     if (!auto_is_wanted(a->r.model)) return HONE_OK;
-    TRY(auto_borrow(&c, &a->served, a->models, a->r.body));
+    TRY(auto_borrow(&c, &a->served, a->models, a->files, a->r.body));
     a->r.model = a->served.name;
     take_settings(a, &c.settings);
-    if (c.system) take_system(a, c.system);
-    hone_status status = c.strategy ? take_strategy(a, &c) : HONE_OK;
+    hone_status status = c.system ? take_system(a, &c) : HONE_OK;
+    if (status == HONE_OK && c.strategy) status = take_strategy(a, &c);
     json_build_begin();
     a->hone = json_pack("{s:o}", "route", auto_to_json(&c, a->r.body));
     route_choice_release(&c);

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/buf.h"
+#include "route/files.h"
 #include "serve/chat.h"
 #include "serve/job.h"
 #include "serve/openai_request.h"
@@ -15,6 +16,7 @@
 
 typedef struct openai_answer {
     models *models;
+    route_files *files;
     const description *description;
     exchange *x;
     const char *client;
@@ -35,7 +37,8 @@ hone_status openai_answer_init(openai_answer *a, const call *c, const char *pref
 void openai_answer_release(openai_answer *a);
 
 /* For the model "auto": chooses and borrows one, and puts what comes with it (settings, a system
- * text, a strategy) into the request where that leaves it open. Errors of auto_borrow. */
+ * text, a strategy) into the request where that leaves it open; so this comes before the
+ * endpoint reads its fields. Errors of auto_borrow and auto_check. */
 hone_status openai_answer_choose(openai_answer *a);
 
 /* Once the request is read: what the description forbids all the same is refused. Then borrows the

@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include "serve/auto.h"
 #include "serve/example_list.h"
 #include "serve/fields.h"
 
@@ -98,20 +97,20 @@ static hone_status check_usual(const json_t *body) {
 }
 
 /* Of what only some requests use: it is right in all of them. */
-static hone_status check_choosing(const json_t *body) {
+static hone_status check_examples(const json_t *body) {
     example_list l = {.n = 0};
     json_t *examples = json_object_get(body, "strategy_examples");
     bool given = examples && !json_is_null(examples);
     hone_status status = given ? example_list_init(&l, examples) : HONE_OK;
     example_list_release(&l);
-    return status == HONE_OK ? auto_check(body) : status;
+    return status;
 }
 
 hone_status openai_chat_request_read(openai_chat_request *q, openai_request *r) {
     uint64_t max_tokens = 0;
     *q = (openai_chat_request){.chat.messages = json_object_get(r->body, "messages")};
     TRY(check_usual(r->body));
-    TRY(check_choosing(r->body));
+    TRY(check_examples(r->body));
     TRY(field_whole(r->body, "max_tokens", 1, 1 << 24, &max_tokens));
     TRY(field_whole(r->body, "max_completion_tokens", 1, 1 << 24, &max_tokens));
     r->request.max_tokens = (size_t)max_tokens;

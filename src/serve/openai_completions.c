@@ -236,6 +236,7 @@ static hone_status open_completions(completions *a) {
 
 static hone_status submit(void *state) {
     completions *a = state;
+    TRY(openai_answer_choose(&a->base));
     TRY(openai_completions_request_read(&a->q, &a->base.r));
     TRY(openai_answer_borrow(&a->base));
     TRY(prompts_read(&a->prompts, field_find(a->base.r.body, "prompt"), "prompt",

@@ -92,6 +92,7 @@ static json_t *response_json(const response *a) {
                         echo(a, "text", json_pack("{s:{s:s}}", "format", "type", "text")));
     json_object_set_new(root, "truncation", json_string("disabled"));
     json_object_set_new(root, "previous_response_id", json_null());
+    if (a->base.hone) json_object_set(root, "hone", a->base.hone);
     if (!done) return root;
     json_object_set_new(root, "usage", usage(a));
     json_object_set_new(root, "completed_at", json_integer((json_int_t)time(NULL)));
@@ -299,6 +300,7 @@ static hone_status make_whole(void *state, json_t **reply) {
 
 static hone_status submit(void *state) {
     response *a = state;
+    TRY(openai_answer_choose(&a->base));
     TRY(openai_responses_request_read(&a->q, &a->base.r));
     TRY(openai_answer_borrow(&a->base));
     TRY(openai_answer_converse(&a->base, &a->q.chat));

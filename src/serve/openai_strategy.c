@@ -30,6 +30,7 @@ typedef struct strategy_answer {
     example_list examples;
     hone_strategy_options options;
     hone_strategy_result result;
+    buf text, thought; /* of the result */
     hone_status status;
     char words[512]; /* of a failure */
 
@@ -157,10 +158,32 @@ static hone_status prepare(strategy_answer *a) {
     return HONE_OK;
 }
 
+static hone_status take_span(void *user, answer_span_kind kind, const char *text, size_t n) {
+    strategy_answer *a = user;
+    return buf_add(kind == ANSWER_THOUGHT ? &a->thought : &a->text, text, n);
+}
+
+/* Tells the answer's thoughts from its text. A thought that the prompt has opened is one where it
+ * was closed, or where the answer never came: some strategies return a part of what a draw says. */
+static hone_status part_thoughts(strategy_answer *a) {
+    const hone_strategy_result *t = &a->result;
+    chat_prompt prompt = a->prompt;
+    answer_parser *parser;
+    bool thinks = t->chosen < t->n_draws && t->draws[t->chosen].n_thought_tokens > 0;
+    bool cut = t->finish != HONE_FINISH_STOP && thinks;
+    if (prompt.opened && !cut && !strstr(t->text, prompt.opened->close)) prompt.opened = NULL;
+    TRY(chat_open_parser(&parser, &prompt, take_span, a));
+    hone_status status = answer_parser_push(parser, t->text, strlen(t->text));
+    if (status == HONE_OK) status = answer_parser_finish(parser);
+    answer_parser_close(parser);
+    return status;
+}
+
 static void run(strategy_answer *a) {
     scheduler_draws draws = {a->served, a->n_served, a->base.x, a->base.client};
     draw_service service = scheduler_draws_service(&draws);
     a->status = strategy_run_on(a->strategy, &service, &a->base.r.request, &a->options, &a->result);
+    if (a->status == HONE_OK) a->status = part_thoughts(a);
     if (a->status != HONE_OK) snprintf(a->words, sizeof a->words, "%s", hone_error_message());
 }
 
@@ -175,6 +198,8 @@ static void answer_close(void *state) {
     openai_answer_release(&a->base);
     chat_prompt_release(&a->prompt);
     buf_release(&a->pending);
+    buf_release(&a->text);
+    buf_release(&a->thought);
     pthread_cond_destroy(&a->news);
     pthread_mutex_destroy(&a->lock);
     mem_free(a);
@@ -182,15 +207,27 @@ static void answer_close(void *state) {
 
 /* --- what is told --- */
 
+/* A message, or the delta that holds all of it. */
+static json_t *message_of(const strategy_answer *a) {
+    json_t *message = json_pack("{s:s, s:s%}", "role", "assistant", "content",
+                                a->text.data ? a->text.data : "", a->text.len);
+    if (a->thought.len)
+        json_object_set_new(message, "reasoning_content",
+                            json_stringn(a->thought.data, a->thought.len));
+    return message;
+}
+
 static json_t *usage_of(const hone_strategy_result *t) {
-    json_int_t prompt = 0, cached = 0, made = (json_int_t)t->n_decode_tokens;
+    json_int_t prompt = 0, cached = 0, thoughts = 0, made = (json_int_t)t->n_decode_tokens;
     for (size_t i = 0; i < t->n_draws; i++) {
         prompt += (json_int_t)t->draws[i].n_prompt_tokens;
         cached += (json_int_t)t->draws[i].n_cached_tokens;
+        thoughts += (json_int_t)t->draws[i].n_thought_tokens;
     }
-    return json_pack("{s:I, s:I, s:I, s:{s:I}}", "prompt_tokens", prompt, "completion_tokens", made,
-                     "total_tokens", prompt + made, "prompt_tokens_details", "cached_tokens",
-                     cached);
+    return json_pack("{s:I, s:I, s:I, s:{s:I}, s:{s:I}}", "prompt_tokens", prompt,
+                     "completion_tokens", made, "total_tokens", prompt + made,
+                     "prompt_tokens_details", "cached_tokens", cached, "completion_tokens_details",
+                     "reasoning_tokens", thoughts);
 }
 
 static const char *finish_of(const hone_strategy_result *t) {
@@ -218,8 +255,9 @@ static void add_hone(json_t *root, json_t *more) {
 
 static void reply_whole(strategy_answer *a) {
     const hone_strategy_result *t = &a->result;
-    json_t *choice = json_pack("{s:i, s:{s:s, s:s, s:n}, s:n, s:s}", "index", 0, "message", "role",
-                               "assistant", "content", t->text, "refusal", "logprobs",
+    json_t *message = message_of(a);
+    json_object_set_new(message, "refusal", json_null());
+    json_t *choice = json_pack("{s:i, s:o, s:n, s:s}", "index", 0, "message", message, "logprobs",
                                "finish_reason", finish_of(t));
     json_t *root = openai_envelope(&a->base, "chat.completion", json_pack("[o]", choice));
     json_object_set_new(root, "usage", usage_of(t));
@@ -239,11 +277,11 @@ static hone_status add_chunk(strategy_answer *a, json_t *delta, const char *fini
     return stream_add_sse(&a->pending, NULL, root);
 }
 
-static void on_draw(void *user, const hone_draw *d, size_t n_draws) {
+static void on_draw(void *user, const hone_draw *d, size_t n_ended) {
     strategy_answer *a = user;
     pthread_mutex_lock(&a->lock);
     json_t *draw = json_pack("{s:{s:I, s:s, s:I, s:s, s:s?, s:f}}", "draw", "n",
-                             (json_int_t)n_draws, "stage", d->stage, "tokens",
+                             (json_int_t)n_ended, "stage", d->stage, "tokens",
                              (json_int_t)d->n_tokens, "finish", hone_draw_end_name(d->end),
                              "answer", d->answer, "ms", d->ms);
     /* one that is lost for want of memory stands in the trace all the same */
@@ -252,8 +290,7 @@ static void on_draw(void *user, const hone_draw *d, size_t n_draws) {
 }
 
 static hone_status add_answer(strategy_answer *a) {
-    TRY(add_chunk(a, json_pack("{s:s, s:s}", "role", "assistant", "content", a->result.text), NULL,
-                  NULL));
+    TRY(add_chunk(a, message_of(a), NULL, NULL));
     TRY(add_chunk(a, json_object(), finish_of(&a->result), told(a)));
     return buf_add_text(&a->pending, "data: [DONE]\n\n");
 }
@@ -309,6 +346,8 @@ void openai_strategy_answer(const openai_answer *base) {
     pthread_mutex_init(&a->lock, NULL);
     pthread_cond_init(&a->news, NULL);
     buf_init(&a->pending, SIZE_MAX / 2);
+    buf_init(&a->text, SIZE_MAX / 2);
+    buf_init(&a->thought, SIZE_MAX / 2);
     a->status = prepare(a);
     if (a->status == HONE_OK && a->base.r.stream) {
         stream(a);

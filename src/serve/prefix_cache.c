@@ -7,18 +7,19 @@ size_t prefix_shared(const int32_t *a, size_t n_a, const int32_t *b, size_t n_b)
     return i;
 }
 
-size_t prefix_shared_with(const hone_session *session, const int32_t *ids, size_t n_ids) {
+size_t prefix_shared_with(const hone_session *session, const hone_request *r) {
     size_t n;
     const int32_t *tokens = hone_session_tokens(session, &n);
-    return prefix_shared(tokens, n, ids, n_ids);
+    size_t shared = prefix_shared(tokens, n, r->prompt_ids, r->n_prompt_ids);
+    if (shared < r->n_prompt_ids) return shared;
+    return shared + prefix_shared(tokens + shared, n - shared, r->begun, r->n_begun);
 }
 
-size_t prefix_cache_find(const prefix_cache *c, const int32_t *ids, size_t n_ids,
-                         size_t *n_shared) {
+size_t prefix_cache_find(const prefix_cache *c, const hone_request *r, size_t *n_shared) {
     size_t best = 0;
     *n_shared = 0;
     for (size_t i = 0; i < c->n; i++) {
-        size_t n = prefix_shared_with(c->items[i].session, ids, n_ids);
+        size_t n = prefix_shared_with(c->items[i].session, r);
         if (n > *n_shared) best = i, *n_shared = n;
     }
     return best;

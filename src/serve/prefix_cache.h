@@ -17,14 +17,14 @@ typedef struct prefix_cache {
     uint64_t clock; /* counts uses */
 } prefix_cache;
 
-/* How many tokens two lists share at their beginning; of a session's tokens, too. */
+/* How many tokens two lists share at their beginning; a session's tokens, and those that a request
+ * begins with: its prompt_ids, and what of its answer is there already. */
 size_t prefix_shared(const int32_t *a, size_t n_a, const int32_t *b, size_t n_b);
-size_t prefix_shared_with(const hone_session *session, const int32_t *ids, size_t n_ids);
+size_t prefix_shared_with(const hone_session *session, const hone_request *r);
 
-/* Where the session lies that shares most with ids[n_ids]; *n_shared = so many tokens, 0 = none
+/* Where the session lies that shares most with the request; *n_shared = so many tokens, 0 = none
  * does. */
-size_t prefix_cache_find(const prefix_cache *c, const int32_t *ids, size_t n_ids,
-                         size_t *n_shared);
+size_t prefix_cache_find(const prefix_cache *c, const hone_request *r, size_t *n_shared);
 
 /* The session at that place, which counts as a use of it. The caller may fork it, … */
 const hone_session *prefix_cache_use(prefix_cache *c, size_t at);

@@ -3,6 +3,7 @@
 #ifndef SERVE_ROUTE_H
 #define SERVE_ROUTE_H
 
+#include "route/files.h"
 #include "serve/description.h"
 #include "serve/listener.h"
 #include "serve/models.h"
@@ -11,6 +12,7 @@
 typedef struct call {
     struct server *server;
     models *models;
+    route_files *files; /* what "auto" chooses by */
     const description *description;
     exchange *x;
     const char *client; /* whose turn it is: the key's name, or the address */

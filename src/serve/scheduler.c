@@ -211,10 +211,10 @@ static bool find_session(scheduler *s, const hone_request *r, hone_session **out
         *status = hone_session_open(out, s->model, &s->options.session);
         return true;
     }
-    size_t at = prefix_cache_find(&s->cache, r->prompt_ids, r->n_prompt_ids, &n_best);
+    size_t at = prefix_cache_find(&s->cache, r, &n_best);
     const hone_session *running = NULL;
     for (const ticket *t = s->running; t; t = t->next) {
-        n = prefix_shared_with(t->session, r->prompt_ids, r->n_prompt_ids);
+        n = prefix_shared_with(t->session, r);
         if (n > n_best) running = t->session, n_best = n;
         n = prefix_shared(t->request.prompt_ids, t->request.n_prompt_ids, r->prompt_ids,
                           r->n_prompt_ids);

@@ -25,6 +25,7 @@ struct server {
     guard *guard;
     listener *listener;
     models *models;
+    route_files *files;
     description *description;
     pressure *pressure; /* NULL without `adapt` */
     atomic_bool draining;
@@ -119,7 +120,7 @@ static bool is_encoded(const exchange *x) {
 }
 
 static call make_call(server *s, exchange *x, const finding *f) {
-    return (call){s, s->models, s->description, x, f->verdict.client,
+    return (call){s, s->models, s->files, s->description, x, f->verdict.client,
                   exchange_path(x) + strlen(f->route->path), s->options.run_code};
 }
 
@@ -227,6 +228,7 @@ static hone_status start(server *s) {
     o->models.scheduler.policy = (client_policy){guard_priority, guard_charge, s->guard};
     TRY(description_open(&s->description));
     TRY(metrics_open(&s->metrics));
+    TRY(route_files_open(&s->files));
     o->models.scheduler.observer = (answer_observer){metrics_observe, s->metrics};
     TRY(models_open(&s->models, &o->models));
     if (o->adapt) {
@@ -290,6 +292,7 @@ void server_close(server *s) {
     listener_close(s->listener);
     pressure_close(s->pressure);
     models_close(s->models);
+    route_files_close(s->files);
     metrics_close(s->metrics);
     description_close(s->description);
     guard_close(s->guard);

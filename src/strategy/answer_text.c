@@ -244,18 +244,28 @@ hone_status answer_canonical(const char *text, size_t n, hone_answer_form form, 
 
 /* --- where the answer stands --- */
 
+static const char thought_open[] = "<think>", thought_close[] = "</think>";
+
 /* What follows the thinking; nothing where it was not closed. */
 static span after_thinking(span s) {
-    static const char open[] = "<think>", close[] = "</think>";
+    const size_t n_close = sizeof thought_close - 1;
     const char *last = NULL;
-    for (const char *p = s.at; (p = memmem(p, (size_t)(s.at + s.n - p), close, sizeof close - 1));
-         p++)
+    for (const char *p = s.at;
+         (p = memmem(p, (size_t)(s.at + s.n - p), thought_close, n_close)); p++)
         last = p;
-    if (last) {
-        const char *at = last + sizeof close - 1;
-        return (span){at, (size_t)(s.at + s.n - at)};
-    }
-    return memmem(s.at, s.n, open, sizeof open - 1) ? (span){s.at, 0} : s;
+    if (last) return (span){last + n_close, (size_t)(s.at + s.n - last) - n_close};
+    return memmem(s.at, s.n, thought_open, sizeof thought_open - 1) ? (span){s.at, 0} : s;
+}
+
+const char *answer_behind_thoughts(const char *text) {
+    size_t n = strlen(text);
+    span rest = after_thinking((span){text, n});
+    return rest.n ? rest.at : text + n;
+}
+
+bool answer_is_there(const char *text, bool thinks) {
+    if (thinks && !strstr(text, thought_close)) return false;
+    return trimmed(after_thinking((span){text, strlen(text)})).n > 0;
 }
 
 /* The inside of the last \boxed{…}, braces balanced. */

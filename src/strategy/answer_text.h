@@ -16,6 +16,13 @@
  * not count, nor does an unclosed one. */
 hone_status answer_read(const char *text, hone_answer_form form, char **answer);
 
+/* What stands behind the thoughts: a part of the text; its end where they were not closed. */
+const char *answer_behind_thoughts(const char *text);
+
+/* Whether anything stands in the text but blanks and thoughts. `thinks`: it holds thoughts, maybe
+ * of a tag that the prompt has opened. */
+bool answer_is_there(const char *text, bool thinks);
+
 /* A program in a text. */
 typedef struct code_block {
     const char *language; /* the word behind the fence, n_language bytes; often none */

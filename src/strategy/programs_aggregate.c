@@ -16,7 +16,7 @@ hone_status show_answers(chat *prompt, strategy_run *r, const size_t *draws, siz
     buf_init(&b, SIZE_MAX / 2);
     hone_status status = chat_copy(prompt, &r->prompt);
     for (size_t i = 0; i < n && status == HONE_OK; i++)
-        status = buf_add_format(&b, "\n\n[Answer %zu]\n%s", i + 1, run_trace(r, draws[i])->text);
+        status = buf_add_format(&b, "\n\n[Answer %zu]\n%s", i + 1, run_said(r, draws[i]));
     if (status == HONE_OK) status = buf_add_format(&b, "\n\n%s", task);
     if (status == HONE_OK) status = chat_add_to_question(prompt, b.data);
     buf_release(&b);

@@ -75,13 +75,13 @@ static hone_status repair(strategy_run *r, size_t draw) {
     double score;
     chat prompt = {0};
     buf b;
-    TRY(o->check(o->user, run_trace(r, draw)->text, &score, &fault));
+    TRY(o->check(o->user, run_said(r, draw), &score, &fault));
     buf_init(&b, SIZE_MAX / 2);
     hone_status status = buf_add_format(&b, "This failed:\n%s\n\nWrite the whole corrected code.",
                                         fault ? fault : "the tests do not pass");
     hone_free(fault);
     if (status == HONE_OK) status = chat_copy(&prompt, &r->prompt);
-    if (status == HONE_OK) status = chat_add(&prompt, "assistant", run_trace(r, draw)->text);
+    if (status == HONE_OK) status = chat_add(&prompt, "assistant", run_said(r, draw));
     if (status == HONE_OK) status = chat_add(&prompt, "user", b.data);
     size_t mended = SIZE_MAX;
     if (status == HONE_OK)
@@ -119,14 +119,14 @@ static hone_status there_and_back(strategy_run *r, size_t from, size_t *back) {
     TRY(code_of(r, from, &code));
     buf_init(&b, SIZE_MAX / 2);
     hone_status status = buf_add_format(&b, "%s\n\nDescribe what this code does, exactly enough to "
-                                        "write it again.", code ? code : run_trace(r, from)->text);
+                                        "write it again.", code ? code : run_said(r, from));
     mem_free(code);
     if (status == HONE_OK) status = run_fresh(r, "description", b.data, NULL, &described);
     b.len = 0;
     if (status == HONE_OK)
         status = buf_add_format(&b,
                                 "Write the code for this description, in the same language:\n%s",
-                                run_trace(r, described)->text);
+                                run_said(r, described));
     if (status == HONE_OK) status = run_fresh(r, "code again", b.data, NULL, back);
     buf_release(&b);
     return status;

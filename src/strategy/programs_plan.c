@@ -118,12 +118,12 @@ hone_status program_plansearch(strategy_run *r, size_t n) {
     hone_status status = buf_add_format(&b,
                                         "\n\nObservations:\n%s\n\nDo not solve this yet. List two "
                                         "further observations that follow from these, one a line.",
-                                        run_trace(r, noted)->text);
+                                        run_said(r, noted));
     if (status == HONE_OK) status = ask_with(r, "derived", b.data, &derived);
     b.len = 0;
     if (status == HONE_OK)
-        status = buf_add_format(&b, "%s\n%s", run_trace(r, noted)->text,
-                                run_trace(r, derived)->text);
+        status = buf_add_format(&b, "%s\n%s", run_said(r, noted),
+                                run_said(r, derived));
     size_t n_lines = status == HONE_OK ? read_lines(b.data, lines) : 0;
     if (status == HONE_OK) status = search_plans(r, lines, n_lines, n, &first);
     buf_release(&b);
@@ -170,7 +170,7 @@ static hone_status learn(strategy_run *r, const example *e, buf *lessons) {
         status = run_fresh(r, "attempt", b.data ? b.data : "", &sampling, &tried);
     if (status == HONE_OK)
         status = buf_add_format(&b, "\n\nAn answer that was given:\n%s\n\nThe right answer:\n",
-                                run_trace(r, tried)->text);
+                                run_said(r, tried));
     if (status == HONE_OK) status = add_message_text(&b, e->answer);
     if (status == HONE_OK)
         status = buf_add_text(&b, "\n\nSay in one general sentence what to heed, so that such a "
@@ -178,7 +178,7 @@ static hone_status learn(strategy_run *r, const example *e, buf *lessons) {
     if (status == HONE_OK) status = run_fresh(r, "lesson", b.data, &sampling, &learned);
     if (status == HONE_OK) {
         line lines[MAX_LINES];
-        if (read_lines(run_trace(r, learned)->text, lines))
+        if (read_lines(run_said(r, learned), lines))
             status = buf_add_format(lessons, "- %.*s\n", (int)lines[0].n, lines[0].at);
     }
     buf_release(&b);

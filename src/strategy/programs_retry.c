@@ -11,7 +11,7 @@
 static hone_status judge(strategy_run *r, size_t draw, char **fault) {
     hone_draw *d = run_trace(r, draw);
     *fault = NULL;
-    TRY(r->options->check(r->options->user, d->text ? d->text : "", &d->score, fault));
+    TRY(r->options->check(r->options->user, run_said(r, draw), &d->score, fault));
     if (!draw_is_whole(d) && d->score >= 1) d->score = 0; /* what was cut off is never right */
     return HONE_OK;
 }
@@ -27,7 +27,8 @@ static hone_status ask_again(strategy_run *r, size_t draw, const char *fault, ch
     hone_status status = buf_add_format(&b, "Something is wrong with this answer:\n%s\n\nAnswer the "
                                             "question again, with nothing but the answer.", words);
     if (status == HONE_OK) status = chat_copy(prompt, &r->prompt);
-    if (status == HONE_OK && d->text && *d->text) status = chat_add(prompt, "assistant", d->text);
+    if (status == HONE_OK && *run_said(r, draw))
+        status = chat_add(prompt, "assistant", run_said(r, draw));
     if (status == HONE_OK) status = chat_add(prompt, "user", b.data);
     buf_release(&b);
     return status;

@@ -95,7 +95,7 @@ static hone_status think(thought *t, size_t cap) {
                                 .max_tokens = left < PROBE_EVERY ? left : PROBE_EVERY}));
         const draw_detail *detail = &r->details[r->best];
         hone_draw *d = run_trace(r, r->best);
-        thinks |= detail->n_thoughts > 0;
+        thinks |= d->n_thought_tokens > 0;
         if (!thinks) d->stage = "answer"; /* a model that does not think has begun to answer */
         t->ended = d->end != HONE_DRAW_LENGTH && !detail->closed_thought;
         if (!thinks || t->ended || detail->closed_thought || t->n == before) return HONE_OK;

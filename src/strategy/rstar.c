@@ -43,7 +43,7 @@ typedef struct tree {
 static hone_status add_path(tree *t, size_t at, buf *b) {
     if (at == 0) return HONE_OK;
     TRY(add_path(t, t->nodes[at].parent, b));
-    return buf_add_format(b, "%s\n", run_trace(t->run, t->nodes[at].draw)->text);
+    return buf_add_format(b, "%s\n", run_said(t->run, t->nodes[at].draw));
 }
 
 static hone_status action_prompt(tree *t, size_t at, action what, chat *prompt) {

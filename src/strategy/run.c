@@ -24,8 +24,14 @@ const char *hone_draw_end_name(hone_draw_end end) {
 
 hone_draw *run_trace(strategy_run *r, size_t draw) { return &r->result->draws[draw]; }
 
+const char *run_said(strategy_run *r, size_t draw) {
+    const hone_draw *d = run_trace(r, draw);
+    if (!d->text || !answer_is_there(d->text, d->n_thought_tokens > 0)) return "";
+    return answer_behind_thoughts(d->text);
+}
+
 bool draw_is_whole(const hone_draw *d) {
-    return d->end == HONE_DRAW_STOP && d->text && d->text[strspn(d->text, " \t\r\n")];
+    return d->end == HONE_DRAW_STOP && d->text && answer_is_there(d->text, d->n_thought_tokens > 0);
 }
 
 void run_stop(strategy_run *r, const char *reason) {
@@ -134,7 +140,6 @@ static void keep_tokens(const watcher *w, hone_result *result) {
     draw_detail *detail = &w->run->details[w->draw];
     detail->tokens = result->tokens;
     detail->n_tokens = result->n_tokens;
-    detail->n_thoughts = result->n_thought_tokens;
     detail->closed_thought = w->closed_thought;
     result->tokens = NULL;
 }
@@ -151,6 +156,7 @@ static void end_draw(void *user, size_t i, hone_status status, hone_result *resu
         d->n_prompt_tokens = result->n_prompt_tokens;
         d->n_cached_tokens = result->n_cached_tokens;
         d->n_tokens = result->n_tokens;
+        d->n_thought_tokens = result->n_thought_tokens;
         bool ended = result->finish == HONE_FINISH_STOP || (w->closed_thought && !w->killed);
         d->end = ended                                  ? HONE_DRAW_STOP
                  : result->finish == HONE_FINISH_LENGTH ? HONE_DRAW_LENGTH
@@ -165,8 +171,10 @@ static void end_draw(void *user, size_t i, hone_status status, hone_result *resu
         d->certainty = w->certainty / (double)w->n_pieces;
     }
     hone_result_release(result);
-    if (r->options->on_draw) r->options->on_draw(r->options->user, d, r->result->n_draws);
+    r->n_ended++;
     if (!r->killing && s->watch && !s->watch(r, w->draw, s->user)) r->killing = true;
+    /* behind the watch, which may have read the answer */
+    if (r->options->on_draw) r->options->on_draw(r->options->user, d, r->n_ended);
 }
 
 /* --- a stage --- */

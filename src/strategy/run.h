@@ -23,7 +23,7 @@ typedef struct draw_detail {
     token_margin *margins; /* where they were ordered */
     size_t n_margins, margins_capacity;
     int32_t *tokens; /* all of it, where they were ordered */
-    size_t n_tokens, n_thoughts; /* of them, those of thoughts */
+    size_t n_tokens;
     bool closed_thought; /* it ended because of that */
 } draw_detail;
 
@@ -39,7 +39,7 @@ typedef struct strategy_run {
     double bar;           /* of the program at work */
     uint32_t n_sequences; /* random streams given out */
     double started_ms;
-    size_t n_spent_tokens;
+    size_t n_spent_tokens, n_ended; /* draws that have */
     bool killing;         /* the draws under way are no longer wanted */
     bool cancelled;       /* by the caller */
     bool streamed;        /* the caller has the answer's text already */
@@ -103,7 +103,10 @@ hone_status run_fresh(strategy_run *r, const char *label, const char *text,
 
 hone_draw *run_trace(strategy_run *r, size_t draw);
 
-/* It ended by itself and says something. */
+/* What it says behind its thoughts, whole or not; "" where there is nothing. */
+const char *run_said(strategy_run *r, size_t draw);
+
+/* It ended by itself and says something besides its thoughts. */
 bool draw_is_whole(const hone_draw *d);
 
 /* Reads the answers of the draws first … n − 1 that are whole. */

@@ -1,11 +1,13 @@
 /* Choosing one draw of several. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/status.h"
 #include "strategy/strategy_int.h"
 #include "strategy/vote.h"
+#include "text/thoughts.h"
 
 /* CISC's softmax over the confidences of one question; small ones let the surest decide. */
 #define WEIGHT_TEMPERATURE 0.5
@@ -92,7 +94,7 @@ hone_status select_check(strategy_run *r, const size_t *draws, size_t n, size_t 
     for (size_t i = 0; i < n; i++) {
         char *fault = NULL;
         hone_draw *d = run_trace(r, draws[i]);
-        TRY(o->check(o->user, d->text, &d->score, &fault));
+        TRY(o->check(o->user, run_said(r, draws[i]), &d->score, &fault));
         hone_free(fault);
     }
     pick_highest(r, draws, n, chosen);
@@ -134,15 +136,35 @@ static const question rate_it = {
     "rating", "Rate the answer above from 0 (wrong) to 9 (right and complete). Say the digit only.",
     digits, 10, expected_digit};
 
+static size_t judge_of(const strategy_run *r) { return r->service->n_models > 1 ? 1 : 0; }
+
+/* Where the judge's template opens a thought, the tokens that close it: the answer is asked for,
+ * not the first word of a thought. The caller frees *closing. */
+static hone_status close_thought(strategy_run *r, chat *prompt, int32_t **closing, size_t *n) {
+    const hone_model *model = r->service->model(r->service->self, judge_of(r));
+    hone_request q = *r->request;
+    char *text = NULL;
+    if (!model || !hone_model_describe(model)->has_chat_template) return HONE_OK;
+    TRY(chat_fill(prompt, &q));
+    if (!q.n_messages) return HONE_OK;
+    TRY(hone_render_chat(model, q.messages, q.n_messages, q.tools_json, q.variables_json, &text,
+                         NULL, NULL));
+    const thought_tags *opened = thoughts_opened_by(text, strlen(text));
+    hone_free(text);
+    if (!opened) return HONE_OK;
+    char words[THOUGHT_TAG_BYTES + 4];
+    int n_words = snprintf(words, sizeof words, "%s\n\n", opened->close);
+    return hone_tokenize(model, words, (size_t)n_words, false, closing, n);
+}
+
 static hone_status ask_prompts(strategy_run *r, const question *q, const size_t *draws, size_t n,
                                chat *prompts, draw_order *orders) {
     static const hone_sampling greedy = {.top_p = 1, .typical_p = 1, .repetition_penalty = 1};
-    size_t judge = r->service->n_models > 1 ? 1 : 0;
     for (size_t i = 0; i < n; i++) {
         TRY(chat_copy(&prompts[i], &r->prompt));
-        TRY(chat_add(&prompts[i], "assistant", run_trace(r, draws[i])->text));
+        TRY(chat_add(&prompts[i], "assistant", run_said(r, draws[i])));
         TRY(chat_add(&prompts[i], "user", q->text));
-        orders[i] = (draw_order){.stage = q->stage, .model = judge,
+        orders[i] = (draw_order){.stage = q->stage, .model = judge_of(r),
                                  .prompt = &prompts[i], .sampling = &greedy,
                                  .max_tokens = 1, .free_form = true, .n_top = RUN_FIRST_TOP};
     }
@@ -161,16 +183,23 @@ static hone_status read_scores(strategy_run *r, const question *q, const size_t 
 
 /* Scores draws[n] by the model's answers to a question about each. */
 static hone_status ask(strategy_run *r, const question *q, const size_t *draws, size_t n) {
-    size_t first;
+    size_t first, n_closing = 0;
+    int32_t *closing = NULL;
     chat *prompts = mem_calloc(n, sizeof *prompts);
     draw_order *orders = mem_calloc(n, sizeof *orders);
     hone_status status = prompts && orders ? ask_prompts(r, q, draws, n, prompts, orders)
                                            : mem_fail("questions", n * sizeof *prompts);
+    if (status == HONE_OK) status = close_thought(r, &prompts[0], &closing, &n_closing);
+    for (size_t i = 0; status == HONE_OK && i < n; i++) {
+        orders[i].begun = closing;
+        orders[i].n_begun = n_closing;
+    }
     if (status == HONE_OK) status = run_draws(r, orders, n, NULL, NULL, &first);
     if (status == HONE_OK) status = read_scores(r, q, draws, n, first);
     for (size_t i = 0; prompts && i < n; i++) chat_release(&prompts[i]);
     mem_free(prompts);
     mem_free(orders);
+    hone_free(closing);
     return status;
 }
 

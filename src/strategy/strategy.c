@@ -136,16 +136,22 @@ hone_status hone_strategy_run(const hone_strategy *s, hone_session *session,
 static json_t *text_or_null(const char *text) { return text ? json_string(text) : json_null(); }
 
 static json_t *draw_to_json(const hone_draw *d) {
-    return json_pack(
-        "{s:s, s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:I, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:f}",
-        "stage", d->stage, "branch", (json_int_t)d->branch, "model", (json_int_t)d->model, "seed",
-        (json_int_t)d->seed, "sequence", (json_int_t)d->sequence, "temperature", (double)d->temperature,
+    json_t *o = json_pack(
+        "{s:s, s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:I, s:I, s:s}", "stage", d->stage, "branch",
+        (json_int_t)d->branch, "model", (json_int_t)d->model, "seed", (json_int_t)d->seed,
+        "sequence", (json_int_t)d->sequence, "temperature", (double)d->temperature,
         "prompt_tokens", (json_int_t)d->n_prompt_tokens, "cached_tokens",
-        (json_int_t)d->n_cached_tokens, "completion_tokens", (json_int_t)d->n_tokens, "finish",
-        hone_draw_end_name(d->end), "text", text_or_null(d->text), "answer",
-        text_or_null(d->answer), "error", text_or_null(d->fault), "logprob", json_finite(d->logprob),
-        "certainty", json_finite(d->certainty), "confidence", json_finite(d->confidence),
-        "score", json_finite(d->score), "ms", d->ms);
+        (json_int_t)d->n_cached_tokens, "completion_tokens", (json_int_t)d->n_tokens,
+        "thought_tokens", (json_int_t)d->n_thought_tokens, "finish", hone_draw_end_name(d->end));
+    json_object_set_new(o, "text", text_or_null(d->text));
+    json_object_set_new(o, "answer", text_or_null(d->answer));
+    json_object_set_new(o, "error", text_or_null(d->fault));
+    json_object_set_new(o, "logprob", json_finite(d->logprob));
+    json_object_set_new(o, "certainty", json_finite(d->certainty));
+    json_object_set_new(o, "confidence", json_finite(d->confidence));
+    json_object_set_new(o, "score", json_finite(d->score));
+    json_object_set_new(o, "ms", json_real(d->ms));
+    return o;
 }
 
 static json_t *trace_to_json(const hone_strategy_result *t) {

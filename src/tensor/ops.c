@@ -128,16 +128,24 @@ void op_add(compute *c, float *x, const float *y, size_t n_tokens, size_t n) {
 
 /* --- products --- */
 
+/* Rows are handed out in units of MATMUL_ROW_STEP. */
+static size_t units_of(const tensor *w) {
+    return (w->ne[1] + MATMUL_ROW_STEP - 1) / MATMUL_ROW_STEP;
+}
+
+/* Some eight tasks for each thread even out a disturbed core; as many for each, as good as equal,
+ * so that threads that are not disturbed end together. */
+static size_t n_slices(const compute *c, size_t n_units) {
+    size_t n = (size_t)pool_threads(c->pool) * 8;
+    return n < n_units ? n : n_units;
+}
+
 typedef struct linear_work {
     compute *c;
     const activations *x;
-    const linear *jobs;
-    size_t n_jobs, slice; /* rows in a task */
+    const linear *jobs; /* a task's units may belong to several */
+    size_t n_units, n_tasks;
 } linear_work;
-
-static size_t slices_of(const linear *job, size_t slice) {
-    return (job->w->ne[1] + slice - 1) / slice;
-}
 
 static void add_bias(const kernels *k, const linear *job, size_t begin, size_t end,
                      size_t n_tokens) {
@@ -145,28 +153,37 @@ static void add_bias(const kernels *k, const linear *job, size_t begin, size_t e
         k->add(job->y + t * job->y_stride + begin, job->bias + begin, end - begin);
 }
 
+static void run_units(const linear_work *work, const linear *job, size_t unit, size_t n,
+                      void *scratch) {
+    const kernels *k = work->c->k;
+    size_t begin = unit * MATMUL_ROW_STEP, end = (unit + n) * MATMUL_ROW_STEP;
+    if (end > job->w->ne[1]) end = job->w->ne[1];
+    matmul_rows(k, job->y, job->y_stride, job->w, begin, end, work->x, scratch);
+    if (job->bias) add_bias(k, job, begin, end, work->x->n_tokens);
+}
+
 static void run_slice(void *user, size_t index, int thread) {
     const linear_work *work = user;
     const linear *job = work->jobs;
-    for (; index >= slices_of(job, work->slice); job++) index -= slices_of(job, work->slice);
-    size_t begin = index * work->slice, end = begin + work->slice;
-    if (end > job->w->ne[1]) end = job->w->ne[1];
-    compute *c = work->c;
-    matmul_rows(c->k, job->y, job->y_stride, job->w, begin, end, work->x, c->scratch[thread]);
-    if (job->bias) add_bias(c->k, job, begin, end, work->x->n_tokens);
+    size_t unit = work->n_units * index / work->n_tasks;
+    size_t left = work->n_units * (index + 1) / work->n_tasks - unit;
+    for (; left > 0; job++) {
+        size_t units = units_of(job->w), n = 0;
+        if (unit < units) {
+            n = units - unit < left ? units - unit : left;
+            run_units(work, job, unit, n, work->c->scratch[thread]);
+        }
+        unit = unit < units ? 0 : unit - units;
+        left -= n;
+    }
 }
 
 void op_linear(compute *c, const activations *x, const linear *jobs, size_t n_jobs) {
-    linear_work work = {.c = c, .x = x, .jobs = jobs, .n_jobs = n_jobs};
-    size_t n_rows = 0, n_tasks = 0;
+    linear_work work = {.c = c, .x = x, .jobs = jobs};
     for (size_t i = 0; i < n_jobs && c->observe; i++) c->observe(c->observe_user, jobs[i].w, x);
-    for (size_t i = 0; i < n_jobs; i++) n_rows += jobs[i].w->ne[1];
-    /* Some eight tasks for each thread even out a disturbed core. */
-    work.slice = n_rows / ((size_t)pool_threads(c->pool) * 8);
-    work.slice = work.slice / MATMUL_ROW_STEP * MATMUL_ROW_STEP;
-    if (work.slice < MATMUL_ROW_STEP) work.slice = MATMUL_ROW_STEP;
-    for (size_t i = 0; i < n_jobs; i++) n_tasks += slices_of(&jobs[i], work.slice);
-    op_parallel(c, n_tasks, run_slice, &work);
+    for (size_t i = 0; i < n_jobs; i++) work.n_units += units_of(jobs[i].w);
+    work.n_tasks = n_slices(c, work.n_units);
+    op_parallel(c, work.n_tasks, run_slice, &work);
 }
 
 /* --- gate, up and what is between them and down --- */
@@ -177,17 +194,18 @@ typedef struct gate_work {
     const tensor *gate, *up;
     activations *out;
     float *memory;
-    size_t slice;
+    size_t n_tasks, most_rows; /* of a task */
 } gate_work;
 
 static void gate_slice(void *user, size_t index, int thread) {
     const gate_work *w = user;
     const kernels *k = w->c->k;
-    size_t begin = index * w->slice, n_tokens = w->x->n_tokens;
-    size_t n = w->gate->ne[1] - begin < w->slice ? w->gate->ne[1] - begin : w->slice;
+    size_t n_units = units_of(w->gate), n_tokens = w->x->n_tokens;
+    size_t begin = n_units * index / w->n_tasks * MATMUL_ROW_STEP;
+    size_t n = n_units * (index + 1) / w->n_tasks * MATMUL_ROW_STEP - begin;
     const tensor *matrices[] = {w->gate, w->up};
-    float *slices[] = {w->memory + (size_t)thread * 2 * n_tokens * w->slice, NULL};
-    slices[1] = slices[0] + n_tokens * w->slice;
+    float *slices[] = {w->memory + (size_t)thread * 2 * n_tokens * w->most_rows, NULL};
+    slices[1] = slices[0] + n_tokens * w->most_rows;
     for (int i = 0; i < 2; i++) { /* rows begin … of a view count from 0 */
         tensor rows = *matrices[i];
         rows.data = tensor_row(matrices[i], begin);
@@ -202,19 +220,18 @@ static void gate_slice(void *user, size_t index, int thread) {
 bool op_can_gate(const compute *c, const tensor *gate, const tensor *up, size_t n_tokens) {
     activation_form form = matmul_form(c->k, gate, n_tokens);
     return !c->observe && form != FORM_FLOAT && form == matmul_form(c->k, up, n_tokens) &&
-           gate->ne[1] % 32 == 0 && gate->ne[1] >= 32 * (size_t)pool_threads(c->pool);
+           gate->ne[1] % MATMUL_ROW_STEP == 0 &&
+           units_of(gate) >= (size_t)pool_threads(c->pool);
 }
 
 void op_gate(compute *c, const activations *x, const tensor *gate, const tensor *up,
              activations *out, float *memory) {
     /* For many tokens as little as a product takes at once, so that both slices stay cached. */
-    size_t n_ff = gate->ne[1], slice = MATMUL_ROW_STEP;
-    if (x->n_tokens <= MATMUL_FEW_TOKENS) {
-        slice = n_ff / ((size_t)pool_threads(c->pool) * 8) / MATMUL_ROW_STEP * MATMUL_ROW_STEP;
-        if (slice < MATMUL_ROW_STEP) slice = MATMUL_ROW_STEP;
-    }
-    gate_work work = {c, x, gate, up, out, memory, slice};
-    op_parallel(c, (n_ff + slice - 1) / slice, gate_slice, &work);
+    size_t n_units = units_of(gate), n_tasks = n_units;
+    if (x->n_tokens <= MATMUL_FEW_TOKENS) n_tasks = n_slices(c, n_units);
+    size_t most_rows = (n_units + n_tasks - 1) / n_tasks * MATMUL_ROW_STEP;
+    gate_work work = {c, x, gate, up, out, memory, n_tasks, most_rows};
+    op_parallel(c, n_tasks, gate_slice, &work);
 }
 
 void op_products(compute *c, const float *x, size_t n_tokens, size_t n_in, const linear *jobs,

@@ -20,8 +20,7 @@ hone_status recoder_init(recoder *r, const recode_options *options, const model_
                          uint64_t total) {
     *r = (recoder){.options = options, .source = source, .total = total};
     TRY(kernels_get(&r->kernels));
-    int n_threads = options->n_threads > 0 ? options->n_threads : cpu_choose_threads().n_threads;
-    return pool_open(&r->pool, n_threads);
+    return pool_open(&r->pool, cpu_thread_count(options->n_threads));
 }
 
 void recoder_release(recoder *r) {

@@ -36,11 +36,15 @@ def write_rules(home, *rules):
         json.dump({"rules": rules}, f)
 
 
-def ask(server, path="/v1/chat/completions", status=200, **fields):
-    body = {"model": "auto", "messages": [{"role": "user", "content": QUESTION}], "max_tokens": 4, **fields}
+def post(server, path, status=200, **body):
     got, _, text = server.ask("POST", path, body)
     assert got == status, (got, text)
     return json.loads(text)
+
+
+def ask(server, path="/v1/chat/completions", status=200, **fields):
+    return post(server, path, status, **{
+        "model": "auto", "messages": [{"role": "user", "content": QUESTION}], "max_tokens": 4, **fields})
 
 
 def unload(server, name):
@@ -112,10 +116,100 @@ def test_ollamas_chat_chooses_too(server):
     last = ask(server, path="/api/chat", stream=False, max_tokens=None, options={"num_predict": 3},
                priority="quality")
     assert last["model"] == "one:1" and last["hone"]["route"]["priority"] == "quality"
+    write_rules(server.store, {"model": "one:1", "strategy": "sc4", "system": "Be brief.",
+                               "settings": {"temperature": 0.5, "max_tokens": 2}})
+    try:
+        def chat(options=None, **fields):
+            return ask(server, path="/api/chat", stream=False, max_tokens=None, options={"seed": 1, **(options or {})},
+                       **fields)
+
+        ruled = chat()
+        assert ruled["eval_count"] <= 2 and ruled["done_reason"] == "length", ruled
+        assert ruled["prompt_eval_count"] > last["prompt_eval_count"], ruled
+        assert "Ollama's API has none" in ruled["hone"]["route"]["reasons"][-1]
+        assert chat(options={"num_predict": 3})["eval_count"] == 3
+        own = chat(messages=[{"role": "system", "content": "x"}, {"role": "user", "content": QUESTION}])
+        assert own["prompt_eval_count"] < ruled["prompt_eval_count"]
+        told = ask(server, path="/api/generate", stream=False, prompt="Once", messages=None, max_tokens=None)
+        assert told["eval_count"] <= 2
+    finally:
+        os.remove(os.path.join(server.store, "config", "route.json"))
     unload(server, "one:1")
     written = ask(server, path="/api/generate", stream=False, prompt="Once", messages=None,
                   max_tokens=None, options={"num_predict": 3}, priority="speed")
     assert written["hone"]["route"]["model"] == "tale:1", written  # no template is needed
+
+
+def test_responses_choose_too(server):
+    """A rule's settings and system text come under this endpoint's names; only chats take its strategy."""
+    def respond(status=200, **fields):
+        return post(server, "/v1/responses", status, **{"model": "auto", "input": QUESTION,
+                                                        "max_output_tokens": 4, **fields})
+
+    plain = respond(input=[{"role": "system", "content": "Hi"}, {"role": "user", "content": QUESTION}])
+    assert plain["model"] == plain["hone"]["route"]["model"] == "one:1"
+    assert plain["hone"]["route"]["task"]["kind"] == "mathematics"
+    named = respond(model="one:1")
+    assert "hone" not in named
+    respond(priority="fast", status=400)
+    write_rules(server.store, {"model": "one:1", "strategy": "sample2 & first", "system": "Be brief.",
+                               "settings": {"temperature": 0.5, "max_tokens": 3}})
+    try:
+        ruled = respond(max_output_tokens=None)
+        assert ruled["instructions"] == "Be brief." and ruled["temperature"] == 0.5
+        assert ruled["max_output_tokens"] == 3 and ruled["usage"]["output_tokens"] <= 3
+        assert ruled["usage"]["input_tokens"] > named["usage"]["input_tokens"]
+        assert any("only chat completions" in r for r in ruled["hone"]["route"]["reasons"])
+        own = respond(instructions="Sing.", temperature=0, max_output_tokens=2)
+        assert own["instructions"] == "Sing." and own["temperature"] == 0 and own["max_output_tokens"] == 2
+    finally:
+        os.remove(os.path.join(server.store, "config", "route.json"))
+    _, _, text = server.ask("POST", "/v1/responses", {"model": "auto", "input": "Hi", "stream": True,
+                                                      "max_output_tokens": 3})
+    events = [json.loads(line[6:]) for line in text.decode().splitlines() if line.startswith("data: {")]
+    told = [e["response"]["hone"]["route"]["model"] for e in events if "response" in e]
+    assert told == ["one:1"] * 3, told
+
+
+def test_what_is_measured_meanwhile_is_seen(server):
+    """Rules and rows are kept between requests; one that is new counts from the next request on."""
+    question = [{"role": "user", "content": "If A implies B and B is false, what follows about A?"}]
+    before = ask(server, messages=question)["hone"]["route"]
+    assert before["basis"] == "default" and before["task"]["kind"] == "reasoning" and not before["rows"]
+    for model in ("one:1", "tale:1"):
+        subprocess.run([server.hone, "eval", model, "--tasks", "logic", "--limit", "6", "--seed", "3"], check=True,
+                       capture_output=True, env={**os.environ, "HONE_TASKS": str(suite.ROOT / "tasks"),
+                                                 "HONE_HOME": server.store})
+    after = ask(server, messages=question)["hone"]["route"]
+    assert sorted(r["model"] for r in after["rows"]) == ["one:1", "tale:1"], after
+    assert ask(server, messages=question)["hone"]["route"] == after
+    assert not ask(server)["hone"]["route"]["rows"]  # another kind has its own
+    for name in os.listdir(server.store):
+        if name.startswith("results.db"):
+            os.remove(os.path.join(server.store, name))
+    assert not ask(server, messages=question)["hone"]["route"]["rows"]
+
+
+def test_completions_choose_too(server):
+    """Prompts are gone on with without a template, so that the smallest model will do for speed."""
+    def complete(status=200, **fields):
+        return post(server, "/v1/completions", status, **{"model": "auto", "prompt": "Once", "max_tokens": 4,
+                                                          **fields})
+
+    unload(server, "one:1")
+    answer = complete(priority="speed")
+    assert answer["model"] == answer["hone"]["route"]["model"] == "tale:1"
+    several = complete(prompt=["def fib(n):", "def prime(n):"])
+    assert several["hone"]["route"]["task"]["kind"] == "code" and len(several["choices"]) == 2
+    assert "name it" in complete(prompt=[1, 2], status=400)["error"]["message"]
+    assert "name it" in complete(prompt=[[1, 2]], status=400)["error"]["message"]
+    write_rules(server.store, {"model": "tale:1", "system": "Be brief.", "settings": {"max_tokens": 2}})
+    try:
+        ruled = complete(max_tokens=None)
+        assert ruled["usage"]["completion_tokens"] <= 2
+        assert any("system text is left out" in r for r in ruled["hone"]["route"]["reasons"])
+    finally:
+        os.remove(os.path.join(server.store, "config", "route.json"))
 
 
 def test_several_models_answer_one_request(server):

@@ -138,7 +138,7 @@ def test_chat_by_a_strategy(server):
     assert slug.model_extra["hone"]["strategy"] == "sample4 & first"
     chunks = list(c.chat.completions.create(**settings, stream=True))
     draws = [x.model_extra["hone"]["draw"] for x in chunks if "draw" in x.model_extra.get("hone", {})]
-    assert [d["n"] for d in draws] == [4] * 4
+    assert [d["n"] for d in draws] == [1, 2, 3, 4]
     text = "".join(x.choices[0].delta.content or "" for x in chunks)
     assert text == answer.choices[0].message.content
 
@@ -348,6 +348,55 @@ def test_a_schema_holds_behind_thoughts(server):
             "type": "json_schema", "json_schema": {"name": "x", "schema": schema, "strict": True}}
     ).choices[0].message
     assert message.model_extra["reasoning_content"] and json.loads(message.content)["a"] in (1, 2)
+
+
+def cap_thoughts(server, strategy="think-cap4", thinks=True, **more):
+    """The template opens the thought where it is told to; nothing that is drawn ends by itself."""
+    return chat_settings(**{
+        "model": str(server.opener), "max_tokens": 300, "extra_body": {
+            "strategy": strategy, "logit_bias": NO_END, "chat_template_kwargs": {"enable_thinking": thinks}},
+        **more})
+
+
+def test_think_cap_closes_the_thought_of_a_thinking_template(server):
+    c = client(server)
+    answer = c.chat.completions.create(**cap_thoughts(server))
+    message, trace = answer.choices[0].message, answer.model_extra["hone"]["trace"]
+    assert message.reasoning_content and message.content
+    assert "think>" not in message.reasoning_content + message.content
+    stages = [(d["stage"], d["completion_tokens"]) for d in trace["draws"]]
+    assert stages[:3] == [("thoughts", 128), ("probe", 24), ("thoughts", 128)] and stages[3][0] == "answer", stages
+    assert sum(n for stage, n in stages if stage != "probe") == 300  # the request's own limit
+    first, probe, second, last = trace["draws"]
+    assert first["thought_tokens"] == second["thought_tokens"] == 128 and last["thought_tokens"] < 12
+    # what was thought is not computed again, but for its last token
+    assert probe["cached_tokens"] == first["prompt_tokens"] + 127 == second["cached_tokens"]
+    assert last["cached_tokens"] == second["prompt_tokens"] + 127
+    u = answer.usage
+    assert u.completion_tokens == sum(n for _, n in stages)
+    assert u.completion_tokens_details.reasoning_tokens == sum(d["thought_tokens"] for d in trace["draws"])
+    chunks = list(c.chat.completions.create(**cap_thoughts(server, stream=True)))
+    told = [x.model_extra["hone"]["draw"]["stage"] for x in chunks if "draw" in (x.model_extra or {}).get("hone", {})]
+    assert told == [stage for stage, _ in stages]
+    deltas = [x.choices[0].delta for x in chunks if x.choices]
+    assert "".join(d.content or "" for d in deltas) == message.content
+    assert "".join(getattr(d, "reasoning_content", None) or "" for d in deltas) == message.reasoning_content
+
+
+def test_strategies_and_thoughts(server):
+    c = client(server)
+    plain = c.chat.completions.create(**cap_thoughts(server, thinks=False, max_tokens=200))
+    assert plain.model_extra["hone"]["trace"]["draws"][0]["stage"] == "answer"
+    assert not hasattr(plain.choices[0].message, "reasoning_content") and plain.choices[0].message.content
+    budget = c.chat.completions.create(**cap_thoughts(server, strategy="none", max_tokens=60, extra_body={
+        "strategy": "none", "logit_bias": NO_END, "chat_template_kwargs": {"enable_thinking": True},
+        "thinking_budget": 20}))
+    assert 20 <= budget.usage.completion_tokens_details.reasoning_tokens < 32 and budget.choices[0].message.content
+    cut = c.chat.completions.create(**cap_thoughts(server, strategy="sc4", max_tokens=20))
+    draws = cut.model_extra["hone"]["trace"]["draws"]
+    assert all(d["answer"] is None and d["finish"] == "length" for d in draws)
+    assert cut.choices[0].finish_reason == "length" and not cut.choices[0].message.content
+    assert cut.choices[0].message.reasoning_content
 
 
 # --- completions ---
@@ -754,13 +803,14 @@ def main():
         return suite.skip_all(f"{', '.join(PACKAGES)} cannot be had")
     tally = suite.Tally()
     with tempfile.TemporaryDirectory(prefix="hone-models-") as models:
-        plain, tooled, thinker = (make_model(pathlib.Path(models) / name, template) for name, template in (
+        plain, tooled, thinker, opener = (make_model(pathlib.Path(models) / name, template) for name, template in (
             ("plain", MODEL / "chat_template.jinja"),
             ("tooled", TEMPLATES / "Qwen-Qwen2.5-7B-Instruct.jinja"),
-            ("thinker", TEMPLATES / "deepseek-ai-DeepSeek-R1-Distill-Qwen-32B.jinja")))
+            ("thinker", TEMPLATES / "deepseek-ai-DeepSeek-R1-Distill-Qwen-32B.jinja"),
+            ("opener", TEMPLATES / "Qwen-QwQ-32B.jinja")))
         MODEL = plain
-        server = Server(hone, "--slots", "8", models=(plain, tooled, thinker))
-        server.tooled, server.thinker = tooled, thinker
+        server = Server(hone, "--slots", "8", models=(plain, tooled, thinker, opener))
+        server.tooled, server.thinker, server.opener = tooled, thinker, opener
         tally.run_all(suite.find(globals(), wanted), server)
         tally.check("the server ends with 0", server.stop() == 0)
     return tally.end()

@@ -779,6 +779,9 @@ static void the_environment_chooses_the_table(void) {
     CHECK_OK(cpu_chosen_isa(&isa));
     CHECK(isa == cpu_best_isa());
     CHECK(cpu_usable_count() >= 1);
+    const cpu_choice c = cpu_choose_threads();
+    CHECK(cpu_thread_count(0) == c.n_threads && cpu_thread_count(1) == 1);
+    CHECK(cpu_thread_count(1000) == (c.quota && c.quota < 1000 ? c.quota : 1000));
     if (saved) setenv("HONE_CPU", saved, 1);
     mem_free(saved);
 }

@@ -3,6 +3,7 @@
 
 #include <stdatomic.h>
 #include <stdint.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "test.h"
@@ -66,9 +67,28 @@ static void bad_sizes_are_refused(void) {
     pool_close(NULL);
 }
 
+static double processor_ms(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return 1e3 * (double)t.tv_sec + 1e-6 * (double)t.tv_nsec;
+}
+
+static void an_idle_pool_takes_no_processor_time(void) {
+    pool *p = NULL;
+    uint64_t squares[1000];
+    if (!CHECK_OK(pool_open(&p, 4))) return;
+    pool_run(p, 1000, add_up, squares);
+    double before = processor_ms();
+    usleep(200000); /* three workers that waited in a loop would take as much, each */
+    double took = processor_ms() - before;
+    CHECK_MSG(took < 20, "an idle pool took %.1f ms of 200", took);
+    pool_close(p);
+}
+
 int main(void) {
     RUN(each_task_runs_once);
     RUN(results_are_visible_to_the_caller);
     RUN(bad_sizes_are_refused);
+    RUN(an_idle_pool_takes_no_processor_time);
     return test_summary();
 }

@@ -283,6 +283,71 @@ static void failed_allocations_are_reported_and_leak_nothing(void) {
     store_close(s);
 }
 
+/* --- what is kept between choices --- */
+
+static void rules_are_read_again_when_their_file_changes(void) {
+    route_files *f;
+    const route_rules *none, *empty, *same, *one;
+    world_new_home();
+    if (!CHECK_OK(route_files_open(&f))) return;
+    CHECK_OK(route_files_rules(f, &none));
+    CHECK(none->n == 0);
+    world_write("config/route.json", "{\"rules\": []}");
+    CHECK_OK(route_files_rules(f, &empty));
+    CHECK_OK(route_files_rules(f, &same));
+    CHECK(empty != none && same == empty);
+    world_write("config/route.json", "{\"rules\": [{\"model\": \"a:1\"}]}");
+    CHECK_OK(route_files_rules(f, &one));
+    CHECK(one != empty && one->n == 1 && empty->n == 0); /* who has them keeps them */
+    world_write("config/route.json", "{");
+    CHECK(route_files_rules(f, &same) == HONE_ERR_FORMAT);
+    CHECK(unlink(world_path("config/route.json")) == 0);
+    route_files_return(f, empty);
+    route_files_return(f, empty); /* it was given twice */
+    CHECK_OK(route_files_rules(f, &empty));
+    CHECK(empty->n == 0 && !strcmp(one->rules[0].model, "a:1"));
+    route_files_return(f, none);
+    route_files_return(f, one);
+    route_files_return(f, empty);
+    route_files_return(f, NULL);
+    route_files_close(f);
+    route_files_close(NULL);
+}
+
+static void rows_are_read_again_when_somebody_measures(void) {
+    store *s;
+    results *r;
+    route_files *f;
+    store_listing list;
+    measured m;
+    if (!test_shared()) SKIP("no reference data");
+    if (!open_world(&s, &r)) SKIP("no small model");
+    if (!CHECK_OK(store_list(s, true, &list)) || !CHECK_OK(route_files_open(&f))) return;
+    CHECK_OK(route_files_measured(f, &m, &list, KIND_REASONING));
+    CHECK(m.n_rows == 0);
+    measured_release(&m);
+    measure_three(r);
+    for (int i = 0; i < 2; i++) {
+        measured direct;
+        CHECK_OK(route_files_measured(f, &m, &list, KIND_REASONING));
+        CHECK_OK(measured_read(&direct, r, &list, KIND_REASONING));
+        CHECK(m.n_rows > 1 && m.n_rows == direct.n_rows && !strcmp(m.task, direct.task));
+        for (size_t k = 0; k < m.n_rows && k < direct.n_rows; k++)
+            CHECK(m.rows[k].candidate == direct.rows[k].candidate &&
+                  m.rows[k].result == direct.rows[k].result);
+        measured_release(&m);
+        measured_release(&direct);
+    }
+    const store_listing fewer = {.entries = list.entries + 1, .n = list.n - 1};
+    CHECK_OK(route_files_measured(f, &m, &fewer, KIND_REASONING)); /* places are others now */
+    for (size_t k = 0; k < m.n_rows; k++) CHECK(m.rows[k].candidate < fewer.n);
+    measured_release(&m);
+    route_files_close(f);
+    store_listing_release(&list);
+    results_close(r);
+    store_close(s);
+}
+
 int main(void) {
     RUN(prompts_held_out_from_learning_are_as_often_right_as_is_said);
     RUN(a_guess_has_probabilities_and_signs);
@@ -295,6 +360,8 @@ int main(void) {
     RUN(rules_come_before_measured_rows);
     RUN(of_models_that_will_do_the_loaded_one_is_the_faster);
     RUN(failed_allocations_are_reported_and_leak_nothing);
+    RUN(rules_are_read_again_when_their_file_changes);
+    RUN(rows_are_read_again_when_somebody_measures);
     if (world_home[0]) fs_remove_tree(world_home);
     return test_summary();
 }

@@ -5,8 +5,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "base/system.h"
 #include "files.h"
+#include "lab/code_run.h"
 #include "test.h"
 
 #define NEED_SANDBOX() \
@@ -254,6 +256,31 @@ static void what_cannot_start_is_an_error(void) {
     CHECK(sandbox_run(&job) == HONE_ERR_UNSUPPORTED && strstr(hone_error_message(), "/no/such"));
 }
 
+/* --- code of answers under tests --- */
+
+/* Whether the answer's code passes; the words of a fault hold `words`. */
+static bool passes(const char *answer, const char *words) {
+    static const char tests[] = "assert double(2) == 4, 'two'\nassert double(-1) == -2\n";
+    bool passed = false;
+    char *fault = NULL;
+    CHECK_OK(code_test(answer, tests, &passed, &fault));
+    CHECK_MSG(passed ? !fault : fault && strstr(fault, words), "%s", fault ? fault : "(none)");
+    mem_free(fault);
+    return passed;
+}
+
+static void answers_with_code_are_tested(void) {
+    NEED_PYTHON();
+    CHECK(passes("<think>```\nno\n```</think>So:\n```python\ndef double(x):\n    return 2 * x\n```",
+                 ""));
+    CHECK(passes("```\ndef double(x): return x + x\n```", ""));
+    CHECK(!passes("```py\ndef double(x): return x + 2\n```", "exited with 1"));
+    CHECK(!passes("```py\ndef double(x): return 5\n```", "two")); /* the program's own words */
+    CHECK(!passes("```py\nimport sys; sys.exit(3)\n```", "exited with 3"));
+    CHECK(!passes("def double(x): return 2 * x", "no code between"));
+    CHECK(!passes("```cobol\nx\n```", "not run here"));
+}
+
 int main(void) {
     RUN(programs_run_and_tell_how_they_ended);
     RUN(the_callers_folder_is_there_to_be_read);
@@ -270,5 +297,6 @@ int main(void) {
     RUN(disks_are_not_filled);
     RUN(endless_output_is_cut_off);
     RUN(what_cannot_start_is_an_error);
+    RUN(answers_with_code_are_tested);
     return test_summary();
 }

@@ -1,55 +1,103 @@
 /* Selectors on answers that are right with a known probability: how often they are right themselves
- * lies where theory says. */
+ * lies where theory says.
+ *
+ * Each of N_CELLS selectors is tried with the seeds 1 … N_SEEDS, whatever these bring. Every seed's
+ * count and the count of all together is held against the binomial distribution (exact tails, both
+ * sides), at FALSE_ALARMS divided by the number of all counts that are looked at: were the
+ * selectors right and the seeds drawn anew, one such run in a million would fail. A selector that
+ * errs by three points in a hundred is found. */
 #include "base/philox.h"
 #include "strategy_script.h"
 #include "test.h"
 
-enum { TRIALS = 3000, MAX_VOTES = 16 };
+enum { N_CELLS = 8, N_SEEDS = 20, TRIALS = 500, ALL_TRIALS = N_SEEDS * TRIALS, MAX_VOTES = 16 };
 
-/* Uniform in [0, 1); the same every time. */
-static double chance(uint32_t trial, uint32_t draw, uint32_t what) {
-    return ldexp(philox4x32((philox_block){{trial, draw, what, 0}}, 2).word[0], -32);
+#define FALSE_ALARMS 1e-6 /* of a whole run */
+#define LEVEL (FALSE_ALARMS / (N_CELLS * (N_SEEDS + 1)))
+
+static size_t n_cells; /* that were looked at */
+
+/* One trial of one seed. */
+typedef struct throw {
+    uint32_t seed, trial;
+} throw;
+
+/* Uniform in [0, 1). */
+static double chance(throw t, size_t draw, uint32_t what) {
+    const philox_block counter = {{t.trial, (uint32_t)draw, what, t.seed}};
+    return ldexp(philox4x32(counter, 2).word[0], -32);
 }
 
 /* Fills the script of one trial. */
-typedef void fill_script(script *s, uint32_t trial, size_t n);
+typedef void fill_script(script *s, throw t, size_t n);
 
 typedef struct played {
-    size_t n_right, n_draws; /* of TRIALS; in all */
+    size_t n_right[N_SEEDS]; /* of TRIALS each */
+    size_t n_draws;          /* in all */
 } played;
 
 static played play_trials(const char *expression, size_t n, fill_script *fill) {
-    played p = {0, 0};
-    for (uint32_t trial = 0; trial < TRIALS; trial++) {
+    played p = {{0}, 0};
+    for (uint32_t i = 0; i < N_SEEDS * TRIALS; i++) {
+        throw t = {1 + i / TRIALS, i % TRIALS};
         script s = {.texts = {NULL}};
-        fill(&s, trial, n);
+        fill(&s, t, n);
         hone_strategy_result r = play(&s, expression);
-        p.n_right += r.text && strstr(r.text, "right") != NULL;
+        p.n_right[t.seed - 1] += r.text && strstr(r.text, "right") != NULL;
         p.n_draws += r.n_draws;
         hone_strategy_result_release(&r);
     }
     return p;
 }
 
-/* 99.9 % of all such runs come so near. */
-static void check_share(const char *what, size_t n_right, double expected) {
-    double seen = (double)n_right / TRIALS, width = 3.29 * sqrt(expected * (1 - expected) / TRIALS);
-    CHECK_MSG(fabs(seen - expected) <= width, "%s: %.4f, in theory %.4f ± %.4f", what, seen,
-              expected, width);
+static double binomial(size_t n, size_t k, double p) {
+    return exp(lgamma((double)n + 1) - lgamma((double)k + 1) - lgamma((double)(n - k) + 1) +
+               (double)k * log(p) + (double)(n - k) * log1p(-p));
+}
+
+/* How probable a count is that is at least as far to its side as this one, twice. */
+static double two_sided(size_t n, size_t n_right, double p) {
+    double below = 0, above = 0;
+    for (size_t k = 0; k <= n; k++) {
+        double mass = binomial(n, k, p);
+        if (k <= n_right) below += mass;
+        if (k >= n_right) above += mass;
+    }
+    return 2 * (below < above ? below : above);
+}
+
+static void check_count(const char *what, int seed, size_t n_right, size_t n, double expected) {
+    double chances = two_sided(n, n_right, expected);
+    CHECK_MSG(chances >= LEVEL,
+              "%s, seed %d (0: all): %zu of %zu right, in theory a share of %.4f: so far off once in "
+              "%.3g", what, seed, n_right, n, expected, 1 / chances);
+}
+
+static void check_share(const char *what, const played *p, double expected) {
+    size_t n_right = 0;
+    for (int i = 0; i < N_SEEDS; i++) {
+        check_count(what, i + 1, p->n_right[i], TRIALS, expected);
+        n_right += p->n_right[i];
+    }
+    check_count(what, 0, n_right, ALL_TRIALS, expected);
+    n_cells++;
+}
+
+static void a_selector_that_errs_would_be_found(void) {
+    size_t expected = ALL_TRIALS * 6 / 10, off = ALL_TRIALS * 3 / 100;
+    CHECK(two_sided(ALL_TRIALS, expected, 0.6) > 0.9);
+    CHECK(two_sided(ALL_TRIALS, expected + off, 0.6) < LEVEL);
+    CHECK(two_sided(ALL_TRIALS, expected - off, 0.6) < LEVEL);
+    CHECK_NEAR(two_sided(10, 0, 0.5), 2.0 / 1024, 1e-12);
+    CHECK_NEAR(two_sided(10, 9, 0.5), 22.0 / 1024, 1e-12);
 }
 
 /* --- votes --- */
 
 #define P_RIGHT 0.6
 
-static void answer_right_or_wrong(script *s, uint32_t trial, size_t n) {
-    for (size_t k = 0; k < n; k++)
-        s->texts[k] = chance(trial, (uint32_t)k, 0) < P_RIGHT ? "right" : "wrong";
-}
-
-static double binomial(size_t n, size_t k, double p) {
-    return exp(lgamma((double)n + 1) - lgamma((double)k + 1) - lgamma((double)(n - k) + 1)) *
-           pow(p, (double)k) * pow(1 - p, (double)(n - k));
+static void answer_right_or_wrong(script *s, throw t, size_t n) {
+    for (size_t k = 0; k < n; k++) s->texts[k] = chance(t, k, 0) < P_RIGHT ? "right" : "wrong";
 }
 
 /* Of a tie half the orders begin with the right one (it goes to who came first). */
@@ -62,21 +110,21 @@ static double majority(size_t n, double p) {
 
 static void a_vote_is_right_as_often_as_a_majority(void) {
     CHECK_NEAR(majority(3, 0.75), 0.84375, 1e-9);
-    check_share("3 votes", play_trials("sample3 & vote", 3, answer_right_or_wrong).n_right,
-                majority(3, P_RIGHT));
-    check_share("6 votes", play_trials("sample6 & vote", 6, answer_right_or_wrong).n_right,
-                majority(6, P_RIGHT));
-    check_share("9 votes", play_trials("sample9 & vote", 9, answer_right_or_wrong).n_right,
-                majority(9, P_RIGHT));
-    check_share("the first", play_trials("sample5 & first", 5, answer_right_or_wrong).n_right,
-                P_RIGHT);
+    played three = play_trials("sample3 & vote", 3, answer_right_or_wrong),
+           six = play_trials("sample6 & vote", 6, answer_right_or_wrong),
+           nine = play_trials("sample9 & vote", 9, answer_right_or_wrong),
+           first = play_trials("sample5 & first", 5, answer_right_or_wrong);
+    check_share("3 votes", &three, majority(3, P_RIGHT));
+    check_share("6 votes", &six, majority(6, P_RIGHT));
+    check_share("9 votes", &nine, majority(9, P_RIGHT));
+    check_share("the first", &first, P_RIGHT);
 }
 
 /* Three wrong answers that differ: the right one leads although most votes are wrong. */
-static void answer_scattered(script *s, uint32_t trial, size_t n) {
+static void answer_scattered(script *s, throw t, size_t n) {
     static const char *const wrong[] = {"one", "two", "three"};
     for (size_t k = 0; k < n; k++) {
-        double x = chance(trial, (uint32_t)k, 1);
+        double x = chance(t, k, 1);
         s->texts[k] = x < 0.4 ? "right" : wrong[(int)((x - 0.4) / 0.2) % 3];
     }
 }
@@ -103,8 +151,8 @@ static double plurality(void) {
 }
 
 static void a_plurality_is_enough(void) {
-    check_share("5 votes of 4 answers", play_trials("sample5 & vote", 5, answer_scattered).n_right,
-                plurality());
+    played p = play_trials("sample5 & vote", 5, answer_scattered);
+    check_share("5 votes of 4 answers", &p, plurality());
 }
 
 /* --- adaptive self-consistency --- */
@@ -135,9 +183,9 @@ static race run_race(size_t a, size_t b, bool right_first) {
 static void self_consistency_stops_and_errs_as_theory_says(void) {
     race theory = run_race(0, 0, false);
     played p = play_trials("sc16", 16, answer_right_or_wrong);
-    check_share("sc16", p.n_right, theory.right);
+    check_share("sc16", &p, theory.right);
     /* draws come in waves of four, so that up to three more are begun than voted */
-    double draws = (double)p.n_draws / TRIALS;
+    double draws = (double)p.n_draws / ALL_TRIALS;
     CHECK_MSG(draws >= theory.votes - 0.4 && draws <= theory.votes + 3,
               "%.2f draws, %.2f votes in theory", draws, theory.votes);
     CHECK_MSG(draws < 14, "%.2f draws: nothing was saved", draws);
@@ -146,13 +194,13 @@ static void self_consistency_stops_and_errs_as_theory_says(void) {
 /* --- scores --- */
 
 /* Right ones look right (0.9) four times of five, wrong ones one time of three; else 0.2. */
-static void answer_with_score(script *s, uint32_t trial, size_t n) {
+static void answer_with_score(script *s, throw t, size_t n) {
     static const char *const texts[2][3] = {{"wrong a", "wrong b", "wrong c"},
                                             {"right a", "right b", "right c"}};
     for (size_t k = 0; k < n; k++) {
-        bool right = chance(trial, (uint32_t)k, 2) < 0.5;
+        bool right = chance(t, k, 2) < 0.5;
         s->texts[k] = texts[right][k];
-        s->p_yes[k] = chance(trial, (uint32_t)k, 3) < (right ? 0.8 : 1.0 / 3) ? 0.9 : 0.2;
+        s->p_yes[k] = chance(t, k, 3) < (right ? 0.8 : 1.0 / 3) ? 0.9 : 0.2;
     }
 }
 
@@ -165,15 +213,18 @@ static double best_looking(size_t n) {
 }
 
 static void a_score_is_worth_what_it_tells(void) {
-    check_share("P(True) of 3", play_trials("sample3 & ptrue", 3, answer_with_score).n_right,
-                best_looking(3));
-    check_share("P(True) of 1", play_trials("sample1 & ptrue", 1, answer_with_score).n_right, 0.5);
+    played three = play_trials("sample3 & ptrue", 3, answer_with_score),
+           one = play_trials("sample1 & ptrue", 1, answer_with_score);
+    check_share("P(True) of 3", &three, best_looking(3));
+    check_share("P(True) of 1", &one, 0.5);
 }
 
 int main(void) {
+    RUN(a_selector_that_errs_would_be_found);
     RUN(a_vote_is_right_as_often_as_a_majority);
     RUN(a_plurality_is_enough);
     RUN(self_consistency_stops_and_errs_as_theory_says);
     RUN(a_score_is_worth_what_it_tells);
+    CHECK(n_cells == N_CELLS);
     return test_summary();
 }

@@ -1,5 +1,9 @@
 /* Strategies on the real engine: what is drawn together is what is drawn alone, and what a draw
  * held is free when it ends. */
+#include <limits.h>
+#include <stdlib.h>
+#include <unistd.h>
+
 #include "base/mem.h"
 #include "files.h"
 #include "model_files.h"
@@ -248,6 +252,87 @@ static void thoughts_are_computed_once(void) {
     hone_model_close(m);
 }
 
+/* --- with a template that opens the thought --- */
+
+static const char smol[] = "golden/llama-smol", qwq[] = "data/vectors/templates/Qwen-QwQ-32B.jinja";
+
+/* The tiny model of the reference data with another model's template; NULL where they lack. */
+static hone_model *open_thinker(void) {
+    static const char *const files[] = {"model.safetensors", "tokenizer.json",
+                                        "tokenizer_config.json", "config.json"};
+    hone_model *m = NULL;
+    test_folder folder = test_folder_make();
+    char from[PATH_MAX + 128], shared[PATH_MAX];
+    bool linked = realpath(test_shared(), shared) != NULL;
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        snprintf(from, sizeof from, "%s/%s/%s", shared, smol, files[i]);
+        linked = linked && access(from, R_OK) == 0 &&
+                 symlink(from, test_path(folder.path, files[i])) == 0;
+    }
+    snprintf(from, sizeof from, "%s/%s", shared, qwq);
+    linked = linked && access(from, R_OK) == 0 &&
+             symlink(from, test_path(folder.path, "chat_template.jinja")) == 0;
+    if (linked) CHECK_OK(hone_model_open(&m, folder.path, &(hone_model_options){.n_threads = 1}));
+    test_folder_remove(&folder);
+    return m;
+}
+
+static hone_strategy_result think(hone_model *m, const char *expression, const char *variables) {
+    static const hone_part part = {HONE_PART_TEXT, "What is 17 + 25?", 16};
+    static const hone_message question = {.role = "user", .parts = &part, .n_parts = 1};
+    hone_request q = babble();
+    q.prompt = NULL;
+    q.prompt_bytes = 0;
+    q.messages = &question;
+    q.n_messages = 1;
+    q.variables_json = variables;
+    q.max_tokens = 100;
+    q.ignore_eos = strcmp(expression, "sample2 & ptrue") != 0;
+    q.limit_thinking = !q.ignore_eos;
+    q.thinking_budget = 3;
+    return run_real(m, expression, &q);
+}
+
+/* Whether an answer is right is asked behind a thought that is closed already. */
+static void a_judge_is_not_made_to_think(void) {
+    hone_model *m = open_thinker();
+    if (!m) SKIP("%s or %s is not in %s", smol, qwq, test_shared());
+    hone_strategy_result r = think(m, "sample2 & ptrue", "{\"enable_thinking\": true}");
+    size_t n_asked = 0;
+    for (size_t i = 0; i < r.n_draws; i++) {
+        bool judges = !strcmp(r.draws[i].stage, "P(True)");
+        n_asked += judges;
+        CHECK_MSG((r.draws[i].n_thought_tokens > 0) != judges, "draw %zu", i);
+    }
+    CHECK_MSG(n_asked > 0, "%zu draws", r.n_draws);
+    hone_strategy_result_release(&r);
+    hone_model_close(m);
+}
+
+/* The cap's 64 tokens are thoughts, then the thought is closed and the rest is the answer. */
+static void a_template_that_opens_a_thought_has_it_capped(void) {
+    hone_model *m = open_thinker();
+    if (!m) SKIP("%s or %s is not in %s", smol, qwq, test_shared());
+    hone_strategy_result r = think(m, "think-cap1", "{\"enable_thinking\": true}"),
+                         again = think(m, "think-cap1", "{\"enable_thinking\": true}"),
+                         plain = think(m, "think-cap1", "{\"enable_thinking\": false}");
+    CHECK(r.n_draws == 2);
+    if (r.n_draws == 2) {
+        CHECK(!strcmp(r.draws[0].stage, "thoughts") && !strcmp(r.draws[1].stage, "answer"));
+        CHECK(r.draws[0].n_tokens == 64 && r.draws[0].n_thought_tokens == 64);
+        CHECK(r.draws[1].n_tokens == 36 && r.draws[1].n_thought_tokens < 10); /* the closing */
+    }
+    const char *closing = strstr(r.text, "\n</think>\n\n");
+    CHECK(closing && closing > r.text && closing[12] && !strstr(closing + 12, "</think>"));
+    CHECK(!strcmp(r.text, again.text));
+    CHECK(plain.n_draws > 0 && plain.draws[0].n_thought_tokens == 0 &&
+          !strcmp(plain.draws[0].stage, "answer") && !strstr(plain.text, "</think>"));
+    hone_strategy_result_release(&r);
+    hone_strategy_result_release(&again);
+    hone_strategy_result_release(&plain);
+    hone_model_close(m);
+}
+
 int main(void) {
     RUN(draws_together_are_the_draws_alone);
     RUN(a_draws_temperature_reaches_the_sampler);
@@ -255,5 +340,7 @@ int main(void) {
     RUN(a_killed_draw_frees_its_cache_at_once);
     RUN(cancelling_ends_all_draws_within_one_step);
     RUN(thoughts_are_computed_once);
+    RUN(a_template_that_opens_a_thought_has_it_capped);
+    RUN(a_judge_is_not_made_to_think);
     return test_summary();
 }
