@@ -67,7 +67,7 @@ $(X86)/avx2.o $(X86)/avx2_%.o: ISA := $(AVX2)
 $(X86)/avx512.o $(X86)/avx512_attention.o $(X86)/avx512_encode.o: ISA := $(AVX512)
 $(X86)/avx512_limits.o: ISA := $(AVX512) -mavx512vnni -mavx512bf16
 $(X86)/avx512_vnni.o $(X86)/avx512_vnni_rows.o: ISA := $(AVX512) -mavx512vnni
-$(X86)/avx512_bf16_dense.o: ISA := $(AVX512) -mavx512bf16
+$(X86)/avx512_bf16.o: ISA := $(AVX512) -mavx512bf16
 $(ARM)/neon.o $(ARM)/neon_attention.o $(ARM)/neon_limits.o: ISA := $(SIMD_OPT)
 $(ARM)/neon_dotprod.o: ISA := $(SIMD_OPT) -march=armv8.2-a+dotprod
 

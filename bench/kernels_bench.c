@@ -109,20 +109,21 @@ static double rate_of(const kernels *k, const tensor *w, const activations *x, f
     return rate;
 }
 
-static activations inputs_of(const kernels *k, size_t n_tokens, size_t n_in, bool quantised) {
+static activations inputs_of(const kernels *k, size_t n_tokens, size_t n_in, activation_form form) {
     float *x = need(mem_alloc_aligned(n_tokens * n_in, sizeof(float)));
     for (size_t i = 0; i < n_tokens * n_in; i++) x[i] = (float)(i * 2654435761u % 2001) - 1000;
     activations a;
-    activations_init(&a, x, n_tokens, n_in,
-                     quantised ? need(mem_alloc_aligned(activations_bytes(n_tokens, n_in), 1))
-                               : NULL);
-    if (quantised) activations_quantise(k, &a, 0, n_tokens);
+    void *memory = form == FORM_FLOAT
+                       ? NULL
+                       : need(mem_alloc_aligned(activations_bytes(n_tokens, n_in), 1));
+    activations_init(&a, form, x, n_tokens, n_in, memory);
+    activations_quantise(k, &a, 0, n_tokens);
     return a;
 }
 
 static void inputs_release(activations *a) {
     mem_free((void *)a->x);
-    mem_free(a->q);
+    mem_free(a->form == FORM_BF16 ? (void *)a->bf16 : (void *)a->q);
 }
 
 static void measure(const kernels *k, dtype type, size_t n_in, size_t bytes, int n_threads) {
@@ -142,7 +143,7 @@ static void measure(const kernels *k, dtype type, size_t n_in, size_t bytes, int
     for (int i = 0; i < 7; i++) {
         tensor part = w;
         if (counts[i] > 8 && part.ne[1] > few) part.ne[1] = few;
-        activations x = inputs_of(k, counts[i], n_in, matmul_can_quantise(&w));
+        activations x = inputs_of(k, counts[i], n_in, matmul_form(k, &w, counts[i]));
         double rate = rate_of(k, &part, &x, y, n_threads);
         double ops = 2e-9 * (double)(part.ne[1] * n_in * counts[i]) * rate;
         if (i == 0) {

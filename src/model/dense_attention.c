@@ -4,12 +4,14 @@
 #include <string.h>
 
 enum {
-    PANEL_KEYS = GEMM_PAIRS_COLUMNS, /* keys side by side in a panel */
+    PANEL_KEYS = 64, /* keys side by side in a panel */
+    PAIRS = GEMM_PAIRS_COLUMNS,
     TILE_QUERIES = 24 /* queries in a task: their scores stay in the second cache */
 };
 
 /* A head's keys are panels of 64 side by side, [n_panels, dim, 64], and its values [n, dim]; in
- * bfloat16 two rows of either stand side by side, as gemm_pairs wants them. */
+ * bfloat16 both are panels of pairs, as gemm_pairs wants them: keys by 32 of them, [dim / 2, 32, 2],
+ * values by 32 of their elements, [positions / 2, 32, 2]. */
 typedef struct dense_work {
     compute *c;
     float *out;
@@ -48,8 +50,9 @@ static void pack_floats(const dense_work *w, size_t head, size_t first, size_t n
 /* Rows beyond n become zeros, so that the last pair of values is whole. */
 static void pack_pairs(const dense_work *w, size_t head, size_t first, size_t n) {
     size_t width = w->n_heads * w->dim, dim = w->dim;
+    const size_t value_panel = w->n_panels * PANEL_KEYS * PAIRS;
     uint16_t *keys = (uint16_t *)(w->keys + head * w->head_floats) + first * dim;
-    uint16_t *values = (uint16_t *)(w->values + head * w->head_floats) + first * dim;
+    uint16_t *values = (uint16_t *)(w->values + head * w->head_floats) + first * PAIRS;
     uint16_t row[PANEL_KEYS];
     for (size_t i = 0; i < PANEL_KEYS; i++) {
         bool inside = i < n;
@@ -57,10 +60,10 @@ static void pack_pairs(const dense_work *w, size_t head, size_t first, size_t n)
         if (inside) w->c->k->to_bf16(row, w->k + at, dim);
         else memset(row, 0, sizeof row);
         for (size_t d = 0; d < dim; d++)
-            keys[(d / 2 * PANEL_KEYS + i) * 2 + d % 2] = row[d];
+            keys[i / PAIRS * PAIRS * dim + (d / 2 * PAIRS + i % PAIRS) * 2 + d % 2] = row[d];
         if (inside) w->c->k->to_bf16(row, w->v + at, dim);
         for (size_t d = 0; d < dim; d++)
-            values[(i / 2 * PANEL_KEYS + d) * 2 + i % 2] = row[d];
+            values[d / PAIRS * value_panel + (i / 2 * PAIRS + d % PAIRS) * 2 + i % 2] = row[d];
     }
 }
 
@@ -90,19 +93,20 @@ static void score_pairs(const dense_work *w, size_t head, float *q, size_t rows,
     const uint16_t *keys = (const uint16_t *)(w->keys + head * w->head_floats);
     uint16_t *halves = (uint16_t *)q;
     w->c->k->to_bf16(halves, q, rows * w->dim);
-    for (size_t p = 0; p < w->n_panels; p++)
-        w->c->k->gemm_pairs(scores + p * PANEL_KEYS, stride, halves, w->dim,
-                            keys + p * PANEL_KEYS * w->dim, rows, w->dim / 2);
+    for (size_t first = 0; first < stride; first += PAIRS)
+        w->c->k->gemm_pairs(scores + first, stride, halves, w->dim, keys + first * w->dim, rows,
+                            PAIRS, w->dim / 2, false);
 }
 
 static void sum_values(const dense_work *w, size_t head, float *out, size_t rows, float *scores,
                        size_t stride) {
     const float *values = w->values + head * w->head_floats;
     size_t width = w->n_heads * w->dim;
-    if (w->pairs)
-        w->c->k->gemm_pairs(out, width, (const uint16_t *)scores, 2 * stride,
-                            (const uint16_t *)values, rows, (w->n + 1) / 2);
-    else
+    for (size_t d = 0; d < w->dim && w->pairs; d += PAIRS)
+        w->c->k->gemm_pairs(out + d, width, (const uint16_t *)scores, 2 * stride,
+                            (const uint16_t *)values + d * w->n_panels * PANEL_KEYS, rows, PAIRS,
+                            (w->n + 1) / 2, false);
+    if (!w->pairs)
         w->c->k->gemm_dense(out, width, scores, stride, values, w->dim, rows, w->dim, w->n);
 }
 
@@ -135,7 +139,7 @@ void op_dense_attention(compute *c, float *out, const float *q, const float *k, 
     dense_work w = {.c = c, .out = out, .q = q, .k = k, .v = v, .n = n, .n_heads = n_heads,
                     .dim = head_dim, .n_panels = n_panels,
                     .n_tiles = (n + TILE_QUERIES - 1) / TILE_QUERIES,
-                    .pairs = !exact && c->k->gemm_pairs && head_dim == GEMM_PAIRS_COLUMNS,
+                    .pairs = !exact && c->k->gemm_pairs && head_dim == PANEL_KEYS,
                     .keys = packed, .values = packed + n_heads * head_floats,
                     .head_floats = head_floats};
     op_parallel(c, n_heads * n_panels, pack_panel_task, &w);

@@ -201,7 +201,7 @@ static hone_status lay_out(pass *p, llama_scratch *scratch, float **cosines, flo
     return HONE_OK;
 }
 
-/* 8-bit activations unless the batch is exact. */
+/* Activations in a short form unless the batch is exact. */
 static void products(pass *p, const float *x, size_t n_tokens, size_t n_in, const linear *jobs,
                      size_t n_jobs) {
     op_products(p->c, x, n_tokens, n_in, jobs, n_jobs, p->b->exact ? NULL : p->quantised);
@@ -232,16 +232,19 @@ static void attention_block(pass *p, size_t index) {
     op_add(p->c, p->x, p->h, n, h->n_embd);
 }
 
-/* Gate, up and down in 8 bits without the floats between them ever being in memory. */
+static bool works_in_slices(const compute *c, const llama_layer *layer, size_t n_tokens) {
+    return matmul_form(c->k, &layer->down, n_tokens) != FORM_FLOAT &&
+           op_can_gate(c, &layer->gate, &layer->up, n_tokens);
+}
+
+/* Gate, up and down in short forms without the floats between them ever being in memory. */
 static bool feed_forward_in_slices(pass *p, const llama_layer *layer) {
     const hparams *h = &p->m->h;
     size_t n = p->b->n_tokens;
-    if (p->b->exact || p->b->n_adapters > 0 || !matmul_can_quantise(&layer->down) ||
-        !op_can_gate(p->c, &layer->gate, &layer->up))
-        return false;
+    if (p->b->exact || p->b->n_adapters > 0 || !works_in_slices(p->c, layer, n)) return false;
     activations x, gated;
-    activations_init(&x, p->h, n, h->n_embd, p->quantised);
-    activations_init(&gated, NULL, n, h->n_ff, p->gated);
+    activations_init(&x, matmul_form(p->c->k, &layer->gate, n), p->h, n, h->n_embd, p->quantised);
+    activations_init(&gated, matmul_form(p->c->k, &layer->down, n), NULL, n, h->n_ff, p->gated);
     op_quantise(p->c, &x);
     op_gate(p->c, &x, &layer->gate, &layer->up, &gated, p->gate);
     op_linear(p->c, &gated, &(linear){&layer->down, NULL, p->h, h->n_embd}, 1);
@@ -324,10 +327,8 @@ size_t llama_vector_bytes(const llama *m) {
 
 /* Of gate and up, what a pass of many tokens never touches because it works in slices. */
 static size_t untouched_floats(const llama *m, const compute *c, size_t n_tokens) {
-    for (size_t i = 0; i < m->h.n_layers; i++) {
-        const llama_layer *l = &m->layers[i];
-        if (!matmul_can_quantise(&l->down) || !op_can_gate(c, &l->gate, &l->up)) return 0;
-    }
+    for (size_t i = 0; i < m->h.n_layers; i++)
+        if (!works_in_slices(c, &m->layers[i], n_tokens)) return 0;
     size_t slices = (size_t)pool_threads(c->pool) * MATMUL_ROW_STEP;
     return n_tokens > MATMUL_FEW_TOKENS ? 2 * n_tokens * (m->h.n_ff - slices) : 0;
 }

@@ -27,7 +27,7 @@ static void fill(kernels *k, cpu_isa isa, unsigned extras) {
             kernels_fill_avx512_vnni(k);
             kernels_fill_avx512_vnni_rows(k);
         }
-        if (extras & CPU_HAS_BF16) kernels_fill_avx512_bf16_dense(k);
+        if (extras & CPU_HAS_BF16) kernels_fill_avx512_bf16(k);
     }
 #elif defined(__aarch64__)
     if (isa == CPU_NEON) {

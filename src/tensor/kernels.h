@@ -12,30 +12,37 @@
 #include "base/cpu.h"
 #include "tensor/tensor.h"
 
-/* The inputs of a product: x[n_tokens, n_in] as floats, and, when `quantised`, also as 8-bit blocks
- * of 32: x ≈ scale · q, q in −127…127, scale = max|x| / 127. n_in is then a multiple of 32. The
- * sums of q, times the scale, serve weights with a minimum or a zero point. Buffers:
- * tensor/matmul.h. */
+/* The inputs of a product: x[n_tokens, n_in] as floats, and in one of two shorter forms besides.
+ *
+ * INT8: blocks of 32, x ≈ scale · q, q in −127…127, scale = max|x| / 127; n_in is a multiple of 32.
+ * The sums of q, times the scale, serve weights with a minimum or a zero point.
+ *
+ * BF16: x rounded to bfloat16; n_in is even.
+ *
+ * Buffers, and which form suits which weights: tensor/matmul.h. */
+typedef enum activation_form { FORM_FLOAT, FORM_INT8, FORM_BF16 } activation_form;
+
 typedef struct activations {
     size_t n_tokens, n_in;
     const float *x; /* [n_tokens, n_in] */
-    bool quantised;
+    activation_form form;
+    uint16_t *bf16; /* [n_tokens, n_in] */
     int8_t *q;    /* [n_tokens, n_in] */
     float *scale; /* [n_tokens, n_in / 32] */
     float *sum32; /* [n_tokens, n_in / 32] */
     float *sum16; /* [n_tokens, n_in / 16] */
 
-    /* What the slot sum_pairs makes of q, where a table has it: for each 16 columns the sums of
-     * those 0 and 1, and of those 2 and 3, modulo 4. */
-    int16_t *pairs; /* [n_tokens, n_in / 16, 2] */
+    /* What the slot sum_codes makes of q, where a table has it: 4 bytes for each 16 columns, with
+     * which its products with many tokens take zero points off. */
+    void *sums; /* [n_tokens, n_in / 16] */
 } activations;
 
 /* Scratch that a thread lends to gemm_rows, 64-byte aligned. */
 #define GEMM_SCRATCH_BYTES (128 << 10)
 
 /* A panel of R rows of a block type, interleaved for products with many tokens: w = scale · q −
- * min, where each group of 16 or 32 weights (tensor/unpack.h) has a scale and a minimum. Whether a
- * q above 127 is negative is a matter between the slots of one table. All are 64-byte aligned. */
+ * min, where each group of 16 or 32 weights (tensor/unpack.h) has a scale and a minimum. Which q
+ * stands for 0 is a matter between the slots of one table. All are 64-byte aligned. */
 typedef struct panel {
     uint8_t *q;         /* [n / 4, R, 4] */
     float *scale, *min; /* [n / group, R] */
@@ -56,7 +63,9 @@ typedef struct panel {
  * the block that will be read afterwards, a hint, or NULL. */
 #define KV_BLOCK 64
 
-enum { GEMM_PAIRS_COLUMNS = 64 };
+/* Columns of a panel of pairs: [n / 2, GEMM_PAIRS_COLUMNS, 2] bfloat16, neighbours of one column
+ * side by side. */
+enum { GEMM_PAIRS_COLUMNS = 32 };
 
 typedef struct kernels {
     const char *name; /* "scalar", "avx2", "avx512", "avx512-vnni", "neon", "neon-dotprod" */
@@ -73,8 +82,8 @@ typedef struct kernels {
     void (*quantise_row)(int8_t *q, float *scale, float *sum32, float *sum16, const float *x,
                          size_t n);
 
-    /* pairs[n / 16, 2] of one row of codes; NULL where the table's products do not use them. */
-    void (*sum_pairs)(int16_t *pairs, const int8_t *q, size_t n);
+    /* sums[n / 16] of one row of codes, n a multiple of 32; NULL where a table does without. */
+    void (*sum_codes)(void *sums, const int8_t *q, size_t n);
 
     /* y[t · y_stride + r] = products of n_rows rows of a block type with all tokens. Every output
      * has the same order of summation whatever the number of tokens and rows. `scratch` has
@@ -152,11 +161,17 @@ typedef struct kernels {
     void (*gemm_dense)(float *y, size_t y_stride, const float *a, size_t a_stride, const float *b,
                        size_t b_stride, size_t m, size_t n, size_t k);
 
-    /* The same over bfloat16 pairs: y[m, GEMM_PAIRS_COLUMNS] = a[m, 2 · n_pairs] · b, where b is
-     * [n_pairs, GEMM_PAIRS_COLUMNS, 2]: two neighbouring rows of the right matrix side by side.
-     * NULL where a table has nothing faster than gemm_dense. */
+    /* The same over bfloat16 pairs, and for weights: y[m, n] = a[m, 2 · n_pairs] · b, or added to y
+     * where `add`; b is a panel of pairs, of which n ≤ GEMM_PAIRS_COLUMNS columns count. Each
+     * output's pairs are added one by one from the first, so that a product may go in pieces. NULL,
+     * and pack_pairs, where a table has nothing faster than floats. */
     void (*gemm_pairs)(float *y, size_t y_stride, const uint16_t *a, size_t a_stride,
-                       const uint16_t *b, size_t m, size_t n_pairs);
+                       const uint16_t *b, size_t m, size_t n, size_t n_pairs, bool add);
+
+    /* A panel of pairs from n_rows ≤ GEMM_PAIRS_COLUMNS rows of n weights, F16 (rounded to nearest
+     * even) or BF16, n even: row r becomes column r, columns from n_rows on zero. 64-byte aligned. */
+    void (*pack_pairs)(dtype type, uint16_t *to, const void *rows, size_t row_bytes, size_t n_rows,
+                       size_t n);
 
     /* out[n] = x[n] rounded to nearest even; `out` may be x itself. Subnormal numbers may become 0. */
     void (*to_bf16)(uint16_t *out, const float *x, size_t n);

@@ -27,7 +27,7 @@ void kernels_fill_avx512_attention(kernels *k);
 void kernels_fill_avx512_encode(kernels *k);
 void kernels_fill_avx512_vnni(kernels *k);      /* products in 8 bits, many tokens */
 void kernels_fill_avx512_vnni_rows(kernels *k); /* the same, few tokens */
-void kernels_fill_avx512_bf16_dense(kernels *k);
+void kernels_fill_avx512_bf16(kernels *k);
 
 void kernels_fill_neon(kernels *k);
 void kernels_fill_neon_attention(kernels *k);

@@ -6,7 +6,10 @@ enum {
     FLOAT_K_BLOCK = 1024, /* inputs that float rows are decoded and summed by */
     FLOAT_ROWS = MATMUL_ROW_STEP,
     FLOAT_SCRATCH_BYTES = FLOAT_ROWS * FLOAT_K_BLOCK * sizeof(float),
+    PAIRS_K_BLOCK = 1024, /* inputs of a panel of pairs, which then stays in the second cache */
 };
+
+_Static_assert(FLOAT_SCRATCH_BYTES >= 2 * GEMM_PAIRS_COLUMNS * PAIRS_K_BLOCK, "room for pairs");
 
 _Static_assert(FLOAT_SCRATCH_BYTES >= GEMM_SCRATCH_BYTES, "one scratch serves all");
 
@@ -14,15 +17,20 @@ static size_t align64(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
 /* --- activations --- */
 
+static size_t most_of(size_t a, size_t b) { return a > b ? a : b; }
+
 size_t activations_bytes(size_t n_tokens, size_t n_in) {
     size_t blocks = n_tokens * (n_in / 32);
-    return align64(n_tokens * n_in) + 2 * align64(blocks * sizeof(float)) +
-           2 * align64(2 * blocks * sizeof(float));
+    return most_of(align64(n_tokens * n_in) + 2 * align64(blocks * sizeof(float)) +
+                       2 * align64(2 * blocks * sizeof(float)),
+                   align64(n_tokens * n_in * sizeof(uint16_t)));
 }
 
-void activations_init(activations *a, const float *x, size_t n_tokens, size_t n_in, void *memory) {
-    *a = (activations){.n_tokens = n_tokens, .n_in = n_in, .x = x, .quantised = memory != NULL};
-    if (!memory) return;
+void activations_init(activations *a, activation_form form, const float *x, size_t n_tokens,
+                      size_t n_in, void *memory) {
+    *a = (activations){.n_tokens = n_tokens, .n_in = n_in, .x = x, .form = form};
+    if (form == FORM_BF16) a->bf16 = memory;
+    if (form != FORM_INT8) return;
     size_t blocks = n_tokens * (n_in / 32);
     char *at = memory;
     a->q = (int8_t *)at;
@@ -33,7 +41,7 @@ void activations_init(activations *a, const float *x, size_t n_tokens, size_t n_
     at += align64(blocks * sizeof(float));
     a->sum16 = (float *)at;
     at += align64(2 * blocks * sizeof(float));
-    a->pairs = (int16_t *)at;
+    a->sums = at;
 }
 
 void activations_quantise(const kernels *k, activations *a, size_t token_begin, size_t token_end) {
@@ -44,8 +52,10 @@ void activations_quantise(const kernels *k, activations *a, size_t token_begin, 
 void activations_quantise_columns(const kernels *k, activations *a, size_t token, size_t begin,
                                   size_t n, const float *x) {
     size_t at = token * a->n_in + begin, block = at / 32;
+    if (a->form == FORM_BF16) k->to_bf16(a->bf16 + at, x, n);
+    if (a->form != FORM_INT8) return;
     k->quantise_row(a->q + at, a->scale + block, a->sum32 + block, a->sum16 + 2 * block, x, n);
-    if (k->sum_pairs) k->sum_pairs(a->pairs + 4 * block, a->q + at, n);
+    if (k->sum_codes) k->sum_codes((char *)a->sums + at / 4, a->q + at, n);
 }
 
 /* --- quantised --- */
@@ -73,6 +83,28 @@ static void matmul_by_panels(const kernels *k, float *y, size_t y_stride, const 
         size_t n_rows = row_end - r < k->panel_rows ? row_end - r : k->panel_rows;
         k->pack_panel(w->type, &packed, tensor_row(w, r), w->row_bytes, n_rows, w->ne[0]);
         k->gemm_panel(y + r, y_stride, w->type, &packed, n_rows, x);
+    }
+}
+
+/* --- in BF16 --- */
+
+static bool can_round(const kernels *k, const tensor *w, size_t n_tokens) {
+    return (w->type == DTYPE_F16 || w->type == DTYPE_BF16) && w->ne[0] % 2 == 0 && k->gemm_pairs &&
+           n_tokens > MATMUL_FEW_TOKENS;
+}
+
+static void matmul_by_pairs(const kernels *k, float *y, size_t y_stride, const tensor *w,
+                            size_t row_begin, size_t row_end, const activations *x, void *scratch) {
+    const size_t n = w->ne[0], element = dtype_get(w->type)->block_bytes;
+    for (size_t r = row_begin; r < row_end; r += GEMM_PAIRS_COLUMNS) {
+        size_t n_rows = row_end - r < GEMM_PAIRS_COLUMNS ? row_end - r : GEMM_PAIRS_COLUMNS;
+        for (size_t begin = 0; begin < n; begin += PAIRS_K_BLOCK) {
+            size_t width = n - begin < PAIRS_K_BLOCK ? n - begin : PAIRS_K_BLOCK;
+            const char *rows = (const char *)tensor_row(w, r) + begin * element;
+            k->pack_pairs(w->type, scratch, rows, w->row_bytes, n_rows, width);
+            k->gemm_pairs(y + r, y_stride, x->bf16 + begin, n, scratch, x->n_tokens, n_rows,
+                          width / 2, begin > 0);
+        }
     }
 }
 
@@ -137,9 +169,12 @@ static void matmul_by_floats(const kernels *k, float *y, size_t y_stride, const 
     }
 }
 
-/* --- both --- */
+/* --- all --- */
 
-static size_t most_of(size_t a, size_t b) { return a > b ? a : b; }
+activation_form matmul_form(const kernels *k, const tensor *w, size_t n_tokens) {
+    if (matmul_can_quantise(w)) return FORM_INT8;
+    return can_round(k, w, n_tokens) ? FORM_BF16 : FORM_FLOAT;
+}
 
 /* A table without panels takes dot_rows for any number of tokens. */
 size_t matmul_scratch_bytes(const tensor *w, size_t n_tokens) {
@@ -153,7 +188,9 @@ size_t matmul_scratch_bytes(const tensor *w, size_t n_tokens) {
 void matmul_rows(const kernels *k, float *y, size_t y_stride, const tensor *w, size_t row_begin,
                  size_t row_end, const activations *x, void *scratch) {
     if (row_begin >= row_end) return;
-    if (!x->quantised || !matmul_can_quantise(w))
+    if (x->form == FORM_BF16 && can_round(k, w, x->n_tokens))
+        matmul_by_pairs(k, y, y_stride, w, row_begin, row_end, x, scratch);
+    else if (x->form != FORM_INT8 || !matmul_can_quantise(w))
         matmul_by_floats(k, y, y_stride, w, row_begin, row_end, x, scratch);
     else if (x->n_tokens > MATMUL_FEW_TOKENS && k->panel_rows != 0)
         matmul_by_panels(k, y, y_stride, w, row_begin, row_end, x, scratch);

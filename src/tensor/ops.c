@@ -80,7 +80,7 @@ static void quantise_one(const row_work *w, size_t row) {
 }
 
 void op_quantise(compute *c, activations *a) {
-    if (!a->quantised) return;
+    if (a->form == FORM_FLOAT) return;
     run_rows((row_work){.c = c, .n_rows = a->n_tokens, .one = quantise_one, .a = a});
 }
 
@@ -217,8 +217,9 @@ static void gate_slice(void *user, size_t index, int thread) {
         activations_quantise_columns(k, w->out, t, begin, n, slices[0] + t * n);
 }
 
-bool op_can_gate(const compute *c, const tensor *gate, const tensor *up) {
-    return !c->observe && matmul_can_quantise(gate) && matmul_can_quantise(up) &&
+bool op_can_gate(const compute *c, const tensor *gate, const tensor *up, size_t n_tokens) {
+    activation_form form = matmul_form(c->k, gate, n_tokens);
+    return !c->observe && form != FORM_FLOAT && form == matmul_form(c->k, up, n_tokens) &&
            gate->ne[1] % MATMUL_ROW_STEP == 0 &&
            units_of(gate) >= (size_t)pool_threads(c->pool);
 }
@@ -234,11 +235,14 @@ void op_gate(compute *c, const activations *x, const tensor *gate, const tensor 
 }
 
 void op_products(compute *c, const float *x, size_t n_tokens, size_t n_in, const linear *jobs,
-                 size_t n_jobs, void *quantised) {
-    bool any = false;
-    for (size_t i = 0; i < n_jobs && quantised; i++) any = any || matmul_can_quantise(jobs[i].w);
+                 size_t n_jobs, void *memory) {
+    activation_form form = FORM_FLOAT;
+    for (size_t i = 0; i < n_jobs && memory && form != FORM_INT8; i++) {
+        activation_form best = matmul_form(c->k, jobs[i].w, n_tokens);
+        if (best != FORM_FLOAT) form = best;
+    }
     activations a;
-    activations_init(&a, x, n_tokens, n_in, any ? quantised : NULL);
+    activations_init(&a, form, x, n_tokens, n_in, memory);
     op_quantise(c, &a);
     op_linear(c, &a, jobs, n_jobs);
 }

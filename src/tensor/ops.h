@@ -29,7 +29,7 @@ hone_status compute_reserve(compute *c, size_t scratch_bytes);
 /* task(user, i, thread) for i < n, spread over the threads. */
 void op_parallel(compute *c, size_t n, pool_task task, void *user);
 
-/* Fills the quantised form of all tokens when a->quantised; does nothing otherwise. */
+/* Fills the short form of all tokens; does nothing where there is none. */
 void op_quantise(compute *c, activations *a);
 
 /* y[t, r] = Σ_k w[r, k] · x[t, k] (+ bias[r]); y rows are y_stride floats apart. */
@@ -43,17 +43,17 @@ typedef struct linear {
 /* Several products of the same activations in one go. */
 void op_linear(compute *c, const activations *x, const linear *jobs, size_t n_jobs);
 
-/* Several products of x[n_tokens, n_in]. With `quantised` (activations_bytes) in 8 bits where a
- * matrix is of a block type; with NULL in floats throughout. */
+/* Several products of x[n_tokens, n_in]. With `memory` (activations_bytes) in the short form that
+ * suits them, in 8 bits where one has a block type and another has not; with NULL in floats. */
 void op_products(compute *c, const float *x, size_t n_tokens, size_t n_in, const linear *jobs,
-                 size_t n_jobs, void *quantised);
+                 size_t n_jobs, void *memory);
 
-/* out = the 8-bit form of silu(gate · x) ⊙ (up · x), in slices of rows that stay in the caches;
+/* out = the short form of silu(gate · x) ⊙ (up · x), in slices of rows that stay in the caches;
  * bit-equal to op_linear, op_silu_mul and op_quantise one after the other. `out` has buffers of its
  * own, its floats stay as they are. `memory` takes two slices for each thread, 2 · n_tokens · n_ff
- * floats are always enough. op_can_gate says whether it can be done: x and both matrices quantised,
- * n_ff a multiple of 32 and at least 32 for each thread, nobody observing. */
-bool op_can_gate(const compute *c, const tensor *gate, const tensor *up);
+ * floats are always enough. op_can_gate says whether it can be done: a short form that suits both
+ * matrices, n_ff a multiple of 32 and at least 32 for each thread, nobody observing. */
+bool op_can_gate(const compute *c, const tensor *gate, const tensor *up, size_t n_tokens);
 void op_gate(compute *c, const activations *x, const tensor *gate, const tensor *up,
              activations *out, float *memory);
 

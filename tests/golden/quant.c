@@ -62,7 +62,7 @@ static void products_are_near(const golden *g, const char *name, dtype type, boo
     memcpy(x, input->view.data, input->bytes);
     void *memory = quantised ? mem_alloc_aligned(activations_bytes(n_tokens, n_in), 1) : NULL;
     activations a;
-    activations_init(&a, x, n_tokens, n_in, memory);
+    activations_init(&a, quantised ? FORM_INT8 : FORM_FLOAT, x, n_tokens, n_in, memory);
     if (quantised) activations_quantise(k, &a, 0, n_tokens);
     void *scratch = mem_alloc_aligned(matmul_scratch_bytes(&w, n_tokens), 1);
     matmul_rows(k, y, n_out, &w, 0, n_out, &a, scratch);

@@ -68,13 +68,15 @@ static void products_are_near_the_exact_sums(void) {
 }
 
 static void products_of_pairs_are_those_of_the_rounded_numbers(void) {
-    enum { PAIRS = 37, COLUMNS = GEMM_PAIRS_COLUMNS };
+    enum { PAIRS = 37, FIRST = 11, COLUMNS = GEMM_PAIRS_COLUMNS };
     EACH_TABLE(k) for (size_t m = 1; m < 15 && k->gemm_pairs; m++) {
         uint16_t a[15 * 2 * PAIRS], b[2 * PAIRS * COLUMNS];
         float *y = guarded(m * COLUMNS);
         for (size_t i = 0; i < m * 2 * PAIRS; i++) a[i] = bf16_from_f32(random_float());
         for (size_t i = 0; i < 2 * PAIRS * COLUMNS; i++) b[i] = bf16_from_f32(random_float());
-        k->gemm_pairs(y, COLUMNS, a, 2 * PAIRS, b, m, PAIRS);
+        k->gemm_pairs(y, COLUMNS, a, 2 * PAIRS, b, m, COLUMNS, FIRST, false);
+        k->gemm_pairs(y, COLUMNS, a + 2 * FIRST, 2 * PAIRS, b + FIRST * 2 * COLUMNS, m, COLUMNS,
+                      PAIRS - FIRST, true);
         for (size_t i = 0; i < m; i++)
             for (size_t j = 0; j < COLUMNS; j++) {
                 double sum = 0;

@@ -155,7 +155,7 @@ static inputs inputs_init(const kernels *k, size_t n_tokens, size_t n_in) {
     fill_floats(in.x, n_tokens * n_in, 2);
     bool quantised = n_in % 32 == 0;
     if (quantised) in.memory = mem_alloc_aligned(activations_bytes(n_tokens, n_in), 1);
-    activations_init(&in.a, in.x, n_tokens, n_in, in.memory);
+    activations_init(&in.a, quantised ? FORM_INT8 : FORM_FLOAT, in.x, n_tokens, n_in, in.memory);
     if (quantised) activations_quantise(k, &in.a, 0, n_tokens);
     return in;
 }
@@ -166,13 +166,25 @@ static activations first_tokens(const activations *a, size_t begin, size_t n_tok
     size_t blocks = a->n_in / 32;
     part.n_tokens = n_tokens;
     part.x += begin * a->n_in;
-    if (!a->quantised) return part;
+    if (a->form == FORM_BF16) part.bf16 += begin * a->n_in;
+    if (a->form != FORM_INT8) return part;
     part.q += begin * a->n_in;
     part.scale += begin * blocks;
     part.sum32 += begin * blocks;
     part.sum16 += begin * 2 * blocks;
-    part.pairs += begin * 4 * blocks;
+    part.sums = (char *)part.sums + begin * 8 * blocks;
     return part;
+}
+
+/* Takes the 8-bit form away or rounds to bfloat16 in its place; inputs_release frees either. */
+static void change_form(const kernels *k, inputs *in, activation_form form) {
+    activations *a = &in->a;
+    a->form = form;
+    if (form != FORM_BF16) return;
+    mem_free(in->memory);
+    in->memory = mem_alloc_aligned(activations_bytes(a->n_tokens, a->n_in), 1);
+    activations_init(a, form, in->x, a->n_tokens, a->n_in, in->memory);
+    activations_quantise(k, a, 0, a->n_tokens);
 }
 
 static void inputs_release(inputs *in) {
@@ -197,16 +209,20 @@ static matrix matrix_init(dtype type, size_t n_rows, size_t n_in) {
 
 /* out[n_tokens, n_rows] = w · x in doubles and the same over absolute values. */
 static void product_in_doubles(double *out, double *magnitude, const tensor *w,
-                               const activations *a, bool quantised) {
+                               const activations *a, activation_form form) {
     size_t n = a->n_in, n_rows = w->ne[1];
     float *row = mem_alloc(n * sizeof(float));
     for (size_t r = 0; r < n_rows; r++) {
         quant_decode_row(w->type, row, tensor_row(w, r), n);
+        for (size_t i = 0; i < n && form == FORM_BF16; i++)
+            row[i] = bf16_to_f32(bf16_from_f32(row[i]));
         for (size_t t = 0; t < a->n_tokens; t++) {
             double sum = 0, size = 0;
             for (size_t i = 0; i < n; i++) {
                 size_t at = t * n + i;
-                double x = quantised ? (double)a->scale[at / 32] * a->q[at] : a->x[at];
+                double x = form == FORM_INT8   ? (double)a->scale[at / 32] * a->q[at]
+                           : form == FORM_BF16 ? (double)bf16_to_f32(a->bf16[at])
+                                               : a->x[at];
                 sum += row[i] * x;
                 size += fabs(row[i] * x);
             }
@@ -320,7 +336,7 @@ static void integer_parts_are_exact(void) {
             for (int r = 0; r < ROWS; r++)
                 fill_unit_row(weight_types[i], (uint8_t *)tensor_row(&m.view, r), N, pattern);
             double expected[TOKENS * ROWS], magnitude[TOKENS * ROWS];
-            product_in_doubles(expected, magnitude, &m.view, &in.a, true);
+            product_in_doubles(expected, magnitude, &m.view, &in.a, FORM_INT8);
             for (size_t n_tokens = 1; n_tokens <= TOKENS; n_tokens += TOKENS - 1) {
                 float y[TOKENS * ROWS];
                 activations a = first_tokens(&in.a, 0, n_tokens);
@@ -345,15 +361,15 @@ static size_t random_n_in(dtype type) {
 }
 
 /* One product with outputs poisoned and guarded, rows between two others. */
-static void check_product(const kernels *k, dtype type, bool quantised) {
+static void check_product(const kernels *k, dtype type, activation_form form) {
     size_t n_in = random_n_in(type), n_rows = 1 + random_below(72), n_tokens = 1 + random_below(40);
     if (random_below(3) == 0) n_tokens = 1 + random_below(3);
     inputs in = inputs_init(k, n_tokens, n_in);
     matrix m = matrix_init(type, n_rows, n_in);
-    in.a.quantised = quantised;
+    change_form(k, &in, form);
     double *expected = mem_alloc(n_tokens * n_rows * sizeof(double));
     double *magnitude = mem_alloc(n_tokens * n_rows * sizeof(double));
-    product_in_doubles(expected, magnitude, &m.view, &in.a, quantised);
+    product_in_doubles(expected, magnitude, &m.view, &in.a, form);
     size_t stride = n_rows + 3;
     guarded y = guarded_init(n_tokens * stride);
     void *scratch = mem_alloc_aligned(matmul_scratch_bytes(&m.view, n_tokens), 1);
@@ -364,7 +380,7 @@ static void check_product(const kernels *k, dtype type, bool quantised) {
               n_rows, n_in, n_tokens);
     for (size_t t = 0; t < n_tokens; t++) {
         for (size_t r = 0; r < n_rows; r++) {
-            double bound = (quantised ? 4e-6 : 2e-6) * magnitude[t * n_rows + r] + 1e-30;
+            double bound = (form == FORM_FLOAT ? 2e-6 : 4e-6) * magnitude[t * n_rows + r] + 1e-30;
             double off = fabs(y.x[t * stride + r] - expected[t * n_rows + r]);
             CHECK_MSG(off <= bound, "%s %s %zu x %zu, row %zu, token %zu of %zu: off by %g of %g",
                       k->name, dtype_get(type)->name, n_rows, n_in, r, t, n_tokens, off, bound);
@@ -382,9 +398,46 @@ static void check_product(const kernels *k, dtype type, bool quantised) {
 static void products_are_near_the_exact_sums(void) {
     EACH_TABLE(k) for (int i = 0; i < N_TYPES; i++)
         for (int trial = 0; trial < 12; trial++) {
-            check_product(k, weight_types[i], false);
-            if (i >= FIRST_BLOCK_TYPE) check_product(k, weight_types[i], true);
+            check_product(k, weight_types[i], FORM_FLOAT);
+            if (i >= FIRST_BLOCK_TYPE) check_product(k, weight_types[i], FORM_INT8);
         }
+}
+
+/* Products in BF16 are those of the rounded numbers, also beyond the piece that is packed at once,
+ * and one output's bits depend neither on the other tokens nor on the slice. */
+static void bf16_products_are_near_the_exact_sums(void) {
+    enum { ROWS = 71, TOKENS = 40 };
+    const size_t widths[] = {2, 34, 576, 1024, 2302};
+    EACH_TABLE(k) for (int i = 1; i < FIRST_BLOCK_TYPE; i++) for (int j = 0; j < 5; j++) {
+        const size_t n_in = widths[j];
+        matrix m = matrix_init(weight_types[i], ROWS, n_in);
+        inputs in = inputs_init(k, TOKENS, n_in);
+        CHECK(matmul_form(k, &m.view, MATMUL_FEW_TOKENS) == FORM_FLOAT);
+        bool rounds = matmul_form(k, &m.view, TOKENS) == FORM_BF16;
+        CHECK(rounds == (k->gemm_pairs != NULL));
+        if (rounds) {
+            change_form(k, &in, FORM_BF16);
+            double expected[TOKENS * ROWS], magnitude[TOKENS * ROWS];
+            float together[TOKENS * ROWS], apart[TOKENS * ROWS];
+            product_in_doubles(expected, magnitude, &m.view, &in.a, FORM_BF16);
+            void *scratch = mem_alloc_aligned(matmul_scratch_bytes(&m.view, TOKENS), 1);
+            matmul_rows(k, together, ROWS, &m.view, 0, ROWS, &in.a, scratch);
+            for (size_t t = 0; t < TOKENS * ROWS; t++)
+                CHECK_NEAR(together[t], expected[t], 4e-6 * magnitude[t] + 1e-30);
+            for (size_t t = 0, width; t < TOKENS; t += width) {
+                width = TOKENS - t < 20 ? TOKENS - t : 9 + random_below(3);
+                activations part = first_tokens(&in.a, t, width);
+                for (size_t r = 0; r < ROWS; r += MATMUL_ROW_STEP)
+                    matmul_rows(k, apart + t * ROWS, ROWS, &m.view, r,
+                                r + MATMUL_ROW_STEP < ROWS ? r + MATMUL_ROW_STEP : ROWS, &part,
+                                scratch);
+            }
+            CHECK_MSG(memcmp(together, apart, sizeof apart) == 0, "%zu inputs", n_in);
+            mem_free(scratch);
+        }
+        mem_free(m.memory);
+        inputs_release(&in);
+    }
 }
 
 /* All tokens and rows at once, and then each token alone in slices. */
@@ -395,7 +448,7 @@ static void outputs_do_not_depend_on_tokens_and_slices(void) {
             size_t n_in = dtype_get(weight_types[i])->block == 256 ? 1280 : 1312;
             size_t n_tokens = quantised ? TOKENS : 70;
             inputs in = inputs_init(k, n_tokens, n_in);
-            in.a.quantised = quantised;
+            if (!quantised) change_form(k, &in, FORM_FLOAT);
             matrix m = matrix_init(weight_types[i], ROWS, n_in);
             void *scratch = mem_alloc_aligned(matmul_scratch_bytes(&m.view, n_tokens), 1);
             float *together = mem_calloc(n_tokens * ROWS, sizeof(float));
@@ -453,7 +506,7 @@ static void products_agree_with_the_reference_vectors(void) {
         void *scratch = mem_alloc_aligned(matmul_scratch_bytes(&w, TOKENS), 1);
         for (int quantised = 0; quantised <= (i >= FIRST_BLOCK_TYPE); quantised++) {
             float y[TOKENS * ROWS];
-            in.a.quantised = quantised;
+            in.a.form = quantised ? FORM_INT8 : FORM_FLOAT;
             matmul_rows(k, y, ROWS, &w, 0, ROWS, &in.a, scratch);
             double squares = 0, unit = quantised ? 1e-2 / sqrt(N) : 2e-6;
             for (int j = 0; j < TOKENS * ROWS; j++) {
@@ -763,7 +816,7 @@ static double time_product(const kernels *k, dtype type, size_t n_in, size_t n_t
     for (size_t r = 1; r < *n_rows; r++)
         memcpy(m.memory + r * m.view.row_bytes, m.memory, m.view.row_bytes);
     inputs in = inputs_init(k, n_tokens, n_in);
-    in.a.quantised = quantised;
+    if (!quantised) change_form(k, &in, FORM_FLOAT);
     float *y = mem_alloc_aligned(n_tokens * *n_rows, sizeof(float));
     void *scratch = mem_alloc_aligned(matmul_scratch_bytes(&m.view, n_tokens), 1);
     double seconds;
@@ -929,6 +982,7 @@ int main(int argc, char **argv) {
     RUN(one_nan_makes_the_scale_of_its_block_nan);
     RUN(integer_parts_are_exact);
     RUN(products_are_near_the_exact_sums);
+    RUN(bf16_products_are_near_the_exact_sums);
     RUN(outputs_do_not_depend_on_tokens_and_slices);
     RUN(products_agree_with_the_reference_vectors);
     RUN(stored_rows_have_the_bits_of_the_scalar_version);

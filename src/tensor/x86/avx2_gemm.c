@@ -8,7 +8,7 @@
  * What matters then is how many of these sums can be added before they must be widened. Codes are
  * multiplied as they are, unsigned; Σ (q − zero) · x of the 8 columns (groups of 16) or 16 columns
  * that meet in a lane stays below 2^15 for |q − zero| ≤ 32 or 16. So sums may wrap around: taking
- * off zero · Σ x (activations.pairs) brings them back. Thus a group of up to 5 bits, or half a
+ * off zero · Σ x (sum_codes) brings them back. Thus a group of up to 5 bits, or half a
  * group of 6, is widened once. Codes of 8 bits would saturate vpmaddubsw: they are split into two
  * planes of 4 bits, two rows for one.
  *
@@ -192,7 +192,7 @@ INLINE tile_inputs inputs_of(const activations *x, size_t t, size_t k, const int
     const size_t n = x->n_in, at = t * n + k;
     return (tile_inputs){x->q + at, x->scale + at / 32,
                          group == 32 ? x->sum32 + at / 32 : x->sum16 + at / 16,
-                         x->pairs + at / 8, n, n / 32, n / group, n / 8};
+                         (const int16_t *)x->sums + at / 8, n, n / 32, n / group, n / 8};
 }
 
 INLINE void prefetch(const void *p, size_t bytes) {
@@ -358,18 +358,18 @@ static void gemm_rows_avx2(float *y, size_t y_stride, dtype type, const void *ro
 }
 
 /* Per 16 columns: pairs in 16 bits, then those of the same place modulo 4 together. */
-static void sum_pairs_avx2(int16_t *pairs, const int8_t *q, size_t n) {
-    for (size_t k = 0; k < n; k += 32, pairs += 4) {
+static void sum_codes_avx2(void *sums, const int8_t *q, size_t n) {
+    for (size_t k = 0; k < n; k += 32) {
         __m256i two = _mm256_maddubs_epi16(_mm256_set1_epi8(1),
                                            _mm256_loadu_si256((const void *)(q + k)));
         __m256i four = _mm256_add_epi16(two, _mm256_srli_si256(two, 8));
         four = _mm256_add_epi16(four, _mm256_srli_si256(four, 4));
         int32_t both[2] = {_mm256_extract_epi32(four, 0), _mm256_extract_epi32(four, 4)};
-        memcpy(pairs, both, sizeof both);
+        memcpy((char *)sums + k / 4, both, sizeof both);
     }
 }
 
 void kernels_fill_avx2_gemm(kernels *k) {
-    k->sum_pairs = sum_pairs_avx2;
+    k->sum_codes = sum_codes_avx2;
     k->gemm_rows = gemm_rows_avx2;
 }
