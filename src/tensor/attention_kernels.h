@@ -1,7 +1,8 @@
 /* The attention kernels, written once over the vectors that tensor/float_kernels.h describes. The
- * file that includes this also says how many vectors wide the tiles are:
+ * file that includes this also says what its registers hold:
  *
- *     FEW_ROWS_VECTORS, MANY_ROWS_VECTORS     for up to 3 rows, and for up to 6
+ *     TILE_ROWS             most rows that are computed together, 6 to 8
+ *     tile_vectors(rows)    how many vectors wide their tile is, at most TILE_VECTORS
  *
  * Scores and weighted sums are one product: c[m, n] = a[m, k] · b[k, n], where a stands for queries
  * or weights, b for a block of keys or values. Lanes go along n, k goes one by one: each output has
@@ -15,7 +16,10 @@
 #include "tensor/unpack.h"
 #include "tensor/vec_math.h"
 
-enum { TILE_ROWS = 6 };
+enum { TILE_VECTORS = 4 };
+
+/* Of many rows so many are computed together: the tile that has most products for each load. */
+enum { GROUP_ROWS = 6 };
 
 /* A block read by this many rows or more is first widened to floats. */
 #define MANY_ROWS 13
@@ -61,12 +65,12 @@ INLINE void product_tile(float *c, size_t c_stride, const float *a, size_t a_str
                          const int rows, const int vectors) {
     const size_t bytes = element_bytes(type);
     const char *p = b.at + j * bytes, *next = b.next + j * n_k * bytes;
-    vec sum[TILE_ROWS][FEW_ROWS_VECTORS];
+    vec sum[TILE_ROWS][TILE_VECTORS];
     for (int r = 0; r < rows; r++)
         for (int v = 0; v < vectors; v++) sum[r][v] = v_set(0);
     for (size_t k = 0; k < n_k; k++, p += b.n * bytes) {
         /* What there is less of stays in registers. */
-        vec in[FEW_ROWS_VECTORS], weight[TILE_ROWS];
+        vec in[TILE_VECTORS], weight[TILE_ROWS];
         for (size_t line = 0; line < vectors * LANES * bytes; line += 64)
             __builtin_prefetch(next + line, 0, 3);
         next += vectors * LANES * bytes;
@@ -106,11 +110,11 @@ INLINE void product_last(float *c, size_t c_stride, const float *a, size_t a_str
     }
 }
 
-/* Columns 0 … n_columns − 1 for one to six rows. */
+/* Columns 0 … n_columns − 1 for up to TILE_ROWS rows. */
 INLINE void product_rows(float *c, size_t c_stride, const float *a, size_t a_stride,
                          const dtype type, const operand b, size_t n_columns, size_t n_k,
                          const finish f, const int rows) {
-    const int wide = rows <= TILE_ROWS / 2 ? FEW_ROWS_VECTORS : MANY_ROWS_VECTORS;
+    const int wide = tile_vectors(rows);
     size_t j = 0;
     for (; j + wide * LANES <= n_columns; j += wide * LANES)
         product_tile(c, c_stride, a, a_stride, type, b, j, n_k, f, rows, wide);
@@ -120,14 +124,17 @@ INLINE void product_rows(float *c, size_t c_stride, const float *a, size_t a_str
         product_last(c, c_stride, a, a_stride, type, b, j, n_k, f.add, rows);
 }
 
-/* Rows in groups of at most six and as even as possible. */
+/* All rows together where there are registers for them, else groups as even as possible. */
 INLINE void product(float *c, size_t c_stride, const float *a, size_t a_stride, size_t n_rows,
                     const dtype type, const operand b, size_t n_columns, size_t n_k,
                     const finish f) {
 #define ROWS(rows) \
-    case rows: product_rows(c, c_stride, a, a_stride, type, b, n_columns, n_k, f, rows); break
+    case rows: \
+        if (rows <= TILE_ROWS) \
+            product_rows(c, c_stride, a, a_stride, type, b, n_columns, n_k, f, rows); \
+        break
     while (n_rows > 0) {
-        size_t n_groups = (n_rows + TILE_ROWS - 1) / TILE_ROWS;
+        size_t n_groups = n_rows <= TILE_ROWS ? 1 : (n_rows + GROUP_ROWS - 1) / GROUP_ROWS;
         size_t rows = (n_rows + n_groups - 1) / n_groups;
         switch (rows) {
             ROWS(1);
@@ -136,6 +143,8 @@ INLINE void product(float *c, size_t c_stride, const float *a, size_t a_stride, 
             ROWS(4);
             ROWS(5);
             ROWS(6);
+            ROWS(7);
+            ROWS(8);
         }
         n_rows -= rows;
         a += rows * a_stride;
@@ -217,9 +226,9 @@ static void block_scores_simd(float *scores, size_t stride, const float *q, size
 INLINE void scaled_values(float *out, size_t stride, const float *weights, size_t weights_stride,
                           size_t n_rows, product_of multiply, const operand b,
                           const float scale[KV_BLOCK], size_t n_keys, bool add) {
-    float scaled[2 * TILE_ROWS * KV_BLOCK];
-    for (size_t r = 0; r < n_rows; r += 2 * TILE_ROWS) {
-        size_t rows = n_rows - r < 2 * TILE_ROWS ? n_rows - r : 2 * TILE_ROWS;
+    float scaled[2 * GROUP_ROWS * KV_BLOCK];
+    for (size_t r = 0; r < n_rows; r += 2 * GROUP_ROWS) {
+        size_t rows = n_rows - r < 2 * GROUP_ROWS ? n_rows - r : 2 * GROUP_ROWS;
         for (size_t i = 0; i < rows; i++) {
             const float *from = weights + (r + i) * weights_stride;
             float *to = scaled + i * KV_BLOCK;

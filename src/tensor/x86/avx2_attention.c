@@ -1,7 +1,8 @@
 /* Attention on AVX2: up to 12 accumulators of 16 registers. */
 #include "tensor/x86/avx2_vec.h"
 
-enum { FEW_ROWS_VECTORS = 4, MANY_ROWS_VECTORS = 2 };
+enum { TILE_ROWS = 6 };
+static inline int tile_vectors(int rows) { return rows <= 3 ? 4 : 2; }
 
 #include "tensor/attention_kernels.h"
 
