@@ -3,8 +3,8 @@
 # `hone compare --strategies` printed. usage: scripts/experiments_strategies.sh BUILD MODEL [LIMIT [INSTEAD]]
 #
 # BUILD has `hone`; MODEL answers; LIMIT items of the larger tasks (20: with SmolLM2 135M on two cores
-# some five minutes, and more than seven for the two functions, which need twenty answers of each strategy); INSTEAD is a larger model or a finer quantisation that the cost of
-# strategies could buy. ARC-easy and BoolQ are asked where $HONE_SHARED (../shared) has them. Let nothing else run.
+# some four minutes, and as many for the two functions, which get twenty answers of each strategy);
+# INSTEAD is a larger model or a finer quantisation that the cost of strategies could buy. ARC-easy and BoolQ are asked where $HONE_SHARED (../shared) has them. Let nothing else run.
 set -eu
 build=$1 model=$2 limit=${3:-20} instead=${4:-}
 . "${0%/*}/experiments_page.sh"
@@ -47,7 +47,5 @@ say "## The two published functions"
 say "Prime check and Fibonacci, as functions under unit tests, at least 20 answers for every strategy at the published
 temperature of 0.3 (draws that must differ are made at 0.7). The tests are unseen; \`bon3\` tries its draws with the two
 examples of the prompt. In Python; \`prime_fibonacci_rs\`, \`_c\`, \`_cpp\` and \`_js\` ask the same."
-repeat=$((limit / 2))
-[ "$repeat" -ge 10 ] || repeat=10
-table "$hone" compare "$model" ${instead:+--instead "$instead"} --tasks prime_fibonacci -r "$repeat" -T 0.3 --no-speed \
-    --markdown --strategies none,re2,diverse3,bon3 --max-tokens 96
+table "$hone" compare "$model" ${instead:+--instead "$instead"} --tasks prime_fibonacci -r 10 -T 0.3 \
+    --no-speed --markdown --strategies none,re2,diverse3,bon3 --max-tokens 160

@@ -92,6 +92,12 @@ int engine_open_model(hone_model **model, const char *name, int64_t threads) {
     return status == HONE_OK ? CLI_OK : engine_fail_model(status, name);
 }
 
+bool engine_cache_fits(bool exact, int kv) {
+    bool fits = !exact || kv < 0 || kv == HONE_KV_F32;
+    if (!fits) cli_error("--exact keeps an f32 cache; leave --kv away");
+    return fits;
+}
+
 hone_kv_type engine_kv_type(const engine_settings *settings) {
     if (settings->exact) return HONE_KV_F32;
     return settings->kv < 0 ? HONE_KV_F16 : (hone_kv_type)settings->kv;
@@ -212,10 +218,7 @@ const char *engine_format_drafts(cli_text *t, size_t n_accepted, size_t n_drafte
 }
 
 int engine_open(engine *e, const char *name, const engine_settings *settings) {
-    if (settings->exact && settings->kv >= 0 && settings->kv != HONE_KV_F32) {
-        cli_error("--exact keeps an f32 cache; leave --kv away");
-        return CLI_USAGE;
-    }
+    if (!engine_cache_fits(settings->exact, settings->kv)) return CLI_USAGE;
     if (settings->n_draft != CLI_UNSET && !settings->draft) {
         cli_error("--draft-tokens needs --draft");
         return CLI_USAGE;

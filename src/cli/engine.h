@@ -94,6 +94,9 @@ hone_status engine_look_at_model(hone_model **model, const char *name, int n_thr
 /* Opens only the model; tells what went wrong. Returns an exit code. */
 int engine_open_model(hone_model **model, const char *name, int64_t threads);
 
+/* Whether --kv (negative: not given) is what the exact mode keeps; says so where it is not. */
+bool engine_cache_fits(bool exact, int kv);
+
 /* The cache type that the settings mean. */
 hone_kv_type engine_kv_type(const engine_settings *settings);
 const char *engine_kv_name(hone_kv_type type);

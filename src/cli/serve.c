@@ -34,7 +34,7 @@ typedef struct serve_settings {
     int64_t connections, patience, wait_limit, time_limit, requests, tokens;
     cli_texts origins, hosts;
     uint64_t memory_bytes, cache_bytes, body_bytes;
-    bool open_to_all, quiet, adapt, run_code, no_profile;
+    bool open_to_all, quiet, adapt, run_code, no_profile, exact;
     int kv, log;
 } serve_settings;
 
@@ -132,7 +132,8 @@ static server_options make_options(const serve_settings *s, const serve_texts *t
                                  .stall_ms = STALL_MS, .wait_ms = (int)s->wait_limit * 1000,
                                  .time_ms = (int)s->time_limit * 1000,
                                  .cache_bytes = s->cache_bytes,
-                                 .session = {.kv = s->kv < 0 ? HONE_KV_F16 : (hone_kv_type)s->kv}}},
+                                 .session = {.kv = s->kv < 0 ? HONE_KV_F16 : (hone_kv_type)s->kv,
+                                             .exact = s->exact}}},
     };
 }
 
@@ -202,6 +203,8 @@ static int check(serve_settings *s, const cli_usage *usage) {
     if (ollama_parse_duration(s->keep_alive, "--keep-alive", &s->keep_ms) != HONE_OK)
         return cli_wrong_use(usage, "%s", hone_error_message());
     if (!server_address_parse(&s->address, s->host)) return CLI_USAGE;
+    if (!engine_cache_fits(s->exact, s->kv)) return CLI_USAGE;
+    if (s->exact) s->kv = HONE_KV_F32;
     if (s->port != CLI_UNSET) s->address.port = (int)s->port;
     if (s->address.port < 0) s->address.port = SERVER_DEFAULT_PORT;
     return CLI_PARSED;
@@ -243,7 +246,11 @@ int cmd_serve(int argc, char **argv) {
                  "what finished answers may keep beside running ones, for each model (default 512M)"),
         CLI_FLAG("adapt", 0, &s.adapt,
                  "drop caches and lower the slots while memory is short, before the system acts"),
-        CLI_CHOICE("kv", 0, &s.kv, ENGINE_KV_CHOICES, "type of the key/value cache (default f16)"),
+        CLI_CHOICE("kv", 0, &s.kv, ENGINE_KV_CHOICES,
+                   "type of the key/value cache (default f16; f32 with --exact)"),
+        CLI_FLAG("exact", 0, &s.exact,
+                 "float activations and an f32 cache: slower; the same request with a seed has the "
+                 "same answer, whatever runs beside it and whatever the cache holds"),
         CLI_INTEGER("threads", 't', &s.threads, "N", 1, 1024,
                     "compute threads (default: $HONE_THREADS, or one for each usable core)"),
         PROFILE_OPTION(&s.no_profile),

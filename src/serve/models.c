@@ -174,7 +174,7 @@ static hone_status open_adapters(entry *e) {
 static uint64_t memory_beside_weights(const hone_model *model, const model_opening *o) {
     hone_memory needed;
     const hone_memory_settings settings = {.n_context = 1, .n_slots = o->n_slots,
-                                           .kv = o->session.kv,
+                                           .kv = o->session.kv, .exact = o->session.exact,
                                            .prefill_chunk = o->session.prefill_chunk};
     if (hone_memory_needed(&needed, model, &settings) != HONE_OK) return 0;
     return needed.activations + needed.tables;

@@ -809,7 +809,8 @@ def main():
             ("thinker", TEMPLATES / "deepseek-ai-DeepSeek-R1-Distill-Qwen-32B.jinja"),
             ("opener", TEMPLATES / "Qwen-QwQ-32B.jinja")))
         MODEL = plain
-        server = Server(hone, "--slots", "8", models=(plain, tooled, thinker, opener))
+        # exact: answers are compared that find more or less of their prompt in the cache
+        server = Server(hone, "--exact", "--slots", "8", models=(plain, tooled, thinker, opener))
         server.tooled, server.thinker, server.opener = tooled, thinker, opener
         tally.run_all(suite.find(globals(), wanted), server)
         tally.check("the server ends with 0", server.stop() == 0)
