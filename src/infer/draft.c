@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "infer/logprobs.h"
 #include "infer/ngram_draft.h"
 
 #define DEFAULT_DRAFT 5
@@ -34,13 +35,6 @@ hone_status draft_check(const hone_request *r, const hone_session *session) {
     return check_same_vocabulary(session->model, r->draft->model);
 }
 
-static int32_t argmax(const float *x, size_t n) {
-    size_t best = 0;
-    for (size_t i = 1; i < n; i++)
-        if (x[i] > x[best]) best = i;
-    return (int32_t)best;
-}
-
 /* The draft model's most probable continuation of history[n]. */
 static hone_status model_draft(hone_session *draft, const int32_t *history, size_t n, int32_t *out,
                                size_t k, size_t *n_out) {
@@ -49,7 +43,8 @@ static hone_status model_draft(hone_session *draft, const int32_t *history, size
     TRY(hone_prefill(draft, history, n, NULL, NULL, NULL));
     while (*n_out < k) {
         /* never a row of padding: the two models may have different numbers of those */
-        int32_t token = argmax(session_last_logits(draft), tokenizer_size(draft->model->tokenizer));
+        int32_t token = logits_best(session_last_logits(draft),
+                                    tokenizer_size(draft->model->tokenizer));
         out[(*n_out)++] = token;
         if (*n_out < k) TRY(hone_step(&(hone_step_item){draft, &token, 1, HONE_LOGITS_LAST}, 1));
     }

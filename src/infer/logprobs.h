@@ -9,6 +9,9 @@
 
 #include "hone/request.h"
 
+/* The most probable token, the lowest id on ties; n_vocab ≥ 1, no NaN. */
+int32_t logits_best(const float *logits, size_t n_vocab);
+
 /* Of one token. */
 double logits_logprob(const float *logits, size_t n_vocab, int32_t token);
 

@@ -4,6 +4,7 @@
 #include "base/cpu.h"
 #include "base/mem.h"
 #include "base/system.h"
+#include "infer/logprobs.h"
 #include "lab/bench_bound.h"
 #include "lab/energy.h"
 
@@ -54,22 +55,9 @@ static hone_status make_text_tokens(run *r) {
 
 /* --- measuring --- */
 
-/* In eight lanes, which do not wait for each other: a step of eight answers has a million logits to
- * look at. */
 static int32_t most_probable(const hone_session *session, size_t n_vocab) {
-    enum { LANES = 8 };
     const float *logits = hone_session_logits(session, 0);
-    float best[LANES];
-    size_t i = 0;
-    if (!logits) return 0;
-    for (int l = 0; l < LANES; l++) best[l] = logits[0];
-    for (; i + LANES <= n_vocab; i += LANES)
-        for (int l = 0; l < LANES; l++)
-            best[l] = logits[i + (size_t)l] > best[l] ? logits[i + (size_t)l] : best[l];
-    for (; i < n_vocab; i++) best[0] = logits[i] > best[0] ? logits[i] : best[0];
-    for (int l = 1; l < LANES; l++) best[0] = best[l] > best[0] ? best[l] : best[0];
-    for (i = 0; logits[i] < best[0];) i++;
-    return (int32_t)i;
+    return logits ? logits_best(logits, n_vocab) : 0;
 }
 
 static hone_status tell(const run *r, bench_kind kind, size_t n_tokens, size_t done) {

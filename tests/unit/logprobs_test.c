@@ -34,6 +34,7 @@ static void ties_go_to_the_lower_id_and_infinity_is_impossible(void) {
     for (int i = 0; i < 4; i++) CHECK(logprobs[i] == logits_logprob(few, 5, ids[i]));
     logits_top(few, 5, 5, ids, logprobs);
     CHECK(ids[4] == 1 && logprobs[4] == -INFINITY);
+    CHECK(logits_best(few, 5) == 2 && logits_best(few, 1) == 0);
 }
 
 /* Random ones; in every second row a stretch is impossible, pieces and all. */
@@ -80,6 +81,7 @@ static void alternatives_are_the_most_probable(void) {
                 if (!taken[i] && (best == n || logits[i] > logits[best])) best = i;
             taken[best] = true;
             CHECK(piece.top_ids[t] == (int32_t)best);
+            CHECK(t > 0 || logits_best(logits, n) == (int32_t)best);
             CHECK(piece.top_logprobs[t] == logits_logprob(logits, n, (int32_t)best));
         }
     }
