@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "base/status.h"
+#include "text/thoughts.h"
 
 enum { SHORT_ANSWER_BYTES = 48 };
 
@@ -244,17 +245,11 @@ hone_status answer_canonical(const char *text, size_t n, hone_answer_form form, 
 
 /* --- where the answer stands --- */
 
-static const char thought_open[] = "<think>", thought_close[] = "</think>";
-
 /* What follows the thinking; nothing where it was not closed. */
 static span after_thinking(span s) {
-    const size_t n_close = sizeof thought_close - 1;
-    const char *last = NULL;
-    for (const char *p = s.at;
-         (p = memmem(p, (size_t)(s.at + s.n - p), thought_close, n_close)); p++)
-        last = p;
-    if (last) return (span){last + n_close, (size_t)(s.at + s.n - last) - n_close};
-    return memmem(s.at, s.n, thought_open, sizeof thought_open - 1) ? (span){s.at, 0} : s;
+    const char *behind = thoughts_end_in(s.at, s.n);
+    if (behind) return (span){behind, (size_t)(s.at + s.n - behind)};
+    return thoughts_stand_in(s.at, s.n) ? (span){s.at, 0} : s;
 }
 
 const char *answer_behind_thoughts(const char *text) {
@@ -264,8 +259,9 @@ const char *answer_behind_thoughts(const char *text) {
 }
 
 bool answer_is_there(const char *text, bool thinks) {
-    if (thinks && !strstr(text, thought_close)) return false;
-    return trimmed(after_thinking((span){text, strlen(text)})).n > 0;
+    size_t n = strlen(text);
+    if (thinks && !thoughts_end_in(text, n)) return false;
+    return trimmed(after_thinking((span){text, n})).n > 0;
 }
 
 /* The inside of the last \boxed{…}, braces balanced. */

@@ -29,6 +29,22 @@ const thought_tags *thoughts_begin_in(const char *text, size_t n, bool *maybe) {
     return NULL;
 }
 
+const char *thoughts_end_in(const char *text, size_t n) {
+    const char *behind = NULL, *end = text + n;
+    for (size_t i = 0; i < N_KNOWN; i++) {
+        const size_t length = strlen(known[i].close);
+        const char *at = behind ? behind : text;
+        while ((at = memmem(at, (size_t)(end - at), known[i].close, length))) behind = at += length;
+    }
+    return behind;
+}
+
+bool thoughts_stand_in(const char *text, size_t n) {
+    for (size_t i = 0; i < N_KNOWN; i++)
+        if (memmem(text, n, known[i].open, strlen(known[i].open))) return true;
+    return false;
+}
+
 bool thoughts_closed_by(const char *text, size_t n) {
     for (size_t i = 0; i < N_KNOWN; i++) {
         size_t length = strlen(known[i].close);

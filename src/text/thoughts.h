@@ -19,6 +19,12 @@ const thought_tags *thoughts_opened_by(const char *text, size_t n);
  * decides. */
 const thought_tags *thoughts_begin_in(const char *text, size_t n, bool *maybe);
 
+/* What stands behind the last closing tag: a part of the text; NULL where there is none. */
+const char *thoughts_end_in(const char *text, size_t n);
+
+/* Whether an opening tag stands anywhere in the text. */
+bool thoughts_stand_in(const char *text, size_t n);
+
 /* Whether a closing tag ends the text. */
 bool thoughts_closed_by(const char *text, size_t n);
 

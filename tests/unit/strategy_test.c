@@ -44,6 +44,9 @@ static void the_answer_is_found_in_the_text(void) {
 static void thoughts_are_no_answer(void) {
     check_read("<think>it is \\boxed{1}</think>So \\boxed{2}", HONE_ANSWER_AUTO, "2");
     check_read("<think>it is 5, or 6", HONE_ANSWER_AUTO, NULL);
+    check_read("1</think>2</think>It is 3", HONE_ANSWER_AUTO, "3");
+    check_read("[THINK]it is \\boxed{1}[/THINK]So \\boxed{2}", HONE_ANSWER_AUTO, "2");
+    check_read("[THINK]it is 5", HONE_ANSWER_AUTO, NULL);
     CHECK(answer_is_there("<think>5</think> 6", true) && answer_is_there("5</think>6", true));
     CHECK(!answer_is_there("it is 5", true)); /* the prompt has opened the thought */
     CHECK(!answer_is_there("5</think> \n", true) && !answer_is_there("<think>5", false));
