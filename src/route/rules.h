@@ -46,7 +46,8 @@ hone_status route_rules_parse(route_rules *r, const char *text, size_t n, const 
 /* HONE_ERR_NOT_FOUND where the file is missing. */
 hone_status route_rules_read(route_rules *r, const char *path);
 
-/* route.json in the settings folder; no rules where it is missing. */
+/* Where the rules are looked for, route.json in the settings folder, and those that are there: none
+ * where it is missing. */
 hone_status route_rules_usual_path(fs_path *path);
 hone_status route_rules_read_usual(route_rules *r);
 void route_rules_release(route_rules *r); /* a zeroed one is allowed */
