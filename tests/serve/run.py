@@ -406,6 +406,21 @@ def test_beyond_loopback_keys_or_a_word_are_needed(hone):
     assert run.returncode == 2 and "--api-key-file" in run.stderr, run
 
 
+def test_exact_is_the_exact_mode(hone):
+    """Weights of 4 bits: with activations of 8 bits the answer is another one."""
+    prompt = "Once upon a time"
+    with tempfile.TemporaryDirectory() as folder:
+        model = pathlib.Path(folder, "q.gguf")
+        subprocess.run([hone, "convert", str(MODEL), "-o", str(model), "--type", "Q4_0"], check=True,
+                       capture_output=True)
+        said = subprocess.run([hone, "run", str(model), prompt, "--raw", "--exact", "-T", "0", "-n",
+                               "64", "--json"], check=True, capture_output=True).stdout
+        with Server(hone, "--exact", models=(model,)) as server:
+            body = {"prompt": prompt, "max_tokens": 64, "temperature": 0}
+            answer = json.loads(server.ask("POST", "/v1/completions", body)[2])
+    assert answer["choices"][0]["text"] == json.loads(said)["text"], (answer, said)
+
+
 def test_a_full_queue_answers_503(hone):
     server = Server(hone, "--slots", "1", "--queue", "1")
     try:

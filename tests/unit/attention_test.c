@@ -201,8 +201,12 @@ static void check_gated_slices(dtype type) {
     compute_release(&c);
 }
 
-static void gated_slices_have_the_bits_of_the_parts(void) {
-    check_gated_slices(DTYPE_Q8_0);
+static void gated_slices_have_the_bits_of_the_parts(void) { check_gated_slices(DTYPE_Q8_0); }
+
+static void gated_slices_in_bfloat16_have_them_too(void) {
+    const kernels *k;
+    CHECK_OK(kernels_get(&k));
+    if (!k->gemm_pairs) SKIP("these kernels multiply no bfloat16");
     check_gated_slices(DTYPE_F16);
 }
 
@@ -210,5 +214,6 @@ int main(void) {
     RUN(answers_are_near_the_exact_ones);
     RUN(bits_depend_neither_on_the_step_nor_on_threads);
     RUN(gated_slices_have_the_bits_of_the_parts);
+    RUN(gated_slices_in_bfloat16_have_them_too);
     return test_summary();
 }
