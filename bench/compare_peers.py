@@ -26,6 +26,7 @@ them. Cells are medians with the lowest and highest; the ratio is hone's median 
 peer's, turned round where less is better: above 1 hone is ahead. The table is Markdown.
 """
 import argparse
+import functools
 import json
 import os
 import shlex
@@ -63,6 +64,16 @@ def json_in(text):
     return json.loads(text[text.index("{"):])
 
 
+@functools.cache
+def four_tokens(hone, model):
+    """A prompt of four tokens: words, or letters where the vocabulary is synthetic."""
+    for prompt in ("The capital of France", "The capital of", "abcd", "abc"):
+        answer = json_in(run([hone, "run", model, prompt, "--raw", "--max-tokens", "1", "--json"])[0])
+        if answer["usage"]["prompt_tokens"] == 4:
+            return prompt
+    raise Failed(f"{model}: no prompt of four tokens is known")
+
+
 class Hone:
     name = "hone"
 
@@ -85,8 +96,8 @@ class Hone:
                           sequences)["decode"]["tokens_per_s"]
 
     def first(self):
-        command = [self.path, "run", self.a.model, "The capital of France", "--raw", "--max-tokens",
-                   "1", "--temperature", "0", "--threads", str(self.a.threads)]
+        command = [self.path, "run", self.a.model, four_tokens(self.path, self.a.model), "--raw",
+                   "--max-tokens", "1", "--temperature", "0", "--threads", str(self.a.threads)]
         return 1e3 * run(command)[1]
 
     def memory(self):

@@ -42,7 +42,8 @@ typedef struct activations {
 
 /* A panel of R rows of a block type, interleaved for products with many tokens: w = scale · q −
  * min, where each group of 16 or 32 weights (tensor/unpack.h) has a scale and a minimum. Which q
- * stands for 0 is a matter between the slots of one table. All are 64-byte aligned. */
+ * stands for 0, and whether groups are larger and without minima (panel_rounds), is a matter
+ * between the slots of one table. All are 64-byte aligned. */
 typedef struct panel {
     uint8_t *q;         /* [n / 4, R, 4] */
     float *scale, *min; /* [n / group, R] */
@@ -100,6 +101,11 @@ typedef struct kernels {
     /* The same in two steps: `panel_rows` rows, interleaved first; 0 where a table has no such
      * form. Rows from n_rows on become zero. */
     size_t panel_rows;
+
+    /* Whether panels round the weights of K-quants to 8 bits with one scale for 256, each by at
+     * most 0.63 of that scale, which is a 127th of the largest magnitude that the scales and minima
+     * of the 256 allow. */
+    bool panel_rounds;
     void (*pack_panel)(dtype type, const panel *to, const void *rows, size_t row_bytes,
                        size_t n_rows, size_t n);
     void (*gemm_panel)(float *y, size_t y_stride, dtype type, const panel *w, size_t n_rows,

@@ -207,13 +207,69 @@ static matrix matrix_init(dtype type, size_t n_rows, size_t n_in) {
     return m;
 }
 
-/* out[n_tokens, n_rows] = w · x in doubles and the same over absolute values. */
-static void product_in_doubles(double *out, double *magnitude, const tensor *w,
+/* Whether a product takes the weights rounded (kernels.panel_rounds). */
+static bool rounds_weights(const kernels *k, dtype type, activation_form form, size_t n_tokens) {
+    const unpack_traits traits = unpack_traits_of(type);
+    return k->panel_rounds && form == FORM_INT8 && n_tokens > MATMUL_FEW_TOKENS &&
+           traits.block == 256 && !traits.is_signed;
+}
+
+/* The weights[n_rows, n_in] that panels make of `w`: its products with one input at a time. */
+static float *weights_of_panels(const kernels *k, const tensor *w) {
+    const size_t n_in = w->ne[0], n_rows = w->ne[1];
+    inputs in = inputs_init(k, n_in, n_in);
+    memset(in.x, 0, n_in * n_in * sizeof *in.x);
+    for (size_t i = 0; i < n_in; i++) in.x[i * n_in + i] = 1;
+    activations_quantise(k, &in.a, 0, n_in);
+    float *turned = mem_alloc(n_in * n_rows * sizeof(float));
+    float *weights = mem_alloc(n_in * n_rows * sizeof(float));
+    void *scratch = mem_alloc_aligned(matmul_scratch_bytes(w, n_in), 1);
+    matmul_rows(k, turned, n_rows, w, 0, n_rows, &in.a, scratch);
+    for (size_t i = 0; i < n_in * n_rows; i++) weights[i % n_rows * n_in + i / n_rows] = turned[i];
+    mem_free(scratch);
+    mem_free(turned);
+    inputs_release(&in);
+    return weights;
+}
+
+/* Each is off by no more than kernels.panel_rounds says. */
+static void check_rounded_weights(const kernels *k, const tensor *w, const float *rounded) {
+    const unpack_traits traits = unpack_traits_of(w->type);
+    const size_t n_in = w->ne[0];
+    float *row = mem_alloc(n_in * sizeof(float));
+    for (size_t r = 0; r < w->ne[1]; r++) {
+        quant_decode_row(w->type, row, tensor_row(w, r), n_in);
+        for (size_t i = 0; i < n_in; i += 256) {
+            float scale[16], min[16], most = 0;
+            const char *block = (const char *)tensor_row(w, r) + i / 256 * traits.block_bytes;
+#define SCALES(T) unpack_scales_and_minima(T, scale, min, traits.zero, block, 256)
+            FOR_BLOCK_TYPE(w->type, SCALES)
+#undef SCALES
+            for (int g = 0; g < 256 / traits.group; g++)
+                most = fmaxf(most, fmaxf(fabsf(min[g]), fabsf(traits.max * scale[g] - min[g])));
+            for (size_t j = i; j < i + 256; j++) {
+                float off = fabsf(rounded[r * n_in + j] - row[j]);
+                CHECK_MSG(off <= 0.63f / 127 * most + 1e-30f, "%s %s: %g became %g, of %g",
+                          k->name, dtype_get(w->type)->name, row[j], rounded[r * n_in + j], most);
+            }
+        }
+    }
+    mem_free(row);
+}
+
+/* out[n_tokens, n_rows] = w · x in doubles, of the weights as table k takes them, and the same over
+ * absolute values. */
+static void product_in_doubles(const kernels *k, double *out, double *magnitude, const tensor *w,
                                const activations *a, activation_form form) {
     size_t n = a->n_in, n_rows = w->ne[1];
-    float *row = mem_alloc(n * sizeof(float));
+    float *row = mem_alloc(n * sizeof(float)), *rounded = NULL;
+    if (rounds_weights(k, w->type, form, a->n_tokens)) {
+        rounded = weights_of_panels(k, w);
+        check_rounded_weights(k, w, rounded);
+    }
     for (size_t r = 0; r < n_rows; r++) {
         quant_decode_row(w->type, row, tensor_row(w, r), n);
+        if (rounded) memcpy(row, rounded + r * n, n * sizeof(float));
         for (size_t i = 0; i < n && form == FORM_BF16; i++)
             row[i] = bf16_to_f32(bf16_from_f32(row[i]));
         for (size_t t = 0; t < a->n_tokens; t++) {
@@ -231,6 +287,7 @@ static void product_in_doubles(double *out, double *magnitude, const tensor *w,
         }
     }
     mem_free(row);
+    mem_free(rounded);
 }
 
 /* --- rows --- */
@@ -336,14 +393,16 @@ static void integer_parts_are_exact(void) {
             for (int r = 0; r < ROWS; r++)
                 fill_unit_row(weight_types[i], (uint8_t *)tensor_row(&m.view, r), N, pattern);
             double expected[TOKENS * ROWS], magnitude[TOKENS * ROWS];
-            product_in_doubles(expected, magnitude, &m.view, &in.a, FORM_INT8);
             for (size_t n_tokens = 1; n_tokens <= TOKENS; n_tokens += TOKENS - 1) {
                 float y[TOKENS * ROWS];
                 activations a = first_tokens(&in.a, 0, n_tokens);
+                product_in_doubles(k, expected, magnitude, &m.view, &a, FORM_INT8);
+                const bool rounds = rounds_weights(k, weight_types[i], FORM_INT8, n_tokens);
                 void *scratch = mem_alloc_aligned(matmul_scratch_bytes(&m.view, n_tokens), 1);
                 matmul_rows(k, y, ROWS, &m.view, 0, ROWS, &a, scratch);
                 for (size_t j = 0; j < n_tokens * ROWS; j++)
-                    CHECK_MSG(y[j] == (float)expected[j],
+                    CHECK_MSG(rounds ? fabs(y[j] - expected[j]) <= 4e-6 * magnitude[j]
+                                     : y[j] == (float)expected[j],
                               "%s %s pattern %d of %zu tokens: %g, not %g", k->name,
                               dtype_get(weight_types[i])->name, pattern, n_tokens, y[j],
                               expected[j]);
@@ -369,7 +428,7 @@ static void check_product(const kernels *k, dtype type, activation_form form) {
     change_form(k, &in, form);
     double *expected = mem_alloc(n_tokens * n_rows * sizeof(double));
     double *magnitude = mem_alloc(n_tokens * n_rows * sizeof(double));
-    product_in_doubles(expected, magnitude, &m.view, &in.a, form);
+    product_in_doubles(k, expected, magnitude, &m.view, &in.a, form);
     size_t stride = n_rows + 3;
     guarded y = guarded_init(n_tokens * stride);
     void *scratch = mem_alloc_aligned(matmul_scratch_bytes(&m.view, n_tokens), 1);
@@ -419,7 +478,7 @@ static void bf16_products_are_near_the_exact_sums(void) {
             change_form(k, &in, FORM_BF16);
             double expected[TOKENS * ROWS], magnitude[TOKENS * ROWS];
             float together[TOKENS * ROWS], apart[TOKENS * ROWS];
-            product_in_doubles(expected, magnitude, &m.view, &in.a, FORM_BF16);
+            product_in_doubles(k, expected, magnitude, &m.view, &in.a, FORM_BF16);
             void *scratch = mem_alloc_aligned(matmul_scratch_bytes(&m.view, TOKENS), 1);
             matmul_rows(k, together, ROWS, &m.view, 0, ROWS, &in.a, scratch);
             for (size_t t = 0; t < TOKENS * ROWS; t++)
