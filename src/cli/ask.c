@@ -1,5 +1,5 @@
 /* `hone ask`: one question, written or spoken, through as many models as it takes. */
-#include <string.h>
+#include <sys/stat.h>
 
 #include "base/buf.h"
 #include "cli/cli.h"
@@ -9,6 +9,24 @@
 
 enum { MAX_QUESTION_BYTES = 1 << 20 };
 
+static bool is_file(const char *question) {
+    struct stat st;
+    return stat(question, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+/* The written question where it is the argument. A file's name is none: the file may be meant. */
+static int take_question(const char **text, const cli_usage *usage, const cli_operands *operands) {
+    if (operands->n == 0) return CLI_OK;
+    const char *question = operands->items[0];
+    if (*text)
+        return cli_wrong_use(usage, "the question is there twice: as argument and as --text");
+    if (is_file(question))
+        return cli_wrong_use(usage, "\"%s\" is a file: type --audio \"%s\" to have it heard, "
+                                    "--text \"%s\" to ask just that", question, question, question);
+    *text = question;
+    return CLI_OK;
+}
+
 int cmd_ask(int argc, char **argv) {
     run_settings s = RUN_SETTINGS_UNSET;
     hear_settings spoken = HEAR_SETTINGS_UNSET;
@@ -17,7 +35,7 @@ int cmd_ask(int argc, char **argv) {
     s.model = "smollm2:135m";
     answer_settings_init(&s.answer);
     const cli_option options[] = {
-        CLI_TEXT("text", 0, &text, "TEXT", "the question, or what to do with what is said"),
+        CLI_TEXT("text", 0, &text, "TEXT", "the question, as the argument is"),
         HEAR_OPTIONS(spoken),
         CLI_TEXT("model", 'm', &s.model, "MODEL",
                  "who answers (default: smollm2:135m); \"auto\": the one that hone route names"),
@@ -37,19 +55,27 @@ int cmd_ask(int argc, char **argv) {
     };
     const cli_usage usage = {
         .command = "ask",
-        .about = "Answers one question that is written, spoken or both: what is said is transcribed "
-                 "by a Whisper model and put behind the text, and a text model answers.",
-        .examples = "hone ask --audio question.wav\n"
-                    "hone ask --audio meeting.mp3 --text \"Summarise this:\" --model qwen2.5:1.5b\n"
-                    "hone ask --text \"What is 17 + 25?\" --model auto --priority quality\n"
-                    "hone ask --text \"What is 17 + 25?\" --strategy \"cascade4 with qwen2.5:1.5b\" --trace\n",
+        .operands = "[QUESTION]",
+        .about = "Answers one question that is written, spoken or both: what is said is "
+                 "transcribed by a Whisper model and put behind QUESTION, and a text model "
+                 "answers.",
+        .examples =
+            "hone ask \"What is 17 + 25?\"\n"
+            "hone ask --audio question.wav\n"
+            "hone ask \"Summarise this:\" --audio meeting.mp3 --model qwen2.5:1.5b\n"
+            "hone ask \"What is 17 + 25?\" --model auto --priority quality\n"
+            "hone ask \"What is 17 + 25?\" --strategy \"cascade4 with qwen2.5:1.5b\" --trace\n",
         .options = options,
+        .max_operands = 1,
     };
     cli_operands operands;
     int code = cli_parse(&usage, argc, argv, &operands);
     if (code != CLI_PARSED) return code;
+    code = take_question(&text, &usage, &operands);
+    if (code != CLI_OK) return code;
     if (!text && !spoken.audio)
-        return cli_wrong_use(&usage, "a question is missing: --text, --audio or both");
+        return cli_wrong_use(&usage, "a question is missing: hone ask \"QUESTION\", --audio FILE "
+                                     "or both");
     buf prompt;
     buf_init(&prompt, MAX_QUESTION_BYTES);
     hone_status status = text ? buf_add_text(&prompt, text) : HONE_OK;

@@ -360,8 +360,9 @@ int cli_parse(const cli_usage *usage, int argc, char **argv, cli_operands *opera
                              usage->command, usage->operands);
     }
     if (operands->n > usage->max_operands) {
-        return cli_wrong_use(usage, "\"%s\" is one word too many (quote a text with spaces)",
-                             operands->items[usage->max_operands]);
+        const char *more = operands->items[usage->max_operands];
+        const char *hint = strchr(more, ' ') ? "" : " (quote a text with spaces)";
+        return cli_wrong_use(usage, "\"%s\" is one word too many%s", more, hint);
     }
     return CLI_PARSED;
 }
