@@ -119,9 +119,9 @@ int main(int argc, char **argv) {
         double *these = malloc((n + 1) * sizeof *these);
         memcpy(these, steps_us + first, n * sizeof *these);
         qsort(these, n, sizeof *these, compare);
-        printf("schema %zu: compiled in %.0f us, %zu instructions; %zu steps: median %.1f us, p90 %.1f, "
-               "p99 %.1f, worst %.0f\n", s + 1, compile_us, program->n_code, n, these[n / 2],
-               these[n * 9 / 10], these[n * 99 / 100], these[n - 1]);
+        printf("schema %zu: compiled in %.0f us, %zu instructions; %zu steps: median %.1f us, "
+               "p90 %.1f, p99 %.1f, worst %.0f\n", s + 1, compile_us, program->n_code, n,
+               these[n / 2], these[n * 9 / 10], these[n * 99 / 100], these[n - 1]);
         free(these);
         grammar_masks_close(masks);
         grammar_machine_close(machine);

@@ -63,7 +63,8 @@ static void look_at_groups(system_memory *m, const char *root, const group_kind 
         look_at_group(m, kind, folder.text);
         double stalled = -1;
         if (own && kind->pressure &&
-            fs_path_format(&folder, "%s%s%s/%s", root, kind->mount, path, kind->pressure) == HONE_OK)
+            fs_path_format(&folder, "%s%s%s/%s", root, kind->mount, path, kind->pressure) ==
+                HONE_OK)
             stalled = stalled_in(folder.text);
         if (stalled >= 0) m->stalled = stalled;
         char *slash = strrchr(path, '/');
@@ -79,7 +80,8 @@ static bool lists_memory(const char *controllers) {
     return found && found < controllers + n;
 }
 
-/* Lines of /proc/self/cgroup: "0::/path" of the unified hierarchy, "4:memory:/path" of an old one. */
+/* Lines of /proc/self/cgroup: "0::/path" of the unified hierarchy, "4:memory:/path" of an
+ * old one. */
 static void look_at_own_groups(system_memory *m, const char *root) {
     fs_path path;
     char line[4096];

@@ -34,7 +34,7 @@ typedef struct bench_load_choice {
              "goodput: the first token within this"),                                              \
     CLI_REAL("tpot-limit", 0, &(c).tpot_limit, "MS", 0, 1e9,                                       \
              "goodput: each further token within this, on average"),                               \
-    CLI_REAL("answer-limit", 0, &(c).e2e_limit, "MS", 0, 1e9,                                         \
+    CLI_REAL("answer-limit", 0, &(c).e2e_limit, "MS", 0, 1e9,                                      \
              "goodput: the whole answer within this"),                                             \
     CLI_REAL("timeout", 0, &(c).timeout, "S", 0.1, 86400,                                          \
              "a request that takes longer has failed (default 600)")

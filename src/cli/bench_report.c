@@ -64,9 +64,10 @@ static json_t *row_to_json(const bench_row *row) {
     if (row->kind == BENCH_DECODE) {
         const spread *t = &row->times_one;
         json_object_set_new(object, "parallel", json_integer((json_int_t)row->n_parallel));
-        json_object_set_new(object, "times_one", t->n ? json_pack("{s:f, s:f, s:f}", "value", t->median,
-                                                                  "min", t->min, "max", t->max)
-                                                      : json_null());
+        json_object_set_new(object, "times_one",
+                            t->n ? json_pack("{s:f, s:f, s:f}", "value", t->median, "min", t->min,
+                                             "max", t->max)
+                                 : json_null());
     }
     return object;
 }
@@ -186,7 +187,8 @@ static void print_parallel(const bench *b) {
     for (size_t i = 0; i < b->n_rows; i++) {
         const spread *t = &b->rows[i].times_one;
         if (t->n)
-            printf("%2zu answers           %.2f times the time of the fewest (%.2f to %.2f), in turn\n",
+            printf("%2zu answers           %.2f times the time of the fewest (%.2f to %.2f), "
+                   "in turn\n",
                    b->rows[i].n_parallel, t->median, t->min, t->max);
     }
 }

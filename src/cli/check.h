@@ -1,12 +1,14 @@
 /* `--check`: what an answer must satisfy, judged from outside the model (hone/strategy.h).
  *
  *     schema:FILE        the whole answer is a document of the JSON schema
- *     regex:PATTERN      it holds a match of the extended regular expression (POSIX); ^ and $ bind it
+ *     regex:PATTERN      it holds a match of the extended regular expression (POSIX); ^ and $ bind
+ *                        it
  *     length:LOW-HIGH    so many characters
  *     language:CODE      it is in this language ("fr"; lab/score_language.h)
  *     tests:FILE         its last fenced block, with the file behind it, runs and ends with 0: in
  *                        the sandbox, in the language of the fence
- *     command:COMMAND    `sh -c COMMAND` ends with 0; the answer lies in a file, whose path is "$1" */
+ *     command:COMMAND    `sh -c COMMAND` ends with 0; the answer lies in a file, whose path is
+ *                        "$1" */
 #ifndef CLI_CHECK_H
 #define CLI_CHECK_H
 

@@ -124,7 +124,9 @@ static int add_entry(cast *c, const char *model, const char *shown, const char *
         return CLI_USAGE;
     }
     char *label = c->labels[c->n];
-    const char *what = role == COMPARE_ONE_DRAW ? "one draw" : role == COMPARE_CONTROL ? "A/A" : strategy;
+    const char *what = role == COMPARE_ONE_DRAW  ? "one draw"
+                       : role == COMPARE_CONTROL ? "A/A"
+                                                 : strategy;
     if (role == COMPARE_MODEL) snprintf(label, 256, "%.200s", shown);
     else if (role == COMPARE_INSTEAD) snprintf(label, 256, "%.160s instead", shown);
     else if (c->one_model) snprintf(label, 256, "%.80s", what);
@@ -271,7 +273,8 @@ static int measure(cast *x, const choice *c, const cli_operands *operands) {
         .kv = engine_kv_type(&c->engine), .measure_speed = !c->no_speed,
         .n_context = c->engine.context == CLI_UNSET ? 0 : (size_t)c->engine.context,
         .observe = on_progress, .context = x,
-        .eval = {.sampling = &sampling, .repeat = (size_t)c->repeat, .limit = c->limit == 0 ? 0 : (size_t)c->limit, .seed = (uint64_t)c->seed,
+        .eval = {.sampling = &sampling, .repeat = (size_t)c->repeat,
+                 .limit = c->limit == 0 ? 0 : (size_t)c->limit, .seed = (uint64_t)c->seed,
                  .max_tokens = c->max_tokens == CLI_UNSET ? 0 : (size_t)c->max_tokens,
                  /* a strategy makes answers: choices are asked for, not scored */
                  .by_answer = x->n_strategies > 0}};
@@ -350,7 +353,8 @@ int cmd_compare(int argc, char **argv) {
                  "each model also in these types, made on the spot"),
         CLI_INTEGER("limit", 'n', &c.limit, "N", 0, TASK_MAX_ITEMS,
                     "only so many items of a task, drawn by the seed; 0 = all (default 100)"),
-        CLI_INTEGER("seed", 's', &c.seed, "N", 0, 9e18, "of the draw and of the bootstrap (default 1)"),
+        CLI_INTEGER("seed", 's', &c.seed, "N", 0, 9e18,
+                    "of the draw and of the bootstrap (default 1)"),
         CLI_INTEGER("max-tokens", 0, &c.max_tokens, "N", 1, 1 << 20,
                     "most tokens of an answer (default: as the task says)"),
         CLI_INTEGER("repeat", 'r', &c.repeat, "N", 1, EVAL_MAX_REPEAT,

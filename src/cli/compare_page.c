@@ -189,13 +189,14 @@ static void print_doubts(const page *p) {
 
 static void print_notes(const comparison *c, bool strategies) {
     if (strategies)
-        printf("\nDifferences are paired, to the same model's one answer (A/A: to one draw; instead: to the "
-               "first row); p corrected for %zu comparisons (Holm); needed: items, for a difference of "
-               "this size. Oracle: any draw is right. Tokens and seconds are of an answer, all that was "
-               "computed; × one: seconds over those of one answer.\n\n", c->n_verdicts);
+        printf("\nDifferences are paired, to the same model's one answer (A/A: to one draw; "
+               "instead: to the first row); p corrected for %zu comparisons (Holm); needed: items, "
+               "for a difference of this size. Oracle: any draw is right. Tokens and seconds are "
+               "of an answer, all that was computed; × one: seconds over those of one answer.\n\n",
+               c->n_verdicts);
     else
-        printf("\nSpeeds in tokens/s, tasks with 95 %% intervals; differences are paired, p corrected for "
-               "%zu comparisons (Holm).\n\n", c->n_verdicts);
+        printf("\nSpeeds in tokens/s, tasks with 95 %% intervals; differences are paired, p "
+               "corrected for %zu comparisons (Holm).\n\n", c->n_verdicts);
 }
 
 /* What the tables of strategies have not told. */

@@ -151,8 +151,8 @@ static int open_model(engine *e, const char *name, const engine_settings *settin
     hone_status status = open_with_own(e, name, n_threads, settings->no_map);
     if (status != HONE_OK) return engine_fail_model(status, name);
     if (e->beside.chat_template && !hone_model_describe(e->model)->has_chat_template)
-        fprintf(stderr, "hone: warning: the template beside %s is in Go's form, which hone does not "
-                        "read, and its file has none\n", name);
+        fprintf(stderr, "hone: warning: the template beside %s is in Go's form, which hone does "
+                        "not read, and its file has none\n", name);
     return CLI_OK;
 }
 

@@ -131,16 +131,17 @@ static json_t *decode_json(const plan *p, const candidate *c) {
 
 static json_t *row_json(const plan *p, const candidate *c) {
     const hone_fit *f = &c->fit;
-    json_t *row = json_pack("{s:o, s:o, s:I, s:I, s:s, s:b, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:s}",
-                     "model", cli_json_text(c->name), "file", cli_json_text(c->name), "context",
-                     (json_int_t)f->settings.n_context, "slots", (json_int_t)f->settings.n_slots,
-                     "kv", engine_kv_name(f->settings.exact ? HONE_KV_F32 : f->settings.kv),
-                     "fits", f->fits, "gave_up", losses_json(f->gave_up), "weights_bytes",
-                     (json_int_t)f->memory.weights, "kv_bytes", (json_int_t)f->memory.kv,
-                     "activations_bytes", (json_int_t)f->memory.activations, "tables_bytes",
-                     (json_int_t)f->memory.tables, "bytes", (json_int_t)f->bytes, "left",
-                     (json_int_t)f->limit - (json_int_t)f->bytes, "source",
-                     is_measured(p, c) ? "measured" : "estimated");
+    json_t *row =
+        json_pack("{s:o, s:o, s:I, s:I, s:s, s:b, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:s}",
+                  "model", cli_json_text(c->name), "file", cli_json_text(c->name), "context",
+                  (json_int_t)f->settings.n_context, "slots", (json_int_t)f->settings.n_slots,
+                  "kv", engine_kv_name(f->settings.exact ? HONE_KV_F32 : f->settings.kv),
+                  "fits", f->fits, "gave_up", losses_json(f->gave_up), "weights_bytes",
+                  (json_int_t)f->memory.weights, "kv_bytes", (json_int_t)f->memory.kv,
+                  "activations_bytes", (json_int_t)f->memory.activations, "tables_bytes",
+                  (json_int_t)f->memory.tables, "bytes", (json_int_t)f->bytes, "left",
+                  (json_int_t)f->limit - (json_int_t)f->bytes, "source",
+                  is_measured(p, c) ? "measured" : "estimated");
     json_object_set_new(row, "decode", decode_json(p, c));
     if (p->task)
         json_object_set_new(row, "score", c->known.score.result ? figure_json(&c->known.score)

@@ -144,8 +144,8 @@ static int measure(const choice *c, const task *t, const char *model, bool tune)
     const size_t limit = c->limit == CLI_UNSET ? 0 : (size_t)c->limit;
     const prompt_tune_settings settings = {
         .n_train = limit, .n_held_out = limit, .seed = (uint64_t)c->seed,
-        .max_tokens = c->max_tokens == CLI_UNSET ? 0 : (size_t)c->max_tokens, .observe = on_progress,
-        .context = p};
+        .max_tokens = c->max_tokens == CLI_UNSET ? 0 : (size_t)c->max_tokens,
+        .observe = on_progress, .context = p};
     if (!p) return cli_fail(mem_fail("tuning", sizeof *p));
     int code = engine_choose_threads(c->engine.threads, &opened.n_threads);
     if (c->engine.context != CLI_UNSET) opened.n_context = (size_t)c->engine.context;

@@ -152,8 +152,8 @@ static int report(const char *in, const char *out, const request *q, const quant
         fprintf(stderr, "hone: no fidelity record: %s\n", done->no_fidelity);
     if (!done->has_fidelity) return code;
     const fidelity *f = &done->fidelity;
-    printf("against %s on %zu tokens: perplexity × %.4f (%.4f to %.4f), KL %.5f (%.5f to %.5f), same "
-           "first token %.1f %% (%.1f to %.1f)\n", file_name(in), f->n_tokens, f->ratio.value,
+    printf("against %s on %zu tokens: perplexity × %.4f (%.4f to %.4f), KL %.5f (%.5f to %.5f), "
+           "same first token %.1f %% (%.1f to %.1f)\n", file_name(in), f->n_tokens, f->ratio.value,
            f->ratio.low, f->ratio.high, f->kl.value, f->kl.low, f->kl.high, 100 * f->top1.value,
            100 * f->top1.low, 100 * f->top1.high);
     return code;

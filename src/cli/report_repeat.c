@@ -91,8 +91,8 @@ static int tell(const result_diff *d, const stored_result *a, const stored_resul
         code = results_print_diff_tables(d, a, b);
         bool doubted = d->doubts.n > 0;
         printf("\n%s\n", holds && !doubted ? "It holds: no number differs by more than chance."
-                         : holds           ? "No number differs by more than chance, as far as these "
-                                             "runs can be relied on."
+                         : holds           ? "No number differs by more than chance, as far as "
+                                             "these runs can be relied on."
                          : comparable      ? "It does not hold: see the numbers that differ."
                                            : "It cannot be said whether it holds.");
     }

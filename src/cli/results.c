@@ -33,7 +33,8 @@ static int print_table(const results_list *list) {
         if (m) cli_table_add(&t, "%s %s", m->name, report_format_value(&text, m->value, m->unit));
         else cli_table_add(&t, "%s", "");
         if (r->validity.n == 0) cli_table_add(&t, "%s", "yes");
-        else cli_table_add(&t, "no: %s%s", r->validity.reasons[0].words, r->validity.n > 1 ? ", …" : "");
+        else cli_table_add(&t, "no: %s%s", r->validity.reasons[0].words,
+                           r->validity.n > 1 ? ", …" : "");
     }
     return cli_table_print(&t);
 }

@@ -19,11 +19,11 @@ json_t *results_diff_to_json(const result_diff *d, const stored_result *a, const
     json_t *metrics = json_array(), *tasks = json_array(), *doubts = json_array();
     for (size_t i = 0; i < d->n_rows; i++) {
         const diff_row *row = &d->rows[i];
-        json_array_append_new(metrics, json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:s}", "name",
-                                                 row->a->name, "condition", row->a->condition, "unit",
-                                                 row->a->unit, "a", side(row->a), "b", side(row->b),
-                                                 "ratio", json_finite(row->ratio), "verdict",
-                                                 diff_verdict_name(row->verdict)));
+        json_array_append_new(
+            metrics, json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:s}", "name", row->a->name,
+                               "condition", row->a->condition, "unit", row->a->unit, "a",
+                               side(row->a), "b", side(row->b), "ratio", json_finite(row->ratio),
+                               "verdict", diff_verdict_name(row->verdict)));
     }
     for (size_t i = 0; i < d->n_tasks; i++) {
         const diff_task *t = &d->tasks[i];

@@ -29,12 +29,12 @@ static bool read_since(const char *text, int64_t *ms) {
 int results_choice_read(results_filter *f, const results_choice *c, const cli_usage *usage) {
     result_kind kind;
     if (c->kind && !result_kind_find(c->kind, &kind)) {
-        return cli_wrong_use(usage, "--kind is bench, eval, fidelity, tune, compare or load, not \"%s\"",
-                             c->kind);
+        return cli_wrong_use(usage, "--kind is bench, eval, fidelity, tune, compare or load, not "
+                                    "\"%s\"", c->kind);
     }
     if (c->since && !read_since(c->since, &f->since_ms)) {
-        return cli_wrong_use(usage, "--since takes a day (2026-11-20) or a time ago (90m, 24h, 7d), not "
-                                    "\"%s\"", c->since);
+        return cli_wrong_use(usage, "--since takes a day (2026-11-20) or a time ago (90m, 24h, "
+                                    "7d), not \"%s\"", c->since);
     }
     f->kind = c->kind;
     f->model = c->model;

@@ -92,8 +92,8 @@ static void print_welcome(const server *s, const serve_settings *settings, char 
             cli_format_bytes(&memory, settings->memory_bytes),
             cli_format_bytes(&cache, settings->cache_bytes));
     if (geteuid() == 0)
-        fputs("\nrunning as root: a flaw would reach the whole machine; docs/serving.md has a better way",
-              stderr);
+        fputs("\nrunning as root: a flaw would reach the whole machine; docs/serving.md has a "
+              "better way", stderr);
     size_t n_keys = guard_keys(server_guard(s));
     fprintf(stderr, "\nkeys: %s", n_keys ? "needed, of which there are " : "none needed");
     if (n_keys) fprintf(stderr, "%zu", n_keys);
@@ -212,8 +212,9 @@ static int check(serve_settings *s, const cli_usage *usage) {
 
 int cmd_serve(int argc, char **argv) {
     serve_settings s = {.host = "127.0.0.1", .port = CLI_UNSET, .keep_alive = "5m", .load_wait = 30,
-                        .slots = CLI_UNSET, .queue = 512, .context = CLI_UNSET, .threads = CLI_UNSET,
-                        .connections = 512, .patience = 60, .wait_limit = 300, .time_limit = 3600,
+                        .slots = CLI_UNSET, .queue = 512, .context = CLI_UNSET,
+                        .threads = CLI_UNSET, .connections = 512, .patience = 60,
+                        .wait_limit = 300, .time_limit = 3600,
                         .memory_bytes = system_look_at_memory("").limit, .cache_bytes = 512 << 20,
                         .body_bytes = 256 << 20, .kv = -1};
     const cli_option options[] = {

@@ -49,9 +49,10 @@ void show_losses_json(json_t *root, const char *name) {
     json_object_set_new(
         root, "fidelity",
         json_pack("{s:o, s:o, s:I, s:o, s:o, s:I, s:{s:f, s:f, s:f, s:f, s:f}, s:o, s:o}",
-                  "reference", cli_json_text(r.reference), "reference_type", cli_json_text(r.reference_type),
-                  "reference_bytes", (json_int_t)r.reference_bytes, "text", cli_json_text(r.text),
-                  "text_sha256", cli_json_text(r.text_sha256.text), "n_tokens", (json_int_t)r.f.n_tokens,
+                  "reference", cli_json_text(r.reference), "reference_type",
+                  cli_json_text(r.reference_type), "reference_bytes",
+                  (json_int_t)r.reference_bytes, "text", cli_json_text(r.text), "text_sha256",
+                  cli_json_text(r.text_sha256.text), "n_tokens", (json_int_t)r.f.n_tokens,
                   "perplexity", "reference", r.f.reference, "candidate", r.f.candidate, "ratio",
                   r.f.ratio.value, "low", r.f.ratio.low, "high", r.f.ratio.high, "kl",
                   estimate_json("mean", &r.f.kl), "top1", estimate_json("value", &r.f.top1)));

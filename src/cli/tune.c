@@ -146,9 +146,9 @@ static hone_status choose_first_model(tuning *x) {
 static json_t *describe_settings(const tuning *x) {
     const choice *c = x->c;
     json_t *o = json_pack(
-        "{s:s, s:I, s:I, s:I, s:o, s:s?, s:I, s:o, s:o, s:I}", "goal", tune_goal_name(x->space.goal),
-        "budget_ms", (json_int_t)c->budget_ms, "memory", (json_int_t)c->memory_bytes, "seed",
-        (json_int_t)c->seed, "baseline",
+        "{s:s, s:I, s:I, s:I, s:o, s:s?, s:I, s:o, s:o, s:I}", "goal",
+        tune_goal_name(x->space.goal), "budget_ms", (json_int_t)c->budget_ms, "memory",
+        (json_int_t)c->memory_bytes, "seed", (json_int_t)c->seed, "baseline",
         tune_config_to_json(&x->baseline, x->space.goal, x->space.models), "task", c->task, "users",
         (json_int_t)c->users, "min_speed", json_finite(c->min_speed),
         "max_loss", json_finite(c->max_loss), "prompt",
@@ -334,8 +334,10 @@ int cmd_tune(int argc, char **argv) {
         CLI_CHOICE("goal", 'g', &c.goal, TUNE_GOALS,
                    "what shall be best: tokens a second of one answer (the default), the time to the "
                    "first token, tokens a second of many answers together, or a task's score"),
-        CLI_TEXT("budget", 0, &c.budget, "TIME", "how long it may take, as 60s or 1h30m (default 5m)"),
-        CLI_TEXT("memory", 'm', &c.memory, "SIZE", "bytes that the process may use, as 16G or 900M"),
+        CLI_TEXT("budget", 0, &c.budget, "TIME",
+                 "how long it may take, as 60s or 1h30m (default 5m)"),
+        CLI_TEXT("memory", 'm', &c.memory, "SIZE",
+                 "bytes that the process may use, as 16G or 900M"),
         CLI_REAL("min-speed", 0, &c.min_speed, "N", 0, 1e9,
                  "tokens a second that it has to write; code 3 where nothing does"),
         CLI_REAL("max-loss", 0, &c.max_loss, "PERCENT", 0, 1e6,
@@ -352,7 +354,8 @@ int cmd_tune(int argc, char **argv) {
                     "most tokens of prompt and answer (default: the model's maximum, or what fits)"),
         CLI_INTEGER("threads", 't', &c.threads, "N|auto", 1, 1024,
                     "compute threads to begin with (default: $HONE_THREADS, or auto)"),
-        CLI_INTEGER("seed", 's', &c.seed, "N", 0, 9e18, "of the items' order and answers (default 1)"),
+        CLI_INTEGER("seed", 's', &c.seed, "N", 0, 9e18,
+                    "of the items' order and answers (default 1)"),
         CLI_FLAG("json", 0, &c.json, "print one JSON object"),
         CLI_OPTIONS_END,
     };

@@ -125,8 +125,8 @@ int tune_print_page(const tune_page *p) {
         printf("best      the baseline: nothing tried is measurably better\n");
     else print_figure(t, "best", &t->best);
     if (p->profile)
-        printf("profile   %s\n          (hone run and hone serve take it; --no-profile leaves it)\n",
-               p->profile);
+        printf("profile   %s\n"
+               "          (hone run and hone serve take it; --no-profile leaves it)\n", p->profile);
     record_print_doubts(p->validity);
     return CLI_OK;
 }
@@ -137,8 +137,9 @@ static result_metric figure_metric(const tune *t, const char *condition, const e
                                    size_t n) {
     static const char *const names[] = {"decode", "ttft", "throughput", "score"};
     tune_goal goal = t->space->goal;
-    return (result_metric){.name = names[goal], .condition = condition, .unit = tune_goal_unit(goal),
-                           .value = e->value, .low = e->low, .high = e->high, .n = n,
+    return (result_metric){.name = names[goal], .condition = condition,
+                           .unit = tune_goal_unit(goal), .value = e->value, .low = e->low,
+                           .high = e->high, .n = n,
                            .better = goal == TUNE_TTFT ? -1 : 1};
 }
 

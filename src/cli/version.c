@@ -69,8 +69,8 @@ static int print_json(const char *processor, const char *kernels, const library 
                              hone_version(), "compiler", COMPILER, "cpu", processor, "features",
                              features, "kernels", kernels, "usable_cores",
                              cpu_usable_count(), "threads", cpu_choose_threads().n_threads,
-                             "memory_bytes",
-                             (json_int_t)system_look_at_memory("").limit, "libraries", library_list);
+                             "memory_bytes", (json_int_t)system_look_at_memory("").limit,
+                             "libraries", library_list);
     return cli_print_json(root, false);
 }
 

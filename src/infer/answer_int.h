@@ -49,7 +49,8 @@ void answer_end(hone_answer *a, hone_finish finish);
 
 /* --- the prompt (answer_prompt.c) --- */
 
-/* Ids of the request's prompt, and what its own outputs need; the session keeps what can be reused. */
+/* Ids of the request's prompt, and what its own outputs need;
+ * the session keeps what can be reused. */
 hone_status answer_begin_prompt(hone_answer *a);
 
 /* The next piece of the prompt, of at most *budget tokens; none when the budget is spent. */

@@ -43,7 +43,8 @@ struct hone_model {
     llama_scratch scratch;
     whisper_scratch speech_scratch;
     atomic_bool speech_cancelled;  /* anybody's */
-    atomic_size_t n_speech_turns;  /* that are under way or wait (infer/speech_decode.h), anybody's */
+    atomic_size_t n_speech_turns;  /* that are under way or wait (infer/speech_decode.h),
+                                    * anybody's */
     pthread_cond_t speech_turn;    /* there are none */
     struct speech_decoder *speech_decoders[2]; /* NULL until needed; [1] computes exactly */
     float *logits; /* [n_logit_floats], of one pass */

@@ -267,8 +267,8 @@ static hone_status check_triggers(hone_grammar *g) {
         uint32_t state = grammar_machine_start(g->machine);
         TRY(follow_bytes(g, &state, g->triggers.all[i].text, g->triggers.all[i].n));
         if (state == GRAMMAR_DEAD)
-            return fail(HONE_ERR_ARGUMENT, "nothing that the grammar matches begins with the trigger "
-                        "%.*s", (int)g->triggers.all[i].n, g->triggers.all[i].text);
+            return fail(HONE_ERR_ARGUMENT, "nothing that the grammar matches begins with the "
+                        "trigger %.*s", (int)g->triggers.all[i].n, g->triggers.all[i].text);
     }
     return HONE_OK;
 }

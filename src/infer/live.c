@@ -11,7 +11,8 @@
 
 enum {
     RATE = HONE_AUDIO_RATE,
-    ROOM = 28 * RATE,          /* samples of the window: one of the model's, and the pauses' padding */
+    ROOM = 28 * RATE,          /* samples of the window: one of the model's,
+                                * and the pauses' padding */
     PAUSE_FRAMES = 45,         /* of 10 ms, behind what is kept around speech: settles a sentence */
     KEPT_SILENCE = RATE / 2,   /* before speech begins */
     MAX_LANGUAGE = 16,

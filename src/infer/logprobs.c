@@ -109,7 +109,8 @@ static size_t find_top(const row *r, size_t n_known, size_t n_top, int32_t *ids,
 
 /* --- exported --- */
 
-/* In eight lanes, which do not wait for each other: a step of eight answers has a million logits. */
+/* In eight lanes, which do not wait for each other:
+ * a step of eight answers has a million logits. */
 int32_t logits_best(const float *logits, size_t n_vocab) {
     enum { LANES = 8 };
     float best[LANES];

@@ -165,8 +165,8 @@ static void give_rows_back(speech_decoder *d, const speech_search *a) {
 
 /* --- a pass --- */
 
-/* What a window wants computed: its prompt, with logits behind <|startoftranscript|> and at the end,
- * or the last token of every hypothesis that goes on. */
+/* What a window wants computed: its prompt, with logits behind <|startoftranscript|> and at the
+ * end, or the last token of every hypothesis that goes on. */
 typedef struct pass {
     size_t n_items, n_tokens, n_logits;
 } pass;

@@ -33,7 +33,8 @@ static void pair_timestamps(const speech_rules *r, float *logits, const int32_t 
         forbid(logits, first + r->last_initial + 1, ids->n_vocab);
 }
 
-/* All time marks together against the best of the rest: it is a sum that text would have to beat. */
+/* All time marks together against the best of the rest:
+ * it is a sum that text would have to beat. */
 static void prefer_timestamps(const speech_rules *r, const kernels *k, float *logits) {
     enum { PIECE = 1024 };
     const int32_t first = r->ids->first_timestamp;

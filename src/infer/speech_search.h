@@ -62,7 +62,8 @@ void speech_search_examine(speech_search *a, size_t index, const float *logits, 
 /* All choices are there: one token further. May set `done`. */
 hone_status speech_search_advance(speech_search *a, whisper_cache *cache);
 
-/* Done: the best text becomes the window's. *again: it is poor, and there is another temperature. */
+/* Done: the best text becomes the window's.
+ * *again: it is poor, and there is another temperature. */
 hone_status speech_search_conclude(speech_search *a, bool *again);
 
 #endif

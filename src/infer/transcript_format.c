@@ -12,7 +12,8 @@ enum { MAX_TEXT = 1 << 30 };
 
 /* --- pieces of text --- */
 
-/* The text without outer spaces, line ends as spaces, and each byte of `from` as its word in `to`. */
+/* The text without outer spaces, line ends as spaces,
+ * and each byte of `from` as its word in `to`. */
 static hone_status add_clean(buf *out, const char *text, const char *from, const char *const *to) {
     size_t begin = strspn(text, " \t\r\n"), n = strlen(text);
     while (n > begin && strchr(" \t\r\n", text[n - 1])) n--;
@@ -24,7 +25,9 @@ static hone_status add_clean(buf *out, const char *text, const char *from, const
     return HONE_OK;
 }
 
-static hone_status add_plain(buf *out, const char *text) { return add_clean(out, text, NULL, NULL); }
+static hone_status add_plain(buf *out, const char *text) {
+    return add_clean(out, text, NULL, NULL);
+}
 
 /* An arrow would look like the line of times. */
 static hone_status add_without_arrows(buf *out, const char *text) {
@@ -45,7 +48,9 @@ static hone_status add_escaped(buf *out, const char *text) {
 
 /* --- times --- */
 
-static uint64_t to_ms(double seconds) { return seconds > 0 ? (uint64_t)llround(seconds * 1000) : 0; }
+static uint64_t to_ms(double seconds) {
+    return seconds > 0 ? (uint64_t)llround(seconds * 1000) : 0;
+}
 
 /* hh:mm:ss,mmm; with hours only where there are some, unless they are always wanted. */
 static hone_status add_time(buf *out, double seconds, bool hours, char point) {

@@ -56,7 +56,8 @@ typedef struct bench {
     double ttft_ms; /* median for the first prompt length; 0 = not measured */
     size_t n_drafted, n_accepted;
     load_time load;             /* filled by the caller where it measured it; warm.n 0 = not */
-    uint64_t peak_memory_bytes; /* most that was resident, without what measuring the limits takes */
+    uint64_t peak_memory_bytes; /* most that was resident,
+                                 * without what measuring the limits takes */
     machine_memory memory;      /* steady: when everything had run */
     char energy[96];            /* where the joules come from, or why there are none */
     hone_limits limits;         /* the best of all looks */

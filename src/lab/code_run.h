@@ -7,12 +7,12 @@
 
 #include "hone/strategy.h"
 
-/* A hone_code_run; `user` is not looked at. The language is that of the fence under any of its usual
- * names, Python where there is none. What the program printed on stdout and stderr is handed over
- * without blanks at its end, valid UTF-8, at most SANDBOX_MAX_SHOWN − 1 bytes of it. A program that
- * does not compile or does not exit with 0 in time has failed: HONE_ERR_IO. HONE_ERR_ARGUMENT for
- * another language, HONE_ERR_UNSUPPORTED where the language is not installed or there is no sandbox:
- * then nothing runs. */
+/* A hone_code_run; `user` is not looked at. The language is that of the fence under any of its
+ * usual names, Python where there is none. What the program printed on stdout and stderr is handed
+ * over without blanks at its end, valid UTF-8, at most SANDBOX_MAX_SHOWN − 1 bytes of it. A program
+ * that does not compile or does not exit with 0 in time has failed: HONE_ERR_IO. HONE_ERR_ARGUMENT
+ * for another language, HONE_ERR_UNSUPPORTED where the language is not installed or there is no
+ * sandbox: then nothing runs. */
 hone_status code_run(void *user, const char *language, const char *code, char **output);
 
 /* Whether the last fenced block of an answer, with `tests` behind it, exits with 0. *words says

@@ -5,12 +5,12 @@
  *     ... c.entries[i].results[t], c.verdicts[0 … c.n_verdicts) ...
  *     compare_release(&c);
  *
- * Every entry answers the same items, so that each comparison is paired. The p values of all pairs and
- * tasks are corrected together (Holm). "Not distinguishable" is a verdict, with the number of items
- * that would be needed for a difference like the one that was seen.
+ * Every entry answers the same items, so that each comparison is paired. The p values of all pairs
+ * and tasks are corrected together (Holm). "Not distinguishable" is a verdict, with the number of
+ * items that would be needed for a difference like the one that was seen.
  *
- * Strategies stand beside one answer of the same model, and, where such entries are given, beside what
- * their cost could buy instead: one answer of a larger model or a finer quantisation. */
+ * Strategies stand beside one answer of the same model, and, where such entries are given, beside
+ * what their cost could buy instead: one answer of a larger model or a finer quantisation. */
 #ifndef LAB_COMPARE_H
 #define LAB_COMPARE_H
 
@@ -26,9 +26,11 @@ enum { COMPARE_ENOUGH_ITEMS = 200 };
 typedef enum compare_role {
     COMPARE_MODEL = 0, /* all others of this role */
     COMPARE_NONE,      /* one answer an item; all others of this role: the models */
-    COMPARE_ONE_DRAW,  /* its base, a COMPARE_NONE that is greedier: one answer, drawn as strategies draw */
+    COMPARE_ONE_DRAW,  /* its base, a COMPARE_NONE that is greedier:
+                        * one answer, drawn as strategies draw */
     COMPARE_CONTROL,   /* its base: several draws with other random numbers, of which the first is
-                        * taken. An A/A comparison: differences are chance, or answers that were cut */
+                        * taken. An A/A comparison: differences are chance,
+                        * or answers that were cut */
     COMPARE_STRATEGY,  /* its base and every COMPARE_INSTEAD */
     COMPARE_INSTEAD    /* the first COMPARE_NONE: one answer of what the cost could buy */
 } compare_role;

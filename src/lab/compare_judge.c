@@ -1,4 +1,5 @@
-/* What a comparison's entries differ in, and which strategies are worth their cost (lab/compare.h). */
+/* What a comparison's entries differ in,
+ * and which strategies are worth their cost (lab/compare.h). */
 #include <math.h>
 #include <stdint.h>
 #include <string.h>

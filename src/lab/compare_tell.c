@@ -80,7 +80,8 @@ json_t *compare_to_json(const comparison *c) {
 static hone_status store_spread(const char *name, const char *condition, const spread *s,
                                 results *r, int64_t id) {
     const result_metric m = {.name = name, .condition = condition, .unit = "tokens/s",
-                             .value = s->median, .low = s->low, .high = s->high, .n = s->n, .better = 1};
+                             .value = s->median, .low = s->low, .high = s->high, .n = s->n,
+                             .better = 1};
     return s->n ? results_add_metrics(r, id, &m, 1) : HONE_OK;
 }
 
@@ -113,7 +114,8 @@ static hone_status store_task(const compare_entry *e, const eval_result *x, resu
         char condition[512];
         snprintf(condition, sizeof condition, "entry=%s task=%s", e->label, x->task->name);
         const result_metric m = {
-            .name = figure->name, .condition = condition, .unit = figure->metric->is_share ? "share" : "",
+            .name = figure->name, .condition = condition,
+            .unit = figure->metric->is_share ? "share" : "",
             .value = figure->e.value, .low = figure->e.low, .high = figure->e.high, .n = figure->n,
             .better = figure->metric->less_is_better ? -1 : 1,
             .items_hash = x->task->items_sha256.text};
@@ -129,9 +131,9 @@ hone_status compare_store(const comparison *c, results *r, int64_t id) {
         snprintf(condition, sizeof condition, "entry=%s", e->label);
         TRY(store_spread("prefill", condition, &e->prefill, r, id));
         TRY(store_spread("decode", condition, &e->decode, r, id));
-        const result_metric memory = {.name = "peak_memory", .condition = condition, .unit = "bytes",
-                                      .value = (double)e->memory_bytes, .low = NAN, .high = NAN,
-                                      .n = 1, .better = -1};
+        const result_metric memory = {.name = "peak_memory", .condition = condition,
+                                      .unit = "bytes", .value = (double)e->memory_bytes,
+                                      .low = NAN, .high = NAN, .n = 1, .better = -1};
         if (e->memory_bytes) TRY(results_add_metrics(r, id, &memory, 1));
         for (size_t t = 0; t < e->n_results; t++) TRY(store_task(e, &e->results[t], r, id));
     }

@@ -34,8 +34,9 @@ static void on_end(void *context, const http_end *end) {
 static hone_status get(const endpoint *e, const char *url, buf *out, long *http_status) {
     http_streams *s;
     reading r = {.out = out};
-    const http_post request = {.url = url, .bearer_token = e->api_key, .timeout_ms = LIST_TIMEOUT_MS,
-                               .on_bytes = on_bytes, .on_end = on_end, .context = &r};
+    const http_post request = {.url = url, .bearer_token = e->api_key,
+                               .timeout_ms = LIST_TIMEOUT_MS, .on_bytes = on_bytes,
+                               .on_end = on_end, .context = &r};
     TRY(http_streams_open(&s));
     hone_status status = http_streams_start(s, &request);
     while (status == HONE_OK && http_streams_running(s) > 0) status = http_streams_wait(s, 1000);
@@ -103,8 +104,8 @@ hone_status endpoint_find(endpoint *e, const endpoint_wish *w) {
         TRY(try_api(e, (endpoint_api)api, &speaks));
     }
     if (!speaks) {
-        return fail(HONE_ERR_UNSUPPORTED, "%s: speaks neither OpenAI's API (/v1/models) nor Ollama's "
-                                          "(/api/tags)", e->base.text);
+        return fail(HONE_ERR_UNSUPPORTED, "%s: speaks neither OpenAI's API (/v1/models) nor "
+                                          "Ollama's (/api/tags)", e->base.text);
     }
     return *e->model ? HONE_OK
                      : fail(HONE_ERR_NOT_FOUND, "%s: the server has no model", e->base.text);

@@ -123,7 +123,8 @@ static hone_status choose_items(eval_result *r, const task *t, const eval_settin
     for (size_t i = 0; i < n; i++) r->items[i].index = i;
     r->n_items = settings->limit && settings->limit < n - skip ? settings->limit : n - skip;
     for (size_t i = 0; r->n_items < n && i < skip + r->n_items; i++) {
-        uint32_t random = philox4x32((philox_block){{(uint32_t)i, 0, 0, 1}}, settings->seed).word[0];
+        const philox_block counter = {{(uint32_t)i, 0, 0, 1}};
+        uint32_t random = philox4x32(counter, settings->seed).word[0];
         size_t other = i + (size_t)((uint64_t)random * (uint64_t)(n - i) >> 32), index;
         index = r->items[i].index;
         r->items[i].index = r->items[other].index;
@@ -226,8 +227,8 @@ static hone_status check_repeat(const task *t, const eval_settings *s) {
         return fail(HONE_ERR_ARGUMENT, "%zu answers to each item, at most %d", s->repeat,
                     EVAL_MAX_REPEAT);
     if (scored || !s->sampling || s->sampling->temperature <= 0)
-        return fail(HONE_ERR_ARGUMENT, "%zu answers to each item of %s would be the same: they need a "
-                    "temperature", s->repeat, t->name);
+        return fail(HONE_ERR_ARGUMENT, "%zu answers to each item of %s would be the same: they "
+                    "need a temperature", s->repeat, t->name);
     return HONE_OK;
 }
 
@@ -283,8 +284,10 @@ static json_t *reasons_json(const validity *v) {
 
 static json_t *settings_json(const eval_result *r) {
     const eval_settings *s = &r->settings;
-    return json_pack("{s:I, s:I, s:I, s:s, s:s, s:I, s:I, s:I}", "seed", (json_int_t)s->seed, "limit",
-                     (json_int_t)s->limit, "repeat", (json_int_t)(s->repeat ? s->repeat : 1), "prompting", r->chat ? "chat" : "plain", "choices",
+    return json_pack("{s:I, s:I, s:I, s:s, s:s, s:I, s:I, s:I}", "seed", (json_int_t)s->seed,
+                     "limit", (json_int_t)s->limit, "repeat",
+                     (json_int_t)(s->repeat ? s->repeat : 1), "prompting",
+                     r->chat ? "chat" : "plain", "choices",
                      s->by_answer ? "answer" : "likelihood", "max_tokens",
                      (json_int_t)(s->max_tokens ? s->max_tokens : r->task->max_tokens), "shots",
                      (json_int_t)r->task->shots.n, "bootstrap_draws", (json_int_t)STATS_DRAWS);
@@ -300,12 +303,12 @@ json_t *eval_result_to_json(const eval_result *r) {
     const eval_figure *first = &r->figures[0];
     json_build_begin();
     json_t *o = json_pack(
-        "{s:s, s:I, s:s, s:o, s:o, s:o, s:s, s:f, s:f, s:I, s:I, s:I, s:b, s:o}", "task", r->task->name, "n",
-        (json_int_t)first->n, "metric", first->metric->name, "value", json_finite(first->e.value), "low",
-        json_finite(first->e.low), "high", json_finite(first->e.high), "interval",
-        metric_interval_name(first->metric), "seconds", r->seconds, "answer_seconds",
-        r->answer_seconds, "draws", (json_int_t)r->n_draws, "tokens", (json_int_t)r->n_tokens,
-        "prompt_tokens", (json_int_t)r->n_prompt_tokens, "valid",
+        "{s:s, s:I, s:s, s:o, s:o, s:o, s:s, s:f, s:f, s:I, s:I, s:I, s:b, s:o}", "task",
+        r->task->name, "n", (json_int_t)first->n, "metric", first->metric->name, "value",
+        json_finite(first->e.value), "low", json_finite(first->e.low), "high",
+        json_finite(first->e.high), "interval", metric_interval_name(first->metric), "seconds",
+        r->seconds, "answer_seconds", r->answer_seconds, "draws", (json_int_t)r->n_draws, "tokens",
+        (json_int_t)r->n_tokens, "prompt_tokens", (json_int_t)r->n_prompt_tokens, "valid",
         r->validity.n == 0, "reasons", reasons_json(&r->validity));
     json_t *figures = json_array(), *groups = json_array();
     for (size_t i = 0; i < r->n_figures; i++) {

@@ -5,8 +5,9 @@
  *     ... r.figures[0].e.value, .low, .high ...
  *     eval_result_release(&r);
  *
- * What makes the figures doubtful is kept as reasons (lab/validity.h): empty answers, answers cut by
- * the limit of tokens, truncated contexts, failed requests, a run that did not come to its end. */
+ * What makes the figures doubtful is kept as reasons (lab/validity.h): empty answers, answers cut
+ * by the limit of tokens, truncated contexts, failed requests, a run that did not
+ * come to its end. */
 #ifndef LAB_EVAL_H
 #define LAB_EVAL_H
 

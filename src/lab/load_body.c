@@ -5,7 +5,8 @@
 
 static json_t *openai_body(const load *l, json_t *messages, size_t n_decode, uint64_t seed) {
     json_t *body = json_pack("{s:s, s:o, s:I, s:i, s:I, s:b, s:{s:b}}", "model",
-                             l->server.model, "messages", messages, "max_tokens", (json_int_t)n_decode, "temperature", 0, "seed",
+                             l->server.model, "messages", messages, "max_tokens",
+                             (json_int_t)n_decode, "temperature", 0, "seed",
                              (json_int_t)(seed & 0x7fffffff), "stream", 1, "stream_options",
                              "include_usage", 1);
     if (body && l->calibration.ignores_end) json_object_set_new(body, "ignore_eos", json_true());

@@ -203,7 +203,8 @@ static hone_status store_requests(const load *l, size_t first, results *r, int64
         bool done = q->outcome == LOAD_DONE;
         snprintf(names[i], sizeof names[i], "%06zu", first + i);
         items[i] = (result_item){.task = "load", .id = names[i],
-                                 .verdict = done ? NULL : "invalid", .reason = done ? NULL : q->words,
+                                 .verdict = done ? NULL : "invalid",
+                                 .reason = done ? NULL : q->words,
                                  .score = done ? e2e_of(q) : NAN, .scores = times_to_json(q)};
     }
     hone_status status = json_build_end("the requests' times");

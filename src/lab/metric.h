@@ -36,7 +36,8 @@ const char *metric_interval_name(const metric *m);
 hone_status metric_estimate(estimate *out, const metric *m, const metric_counts *items, size_t n,
                             uint64_t seed);
 
-/* Of a minus that of b, for two systems on the same items: the paired bootstrap, for shares, too. */
+/* Of a minus that of b, for two systems on the same items:
+ * the paired bootstrap, for shares, too. */
 hone_status metric_difference(estimate *out, const metric *m, const metric_counts *a,
                               const metric_counts *b, size_t n, uint64_t seed);
 

@@ -169,8 +169,9 @@ static const struct {
 } engine_keys[] = {{TUNE_THREADS, "threads"}, {TUNE_SLOTS, "slots"}, {TUNE_CHUNK, "prefill_chunk"},
                    {TUNE_CONTEXT, "context"}, {TUNE_KV, "kv"}, {TUNE_DRAFT, "draft_tokens"},
                    {TUNE_WEIGHTS, "map"}},
-  sampling_keys[] = {{TUNE_TEMPERATURE, "temperature"}, {TUNE_TOP_P, "top_p"}, {TUNE_TOP_K, "top_k"},
-                     {TUNE_MIN_P, "min_p"}, {TUNE_REPEAT_PENALTY, "repeat_penalty"}};
+  sampling_keys[] = {{TUNE_TEMPERATURE, "temperature"}, {TUNE_TOP_P, "top_p"},
+                     {TUNE_TOP_K, "top_k"}, {TUNE_MIN_P, "min_p"},
+                     {TUNE_REPEAT_PENALTY, "repeat_penalty"}};
 
 static json_t *make_part(tune_goal goal, const tune_config *defaults, const tune_config *best) {
     bool quality = goal == TUNE_QUALITY;
@@ -221,10 +222,10 @@ hone_status profile_save(const char *model, tune_goal goal, const tune_config *d
     TRY(look_at_machine(&now));
     TRY(hash_model(model, now.hash));
     json_t *other = keep_part(path->text, model, quality ? "engine" : "sampling");
-    json_t *o = json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:I, s:b, s:o, s:o}", "version", VERSION, "model",
-                          name.text, "hash", now.hash, "machine", now.machine.fingerprint, "build",
-                          now.build, "goal", tune_goal_name(goal), "result", (json_int_t)result,
-                          "doubted", doubted,
+    json_t *o = json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:I, s:b, s:o, s:o}", "version", VERSION,
+                          "model", name.text, "hash", now.hash, "machine",
+                          now.machine.fingerprint, "build", now.build, "goal",
+                          tune_goal_name(goal), "result", (json_int_t)result, "doubted", doubted,
                           quality ? "sampling" : "engine", make_part(goal, defaults, best),
                           quality ? "engine" : "sampling", other ? other : json_object());
     hone_status status = write_profile(path, o);

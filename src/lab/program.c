@@ -25,7 +25,8 @@ static const language languages[] = {
     {"python", " py python3 ", "main.py", "python3", {NULL}, {"@", SANDBOX_PROGRAM "/main.py"}},
     {"javascript", " js node mjs ", "main.js", "node", {NULL}, {"@", SANDBOX_PROGRAM "/main.js"}},
     {"c", " ", "main.c", "gcc",
-     {"@", "-std=c11", "-O1", "-w", "-o", SANDBOX_PROGRAM "/main", SANDBOX_PROGRAM "/main.c", "-lm"},
+     {"@", "-std=c11", "-O1", "-w", "-o", SANDBOX_PROGRAM "/main", SANDBOX_PROGRAM "/main.c",
+      "-lm"},
      {SANDBOX_PROGRAM "/main"}},
     {"cpp", " c++ cxx cc ", "main.cpp", "g++",
      {"@", "-std=c++17", "-O1", "-w", "-o", SANDBOX_PROGRAM "/main", SANDBOX_PROGRAM "/main.cpp"},
@@ -173,7 +174,8 @@ static hone_status run_step(program_result *out, const char *const *words, const
     return HONE_OK;
 }
 
-/* `folder` is where the program lies; whoever runs it there may read it, or write while compiling. */
+/* `folder` is where the program lies; whoever runs it there may read it,
+ * or write while compiling. */
 static hone_status run_in(program_result *out, const language *l, const tool *t, const char *folder,
                           const char *source) {
     fs_path file;

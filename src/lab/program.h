@@ -10,7 +10,8 @@
 typedef struct program_result {
     bool passed;     /* compiled, and exited with 0 in 10 s */
     char words[64];  /* "exited with 1", "did not compile: exited with 1", … */
-    char output[SANDBOX_MAX_SHOWN]; /* what it, or the compiler, wrote: UTF-8, "?" for what is none */
+    char output[SANDBOX_MAX_SHOWN]; /* what it, or the compiler, wrote:
+                                     * UTF-8, "?" for what is none */
 } program_result;
 
 /* The language behind a name that people write, in any case ("py", "C++", "JS"); NULL = none. */

@@ -158,8 +158,8 @@ static hone_status dress(dressed *d, const task *t, const json_t *train, const p
     *d = (dressed){.task = *t};
     if (v->n_shots) {
         if (!prompt_takes_shots(t))
-            return fail(HONE_ERR_UNSUPPORTED, "%s: no examples can be made of its items, or it has its "
-                                              "own", t->name);
+            return fail(HONE_ERR_UNSUPPORTED, "%s: no examples can be made of its items, or it has "
+                                              "its own", t->name);
         if (v->nearest && !prompt_takes_nearest(t))
             return fail(HONE_ERR_UNSUPPORTED, "%s: its items have no question to be near to",
                         t->name);

@@ -49,7 +49,8 @@ const char *race_verdict_name(race_verdict v);
 
 typedef struct race_result {
     size_t best;   /* the alternative that was left */
-    estimate gain; /* its values minus the incumbent's, with a 95 % interval; NAN where there is none */
+    estimate gain; /* its values minus the incumbent's, with a 95 % interval;
+                    * NAN where there is none */
     size_t n_pairs;
     race_verdict verdict; /* UNSETTLED: the time was too short */
 } race_result;

@@ -121,9 +121,10 @@ static json_t *chart_memory(const stored_result *list, size_t n) {
         report_text label;
         if (!peak) continue;
         json_array_append_new(
-            bars, json_pack("{s:s, s:I, s:o, s:o}", "label", report_format_subject(&label, &list[i]),
-                            "id", (json_int_t)list[i].id, "peak", json_finite(peak->value),
-                            "steady", steady ? json_finite(steady->value) : json_null()));
+            bars, json_pack("{s:s, s:I, s:o, s:o}", "label",
+                            report_format_subject(&label, &list[i]), "id",
+                            (json_int_t)list[i].id, "peak", json_finite(peak->value), "steady",
+                            steady ? json_finite(steady->value) : json_null()));
     }
     return bars;
 }
@@ -153,8 +154,9 @@ static json_t *chart_depth(const stored_result *list, size_t n) {
         report_text label;
         if (list[i].kind != RESULT_BENCH) continue;
         json_array_append_new(
-            curves, json_pack("{s:s, s:I, s:o, s:o}", "label", report_format_subject(&label, &list[i]),
-                              "id", (json_int_t)list[i].id, "prefill",
+            curves, json_pack("{s:s, s:I, s:o, s:o}", "label",
+                              report_format_subject(&label, &list[i]), "id",
+                              (json_int_t)list[i].id, "prefill",
                               depth_points(json_object_get(list[i].detail, "prefills")), "decode",
                               depth_points(json_object_get(list[i].detail, "decodes"))));
     }

@@ -189,8 +189,8 @@ hone_status report_html(buf *out, const stored_result *list, size_t n) {
                      "<title>What hone measured</title>\n<style>\n"));
     TRY(buf_add_text(out, report_style));
     TRY(buf_add_format(out, "</style>\n</head>\n<body>\n<h1>What hone measured</h1>\n"
-                            "<p class=dim>%zu results, written by hone %s. Values are medians or means "
-                            "with 95 %% intervals; n counts repetitions or items.</p>\n", n,
+                            "<p class=dim>%zu results, written by hone %s. Values are medians or "
+                            "means with 95 %% intervals; n counts repetitions or items.</p>\n", n,
                        hone_version()));
     TRY(add_overview(out, list, n));
     if (n > 0) TRY(add_charts(out, list, n));

@@ -41,7 +41,8 @@ void diff_judge_pair(validity *v, const result_metric *a, const machine_descript
                      const result_metric *b, const machine_description *on_b) {
     if (depends_on_machine(a) && strcmp(on_a->fingerprint, on_b->fingerprint) != 0) {
         validity_doubt(v, VALIDITY_NOT_COMPARABLE,
-                       "times of two machines: %.60s with %d cores (%s) and %.60s with %d cores (%s)",
+                       "times of two machines: %.60s with %d cores (%s) and %.60s with %d cores "
+                       "(%s)",
                        on_a->cpu, on_a->n_cores, on_a->fingerprint, on_b->cpu, on_b->n_cores,
                        on_b->fingerprint);
     }

@@ -196,7 +196,9 @@ static hone_status add_metric(results *r, int64_t id, const result_metric *m) {
 }
 
 static hone_status add_item(results *r, int64_t id, const result_item *item) {
-    return results_execute(r, "INSERT OR REPLACE INTO item VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    return results_execute(r,
+                           "INSERT OR REPLACE INTO item "
+                           "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
                            "ittttttdj", id, item->task, item->id, item->prompt, item->output,
                            item->verdict, item->reason, item->score, item->scores);
 }

@@ -1,7 +1,7 @@
 /* What was measured, kept: one SQLite database (docs/results.md has the schema).
  *
  *     results_open(&r, NULL);
- *     results_begin(r, &start, &id);            // before the work: whoever is killed leaves a trace
+ *     results_begin(r, &start, &id);            // before the work: who is killed leaves a trace
  *     results_add_items(r, id, items, n);       // as often as there is news
  *     results_add_metrics(r, id, metrics, n);
  *     results_finish(r, id, &validity, detail);

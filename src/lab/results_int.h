@@ -29,7 +29,8 @@ hone_status results_run(results *r, const char *sql);
 /* A transaction: begin, then end with what came of it; a failure takes all back. A writer that has
  * to wait too long gets HONE_ERR_IO. */
 hone_status results_lock(results *r);
-hone_status results_lock_to_read(results *r); /* one view of the database, whoever writes meanwhile */
+hone_status results_lock_to_read(results *r); /* one view of the database,
+                                               * whoever writes meanwhile */
 hone_status results_unlock(results *r, hone_status status);
 
 /* A statement with its parameters ?1, ?2, … bound from `types`, one letter each: 'i' int64_t, 'd'

@@ -149,8 +149,8 @@ static hone_status read_argv(stored_result *out, json_t *command) {
 /* --- a result --- */
 
 static const char select_result[] =
-    "SELECT r.id, r.kind, r.state, r.started_ms, r.seconds, ifnull(r.repeats, 0), r.process, r.build,"
-    " r.folder, r.command, r.environment, r.settings, r.items_hash, r.detail, r.kernel,"
+    "SELECT r.id, r.kind, r.state, r.started_ms, r.seconds, ifnull(r.repeats, 0), r.process,"
+    " r.build, r.folder, r.command, r.environment, r.settings, r.items_hash, r.detail, r.kernel,"
     " m.fingerprint, m.cpu, m.features, m.cores, m.processors, m.memory_bytes, m.cache_bytes"
     " FROM result r JOIN machine m ON m.fingerprint = r.machine";
 

@@ -130,8 +130,8 @@ static bool read_process(process *p, const char *pid) {
     close(fd);
     text[n > 0 ? n : 0] = '\0';
     const char *behind = strrchr(text, ')');
-    if (!behind || sscanf(behind, ") %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
-                                  "%*d %*d %*d %*u %*u %ld", &parent, &pages) != 2)
+    if (!behind || sscanf(behind, ") %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d "
+                                  "%*d %*d %*d %*d %*u %*u %ld", &parent, &pages) != 2)
         return false;
     *p = (process){.pid = atoi(pid), .parent = parent,
                    .bytes = (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE)};

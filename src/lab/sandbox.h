@@ -55,7 +55,8 @@ typedef struct sandbox_job {
     char output[SANDBOX_MAX_SHOWN]; /* the beginning of what it wrote, NUL-terminated, any bytes */
 } sandbox_job;
 
-/* HONE_ERR_UNSUPPORTED, with the reason, where there can be no sandbox; tried once and remembered. */
+/* HONE_ERR_UNSUPPORTED, with the reason, where there can be no sandbox;
+ * tried once and remembered. */
 hone_status sandbox_check(void);
 
 /* The same as words, which stay; NULL where there is a sandbox. */

@@ -13,7 +13,8 @@
 hone_status score_ifeval_check(const char *answer, const char *instruction, const json_t *arguments,
                                bool *follows);
 
-/* As it is, and leniently: without its first line, its last, both, and each of these without "*". */
+/* As it is, and leniently: without its first line, its last, both,
+ * and each of these without "*". */
 hone_status score_ifeval_check_loosely(const char *answer, const char *instruction,
                                        const json_t *arguments, bool *follows);
 

@@ -38,7 +38,8 @@ static hone_status plain_digits(buf *out, const char *text) {
         if (is_money_or_percent(code)) continue;
         char c = code < 128 ? (char)code : ' ';
         if (code >= 128 && utf8proc_category((utf8proc_int32_t)code) == UTF8PROC_CATEGORY_ND) {
-            uint32_t zero = code; /* the ten digits of a script stand in a row, at most nine before */
+            uint32_t zero = code; /* the ten digits of a script stand in a row,
+                                   * at most nine before */
             while (zero > 0 && code - zero < 9 &&
                    utf8proc_category((utf8proc_int32_t)zero - 1) == UTF8PROC_CATEGORY_ND)
                 zero--;

@@ -24,8 +24,9 @@ typedef struct server_look {
 
 void server_machine_look(const server_machine *s, server_look *look);
 
-/* While requests were under way, from `before` to `after`. What the others used is judged only where
- * the server is seen to do its work itself: behind a proxy (a container's) it is among them. */
+/* While requests were under way, from `before` to `after`. What the others used is judged only
+ * where the server is seen to do its work itself: behind a proxy (a container's)
+ * it is among them. */
 void server_machine_judge_run(validity *v, const server_machine *s, const server_look *before,
                               const server_look *after);
 

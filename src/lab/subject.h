@@ -1,12 +1,13 @@
-/* What is measured: a model in this process, or one behind a server's URL, with the same operations.
+/* What is measured: a model in this process, or one behind a server's URL,
+ * with the same operations.
  *
  *     subject_open(&s, &(subject_settings){.model = "smollm2:135m"});
  *     subject_generate(s, requests, n, answers, NULL);
  *     subject_close(s);
  *
- * Operations take many items at once, because that is where speed lies: in process they share passes
- * over the weights, to a server they go side by side. In the exact mode the results do not depend on
- * what is computed together. One thread at a time. */
+ * Operations take many items at once, because that is where speed lies: in process they share
+ * passes over the weights, to a server they go side by side. In the exact mode the results do not
+ * depend on what is computed together. One thread at a time. */
 #ifndef LAB_SUBJECT_H
 #define LAB_SUBJECT_H
 
@@ -27,7 +28,8 @@ typedef struct subject_settings {
     const float *adapter_scales; /* [n_adapters]; NULL = 1 each */
     size_t n_adapters;
     size_t n_parallel; /* answers at once; 0 = 8 */
-    const char *strategy; /* how answers are made (hone/strategy.h); NULL = one draw each. In process */
+    const char *strategy; /* how answers are made (hone/strategy.h);
+                           * NULL = one draw each. In process */
 } subject_settings;
 
 /* HONE_ERR_ARGUMENT for settings that do not go together (a server has its own threads, context,

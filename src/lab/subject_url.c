@@ -64,7 +64,8 @@ static hone_status take_answer(call *c, const http_end *end) {
     json_t *json = NULL;
     char words[400];
     bool parsed = end->status == HONE_OK && c->answer.len > 0 &&
-                  json_parse_words(&json, c->answer.data, c->answer.len, "the server's answer") == HONE_OK;
+                  json_parse_words(&json, c->answer.data, c->answer.len, "the server's answer") ==
+                      HONE_OK;
     if (end->status != HONE_OK) snprintf(words, sizeof words, "%s", end->words);
     else if (!parsed) snprintf(words, sizeof words, "HTTP %ld without JSON", end->http_status);
     else snprintf(words, sizeof words, "HTTP %ld: %s", end->http_status, error_words(json));

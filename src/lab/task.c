@@ -198,7 +198,8 @@ static hone_status read_manifest(task *t) {
                  {"check", &t->check}};
     t->description = t->licence = t->origin = "";
     t->continuation = " {choice|strip}";
-    t->answer_prompt = "{question|strip}\n\n{options}\nAnswer with the letter of the right choice only.";
+    t->answer_prompt =
+        "{question|strip}\n\n{options}\nAnswer with the letter of the right choice only.";
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         TRY(json_get_string(m, texts[i].key, texts[i].value));
     TRY(read_name(m, "kind", kinds, &kind));

@@ -6,8 +6,8 @@
  *     "members": {"answer": {"of": "answer", "behind": "####"}}          what follows these words
  *     "members": {"prelude": {"always": "#include <map>\n"}}             the same for all
  *
- * Texts of the last three are taken without blanks at both ends, `always` as it stands. What an item
- * lacks leaves it as it is, so that files which have the names already are read, too. */
+ * Texts of the last three are taken without blanks at both ends, `always` as it stands. What an
+ * item lacks leaves it as it is, so that files which have the names already are read, too. */
 #ifndef LAB_TASK_MEMBERS_H
 #define LAB_TASK_MEMBERS_H
 

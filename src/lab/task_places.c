@@ -94,8 +94,8 @@ hone_status task_places_find_items(fs_path *path, const char *manifest_path, con
     if (kept_path(path, items) == HONE_OK && access(path->text, R_OK) == 0) return HONE_OK;
     return fail(HONE_ERR_NOT_FOUND,
                 json_object_get(m, "source")
-                    ? "the items of task %s are not here: `hone tasks --fetch %s` gets them, or name "
-                      "a file with --items"
+                    ? "the items of task %s are not here: `hone tasks --fetch %s` gets them, or "
+                      "name a file with --items"
                     : "the items of task %s are not here: name a file with --items (%s)",
                 name, json_object_get(m, "source") ? name : items);
 }

@@ -149,7 +149,8 @@ static hone_status turn(tune *t, size_t place, bool again, double deadline) {
     const tune_choice *choice = &t->space->choices[place];
     heat h = {.t = t, .race = place + (again ? TUNE_AGAIN : 0)};
     tune_step step = {.knob = choice->knob, .from = tune_get(&t->best, choice->knob),
-                      .to = choice->values[0], .gain = {NAN, NAN, NAN}, .verdict = TUNE_NOT_ALLOWED};
+                      .to = choice->values[0], .gain = {NAN, NAN, NAN},
+                      .verdict = TUNE_NOT_ALLOWED};
     race_result result;
     size_t n;
     if (is_idle(t, choice->knob)) return HONE_OK;

@@ -25,7 +25,8 @@ typedef enum tune_goal { TUNE_DECODE, TUNE_TTFT, TUNE_THROUGHPUT, TUNE_QUALITY }
 /* In the order of tune_goal, for option tables; and one of them. */
 #define TUNE_GOALS "decode|ttft|throughput|quality"
 const char *tune_goal_name(tune_goal goal);
-const char *tune_goal_unit(tune_goal goal); /* of values as people read them: "tokens/s", "ms", "share" */
+const char *tune_goal_unit(tune_goal goal); /* of values as people read them:
+                                             * "tokens/s", "ms", "share" */
 
 /* --- settings --- */
 
@@ -45,7 +46,8 @@ typedef struct tune_config {
 typedef enum tune_knob {
     TUNE_MODEL, TUNE_SLOTS, TUNE_THREADS, TUNE_CHUNK, TUNE_DRAFT, TUNE_KV, TUNE_WEIGHTS,
     TUNE_CONTEXT,
-    TUNE_TEMPERATURE, TUNE_TOP_P, TUNE_TOP_K, TUNE_MIN_P, TUNE_REPEAT_PENALTY, TUNE_EXACT, TUNE_N_KNOBS
+    TUNE_TEMPERATURE, TUNE_TOP_P, TUNE_TOP_K, TUNE_MIN_P, TUNE_REPEAT_PENALTY, TUNE_EXACT,
+    TUNE_N_KNOBS
 } tune_knob;
 
 const char *tune_knob_name(tune_knob knob); /* "threads", "prefill chunk", … */
@@ -118,7 +120,8 @@ const char *tune_verdict_name(tune_verdict v);
 typedef struct tune_step {
     tune_knob knob;
     double from, to; /* `to`: the value that was left at the end of its race */
-    estimate gain;   /* as a share of the speed (0.1: a tenth faster), or of the score as a difference */
+    estimate gain;   /* as a share of the speed (0.1: a tenth faster),
+                      * or of the score as a difference */
     size_t n_pairs;
     tune_verdict verdict;
     char why[96];    /* of TUNE_NOT_ALLOWED */

@@ -101,10 +101,10 @@ void tune_config_line(char line[TUNE_MAX_LINE], const tune_config *c) {
 }
 
 json_t *tune_config_to_json(const tune_config *c, tune_goal goal, const char *const *models) {
-    json_t *o = json_pack("{s:s, s:i, s:I, s:I, s:s, s:b, s:b}", "model", models[c->model], "threads",
-                          c->n_threads, "context", (json_int_t)c->n_context, "prefill_chunk",
-                          (json_int_t)c->prefill_chunk, "kv", kv_name(c->kv), "exact", c->exact,
-                          "map", !c->copied);
+    json_t *o = json_pack("{s:s, s:i, s:I, s:I, s:s, s:b, s:b}", "model", models[c->model],
+                          "threads", c->n_threads, "context", (json_int_t)c->n_context,
+                          "prefill_chunk", (json_int_t)c->prefill_chunk, "kv", kv_name(c->kv),
+                          "exact", c->exact, "map", !c->copied);
     if (goal == TUNE_DECODE)
         json_object_set_new(o, "draft_tokens", json_integer((json_int_t)c->n_draft));
     if (goal == TUNE_THROUGHPUT)

@@ -415,7 +415,8 @@ static hone_status open_source(hone_audio **audio, file_source *f, bool seekable
         .n_channels = frame ? frame->ch_layout.nb_channels : p->ch_layout.nb_channels,
         .seconds = f->format->duration > 0 ? (double)f->format->duration / AV_TIME_BASE : 0,
     };
-    TRY(audio_wrap(audio, &(audio_source){f, next_of_file, close_file, seekable ? rewind_file : NULL}, &info));
+    audio_source source = {f, next_of_file, close_file, seekable ? rewind_file : NULL};
+    TRY(audio_wrap(audio, &source, &info));
     f->audio = *audio;
     f->name = NULL;
     return HONE_OK;

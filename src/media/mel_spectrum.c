@@ -145,8 +145,8 @@ static void load(const mel_plan *plan, const float *samples, size_t n, complex_l
     }
 }
 
-/* |spectrum|² of both frames of each lane: a real sequence's transform is its own mirrored conjugate,
- * which parts the two. */
+/* |spectrum|² of both frames of each lane: a real sequence's transform is its own mirrored
+ * conjugate, which parts the two. */
 static void powers(const complex_lanes *x, lanes first[MEL_BINS], lanes second[MEL_BINS]) {
     for (size_t bin = 0; bin < MEL_BINS; bin++) {
         complex_lanes a = x[bin], b = x[bin ? MEL_FFT - bin : 0];

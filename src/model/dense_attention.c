@@ -10,8 +10,8 @@ enum {
 };
 
 /* A head's keys are panels of 64 side by side, [n_panels, dim, 64], and its values [n, dim]; in
- * bfloat16 both are panels of pairs, as gemm_pairs wants them: keys by 32 of them, [dim / 2, 32, 2],
- * values by 32 of their elements, [positions / 2, 32, 2]. */
+ * bfloat16 both are panels of pairs, as gemm_pairs wants them: keys by 32 of them,
+ * [dim / 2, 32, 2], values by 32 of their elements, [positions / 2, 32, 2]. */
 typedef struct dense_work {
     compute *c;
     float *out;

@@ -161,7 +161,8 @@ typedef struct whisper_batch {
     const uint32_t *logit_rows; /* [n_logit_rows] tokens of the pass, ascending */
     size_t n_logit_rows;
     float *logits;  /* [n_logit_rows, n_vocab] */
-    float *scores;  /* NULL, or [heads of alignment, tokens of the pass, encoder's n_context]: q·k/√d */
+    float *scores;  /* NULL, or [heads of alignment, tokens of the pass,
+                     * encoder's n_context]: q·k/√d */
 } whisper_batch;
 
 hone_status whisper_decode(const whisper_run *run, const whisper_batch *batch);

@@ -220,7 +220,8 @@ typedef struct cross_store {
     size_t layer;
 } cross_store;
 
-/* Positions begin … of one head: keys turned, values as they are, zeros behind the last position. */
+/* Positions begin … of one head: keys turned, values as they are,
+ * zeros behind the last position. */
 static void store_cross_block(const cross_store *s, size_t head, size_t block) {
     const whisper_run *run = s->e->run;
     const kernels *k = run->c->k;

@@ -173,8 +173,9 @@ static hone_status find_vocabulary(model_source *s) {
     if (status == HONE_OK) status = ranked_texts_parse(&s->texts, bytes.data, bytes.len, path.text);
     buf_release(&bytes);
     if (status == HONE_ERR_NOT_FOUND)
-        return fail(HONE_ERR_NOT_FOUND, "%s: a checkpoint holds no vocabulary, and %s is not beside "
-                    "it; it is in the assets of the Python package openai-whisper", s->path, file);
+        return fail(HONE_ERR_NOT_FOUND, "%s: a checkpoint holds no vocabulary, and %s is not "
+                    "beside it; it is in the assets of the Python package openai-whisper", s->path,
+                    file);
     return status;
 }
 

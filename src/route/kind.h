@@ -30,7 +30,8 @@ bool kind_find(const char *name, prompt_kind *kind);
 
 /* Something in the text that spoke for the kind. */
 typedef struct kind_sign {
-    const char *feature; /* "prime number", "~tran" (characters in a word, _ its edge), "<script>" */
+    const char *feature; /* "prime number", "~tran" (characters in a word, _ its edge),
+                          * "<script>" */
     double weight;       /* what it added to the kind beyond the mean of all kinds, in logits */
 } kind_sign;
 

@@ -73,8 +73,9 @@ static hone_status ask_router(size_t *entry, const policy_trial *t, field *f, co
     measured_row rows[COMPARE_MAX_ENTRIES];
     size_t n = strlen(question);
     measured m = measure(t, f, kind_of(question, n).kind, rows);
-    const route_request request = {.prompt = question, .n = n, .priority = priority, .memory = memory,
-                                   .text_only = true, .candidates = &f->listing, .measured = &m};
+    const route_request request = {.prompt = question, .n = n, .priority = priority,
+                                   .memory = memory, .text_only = true,
+                                   .candidates = &f->listing, .measured = &m};
     route_choice c;
     hone_status status = route_choose(&c, &request);
     for (size_t i = 0; status == HONE_OK && i < t->n_entries; i++)

@@ -256,8 +256,8 @@ static hone_status tell_pick(routing *r, const measured_row *pick, const measure
     if (pick == best)
         return reason(r, "no other that would do has a better figure there, or is faster and good "
                          "enough for the priority %s", route_priority_name(r->request->priority));
-    return reason(r, "%s has %.3f (%.3f to %.3f), but is slower, and for the priority %s the difference "
-                     "does not count", name_of(r, best->candidate), best->quality.value,
+    return reason(r, "%s has %.3f (%.3f to %.3f), but is slower, and for the priority %s the "
+                     "difference does not count", name_of(r, best->candidate), best->quality.value,
                   best->quality.low, best->quality.high, route_priority_name(r->request->priority));
 }
 

@@ -133,8 +133,8 @@ static const char tools_before[] =
     "You are provided with function signatures within <tools></tools> XML tags:\n<tools>";
 static const char tools_behind[] =
     "\n</tools>\n\nFor each function call, return a json object with function name and arguments "
-    "within <tool_call></tool_call> XML tags:\n<tool_call>\n{\"name\": <function-name>, \"arguments\": "
-    "<args-json-object>}\n</tool_call>";
+    "within <tool_call></tool_call> XML tags:\n<tool_call>\n{\"name\": <function-name>, "
+    "\"arguments\": <args-json-object>}\n</tool_call>";
 
 static hone_status describe_tools(buf *text, const json_t *tools) {
     size_t i;

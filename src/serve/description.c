@@ -44,7 +44,8 @@ static hone_status add_part(json_t *root, const char *text) {
 static hone_status build(description *d) {
     json_use_mem();
     d->root = json_pack(
-        "{s:s, s:{s:s, s:s, s:s}, s:[{s:s}], s:[{s:[]}, {}], s:[], s:{}, s:{s:{}, s:{}, s:{s:{s:s, s:s}}}}",
+        "{s:s, s:{s:s, s:s, s:s}, s:[{s:s}], s:[{s:[]}, {}], s:[], s:{}, "
+        "s:{s:{}, s:{}, s:{s:{s:s, s:s}}}}",
         "openapi", "3.1.0", "info", "title", "hone", "version", HONE_VERSION, "description",
         "Models on a person's own machine, by OpenAI's, Ollama's and hone's own API", "servers",
         "url", "/", "security", "key", "tags", "paths", "components", "schemas", "responses",

@@ -1,4 +1,5 @@
-/* Fields of JSON requests, checked: missing or null ones leave the default, wrong ones are named. */
+/* Fields of JSON requests, checked: missing or null ones leave the default,
+ * wrong ones are named. */
 #ifndef SERVE_FIELDS_H
 #define SERVE_FIELDS_H
 

@@ -24,7 +24,8 @@ typedef struct check {
     bool by_choice; /* none of the types or values that the schema names */
 } check;
 
-/* Where a value stands: a member `key` of its parent, an element `index`, or (no parent) the whole. */
+/* Where a value stands: a member `key` of its parent, an element `index`,
+ * or (no parent) the whole. */
 typedef struct spot {
     check *of;
     const struct spot *parent;

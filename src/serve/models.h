@@ -32,8 +32,9 @@ typedef struct models_options {
     int wait_ms;           /* for room that running answers take; then HONE_ERR_BUSY */
     int n_threads;
     scheduler_options scheduler; /* cache_bytes and n_slots for each model */
-    /* May change what the options say for that model: called with its name in the store, or as it was
-     * named on the command line, and with its path, from any thread. NULL: they hold for all. */
+    /* May change what the options say for that model: called with its name in the store, or as it
+     * was named on the command line, and with its path, from any thread. NULL:
+     * they hold for all. */
     void (*adapt)(void *user, const char *name, const char *path, model_opening *opening);
     void *adapt_user;
 } models_options;

@@ -72,7 +72,8 @@ static hone_status read_tools(chat_settings *s, const json_t *body) {
     if (word && !strcmp(word, "auto")) s->choice = CHAT_TOOLS_AUTO;
     else if (word && !strcmp(word, "none")) s->choice = CHAT_TOOLS_NONE;
     else if (word && !strcmp(word, "required")) s->choice = CHAT_TOOLS_REQUIRED;
-    else return fail(HONE_ERR_ARGUMENT, "tool_choice is neither none, auto, required nor an object");
+    else return fail(HONE_ERR_ARGUMENT, "tool_choice is neither none, auto, required nor an "
+                                        "object");
     return HONE_OK;
 }
 

@@ -1,4 +1,5 @@
-/* Prompts without a template: a text, token ids, or a list of either (OpenAI's prompt and input). */
+/* Prompts without a template: a text, token ids,
+ * or a list of either (OpenAI's prompt and input). */
 #ifndef SERVE_PROMPTS_H
 #define SERVE_PROMPTS_H
 
@@ -17,7 +18,8 @@ typedef struct prompts {
     size_t n;
 } prompts;
 
-/* How many prompts the value holds; 0: it is none of those forms, or holds more than PROMPTS_MAX. */
+/* How many prompts the value holds;
+ * 0: it is none of those forms, or holds more than PROMPTS_MAX. */
 size_t prompts_count(const json_t *value);
 
 /* Texts get the model's BOS where it wants one, ids are taken as they are. `name`: of the field,

@@ -18,7 +18,8 @@
 /* A prefix that somebody is computing is waited for where it saves at least so many tokens. */
 #define WORTH_WAITING 64
 
-/* Of so many steps, one gives its prompt tokens to the oldest prompt, the others to the shortest. */
+/* Of so many steps, one gives its prompt tokens to the oldest prompt,
+ * the others to the shortest. */
 #define OLDEST_FIRST_EVERY 4
 
 /* How long the first request after a rest waits for others: at most, and of its prompt's time. */
@@ -644,7 +645,8 @@ static ticket *find_displaced(scheduler *s, const ticket *t) {
 
 /* Turned away: its owner hears of it as of any failure. The lock is held. */
 static void displace(scheduler *s, ticket *t) {
-    static const char words[] = "the server is busy, and this client waits for most; try again later";
+    static const char words[] =
+        "the server is busy, and this client waits for most; try again later";
     take_out(&s->queue, t);
     s->n_waiting--;
     t->status = HONE_ERR_BUSY;

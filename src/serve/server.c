@@ -34,7 +34,9 @@ struct server {
 
 /* --- routes --- */
 
-static void route_health(const call *c) { reply_json(c->x, 200, json_pack("{s:s}", "status", "ok")); }
+static void route_health(const call *c) {
+    reply_json(c->x, 200, json_pack("{s:s}", "status", "ok"));
+}
 
 static void route_ready(const call *c) {
     bool draining = atomic_load(&c->server->draining);
@@ -220,8 +222,8 @@ static hone_status start(server *s) {
     bool loopback = guard_is_loopback(o->host);
     bool keyless = !o->guard.keys.path && !o->guard.keys.single;
     if (!loopback && keyless && !o->open_to_all)
-        return fail(HONE_ERR_ARGUMENT, "%s can be reached from other machines: give --api-key-file, "
-                    "or --open-to-all if everybody may use it", o->host);
+        return fail(HONE_ERR_ARGUMENT, "%s can be reached from other machines: give "
+                    "--api-key-file, or --open-to-all if everybody may use it", o->host);
     if (o->run_code) TRY(sandbox_check());
     o->guard.loopback = loopback;
     TRY(guard_open(&s->guard, &o->guard));

@@ -34,7 +34,8 @@ static bool begins(span s, const char *text) {
 
 /* --- canonical numbers --- */
 
-/* A number as it stands: sign, digits without separators, fraction digits, "/" and a denominator. */
+/* A number as it stands: sign, digits without separators, fraction digits,
+ * "/" and a denominator. */
 typedef struct number {
     bool negative;
     span whole, fraction, denominator;

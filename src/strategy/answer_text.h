@@ -31,8 +31,8 @@ typedef struct code_block {
     size_t n;
 } code_block;
 
-/* The last fenced block behind the thoughts; one that was never closed goes to the end. Fences begin
- * lines. False where there is none. */
+/* The last fenced block behind the thoughts; one that was never closed goes to the end. Fences
+ * begin lines. False where there is none. */
 bool answer_code_block(const char *text, code_block *block);
 
 /* The canonical form of something that is an answer already. NULL = empty, or no UTF-8. */

@@ -32,7 +32,9 @@ hone_status chat_add(chat *c, const char *role, const char *text) {
     return add_text(c, role, text, strlen(text));
 }
 
-static const char *line_role(const chat_line *l) { return l->borrowed ? l->borrowed->role : l->role; }
+static const char *line_role(const chat_line *l) {
+    return l->borrowed ? l->borrowed->role : l->role;
+}
 
 /* The last line of a role, or NULL. */
 static chat_line *last_of(const chat *c, const char *role) {
@@ -95,7 +97,9 @@ static hone_status line_text(const chat_line *l, char **text) {
     return status;
 }
 
-hone_status chat_question(const chat *c, char **text) { return line_text(last_of(c, "user"), text); }
+hone_status chat_question(const chat *c, char **text) {
+    return line_text(last_of(c, "user"), text);
+}
 
 /* A borrowed message becomes one of our own. */
 static hone_status replace_text(chat_line *l, const char *text) {

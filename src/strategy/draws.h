@@ -28,7 +28,8 @@ hone_status strategy_run_on(const hone_strategy *s, const draw_service *service,
                             const hone_request *request, const hone_strategy_options *options,
                             hone_strategy_result *result);
 
-/* The request by token ids: *by_ids borrows from `r` and from *ids, which is freed with hone_free. */
+/* The request by token ids: *by_ids borrows from `r` and from *ids,
+ * which is freed with hone_free. */
 hone_status draw_by_ids(const hone_model *m, const hone_request *r, hone_request *by_ids,
                         int32_t **ids);
 

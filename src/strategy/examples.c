@@ -49,7 +49,9 @@ static hone_status show_examples(strategy_run *r, size_t n, const char *name, ta
     return HONE_OK;
 }
 
-hone_status shape_shots(strategy_run *r, size_t n) { return show_examples(r, n, "shots", take_first); }
+hone_status shape_shots(strategy_run *r, size_t n) {
+    return show_examples(r, n, "shots", take_first);
+}
 
 hone_status shape_nearest(strategy_run *r, size_t n) {
     return show_examples(r, n, "nearest", take_nearest);

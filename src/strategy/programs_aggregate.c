@@ -28,8 +28,8 @@ hone_status show_answers(chat *prompt, strategy_run *r, const size_t *draws, siz
 
 hone_status program_moa(strategy_run *r, size_t n) {
     static const char task[] =
-        "The answers above are drafts; any of them may be wrong. Weigh them, and write the one best "
-        "answer to the question. Do not speak of the drafts.";
+        "The answers above are drafts; any of them may be wrong. Weigh them, and write the one "
+        "best answer to the question. Do not speak of the drafts.";
     draw_order orders[HONE_MAX_DRAWS];
     size_t first = r->result->n_draws, draws[HONE_MAX_DRAWS], drawn;
     hone_sampling sampling = varied_sampling(r);
@@ -113,8 +113,9 @@ hone_status program_rsa(strategy_run *r, size_t n) {
     return status;
 }
 
-/* --- prover and verifier (Kirchner et al. 2024): n helpful and n sneaky solutions, and a verifier
- * that does not know which is which. The paper trains both sides; here one model plays them all --- */
+/* --- prover and verifier (Kirchner et al. 2024): n helpful and n sneaky solutions, and a
+ * verifier that does not know which is which. The paper trains both sides; here one model plays
+ * them all --- */
 
 hone_status program_pvg(strategy_run *r, size_t n) {
     static const char sneaky[] =

@@ -123,8 +123,8 @@ hone_status program_cot_decode(strategy_run *r, size_t n) {
     draw_order orders[RUN_FIRST_TOP];
     if (n > seen.n_first) n = seen.n_first;
     for (size_t i = 0; i < n; i++)
-        orders[i] = (draw_order){.stage = "answer", .sampling = &greedy, .n_top = 2, .margins = true,
-                                 .forced = &seen.first_ids[i], .n_forced = 1};
+        orders[i] = (draw_order){.stage = "answer", .sampling = &greedy, .n_top = 2,
+                                 .margins = true, .forced = &seen.first_ids[i], .n_forced = 1};
     if (n == 0) return fail(HONE_ERR_UNSUPPORTED, "CoT decoding needs the probabilities of tokens");
     hone_status status = run_draws(r, orders, n, NULL, NULL, &first);
     hone_status selected = run_select(r, first, vote_by_margin);

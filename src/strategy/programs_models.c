@@ -145,8 +145,8 @@ hone_status program_cascade(strategy_run *r, size_t n) {
 
 static hone_status ask_link(strategy_run *r, size_t model) {
     static const char task[] =
-        "The answer above is another's and may be wrong, in parts or whole. Check it, and write the "
-        "best answer to the question. Do not speak of the answer above.";
+        "The answer above is another's and may be wrong, in parts or whole. Check it, and write "
+        "the best answer to the question. Do not speak of the answer above.";
     bool has_answer = r->best != SIZE_MAX && draw_is_whole(run_trace(r, r->best));
     size_t draw, last = r->best;
     chat prompt = {0};

@@ -112,8 +112,8 @@ hone_status program_plansearch(strategy_run *r, size_t n) {
     line lines[MAX_LINES];
     buf b;
     TRY(ask_with(r, "observations",
-                 "\n\nDo not solve this yet. List three short observations that are not obvious and "
-                 "may help to solve it, one a line.", &noted));
+                 "\n\nDo not solve this yet. List three short observations that are not obvious "
+                 "and may help to solve it, one a line.", &noted));
     buf_init(&b, SIZE_MAX / 2);
     hone_status status = buf_add_format(&b,
                                         "\n\nObservations:\n%s\n\nDo not solve this yet. List two "

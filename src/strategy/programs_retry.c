@@ -24,8 +24,9 @@ static hone_status ask_again(strategy_run *r, size_t draw, const char *fault, ch
                                            : "It was cut off: answer more briefly.";
     buf b;
     buf_init(&b, SIZE_MAX / 2);
-    hone_status status = buf_add_format(&b, "Something is wrong with this answer:\n%s\n\nAnswer the "
-                                            "question again, with nothing but the answer.", words);
+    hone_status status = buf_add_format(&b, "Something is wrong with this answer:\n%s\n\nAnswer "
+                                            "the question again, with nothing but the answer.",
+                                        words);
     if (status == HONE_OK) status = chat_copy(prompt, &r->prompt);
     if (status == HONE_OK && *run_said(r, draw))
         status = chat_add(prompt, "assistant", run_said(r, draw));

@@ -54,7 +54,8 @@ static hone_status say(thought *t, draw_order order) {
     return status;
 }
 
-/* What the probe says up to the bracket that closes it, in canonical form; NULL where it has none. */
+/* What the probe says up to the bracket that closes it, in canonical form;
+ * NULL where it has none. */
 static hone_status read_probe(strategy_run *r, size_t draw) {
     hone_draw *d = run_trace(r, draw);
     buf boxed;
@@ -157,8 +158,8 @@ hone_status program_think_cap(strategy_run *r, size_t n) {
 /* --- reflection: the tags are held by a grammar, so that small models cannot lose them --- */
 
 static const char reflection_grammar[] =
-    "root ::= \"<thinking>\" text \"</thinking>\" space \"<reflection>\" text \"</reflection>\" space "
-    "\"<output>\" text \"</output>\"\n"
+    "root ::= \"<thinking>\" text \"</thinking>\" space \"<reflection>\" text \"</reflection>\" "
+    "space \"<output>\" text \"</output>\"\n"
     "text ::= [^<]+\n"
     "space ::= \"\\n\"?\n";
 

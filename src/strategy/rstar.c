@@ -110,8 +110,10 @@ static size_t descend(const tree *t) {
         double best = -INFINITY;
         for (size_t i = parent->first_child; i < parent->first_child + parent->n_children; i++) {
             const node *c = &t->nodes[i];
-            double value = c->visits == 0
-                ? 1e9 : c->reward / c->visits + EXPLORATION * sqrt(log(parent->visits + 1) / c->visits);
+            double value = 1e9;
+            if (c->visits != 0)
+                value = c->reward / c->visits +
+                        EXPLORATION * sqrt(log(parent->visits + 1) / c->visits);
             if (value > best) best = value, at = i;
         }
     }

@@ -9,7 +9,8 @@
 
 enum { RUN_FIRST_TOP = 32, RUN_MAX_WINDOW = 2048 };
 
-/* How far the most probable token was ahead of the second, in probability, when a token was drawn. */
+/* How far the most probable token was ahead of the second, in probability,
+ * when a token was drawn. */
 typedef struct token_margin {
     size_t end; /* bytes of the text with this token */
     double margin;

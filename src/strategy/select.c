@@ -119,7 +119,9 @@ typedef struct question {
     double (*score)(const double *probabilities);
 } question;
 
-static double p_yes(const double *p) { return p[0] + p[1] < LEAST_MASS ? NAN : p[0] / (p[0] + p[1]); }
+static double p_yes(const double *p) {
+    return p[0] + p[1] < LEAST_MASS ? NAN : p[0] / (p[0] + p[1]);
+}
 
 static double expected_digit(const double *p) {
     double mass = 0, sum = 0;

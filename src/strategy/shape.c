@@ -16,8 +16,8 @@ hone_status shape_re2(strategy_run *r, size_t n) {
 hone_status shape_steps(strategy_run *r, size_t n) {
     (void)n;
     return chat_add_to_question(&r->prompt,
-                                "\n\nThink step by step. Then close with one line: \"The answer is\" and "
-                                "the answer.");
+                                "\n\nThink step by step. Then close with one line: \"The answer "
+                                "is\" and the answer.");
 }
 
 hone_status shape_expert(strategy_run *r, size_t n) {

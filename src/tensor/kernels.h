@@ -175,11 +175,13 @@ typedef struct kernels {
                        const uint16_t *b, size_t m, size_t n, size_t n_pairs, bool add);
 
     /* A panel of pairs from n_rows ≤ GEMM_PAIRS_COLUMNS rows of n weights, F16 (rounded to nearest
-     * even) or BF16, n even: row r becomes column r, columns from n_rows on zero. 64-byte aligned. */
+     * even) or BF16, n even: row r becomes column r, columns from n_rows on zero.
+     * 64-byte aligned. */
     void (*pack_pairs)(dtype type, uint16_t *to, const void *rows, size_t row_bytes, size_t n_rows,
                        size_t n);
 
-    /* out[n] = x[n] rounded to nearest even; `out` may be x itself. Subnormal numbers may become 0. */
+    /* out[n] = x[n] rounded to nearest even; `out` may be x itself.
+     * Subnormal numbers may become 0. */
     void (*to_bf16)(uint16_t *out, const float *x, size_t n);
 
     /* y[n] += x[n]; and x[n] *= factor */

@@ -3,8 +3,8 @@
  * Three arithmetics. *Float*: the row is decoded to floats and multiplied with float activations;
  * the answer is that of the dequantised matrix. *Quantised* (block types only): 8-bit activations,
  * integer products inside a block, float scales between blocks. *BF16* (F16 and BF16, more than
- * MATMUL_FEW_TOKENS tokens, where the machine multiplies pairs of bfloat16): weights and activations
- * rounded to bfloat16, sums in floats.
+ * MATMUL_FEW_TOKENS tokens, where the machine multiplies pairs of bfloat16): weights and
+ * activations rounded to bfloat16, sums in floats.
  *
  * In float and in BF16 arithmetic one output's order of summation depends neither on the number of
  * tokens nor on the slice. In quantised arithmetic the same holds up to MATMUL_FEW_TOKENS tokens;

@@ -5,8 +5,8 @@
  *
  *     hermes    <tool_call>{…}</tool_call>, any number, anywhere (Hermes 2 Pro, Qwen 2.5, Qwen 3)
  *     mistral   [TOOL_CALLS] [{…}, {…}]
- *     json      {…} or {…}; {…} as the whole answer, maybe behind <|python_tag|> (Llama 3), only for
- *               names that the caller knows, since an answer may be any other JSON
+ *     json      {…} or {…}; {…} as the whole answer, maybe behind <|python_tag|> (Llama 3), only
+ *               for names that the caller knows, since an answer may be any other JSON
  *
  * What begins like a call and is none is text. The result does not depend on how the text is cut
  * into pieces, but for where spans of one kind are parted. */

@@ -36,8 +36,8 @@ static inline uint32_t literal_node(literal l) { return l >> 2; }
 /* ---- alternatives ---------------------------------------------------------------------------- */
 
 enum {
-    TYPE_NULL = 1, TYPE_TRUE = 2, TYPE_FALSE = 4, TYPE_NUMBER = 8, TYPE_STRING = 16, TYPE_ARRAY = 32,
-    TYPE_OBJECT = 64, TYPE_BOOLEAN = TYPE_TRUE | TYPE_FALSE, TYPE_ALL = 127
+    TYPE_NULL = 1, TYPE_TRUE = 2, TYPE_FALSE = 4, TYPE_NUMBER = 8, TYPE_STRING = 16,
+    TYPE_ARRAY = 32, TYPE_OBJECT = 64, TYPE_BOOLEAN = TYPE_TRUE | TYPE_FALSE, TYPE_ALL = 127
 };
 
 /* Facets are lists in the arena that alternatives share; the newest is the first. */

@@ -182,7 +182,9 @@ static hone_status finish(reader *r, const char *suffix) {
     return buf_add_text(r->out, suffix);
 }
 
-static hone_status finish_if_any(reader *r) { return r->holds == NOTHING ? HONE_OK : finish(r, ""); }
+static hone_status finish_if_any(reader *r) {
+    return r->holds == NOTHING ? HONE_OK : finish(r, "");
+}
 
 /* The word as it is; a sign that waits for a number goes with it. */
 static hone_status copy_word(reader *r) {

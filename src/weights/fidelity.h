@@ -38,7 +38,8 @@ typedef struct fidelity_options {
     /* Hears of scored positions; false cancels. May be NULL. */
     bool (*observe)(void *context, size_t done, size_t total);
     void *context;
-    /* Where not NULL: set to all positions on success, as many as are scored; free with mem_free. */
+    /* Where not NULL: set to all positions on success, as many as are scored;
+     * free with mem_free. */
     fidelity_position **positions;
 } fidelity_options;
 

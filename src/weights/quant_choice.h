@@ -1,11 +1,11 @@
 /* A type for each tensor by what it costs: the least loss for a size, or the least size for a loss.
  *
- * A tensor's loss is s · E: E the error of a type on it, Σ importance · (x − x̂)², and s how much of it
- * reaches the output. s is measured: the tensor alone gets an enlarged error, and the mean KL divergence
- * of the model's answers, divided by E, is s (in every fourth layer; between them it is interpolated).
- * For small errors KL is quadratic in them, so that losses of the tensors add up; then for any price of
- * a byte each tensor's best type is its own affair (Lagrange; Shoham & Gersho 1988), and the price is
- * searched that meets the size or the loss. */
+ * A tensor's loss is s · E: E the error of a type on it, Σ importance · (x − x̂)², and s how much
+ * of it reaches the output. s is measured: the tensor alone gets an enlarged error, and the mean KL
+ * divergence of the model's answers, divided by E, is s (in every fourth layer; between them it is
+ * interpolated). For small errors KL is quadratic in them, so that losses of the tensors add up;
+ * then for any price of a byte each tensor's best type is its own affair (Lagrange; Shoham & Gersho
+ * 1988), and the price is searched that meets the size or the loss. */
 #ifndef WEIGHTS_QUANT_CHOICE_H
 #define WEIGHTS_QUANT_CHOICE_H
 

@@ -167,8 +167,8 @@ static hone_status check_importance(const job *j) {
         n_found++;
         if (t->view.ne[0] != e->n_columns || t->view.ne[2] != e->n_matrices)
             return fail(HONE_ERR_ARGUMENT,
-                        "the importance data is another model's: '%s' has %zu columns there and %zu "
-                        "in %s", e->name, e->n_columns, t->view.ne[0], j->in_path);
+                        "the importance data is another model's: '%s' has %zu columns there and "
+                        "%zu in %s", e->name, e->n_columns, t->view.ne[0], j->in_path);
     }
     if (!m || n_found > 0) return HONE_OK;
     return fail(HONE_ERR_ARGUMENT,

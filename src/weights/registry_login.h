@@ -5,8 +5,8 @@
  * names one user for each registry. A registry that answers "Basic" gets them itself; one that
  * answers "Bearer" names a place where a token for its repository can be had (the token
  * authentication of the distribution project), with them or, where there are none, without.
- * Passwords go nowhere but to the registry's own host and, for a token, to a host of the same domain;
- * over plain http only to this machine. */
+ * Passwords go nowhere but to the registry's own host and, for a token, to a host of the same
+ * domain; over plain http only to this machine. */
 #ifndef WEIGHTS_REGISTRY_LOGIN_H
 #define WEIGHTS_REGISTRY_LOGIN_H
 
@@ -36,7 +36,8 @@ bool registry_challenge_parse(registry_challenge *c, const char *text);
 /* The "USER:PASSWORD" for a host ("registry.example:5000") from a list as above; false: none. */
 bool registry_find_user(char *user_password, size_t size, const char *list, const char *host);
 
-/* Whether a password for `host` may go to the host of `realm`: the same host, or the same domain. */
+/* Whether a password for `host` may go to the host of `realm`:
+ * the same host, or the same domain. */
 bool registry_trusts(const char *host, const char *realm);
 
 #endif

@@ -53,7 +53,8 @@ typedef struct piece_plan {
     __m512i heads;  /* the same for their fifth bits, d and m, twice for each block */
     __m512i halves; /* 16-bit places of d, and of m or again d, of eight blocks */
     __m128i groups; /* for groups of 16: the group of each lane, as bytes */
-    __m512i blocks; /* the block of 32 of each lane; in groups of 32 once two rows' pieces are one */
+    __m512i blocks; /* the block of 32 of each lane;
+                     * in groups of 32 once two rows' pieces are one */
     __m512i pairs;  /* for groups of 32: of each lane then, its place in both rows' scales */
 } piece_plan;
 
