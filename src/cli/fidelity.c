@@ -24,18 +24,25 @@ static bool on_progress(void *context, size_t done, size_t total) {
     return !interrupt_seen();
 }
 
+typedef struct choice {
+    const char *text_path;
+    int64_t tokens, threads;
+    bool exact, exact_reference, json;
+} choice;
+
 static json_t *estimate_json(const estimate *e) {
     return json_pack("{s:f, s:f, s:f}", "value", e->value, "low", e->low, "high", e->high);
 }
 
 static json_t *to_json(const fidelity *f, const char *reference, const char *candidate,
-                       const char *text, bool exact) {
+                       const char *text, const choice *c) {
     return json_pack(
-        "{s:o, s:o, s:o, s:b, s:i, s:i, s:{s:f, s:f, s:f, s:f, s:f},"
+        "{s:o, s:o, s:o, s:b, s:b, s:i, s:i, s:{s:f, s:f, s:f, s:f, s:f},"
         " s:{s:f, s:f, s:f, s:f, s:f, s:f, s:f}, s:o, s:o,"
         " s:{s:s, s:i, s:i, s:i, s:s}}",
         "reference", cli_json_text(reference), "candidate", cli_json_text(candidate), "text",
-        cli_json_text(text), "exact", exact, "n_tokens", (int)f->n_tokens, "window", (int)f->window,
+        cli_json_text(text), "exact", c->exact, "exact_reference", c->exact || c->exact_reference,
+        "n_tokens", (int)f->n_tokens, "window", (int)f->window,
         "perplexity", "reference", f->reference, "candidate", f->candidate, "ratio",
         f->ratio.value, "low", f->ratio.low, "high", f->ratio.high, "kl", "mean", f->kl.value,
         "low", f->kl.low, "high", f->kl.high, "p50", f->kl_p50, "p95", f->kl_p95, "p99", f->kl_p99,
@@ -133,12 +140,6 @@ static hone_status store_fidelity(const fidelity *f, size_t place, const char *i
     return HONE_OK;
 }
 
-typedef struct choice {
-    const char *text_path;
-    int64_t tokens, threads;
-    bool exact, json;
-} choice;
-
 enum { MOST_MODELS = 3 };
 
 typedef struct comparison {
@@ -170,7 +171,8 @@ static hone_status compare(comparison *x) {
     for (size_t i = 1; i < x->n_models; i++) {
         const fidelity_options options = {
             .n_tokens = c->tokens == CLI_UNSET ? 0 : (size_t)c->tokens, .exact = c->exact,
-            .observe = on_progress, .positions = &x->positions[i]};
+            .exact_reference = c->exact_reference, .observe = on_progress,
+            .positions = &x->positions[i]};
         TRY(fidelity_measure(&x->f[i], x->models[0], x->models[i], x->text, x->n_bytes, &options));
     }
     if (x->n_models < MOST_MODELS) return HONE_OK;
@@ -182,10 +184,10 @@ static const char *text_name(const comparison *x) {
 }
 
 static json_t *all_to_json(const comparison *x) {
-    json_t *root = to_json(&x->f[1], x->names[0], x->names[1], text_name(x), x->c->exact);
+    json_t *root = to_json(&x->f[1], x->names[0], x->names[1], text_name(x), x->c);
     if (root && x->n_models == MOST_MODELS) {
-        json_object_set_new(root, "other", to_json(&x->f[2], x->names[0], x->names[2], text_name(x),
-                                                   x->c->exact));
+        json_object_set_new(root, "other",
+                            to_json(&x->f[2], x->names[0], x->names[2], text_name(x), x->c));
         json_object_set_new(root, "kl_difference", estimate_json(&x->difference));
     }
     return root;
@@ -197,8 +199,9 @@ static void keep_begin(comparison *x) {
         record_add_model(&x->kept, roles[i], x->names[i], x->models[i]);
     }
     record_begin(&x->kept, RESULT_FIDELITY,
-                 json_pack("{s:o, s:b, s:i}", "text", cli_json_text(text_name(x)), "exact",
-                           x->c->exact, "threads", hone_model_describe(x->models[0])->n_threads));
+                 json_pack("{s:o, s:b, s:b, s:i}", "text", cli_json_text(text_name(x)), "exact",
+                           x->c->exact, "exact_reference", x->c->exact || x->c->exact_reference,
+                           "threads", hone_model_describe(x->models[0])->n_threads));
 }
 
 static void keep_end(comparison *x, json_t *json) {
@@ -254,6 +257,9 @@ int cmd_fidelity(int argc, char **argv) {
                     "compute threads (default: $HONE_THREADS, or one for each usable core)"),
         CLI_FLAG("exact", 0, &c.exact,
                  "float activations and an f32 cache: only the weights differ"),
+        CLI_FLAG("exact-reference", 0, &c.exact_reference,
+                 "these for REFERENCE alone; with one file as both: what the faster arithmetic "
+                 "costs here"),
         CLI_FLAG("json", 0, &c.json, "print one JSON object"),
         CLI_OPTIONS_END,
     };
@@ -266,7 +272,8 @@ int cmd_fidelity(int argc, char **argv) {
                  "same, each with a 95 % interval. With OTHER, a second candidate, also which of the two "
                  "is nearer.",
         .examples = "hone fidelity model-f16.gguf model-q4.gguf\n"
-                    "hone fidelity model-f16.gguf model-q4.gguf --text book.txt --tokens 20000\n",
+                    "hone fidelity model-f16.gguf model-q4.gguf --text book.txt --tokens 20000\n"
+                    "hone fidelity model-q4.gguf model-q4.gguf --exact-reference\n",
         .options = options,
         .min_operands = 2,
         .max_operands = MOST_MODELS,

@@ -197,10 +197,11 @@ static hone_status prepare(measuring *m, hone_model *reference, hone_model *cand
     m->positions = mem_calloc(m->total, sizeof *m->positions);
     if (!m->passage || !m->positions)
         return mem_fail("positions", m->total * sizeof *m->positions);
-    const hone_session_options options = {
+    hone_session_options options = {
         .n_context = m->window, .exact = m->options->exact, .prefill_chunk = m->window};
-    TRY(hone_session_open(&m->reference, reference, &options));
     TRY(hone_session_open(&m->candidate, candidate, &options));
+    if (m->options->exact_reference) options.exact = true;
+    TRY(hone_session_open(&m->reference, reference, &options));
     return pool_open(&m->pool, a->n_threads);
 }
 

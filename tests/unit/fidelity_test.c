@@ -187,6 +187,17 @@ static void a_model_loses_nothing_against_itself(void) {
     world_release(&w);
 }
 
+static void an_exact_reference_shows_what_the_arithmetic_costs(void) {
+    world w;
+    fidelity f;
+    const char *text = own_text(1);
+    const fidelity_options options = {.exact_reference = true, .n_tokens = 700};
+    if (world_make(&w) &&
+        CHECK_OK(fidelity_measure(&f, w.b, w.b, text, strlen(text), &options)))
+        CHECK_MSG(f.kl.value > 0 && f.kl.value < 1e-6, "%g", f.kl.value); /* of the F16 cache */
+    world_release(&w);
+}
+
 static bool stop_soon(void *context, size_t done, size_t total) {
     *(size_t *)context = total;
     return done < total / 2;
@@ -266,6 +277,7 @@ int main(void) {
     RUN(intervals_are_as_wide_as_the_blocks_differ);
     RUN(lock_step_gives_the_figures_of_logits_written_down);
     RUN(a_model_loses_nothing_against_itself);
+    RUN(an_exact_reference_shows_what_the_arithmetic_costs);
     RUN(what_cannot_be_compared_is_refused);
     RUN(torn_memory_is_an_error_and_nothing_else);
     RUN(records_come_back_as_they_were_written);
