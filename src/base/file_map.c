@@ -9,6 +9,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* What is read from the disk comes in large pages then, where the system's cache has them, and is
+ * mapped by these. */
+static void ask_for_large_pages(void *data, size_t size) {
+#ifdef __linux__
+    madvise(data, size, MADV_HUGEPAGE);
+#else
+    (void)data, (void)size;
+#endif
+}
+
 hone_status file_map_open(file_map *map, const char *path) {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not block us */
     if (fd < 0)
@@ -27,6 +37,8 @@ hone_status file_map_open(file_map *map, const char *path) {
         if (data == MAP_FAILED)
             status = fail(HONE_ERR_IO, "%s: cannot map %zu bytes: %s", path, opened.size,
                           strerror(errno));
+        else
+            ask_for_large_pages(data, opened.size);
         opened.data = data;
     }
     bool keep = status == HONE_OK && opened.data && flock(fd, LOCK_SH | LOCK_NB) == 0;
