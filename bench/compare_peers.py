@@ -68,7 +68,8 @@ def json_in(text):
 def four_tokens(hone, model):
     """A prompt of four tokens: words, or letters where the vocabulary is synthetic."""
     for prompt in ("The capital of France", "The capital of", "abcd", "abc"):
-        answer = json_in(run([hone, "run", model, prompt, "--raw", "--max-tokens", "1", "--json"])[0])
+        command = [hone, "run", model, prompt, "--raw", "--max-tokens", "1", "--json"]
+        answer = json_in(run(command)[0])
         if answer["usage"]["prompt_tokens"] == 4:
             return prompt
     raise Failed(f"{model}: no prompt of four tokens is known")

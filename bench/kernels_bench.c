@@ -4,7 +4,8 @@
  *
  * Each thread multiplies its own rows of one matrix that is larger than the caches (with --cached:
  * of one that fits the second cache). Rates are per second of processor time, so that other work on
- * the machine counts only where it takes memory bandwidth or clock. For 1 token GB/s of weights and
+ * the machine counts only where it takes memory bandwidth or clock: the best round of one thread,
+ * the mean of several. For 1 token GB/s of weights and
  * their share of what a plain read of the same memory reaches in the same run; for 2, 3, 4 and 8
  * the time as a multiple of one token's; for 64 and 512 GOP/s. */
 #include <math.h>
@@ -27,7 +28,7 @@ typedef struct job {
     float *y;
     size_t begin, end; /* rows */
     pthread_barrier_t *start;
-    bool alone;
+    bool alone;  /* no other thread computes */
     double rate; /* rounds a second of this thread's processor time */
 } job;
 
@@ -72,7 +73,7 @@ static void *run_job(void *argument) {
     const double start = now();
     double best = INFINITY, done = 0;
     int rounds = 1; /* between two looks at the clock, which costs microseconds */
-    for (double end = start + SECONDS_PERCENT / 100.0; now() < end; done += rounds) {
+    for (double end = start + SECONDS_PERCENT / 100.0; now() < end;) {
         double begin = now();
         for (int i = 0; i < rounds; i++) {
             if (j->x)
@@ -82,6 +83,7 @@ static void *run_job(void *argument) {
         }
         double seconds = now() - begin;
         best = fmin(best, seconds / rounds);
+        done += rounds;
         if (seconds < 1e-3) rounds *= 2;
     }
     (void)sink;

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""An equal SmolLM2-135M with rows of 768 columns instead of 576, so that K-quants, whose blocks hold 256, can be
-measured on real weights.
+"""An equal SmolLM2-135M with rows of 768 columns instead of 576, so that K-quants, whose blocks
+hold 256, can be measured on real weights.
 usage: pad_columns.py SmolLM2-135M.gguf OUTPUT.gguf    (F32; needs the packages gguf and numpy)
 
-Heads and columns are added as zeros. A root mean square over 768 numbers of which 192 are zero is sqrt(576 / 768) of
-that over the 576: norm weights and epsilon make up for it, and the logits stay what they were.
+Heads and columns are added as zeros. A root mean square over 768 numbers of which 192 are zero is
+sqrt(576 / 768) of that over the 576: norm weights and epsilon make up for it, and the logits stay
+what they were.
 """
 import sys
 
@@ -46,6 +47,8 @@ def padded(tensor):
 
 
 def main():
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
     source, target = sys.argv[1:]
     reader, writer = GGUFReader(source), GGUFWriter(target, "llama")
     copy_metadata(reader, writer)

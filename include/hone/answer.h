@@ -6,8 +6,8 @@
  *     hone_answer_conclude(a[i], &result);  hone_answer_close(a[i]);
  *
  * hone_generate is this for one request. In the exact mode an answer is the same whatever else is
- * stepped with it; otherwise up to float rounding. Answers of one model are used by one thread at a
- * time. */
+ * stepped with it; otherwise up to rounding (hone/session.h). Answers of one model are used by one
+ * thread at a time. */
 #ifndef HONE_ANSWER_H
 #define HONE_ANSWER_H
 

@@ -22,9 +22,9 @@ typedef struct hone_model hone_model;
 typedef struct hone_model_options {
     int n_threads; /* compute threads; 0 = one for each fast core that may be used; never more than
                     * a container's quota pays for */
-    bool copy_weights;  /* into memory of this process's own, in large pages where the system has
-                         * them, instead of mapping the file: takes longer to open and shares
-                         * nothing, and reading may be faster. Linux */
+    bool copy_weights;  /* into memory of this process's own instead of mapping the file, in large
+                         * pages also where the system's cache has the file in small ones: takes
+                         * longer to open and shares nothing, and reading may be faster. Linux */
     bool describe_only; /* for looking at: opens also what this machine has no memory for */
     const char *chat_template; /* Jinja source in place of the model's own; NULL = its own */
 } hone_model_options;

@@ -7,7 +7,8 @@
  * In the exact mode (float activations, F32 cache) a session's logits depend neither on how its
  * tokens were cut into steps, nor on the other sessions of a step, nor on the number of threads:
  * they agree bit for bit. Outside of it (8-bit activations) they agree bit for bit among steps of
- * up to 8 tokens in all, and otherwise up to float rounding. */
+ * up to 8 tokens in all; beyond, up to the rounding of the faster products (docs/architecture.md,
+ * the order of summation). */
 #ifndef HONE_SESSION_H
 #define HONE_SESSION_H
 

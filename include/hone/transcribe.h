@@ -4,7 +4,7 @@
  * are settled. The model is a hone_model like any other (hone_model_describe: takes_audio). Calls
  * on one model may run at the same time: encoders take turns, and windows that are decoded at the
  * same time share every pass over the weights. What a call writes does not depend on its company
- * but for float rounding (with `exact`: not at all). */
+ * but for rounding (hone/session.h; with `exact`: not at all). */
 #ifndef HONE_TRANSCRIBE_H
 #define HONE_TRANSCRIBE_H
 

@@ -19,6 +19,15 @@ static void ask_for_large_pages(void *data, size_t size) {
 #endif
 }
 
+void file_map_read_sparsely(const void *bytes, size_t n) {
+#ifdef __linux__
+    const size_t into = (uintptr_t)bytes % (size_t)sysconf(_SC_PAGESIZE);
+    madvise((char *)bytes - into, n + into, MADV_NOHUGEPAGE);
+#else
+    (void)bytes, (void)n;
+#endif
+}
+
 hone_status file_map_open(file_map *map, const char *path) {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not block us */
     if (fd < 0)

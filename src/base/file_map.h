@@ -15,7 +15,8 @@ typedef struct file_map {
     bool taken_in; /* file_map_take_in */
 } file_map;
 
-/* Maps the whole of a regular file; the pages are shared with every other process that maps it.
+/* Maps the whole of a regular file; the pages are shared with every other process that maps it, and
+ * large where the system's cache has it so: a byte that is touched may bring in the 2 MB around it.
  * While it is mapped a shared lock (flock) is held on it, where the file system has locks, so that
  * who would remove the file can tell (fs_is_locked).
  * HONE_ERR_NOT_FOUND or HONE_ERR_IO name the path and the system's reason. */
@@ -27,6 +28,10 @@ void file_map_release(file_map *map);
  * the system cannot drop. HONE_ERR_MEMORY, HONE_ERR_UNSUPPORTED beyond Linux; the map is as it was
  * then. */
 hone_status file_map_take_in(file_map *map);
+
+/* For bytes of an open map that are read here and there: maps no more around each than small pages
+ * do (64 KiB on Linux). Not for a copy. */
+void file_map_read_sparsely(const void *bytes, size_t n);
 
 /* Lets go of the pages that were read so far, so that they no longer count as this process's
  * memory. What is read again comes back from the file. Does nothing to a copy. */

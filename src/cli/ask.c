@@ -35,7 +35,7 @@ int cmd_ask(int argc, char **argv) {
     s.model = "smollm2:135m";
     answer_settings_init(&s.answer);
     const cli_option options[] = {
-        CLI_TEXT("text", 0, &text, "TEXT", "the question, as the argument is"),
+        CLI_TEXT("text", 0, &text, "TEXT", "the question, also where it is the name of a file"),
         HEAR_OPTIONS(spoken),
         CLI_TEXT("model", 'm', &s.model, "MODEL",
                  "who answers (default: smollm2:135m); \"auto\": the one that hone route names"),

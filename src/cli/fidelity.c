@@ -30,6 +30,8 @@ typedef struct choice {
     bool exact, exact_reference, json;
 } choice;
 
+static bool reference_is_exact(const choice *c) { return c->exact || c->exact_reference; }
+
 static json_t *estimate_json(const estimate *e) {
     return json_pack("{s:f, s:f, s:f}", "value", e->value, "low", e->low, "high", e->high);
 }
@@ -41,7 +43,7 @@ static json_t *to_json(const fidelity *f, const char *reference, const char *can
         " s:{s:f, s:f, s:f, s:f, s:f, s:f, s:f}, s:o, s:o,"
         " s:{s:s, s:i, s:i, s:i, s:s}}",
         "reference", cli_json_text(reference), "candidate", cli_json_text(candidate), "text",
-        cli_json_text(text), "exact", c->exact, "exact_reference", c->exact || c->exact_reference,
+        cli_json_text(text), "exact", c->exact, "exact_reference", reference_is_exact(c),
         "n_tokens", (int)f->n_tokens, "window", (int)f->window,
         "perplexity", "reference", f->reference, "candidate", f->candidate, "ratio",
         f->ratio.value, "low", f->ratio.low, "high", f->ratio.high, "kl", "mean", f->kl.value,
@@ -53,7 +55,7 @@ static json_t *to_json(const fidelity *f, const char *reference, const char *can
 }
 
 static int print_page(const fidelity *f, const char *reference, const char *candidate,
-                      const char *text) {
+                      const char *text, const choice *c) {
     cli_table t;
     cli_table_init(&t, "ll", NULL);
     cli_table_add(&t, "reference");
@@ -63,6 +65,10 @@ static int print_page(const fidelity *f, const char *reference, const char *cand
     cli_table_add(&t, "text");
     cli_table_add(&t, "%s: %zu tokens, the second half of windows of %zu", text, f->n_tokens,
                   f->window);
+    cli_table_add(&t, "arithmetic");
+    cli_table_add(&t, "%s", c->exact               ? "exact"
+                            : reference_is_exact(c) ? "exact of the reference, as used of the candidate"
+                                                    : "as it is used");
     cli_table_add(&t, "perplexity");
     cli_table_add(&t, "%.4f and %.4f", f->reference, f->candidate);
     cli_table_add(&t, "ratio");
@@ -200,7 +206,7 @@ static void keep_begin(comparison *x) {
     }
     record_begin(&x->kept, RESULT_FIDELITY,
                  json_pack("{s:o, s:b, s:b, s:i}", "text", cli_json_text(text_name(x)), "exact",
-                           x->c->exact, "exact_reference", x->c->exact || x->c->exact_reference,
+                           x->c->exact, "exact_reference", reference_is_exact(x->c),
                            "threads", hone_model_describe(x->models[0])->n_threads));
 }
 
@@ -218,7 +224,7 @@ static int print_all(const comparison *x) {
     int code = CLI_OK;
     for (size_t i = 1; i < x->n_models && code == CLI_OK; i++) {
         if (i > 1) printf("\n");
-        code = print_page(&x->f[i], x->names[0], x->names[i], text_name(x));
+        code = print_page(&x->f[i], x->names[0], x->names[i], text_name(x), x->c);
     }
     if (code == CLI_OK && x->n_models == MOST_MODELS) {
         printf("\n");
@@ -281,6 +287,8 @@ int cmd_fidelity(int argc, char **argv) {
     cli_operands operands;
     int code = cli_parse(&usage, argc, argv, &operands);
     if (code != CLI_PARSED) return code;
+    if (c.exact && c.exact_reference)
+        return cli_wrong_use(&usage, "--exact is for both models, --exact-reference for one");
     comparison x = {.c = &c, .n_models = operands.n};
     for (size_t i = 0; i < operands.n; i++) x.names[i] = operands.items[i];
     buf_init(&x.file, MAX_TEXT_BYTES);

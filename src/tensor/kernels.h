@@ -32,8 +32,8 @@ typedef struct activations {
     float *sum32; /* [n_tokens, n_in / 32] */
     float *sum16; /* [n_tokens, n_in / 16] */
 
-    /* What the slot sum_codes makes of q, where a table has it: 4 bytes for each 16 columns, with
-     * which its products with many tokens take zero points off. */
+    /* What the slot sum_codes makes of q, where a table has it: up to 4 bytes for each 16 columns,
+     * with which its products with many tokens take zero points off. */
     void *sums; /* [n_tokens, n_in / 16] */
 } activations;
 
@@ -101,15 +101,15 @@ typedef struct kernels {
     /* The same in two steps: `panel_rows` rows, interleaved first; 0 where a table has no such
      * form. Rows from n_rows on become zero. */
     size_t panel_rows;
+    void (*pack_panel)(dtype type, const panel *to, const void *rows, size_t row_bytes,
+                       size_t n_rows, size_t n);
+    void (*gemm_panel)(float *y, size_t y_stride, dtype type, const panel *w, size_t n_rows,
+                       const activations *x);
 
     /* Whether panels round the weights of K-quants to 8 bits with one scale for 256, each by at
      * most 0.63 of that scale, which is a 127th of the largest magnitude that the scales and minima
      * of the 256 allow. */
     bool panel_rounds;
-    void (*pack_panel)(dtype type, const panel *to, const void *rows, size_t row_bytes,
-                       size_t n_rows, size_t n);
-    void (*gemm_panel)(float *y, size_t y_stride, dtype type, const panel *w, size_t n_rows,
-                       const activations *x);
 
     /* y[t · y_stride + r] = Σ w[r, k] · x[t, k], or added to y where `add`; w[n_rows, n] of F32
      * (aligned), F16 or BF16 with rows `row_bytes` apart, x[n_tokens, n] with rows x_stride apart.

@@ -9,7 +9,8 @@
  * In float and in BF16 arithmetic one output's order of summation depends neither on the number of
  * tokens nor on the slice. In quantised arithmetic the same holds up to MATMUL_FEW_TOKENS tokens;
  * beyond that another order may be used for speed (differences of float rounding only, since the
- * integer parts are exact). */
+ * integer parts are exact), and tables that round the weights of K-quants (kernels.panel_rounds) do
+ * so there. */
 #ifndef TENSOR_MATMUL_H
 #define TENSOR_MATMUL_H
 

@@ -139,8 +139,9 @@ static size_t n_slices(const compute *c, size_t n_units) {
     return n < n_units ? n : n_units;
 }
 
-/* The unit with which slice `index` of n begins. They become smaller, from 1.6 of an even one down
- * to 0.4, so that threads that drifted apart wait for each other only shortly at the end. */
+/* The unit with which slice `index` of n begins: at x of the slices, 1.6 x − 0.6 x² of the units.
+ * So they become smaller, from 1.6 of an even one down to 0.4, and threads that drifted apart wait
+ * for each other only shortly at the end. */
 static size_t slice_begin(size_t n_units, size_t index, size_t n) {
     return n == n_units ? index : n_units * index * (16 * n - 6 * index) / (10 * n * n);
 }
@@ -234,6 +235,7 @@ void op_gate(compute *c, const activations *x, const tensor *gate, const tensor 
     /* For many tokens as little as a product takes at once, so that both slices stay cached. */
     size_t n_units = units_of(gate), n_tasks = n_units;
     if (x->n_tokens <= MATMUL_FEW_TOKENS) n_tasks = n_slices(c, n_units);
+    /* The first is the largest, but that later ones may be rounded up. */
     size_t most_units = n_tasks == n_units ? 1 : slice_begin(n_units, 1, n_tasks) + 1;
     size_t most_rows = most_units * MATMUL_ROW_STEP;
     gate_work work = {c, x, gate, up, out, memory, n_tasks, most_rows};

@@ -34,7 +34,7 @@ typedef struct fidelity_position {
 typedef struct fidelity_options {
     size_t n_tokens; /* of the text at most; 0 = all */
     bool exact;      /* float activations and an F32 cache */
-    bool exact_reference; /* for the reference alone, so that the candidate's arithmetic shows */
+    bool exact_reference; /* for the reference at least, so that the candidate's arithmetic shows */
     bool lean; /* pages of the files are let go of on the way, for models larger than memory */
     /* Hears of scored positions; false cancels. May be NULL. */
     bool (*observe)(void *context, size_t done, size_t total);

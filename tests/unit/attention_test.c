@@ -149,19 +149,19 @@ static void bits_depend_neither_on_the_step_nor_on_threads(void) {
 }
 
 /* op_gate against its parts, in the form that suits the weights. */
-static void check_gated_slices(dtype type) {
-    enum { N_IN = 64, N_FF = 224, MOST_TOKENS = 21 };
+static void check_gated_slices(dtype type, size_t n_ff) {
+    enum { N_IN = 64, MOST_FF = 1440, MOST_TOKENS = 21 };
     compute c;
     CHECK_OK(compute_init(&c, 3));
-    uint8_t rows[2][N_FF * N_IN * 2];
+    static uint8_t rows[2][MOST_FF * N_IN * 2];
     const size_t block = type == DTYPE_Q8_0 ? 34 : 64;
     tensor w[2];
     for (int i = 0; i < 2; i++) {
-        float *x = random_floats(N_FF * N_IN);
-        for (size_t b = 0; b < N_FF * N_IN / 32; b++)
+        float *x = random_floats(n_ff * N_IN);
+        for (size_t b = 0; b < n_ff * N_IN / 32; b++)
             c.k->store_row(type, rows[i] + block * b, x + 32 * b, 32);
         w[i] = (tensor){.data = rows[i], .type = type, .n_dims = 2,
-                        .ne = {N_IN, N_FF, 1, 1}, .row_bytes = N_IN / 32 * block};
+                        .ne = {N_IN, n_ff, 1, 1}, .row_bytes = N_IN / 32 * block};
         mem_free(x);
     }
     CHECK(type != DTYPE_Q8_0 || op_can_gate(&c, &w[0], &w[1], 1));
@@ -169,26 +169,26 @@ static void check_gated_slices(dtype type) {
         if (!op_can_gate(&c, &w[0], &w[1], n)) continue;
         const activation_form form = matmul_form(c.k, &w[0], n);
         CHECK_OK(compute_reserve(&c, matmul_scratch_bytes(&w[0], n)));
-        float *x = random_floats(n * N_IN), *y = random_floats(2 * n * N_FF);
-        float *memory = random_floats(2 * n * N_FF);
+        float *x = random_floats(n * N_IN), *y = random_floats(2 * n * n_ff);
+        float *memory = random_floats(2 * n * n_ff);
         void *quantised[3] = {mem_alloc_aligned(activations_bytes(n, N_IN), 1),
-                              mem_alloc_aligned(activations_bytes(n, N_FF), 1),
-                              mem_alloc_aligned(activations_bytes(n, N_FF), 1)};
+                              mem_alloc_aligned(activations_bytes(n, n_ff), 1),
+                              mem_alloc_aligned(activations_bytes(n, n_ff), 1)};
         activations in, parts, gated;
         activations_init(&in, form, x, n, N_IN, quantised[0]);
-        activations_init(&parts, form, y, n, N_FF, quantised[1]);
-        activations_init(&gated, form, NULL, n, N_FF, quantised[2]);
+        activations_init(&parts, form, y, n, n_ff, quantised[1]);
+        activations_init(&gated, form, NULL, n, n_ff, quantised[2]);
         op_quantise(&c, &in);
-        op_linear(&c, &in, (linear[]){{&w[0], NULL, y, N_FF}, {&w[1], NULL, y + n * N_FF, N_FF}},
+        op_linear(&c, &in, (linear[]){{&w[0], NULL, y, n_ff}, {&w[1], NULL, y + n * n_ff, n_ff}},
                   2);
-        op_silu_mul(&c, y, y + n * N_FF, n, N_FF);
+        op_silu_mul(&c, y, y + n * n_ff, n, n_ff);
         op_quantise(&c, &parts);
         op_gate(&c, &in, &w[0], &w[1], &gated, memory);
-        size_t blocks = n * N_FF / 32;
+        size_t blocks = n * n_ff / 32;
         if (form == FORM_BF16) {
-            CHECK(memcmp(gated.bf16, parts.bf16, n * N_FF * sizeof *gated.bf16) == 0);
+            CHECK(memcmp(gated.bf16, parts.bf16, n * n_ff * sizeof *gated.bf16) == 0);
         } else {
-            CHECK(memcmp(gated.q, parts.q, n * N_FF) == 0);
+            CHECK(memcmp(gated.q, parts.q, n * n_ff) == 0);
             CHECK(memcmp(gated.scale, parts.scale, blocks * sizeof(float)) == 0);
             CHECK(memcmp(gated.sum32, parts.sum32, blocks * sizeof(float)) == 0);
             CHECK(memcmp(gated.sum16, parts.sum16, 2 * blocks * sizeof(float)) == 0);
@@ -201,13 +201,20 @@ static void check_gated_slices(dtype type) {
     compute_release(&c);
 }
 
-static void gated_slices_have_the_bits_of_the_parts(void) { check_gated_slices(DTYPE_Q8_0); }
+/* Few units are slices of their own; more of them go into slices that become smaller. */
+static void check_gated_slices_of(dtype type) {
+    check_gated_slices(type, 224);
+    check_gated_slices(type, 864);
+    check_gated_slices(type, 1440);
+}
+
+static void gated_slices_have_the_bits_of_the_parts(void) { check_gated_slices_of(DTYPE_Q8_0); }
 
 static void gated_slices_in_bfloat16_have_them_too(void) {
     const kernels *k;
     CHECK_OK(kernels_get(&k));
     if (!k->gemm_pairs) SKIP("these kernels multiply no bfloat16");
-    check_gated_slices(DTYPE_F16);
+    check_gated_slices_of(DTYPE_F16);
 }
 
 int main(void) {

@@ -5,10 +5,10 @@
  * costs one multiplication for the weights' scale, one for the activations' and one for a minimum.
  *
  * Types without minima get unsigned codes too, 128 above their value: that adds 128 times the sum
- * of the activations' codes, a whole number that each sum begins from. K-quants would have two or
- * four scales, or minima; their weights are rounded to such codes, by at most 0.63 of a 127th of
- * the largest magnitude that the scales of the 256 allow, so that one scale serves 256 columns and
- * a block costs one multiplication. */
+ * of the activations' codes, a whole number that each sum begins from. K-quants have two scales for
+ * a block, or minima; their weights are rounded to such codes, by at most 0.63 of a 127th of the
+ * largest magnitude that the scales of the 256 allow, so that one scale serves 256 columns and a
+ * block costs one multiplication. */
 #include "tensor/x86/pack.h"
 
 enum { PANEL_ROWS = 32, ZERO = 128 };
@@ -63,14 +63,13 @@ INLINE float rounding_of(const dtype type, rounding *r, const void *block) {
                          _mm512_and_si512(_mm512_castps_si512(lowest), magnitude)));
     float most;
     memcpy(&most, &bits, sizeof most);
-    const bool is_zero = most < 1e-30f;
-    const __m512 unit = _mm512_set1_ps(is_zero ? 0 : 256 * 127 / most);
+    const __m512 unit = _mm512_set1_ps(most == 0 ? 0 : 256 * 127 / most);
     const __m512i factor = _mm512_cvtps_epi32(_mm512_mul_ps(s, unit));
     const __m512i offset = _mm512_sub_epi32(_mm512_set1_epi32(256 * ZERO + 128),
                                             _mm512_cvtps_epi32(_mm512_mul_ps(lowest, unit)));
     r->factor = _mm512_castsi256_si512(_mm512_cvtepi32_epi16(factor));
     r->offset = _mm512_castsi256_si512(_mm512_cvtepi32_epi16(offset));
-    return is_zero ? 0 : most / 127;
+    return most / 127;
 }
 
 /* The groups' values for 64 weights, two in each lane, from the group `first` on. */
@@ -157,7 +156,8 @@ INLINE __m512i four_codes(const int8_t *q) {
     return _mm512_set1_epi32(four);
 }
 
-/* 32 rows × 6 tokens: twelve sums in 32 bits and twelve in floats stay in registers. */
+/* 32 rows × 6 tokens: twelve sums in 32 bits and twelve in floats stay in registers. Of rounded
+ * weights these are `part`; their `sum` is needed once in 256 columns and may lie in memory. */
 INLINE void panel_tile(float *y, size_t y_stride, const panel *rows, size_t n_rows,
                        const activations *x, size_t t, const int tokens, const panel_form form) {
     const size_t n = x->n_in, blocks = n / 32, width = columns_of_scale(form);
