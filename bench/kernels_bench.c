@@ -5,9 +5,9 @@
  * Each thread multiplies its own rows of one matrix that is larger than the caches (with --cached:
  * of one that fits the second cache). Rates are per second of processor time, so that other work on
  * the machine counts only where it takes memory bandwidth or clock: the best round of one thread,
- * the mean of several. For 1 token GB/s of weights and
- * their share of what a plain read of the same memory reaches in the same run; for 2, 3, 4 and 8
- * the time as a multiple of one token's; for 64 and 512 GOP/s. */
+ * the mean of several. For 1 token GB/s of weights and their share of what a plain read of the same
+ * memory reaches in the same run; for 2, 3, 4 and 8 the time as a multiple of one token's; for 64
+ * and 512 GOP/s. */
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>

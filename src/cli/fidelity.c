@@ -66,9 +66,8 @@ static int print_page(const fidelity *f, const char *reference, const char *cand
     cli_table_add(&t, "%s: %zu tokens, the second half of windows of %zu", text, f->n_tokens,
                   f->window);
     cli_table_add(&t, "arithmetic");
-    cli_table_add(&t, "%s", c->exact               ? "exact"
-                            : reference_is_exact(c) ? "exact of the reference, as used of the candidate"
-                                                    : "as it is used");
+    cli_table_add(&t, "%s%s", reference_is_exact(c) ? "exact" : "as it is used",
+                  c->exact_reference ? " of the reference, as used of the candidate" : "");
     cli_table_add(&t, "perplexity");
     cli_table_add(&t, "%.4f and %.4f", f->reference, f->candidate);
     cli_table_add(&t, "ratio");

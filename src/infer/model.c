@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "base/cpu.h"
+#include "base/file_map.h"
 #include "base/mem.h"
 #include "base/system.h"
 #include "base/utf8.h"
@@ -214,6 +215,12 @@ static hone_status open_text(hone_model *m, const tokenizer_spec *spec, const ch
     return status == HONE_ERR_MEMORY ? status : HONE_OK;
 }
 
+/* Of a table that is not the head, too, only the rows of tokens that occur are read. */
+static void read_embedding_sparsely(const llama *net) {
+    const tensor *e = &net->embedding;
+    if (e->data != net->output.data) file_map_read_sparsely(e->data, e->ne[1] * e->row_bytes);
+}
+
 static hone_status open_parts(hone_model *m, const char *path, const hone_model_options *o) {
     struct stat st;
     bool sized = !o->describe_only && stat(path, &st) == 0 && S_ISREG(st.st_mode);
@@ -224,6 +231,7 @@ static hone_status open_parts(hone_model *m, const char *path, const hone_model_
     m->family = whisper_is(&m->source) ? FAMILY_WHISPER : FAMILY_LLAMA;
     TRY(m->family == FAMILY_WHISPER ? whisper_open(&m->speech, &m->source)
                                     : llama_open(&m->net, &m->source));
+    if (!o->copy_weights) read_embedding_sparsely(&m->net);
     TRY(compute_init(&m->compute, cpu_thread_count(o->n_threads)));
     tokenizer_spec spec;
     TRY(source_tokenizer(&m->source, &spec));

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/file_map.h"
 #include "base/mem.h"
 #include "tensor/quant.h"
 
@@ -84,11 +83,8 @@ static hone_status load_head(llama *m, const model_source *s) {
     bool has_output = source_find(s, "output.weight", &found);
     const char *embedding = has_embedding || !has_output ? "token_embd.weight" : "output.weight";
     TRY(source_tensor(s, embedding, h->n_vocab, h->n_embd, &m->embedding));
-    TRY(source_tensor(s, has_output ? "output.weight" : embedding, h->n_vocab, h->n_embd,
-                      &m->output));
-    if (m->embedding.data != m->output.data)
-        file_map_read_sparsely(m->embedding.data, m->embedding.ne[1] * m->embedding.row_bytes);
-    return HONE_OK;
+    return source_tensor(s, has_output ? "output.weight" : embedding, h->n_vocab, h->n_embd,
+                         &m->output);
 }
 
 /* The matrices first: once they are there, the file is larger than what its vectors will take. */

@@ -1,8 +1,6 @@
 /* Every table of kernels against the scalar one, and products with weights against sums in doubles.
  *
- *     kernels_test [SEED]      random data, odd sizes, guarded outputs; the seed is printed
- *     kernels_test --bench     times each kernel of each table on the same arguments, one thread;
- *                              --bench Q4_K one type only */
+ *     kernels_test [SEED]      random data, odd sizes, guarded outputs; the seed is printed */
 #include <inttypes.h>
 #include <time.h>
 
@@ -882,143 +880,7 @@ static void the_environment_chooses_the_table(void) {
     mem_free(saved);
 }
 
-/* --- benchmark --- */
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t); /* other work on the machine does not count */
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-/* The least seconds of several runs of `call`, at least 0.15 s of them. */
-#define BEST_SECONDS(best, call)                                       \
-    do {                                                               \
-        best = INFINITY;                                               \
-        for (double end_ = now() + 0.15, begin_; now() < end_;) {      \
-            begin_ = now();                                            \
-            call;                                                      \
-            best = fmin(best, now() - begin_);                         \
-        }                                                              \
-    } while (0)
-
-/* Seconds for all rows; the matrix is larger than the caches when `bytes` asks for it. */
-static double time_product(const kernels *k, dtype type, size_t n_in, size_t n_tokens, size_t bytes,
-                           bool quantised, size_t *n_rows) {
-    *n_rows = bytes / row_bytes_of(type, n_in) / MATMUL_ROW_STEP * MATMUL_ROW_STEP;
-    matrix m = {.memory = mem_alloc_aligned(*n_rows, row_bytes_of(type, n_in))};
-    m.view = (tensor){.data = m.memory, .type = type, .n_dims = 2, .ne = {n_in, *n_rows, 1, 1},
-                      .row_bytes = row_bytes_of(type, n_in)};
-    fill_row(type, m.memory, n_in);
-    for (size_t r = 1; r < *n_rows; r++)
-        memcpy(m.memory + r * m.view.row_bytes, m.memory, m.view.row_bytes);
-    inputs in = inputs_init(k, n_tokens, n_in);
-    if (!quantised) change_form(k, &in, FORM_FLOAT);
-    float *y = mem_alloc_aligned(n_tokens * *n_rows, sizeof(float));
-    void *scratch = mem_alloc_aligned(matmul_scratch_bytes(&m.view, n_tokens), 1);
-    double seconds;
-    BEST_SECONDS(seconds, matmul_rows(k, y, *n_rows, &m.view, 0, *n_rows, &in.a, scratch));
-    mem_free(scratch);
-    mem_free(y);
-    inputs_release(&in);
-    mem_free(m.memory);
-    return seconds;
-}
-
-static void time_products(const kernels *k, dtype type, bool quantised) {
-    printf("%-12s %-7s %-9s", k->name, dtype_get(type)->name, quantised ? "quantised" : "float");
-    for (size_t n_in = 1536; n_in <= 8960; n_in += 8960 - 1536) {
-        size_t n_rows;
-        double seconds = time_product(k, type, n_in, 1, 100 << 20, quantised, &n_rows);
-        printf(" %6.1f", 1e-9 * (double)(n_rows * row_bytes_of(type, n_in)) / seconds);
-    }
-    const size_t n_tokens[] = {8, 64, 512};
-    for (size_t n_in = 1536; n_in <= 8960; n_in += 8960 - 1536)
-        for (int i = 0; i < 3; i++) {
-            size_t n_rows, bytes = 256 * row_bytes_of(type, n_in);
-            double seconds = time_product(k, type, n_in, n_tokens[i], bytes, quantised, &n_rows);
-            printf(" %6.1f", 2e-9 * (double)(n_rows * n_tokens[i] * n_in) / seconds);
-        }
-    printf("\n");
-    fflush(stdout);
-}
-
-static void time_others(const kernels *k) {
-    enum { N = 4096 };
-    float *x = mem_calloc(N, sizeof(float)), *y = mem_calloc(N, sizeof(float)), max;
-    double seconds;
-    BEST_SECONDS(seconds, k->rms_norm(y, x, x, N, 1e-6f));
-    printf("%-12s rms_norm %.2f", k->name, 1e9 * seconds / N);
-    BEST_SECONDS(seconds, k->silu_mul(x, y, N));
-    printf(", silu_mul %.2f", 1e9 * seconds / N);
-    BEST_SECONDS(seconds, k->softmax_row(x, N, 1, &max));
-    printf(", softmax_row %.2f ns an element", 1e9 * seconds / N);
-    inputs in = inputs_init(k, 1, N);
-    BEST_SECONDS(seconds, activations_quantise(k, &in.a, 0, 1));
-    printf(", quantise_row %.2f\n", 1e9 * seconds / N);
-    inputs_release(&in);
-    mem_free(x);
-    mem_free(y);
-}
-
-/* Blocks from memory, as decoding at depth reads them; for many rows from the cache. */
-static void time_attention(const kernels *k, dtype kv, size_t dim) {
-    enum { MOST_ROWS = 96 };
-    size_t bytes = KV_BLOCK * row_bytes_of(kv, dim), n_blocks = (64 << 20) / bytes;
-    uint8_t *blocks = mem_alloc(n_blocks * bytes);
-    memset(blocks, 1, n_blocks * bytes); /* pages of its own, not all the one of zeros */
-    float *rows = mem_calloc(MOST_ROWS * dim, sizeof(float));
-    float *scores = mem_calloc(MOST_ROWS * KV_BLOCK, sizeof(float));
-    float *scratch = mem_alloc_aligned(KV_BLOCK * dim, sizeof(float));
-    printf("%-12s %-5s %4zu", k->name, dtype_get(kv)->name, dim);
-    const size_t n_rows[] = {1, 3, 6, 8, MOST_ROWS};
-    for (int i = 0; i < 5; i++) {
-        size_t n = n_rows[i], used = n == MOST_ROWS ? 4 : n_blocks;
-        double keys, values;
-        BEST_SECONDS(keys, for (size_t b = 0; b < used; b++)
-            k->block_scores(scores, KV_BLOCK, rows, n, kv, blocks + b * bytes,
-                            blocks + (b + 1) % used * bytes, dim, scratch));
-        BEST_SECONDS(values, for (size_t b = 0; b < used; b++)
-            k->block_values(rows, dim, scores, KV_BLOCK, n, kv, blocks + b * bytes,
-                            blocks + (b + 1) % used * bytes, KV_BLOCK, dim,
-                            false, scratch));
-        double work = n == MOST_ROWS ? 2.0 * n * dim * KV_BLOCK : (double)bytes;
-        printf("  %5.1f %5.1f", 1e-9 * used * work / keys, 1e-9 * used * work / values);
-    }
-    printf("\n");
-    fflush(stdout);
-    mem_free(blocks);
-    mem_free(rows);
-    mem_free(scores);
-    mem_free(scratch);
-}
-
-static void benchmark_attention(void) {
-    printf("attention, cache type, head length: keys and values for 1, 3, 6, 8 rows in GB/s of "
-           "cache, for 96 in GFLOP/s\n");
-    for (int i = n_tables > 1; i < n_tables; i++)
-        for (int type = 0; type < 3; type++)
-            for (size_t dim = 64; dim <= 128; dim += 64)
-                time_attention(tables[i], kv_types[type], dim);
-}
-
-/* `only` is the name of a type, "attention", or NULL. The scalar table is left out unless it is
- * alone. */
-static int benchmark(const char *only) {
-    if (only && strcmp(only, "attention") == 0) {
-        benchmark_attention();
-        return 0;
-    }
-    printf("GB/s of weights for 1 token (k 1536, 8960), "
-           "GOP/s for 8, 64, 512 tokens (k 1536), (k 8960)\n");
-    for (int i = n_tables > 1; i < n_tables; i++)
-        for (int type = 0; type < N_TYPES; type++) {
-            if (only && strcmp(only, dtype_get(weight_types[type])->name) != 0) continue;
-            time_products(tables[i], weight_types[type], false);
-            if (type >= FIRST_BLOCK_TYPE) time_products(tables[i], weight_types[type], true);
-        }
-    for (int i = 0; i < n_tables && !only; i++) time_others(tables[i]);
-    return 0;
-}
+/* --- quantising weights --- */
 
 /* Rows of every length that blocks allow, with outliers, zeros and runs of one value. */
 static void encoded_rows_have_the_bits_of_the_scalar_version(void) {
@@ -1066,7 +928,6 @@ static void values_beyond_bounds_are_seen(void) {
 
 int main(int argc, char **argv) {
     collect_tables();
-    if (argc > 1 && strcmp(argv[1], "--bench") == 0) return benchmark(argc > 2 ? argv[2] : NULL);
     random_state = argc > 1 ? strtoull(argv[1], NULL, 0) : (uint64_t)time(NULL);
     printf("seed %" PRIu64 ", tables:", random_state);
     for (int i = 0; i < n_tables; i++) printf(" %s", tables[i]->name);
