@@ -407,18 +407,26 @@ def test_beyond_loopback_keys_or_a_word_are_needed(hone):
 
 
 def test_exact_is_the_exact_mode(hone):
-    """Weights of 4 bits: with activations of 8 bits the answer is another one."""
+    """Weights of 4 bits: with activations of 8 bits the first token's probability is another one."""
     prompt = "Once upon a time"
     with tempfile.TemporaryDirectory() as folder:
         model = pathlib.Path(folder, "q.gguf")
         subprocess.run([hone, "convert", str(MODEL), "-o", str(model), "--type", "Q4_0"], check=True,
                        capture_output=True)
-        said = subprocess.run([hone, "run", str(model), prompt, "--raw", "--exact", "-T", "0", "-n",
-                               "64", "--json"], check=True, capture_output=True).stdout
+
+        def run(*options):
+            return json.loads(subprocess.run(
+                [hone, "run", str(model), prompt, "--raw", *options, "-T", "0", "-n", "64",
+                 "--logprobs", "1", "--json"], check=True, capture_output=True).stdout)
+
+        exact, usual = run("--exact"), run()
         with Server(hone, "--exact", models=(model,)) as server:
-            body = {"prompt": prompt, "max_tokens": 64, "temperature": 0}
-            answer = json.loads(server.ask("POST", "/v1/completions", body)[2])
-    assert answer["choices"][0]["text"] == json.loads(said)["text"], (answer, said)
+            body = {"prompt": prompt, "max_tokens": 64, "temperature": 0, "logprobs": 1}
+            answer = json.loads(server.ask("POST", "/v1/completions", body)[2])["choices"][0]
+    first = answer["logprobs"]["token_logprobs"][0]
+    assert answer["text"] == exact["text"], (answer, exact)
+    assert abs(first - exact["logprobs"][0]["logprob"]) < 1e-6, (answer, exact)
+    assert abs(first - usual["logprobs"][0]["logprob"]) > 1e-4, (answer, usual)
 
 
 def test_a_full_queue_answers_503(hone):
