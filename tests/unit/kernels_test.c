@@ -412,39 +412,43 @@ static void integer_parts_are_exact(void) {
 }
 
 /* A scale or minimum that is no finite number makes the products of its row none, however many
- * tokens there are; a block of zero scales makes them zero. */
+ * tokens there are, and no other row's; a block of zero scales makes them zero. */
+static void check_scale(const kernels *k, dtype type, size_t n_in, uint16_t scale) {
+    enum { ROWS = 3, TOKENS = 20 };
+    int d, min;
+    halves_of(type, &d, &min);
+    inputs in = inputs_init(k, TOKENS, n_in);
+    activations_quantise(k, &in.a, 0, TOKENS);
+    matrix m = matrix_init(type, ROWS, n_in);
+    const size_t n_blocks = n_in / dtype_get(type)->block;
+    for (size_t b = 0; b < (scale ? 1 : n_blocks); b++) {
+        uint8_t *block = (uint8_t *)tensor_row(&m.view, 1) + b * dtype_get(type)->block_bytes;
+        memcpy(block + d, &scale, 2);
+        if (min >= 0) memcpy(block + min, &scale, 2);
+    }
+    void *scratch = mem_alloc_aligned(matmul_scratch_bytes(&m.view, TOKENS), 1);
+    for (size_t n_tokens = 1; n_tokens <= TOKENS; n_tokens += TOKENS - 1) {
+        float y[TOKENS * ROWS];
+        activations a = first_tokens(&in.a, 0, n_tokens);
+        matmul_rows(k, y, ROWS, &m.view, 0, ROWS, &a, scratch);
+        for (size_t t = 0; t < n_tokens; t++) {
+            const float *out = y + t * ROWS;
+            CHECK(isfinite(out[0]) && isfinite(out[2]));
+            CHECK_MSG(scale ? !isfinite(out[1]) : out[1] == 0,
+                      "%s %s, scale %04x, token %zu of %zu: %g", k->name,
+                      dtype_get(type)->name, scale, t, n_tokens, out[1]);
+        }
+    }
+    mem_free(scratch);
+    mem_free(m.memory);
+    inputs_release(&in);
+}
+
 static void scales_that_are_no_numbers_tell(void) {
-    enum { N = 512, ROWS = 3, TOKENS = 20 };
-    const uint16_t nan = 0x7e00, infinite = 0x7c00, poisons[] = {nan, infinite, nan | 0x8000, 0};
+    const uint16_t nan = 0x7e00, infinite = 0x7c00, scales[] = {nan, infinite, nan | 0x8000, 0};
     EACH_TABLE(k) for (int i = FIRST_BLOCK_TYPE; i < N_TYPES; i++) for (int p = 0; p < 4; p++) {
-        const dtype type = weight_types[i];
-        int d, min;
-        halves_of(type, &d, &min);
-        inputs in = inputs_init(k, TOKENS, N);
-        activations_quantise(k, &in.a, 0, TOKENS);
-        matrix m = matrix_init(type, ROWS, N);
-        const size_t n_blocks = N / dtype_get(type)->block;
-        for (size_t b = 0; b < (poisons[p] ? 1 : n_blocks); b++) {
-            uint8_t *block = (uint8_t *)tensor_row(&m.view, 1) + b * dtype_get(type)->block_bytes;
-            memcpy(block + d, &poisons[p], 2);
-            if (min >= 0) memcpy(block + min, &poisons[p], 2);
-        }
-        void *scratch = mem_alloc_aligned(matmul_scratch_bytes(&m.view, TOKENS), 1);
-        for (size_t n_tokens = 1; n_tokens <= TOKENS; n_tokens += TOKENS - 1) {
-            float y[TOKENS * ROWS];
-            activations a = first_tokens(&in.a, 0, n_tokens);
-            matmul_rows(k, y, ROWS, &m.view, 0, ROWS, &a, scratch);
-            for (size_t t = 0; t < n_tokens; t++) {
-                const float *out = y + t * ROWS;
-                CHECK(isfinite(out[0]) && isfinite(out[2]));
-                CHECK_MSG(poisons[p] ? !isfinite(out[1]) : out[1] == 0,
-                          "%s %s, scale %04x, token %zu of %zu: %g", k->name,
-                          dtype_get(type)->name, poisons[p], t, n_tokens, out[1]);
-            }
-        }
-        mem_free(scratch);
-        mem_free(m.memory);
-        inputs_release(&in);
+        check_scale(k, weight_types[i], 512, scales[p]);
+        if (dtype_get(weight_types[i])->block == 32) check_scale(k, weight_types[i], 608, scales[p]);
     }
 }
 

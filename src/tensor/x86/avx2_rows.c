@@ -185,7 +185,8 @@ INLINE __m256 add_products(__m256 sum, const dtype type, const piece *p, const p
 
 /* sum[stream][token] += the products of a piece of four rows. */
 INLINE void add_pieces(vec *sum, const dtype type, const piece_plan *plan,
-                       const char *const at[STREAMS], const piece_input *x, const size_t tokens) {
+                       const char *const at[STREAMS], const piece_input *x, const size_t tokens,
+                       const size_t columns) {
     (void)plan;
 #pragma GCC unroll 2
     for (int s = 0; s < STREAMS; s += 2) {
@@ -194,6 +195,7 @@ INLINE void add_pieces(vec *sum, const dtype type, const piece_plan *plan,
             scales_of_pair_q4_k((piece *[]){&p[0], &p[1]}, (const void *[]){at[s], at[s + 1]});
         for (int row = 0; row < 2; row++) {
             unpack_piece(&p[row], type, at[s + row]);
+            if (columns < PIECE) cut_piece(&p[row], type, columns);
             for (size_t t = 0; t < tokens; t++, sum++)
                 *sum = add_products(*sum, type, &p[row], x + t);
         }

@@ -154,10 +154,12 @@ INLINE __m128 sum_lanes(const dtype type, const __m512 *first, const __m512 *sec
 
 /* sum[pair][token] += the products of a piece of four rows. */
 INLINE void add_pieces(vec *sum, const dtype type, const piece_plan *plan,
-                       const char *const at[STREAMS], const piece_input *x, const size_t tokens) {
+                       const char *const at[STREAMS], const piece_input *x, const size_t tokens,
+                       const size_t columns) {
 #pragma GCC unroll 2
     for (int s = 0; s < STREAMS; s += 2) {
-        const pair p = pair_of(type, plan, at[s], at[s + 1]);
+        pair p = pair_of(type, plan, at[s], at[s + 1]);
+        if (columns < PIECE) cut_pair(&p, plan, columns);
         for (size_t t = 0; t < tokens; t++, sum += sums_of_pair(type))
             add_products(sum, type, &p, x + t);
     }

@@ -278,4 +278,15 @@ INLINE void unpack_piece(piece *p, const dtype type, const void *blocks) {
     }
 }
 
+/* Of types whose block is 32: those behind the first `columns` count nothing. */
+INLINE void cut_piece(piece *p, const dtype type, size_t columns) {
+    int32_t blocks[8];
+    for (int l = 0; l < 8; l++) blocks[l] = lane_block(type, l);
+    const __m256i n = _mm256_set1_epi32((int)columns / 32);
+    const __m256 kept = _mm256_castsi256_ps(
+        _mm256_cmpgt_epi32(n, _mm256_loadu_si256((const void *)blocks)));
+    p->scale = _mm256_and_ps(p->scale, kept);
+    p->min[0] = _mm256_and_ps(p->min[0], kept);
+}
+
 #endif

@@ -51,7 +51,8 @@ INLINE int order_of(const dtype type, const int k, const int j, const int i) {
 typedef struct piece_plan {
     __m512i quads;  /* 16-bit places of the nibbles of four blocks of 32 in two loads */
     __m512i heads;  /* the same for their fifth bits, d and m, twice for each block */
-    __m512i halves; /* 16-bit places of d, and of m or again d, of eight blocks */
+    __m512i halves; /* 16-bit places of d, and of m or again d, of eight blocks; in types
+                     * with fifth bits of the heads of two fours, else of both fours */
     __m128i groups; /* for groups of 16: the group of each lane, as bytes */
     __m512i blocks; /* the block of 32 of each lane;
                      * in groups of 32 once two rows' pieces are one */
@@ -78,8 +79,10 @@ INLINE piece_plan plan_of(const dtype type) {
         heads[i] = word_of_quad(block + (word < 2 ? fifths + 2 * word : 2 * word - 4), bytes);
     }
     for (int i = 0; i < 16; i++) {
-        int block = i % 8, d = has_fifths(type) ? block % 4 * 8 + 2 : block % 4 * bytes / 2;
-        halves[i] = (uint16_t)(block / 4 * 32 + d + (i >= 8 && traits.has_min));
+        int block = i % 8, is_min = i >= 8 && traits.has_min;
+        int d = has_fifths(type) ? block % 4 * 8 + block / 4 * 4 + 2
+                                 : block % 4 * bytes / 2 + block / 4 * 32;
+        halves[i] = (uint16_t)(d + is_min);
     }
     for (int l = 0; l < 16; l++) {
         int lane = traits.group == 32 ? l % 2 * 2 : l % 4; /* before `folded` */
@@ -116,14 +119,17 @@ INLINE __m512i iq4_codes(__m512i nibbles) {
     return _mm512_shuffle_epi8(_mm512_xor_si512(values, every_byte(128)), nibbles);
 }
 
-/* 16 where the fifth bit is set. Bytes `first` and `first` + 1 of each quad's bits belong to its
- * sixteen codes. */
-INLINE __m512i fifth_bits_512(__m512i bits, const int first) {
-    const __m512i byte_of = _mm512_broadcast_i32x4(
-        _mm_set_epi64x(0x0101010101010101 * (first + 1), 0x0101010101010101 * first));
+/* The lower eight bytes of each quad of a, the upper ones of b. */
+INLINE __m512i low_and_high(__m512i a, __m512i b) { return _mm512_mask_mov_epi64(a, 0xaa, b); }
+
+/* Adds the fifth bits to codes of which each quad has eight of two blocks; `byte` of the four that
+ * each half of a quad has for its block is theirs. */
+INLINE __m512i with_fifths(__m512i codes, __m512i bits, const int byte) {
+    const __m512i byte_of = _mm512_broadcast_i32x4(_mm_set_epi64x(
+        0x0101010101010101 * (8 + byte), 0x0101010101010101 * byte));
     const __m512i bit_of = _mm512_set1_epi64((long long)0x8040201008040201);
     __mmask64 set = _mm512_test_epi8_mask(_mm512_shuffle_epi8(bits, byte_of), bit_of);
-    return _mm512_maskz_mov_epi8(set, every_byte(16));
+    return _mm512_mask_add_epi8(codes, set, codes, every_byte(16));
 }
 
 /* Nibbles of eight blocks, of which a and b hold 16 bytes of four each. */
@@ -137,27 +143,22 @@ INLINE void nibble_codes(piece *p, const dtype type, __m512i a, __m512i b) {
         p->q[k] = iq4_codes(p->q[k]);
 }
 
-INLINE void add_fifth_bits(piece *p, __m512i a, __m512i b) {
-    for (int half = 0; half < 2; half++) {
-        __m512i from_a = fifth_bits_512(a, 2 * half), from_b = fifth_bits_512(b, 2 * half);
-        p->q[half] = _mm512_or_si512(p->q[half], _mm512_unpacklo_epi64(from_a, from_b));
-        p->q[2 + half] = _mm512_or_si512(p->q[2 + half], _mm512_unpackhi_epi64(from_a, from_b));
-    }
-}
-
 /* Q4_0, Q4_1, Q5_0, Q5_1, IQ4_NL. */
 INLINE void small_piece(piece *p, const dtype type, const piece_plan *plan, const uint8_t *first) {
     const int bytes = unpack_traits_of(type).block_bytes;
     const uint8_t *second = first + 4 * bytes;
     nibble_codes(p, type, words_of_quad(plan->quads, first, bytes),
                  words_of_quad(plan->quads, second, bytes));
-    __m512i a = load_64(first), b = load_64(second);
+    __m512i halves;
     if (has_fifths(type)) {
-        a = words_of_quad(plan->heads, first, bytes);
-        b = words_of_quad(plan->heads, second, bytes);
-        add_fifth_bits(p, a, b);
+        const __m512i heads = low_and_high(words_of_quad(plan->heads, first, bytes),
+                                           words_of_quad(plan->heads, second, bytes));
+        for (int k = 0; k < 4; k++)
+            p->q[k] = with_fifths(p->q[k], heads, 2 * (k & 1) + (k >> 1));
+        halves = _mm512_permutexvar_epi16(plan->halves, heads);
+    } else {
+        halves = _mm512_permutex2var_epi16(load_64(first), plan->halves, load_64(second));
     }
-    __m512i halves = _mm512_permutex2var_epi16(a, plan->halves, b);
     p->scale = _mm512_cvtph_ps(_mm512_castsi512_si256(halves));
 }
 
@@ -361,6 +362,14 @@ INLINE pair pair_of(const dtype type, const piece_plan *plan, const void *a, con
         p.min[0] = _mm512_permutex2var_ps(first.scale, minima, second.scale);
     }
     return p;
+}
+
+/* Of types whose block is 32: those behind the first `columns` count nothing. */
+INLINE void cut_pair(pair *p, const piece_plan *plan, size_t columns) {
+    const __m512i blocks = _mm512_set1_epi32((int)columns / 32);
+    const __mmask16 kept = _mm512_cmplt_epi32_mask(plan->blocks, blocks);
+    p->scale[0] = _mm512_maskz_mov_ps(kept, p->scale[0]);
+    p->min[0] = _mm512_maskz_mov_ps(kept, p->min[0]);
 }
 
 #endif
