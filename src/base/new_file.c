@@ -10,6 +10,9 @@
 
 #include "base/mem.h"
 
+/* Linux keeps what is written at once, from such a place on, in one large page, and maps it so. */
+enum { WRITTEN_AT_ONCE = 2 << 20 };
+
 static hone_status system_failure(const new_file *f, const char *doing) {
     return fail(HONE_ERR_IO, "%s: %s: %s", f->path, doing, strerror(errno));
 }
@@ -49,15 +52,29 @@ hone_status new_file_reserve(new_file *f, size_t bytes) {
     return fail(HONE_ERR_IO, "%s: no room for %zu bytes: %s", f->path, bytes, strerror(errno));
 }
 
-hone_status new_file_write(new_file *f, const void *bytes, size_t n) {
-    const char *next = bytes;
-    while (n > 0) {
-        /* Linux writes at most 2 GiB in one call */
-        ssize_t written = write(f->fd, next, n < ((size_t)1 << 30) ? n : (size_t)1 << 30);
+static hone_status write_waiting(new_file *f) {
+    const char *next = f->waiting;
+    while (f->n_waiting > 0) {
+        ssize_t written = write(f->fd, next, f->n_waiting);
         if (written < 0 && errno == EINTR) continue;
         if (written < 0) return system_failure(f, "cannot write");
         next += written;
-        n -= (size_t)written;
+        f->n_waiting -= (size_t)written;
+    }
+    return HONE_OK;
+}
+
+hone_status new_file_write(new_file *f, const void *bytes, size_t n) {
+    const char *next = bytes;
+    if (!f->waiting && !(f->waiting = mem_alloc(WRITTEN_AT_ONCE)))
+        return mem_fail("file buffer", WRITTEN_AT_ONCE);
+    while (n > 0) {
+        const size_t room = WRITTEN_AT_ONCE - f->n_waiting, taken = n < room ? n : room;
+        memcpy(f->waiting + f->n_waiting, next, taken);
+        f->n_waiting += taken;
+        next += taken;
+        n -= taken;
+        if (f->n_waiting == WRITTEN_AT_ONCE) TRY(write_waiting(f));
     }
     return HONE_OK;
 }
@@ -75,6 +92,7 @@ static void sync_folder_of(const char *path) {
 }
 
 hone_status new_file_commit(new_file *f) {
+    TRY(write_waiting(f));
     if (fsync(f->fd) != 0) return system_failure(f, "cannot flush");
     int fd = f->fd;
     f->fd = -1;
@@ -89,6 +107,7 @@ hone_status new_file_commit(new_file *f) {
 void new_file_discard(new_file *f) {
     if (f->fd >= 0) close(f->fd);
     if (f->temporary) unlink(f->temporary);
+    mem_free(f->waiting);
     mem_free(f->temporary);
     mem_free(f->path);
     *f = (new_file){.fd = -1};

@@ -14,6 +14,8 @@
 typedef struct new_file {
     int fd;
     char *path, *temporary;
+    char *waiting; /* n_waiting bytes that are not in the file yet; NULL before the first */
+    size_t n_waiting;
 } new_file;
 
 hone_status new_file_open(new_file *f, const char *path);
@@ -22,6 +24,7 @@ hone_status new_file_open(new_file *f, const char *path);
  * File systems that cannot say are believed to have it. */
 hone_status new_file_reserve(new_file *f, size_t bytes);
 
+/* What was written may wait in memory until `commit`, a few megabytes at most. */
 hone_status new_file_write(new_file *f, const void *bytes, size_t n);
 
 /* On failure the file is still open: discard it. */
