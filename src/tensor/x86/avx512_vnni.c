@@ -117,12 +117,14 @@ INLINE void pack_panel_of(const dtype type, const panel *to, const void *rows, s
     for (size_t k = 0; k < n; k += PIECE) {
         const size_t width = n - k < PIECE ? n - k : PIECE;
         const size_t groups = form == ROUNDED ? 1 : width / 32;
+        const size_t bytes = width / traits.block * traits.block_bytes;
         const char *blocks = (const char *)rows + k / traits.block * traits.block_bytes;
+        /* The columns behind these; at last the first ones of the rows behind. */
+        const char *next = k + width < n ? blocks + bytes : (const char *)rows + n_rows * row_bytes;
         for (size_t r = 0; r < n_rows && form == ROUNDED; r++)
             scale[r][0] = rounding_of(type, &roundings[r], blocks + r * row_bytes);
-        for (size_t r = 0; r < n_rows; r++, blocks += row_bytes) {
-            for (size_t line = 0; line < width / traits.block * traits.block_bytes; line += 64)
-                __builtin_prefetch(blocks + n_rows * row_bytes + line, 0, 2);
+        for (size_t r = 0; r < n_rows; r++, blocks += row_bytes, next += row_bytes) {
+            for (size_t line = 0; line < bytes; line += 64) __builtin_prefetch(next + line, 0, 3);
             if (form == ROUNDED) {
                 pack_rounded(type, q[r], blocks, &roundings[r]);
             } else {
