@@ -286,7 +286,7 @@ INLINE void cut_piece(piece *p, const dtype type, size_t columns) {
     const __m256 kept = _mm256_castsi256_ps(
         _mm256_cmpgt_epi32(n, _mm256_loadu_si256((const void *)blocks)));
     p->scale = _mm256_and_ps(p->scale, kept);
-    p->min[0] = _mm256_and_ps(p->min[0], kept);
+    if (unpack_traits_of(type).has_min) p->min[0] = _mm256_and_ps(p->min[0], kept);
 }
 
 #endif
