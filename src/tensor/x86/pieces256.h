@@ -81,7 +81,7 @@ INLINE __m256i fifth_bits_of(__m256i bits, const int set, const int k) {
     const __m256i byte_of = _mm256_add_epi8(
         _mm256_broadcastsi128_si256(_mm_setr_epi32(0, 0x04040404, 0x08080808, 0x0c0c0c0c)),
         _mm256_set1_epi8((char)(2 * set + k / 2)));
-    const __m256i bit_of = _mm256_set1_epi32(0x08040201 << k % 2 * 4);
+    const __m256i bit_of = _mm256_set1_epi32((int)(0x08040201u << k % 2 * 4));
     __m256i set_bits = _mm256_and_si256(_mm256_shuffle_epi8(bits, byte_of), bit_of);
     return and_bytes(_mm256_cmpeq_epi8(set_bits, bit_of), 16);
 }
